@@ -1,0 +1,110 @@
+"""Strict merging of options into a tree of defaults: keys must exist, values keep the kind."""
+import difflib
+from numbers import Integral, Real
+
+import numpy as np
+
+
+class ConfigKeyError(KeyError):
+    """A key that the tree does not have."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+class ConfigValueError(ValueError):
+    """A value of another kind than the default's, or options that are no KEY VALUE pairs."""
+
+
+def merge(options, tree, where):
+    """Assigns the nested dict `options` into `tree`, after all of it was checked.
+
+    where: function of a dotted path ("TRAIN.SCALES") that gives the option's place for messages.
+    Lists and tuples stand for each other (the default's type stays), whole numbers for fractions;
+    an empty section (None) changes nothing.
+    Raises ConfigKeyError (with the nearest known key) or ConfigValueError; `tree` is as before.
+    """
+    accepted = list(_checked(options, tree, tree, "", where))
+    for table, key, value in accepted:
+        table[key] = value
+
+
+def restore(tree, saved):
+    """Makes `tree` equal to its earlier deep copy `saved`; the sections stay the same objects."""
+    for key in set(tree) - set(saved):
+        tree.pop(key)
+    for key, value in saved.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            restore(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _checked(options, table, tree, prefix, where):
+    """Yields (table, key, value) for every option, its value in the default's kind."""
+    for key, value in options.items():
+        path = f"{prefix}{key}"
+        if key not in table:
+            raise ConfigKeyError(f"{where(path)}: {path} is not a valid config key"
+                                 f"{_nearest(path, table, tree)}")
+        default = table[key]
+        if not isinstance(default, dict):
+            try:
+                yield table, key, _like(value, default)
+            except ValueError as error:
+                raise ConfigValueError(f"{where(path)}: {path} must be {error}") from None
+        elif isinstance(value, dict):
+            yield from _checked(value, default, tree, path + ".", where)
+        elif value is not None:
+            raise ConfigValueError(f"{where(path)}: {path} is a section of options, not a value; "
+                                   f"received {_shown(value)}")
+
+
+def _nearest(path, table, tree):
+    """' (did you mean ...?)': the same name elsewhere, or the most similar one of this section."""
+    *sections, name = path.split(".")
+    close = [known for known in _paths(tree, "") if known.split(".")[-1] == name]
+    if not close:
+        similar = difflib.get_close_matches(name, [str(key) for key in table], n=1)
+        close = [".".join([*sections, key]) for key in similar]
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _paths(table, prefix):
+    for key, value in table.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _like(value, default):
+    """`value` in the kind of `default`; ValueError says what would be right."""
+    if isinstance(default, np.ndarray):
+        return _array_like(value, default)
+    if isinstance(default, (tuple, list)):
+        if not isinstance(value, (tuple, list)) or not value:
+            raise ValueError(f"a list such as {list(default)}; received {_shown(value)}")
+        return type(default)(_element_like(element, default[0]) for element in value)
+    if isinstance(default, bool) or not isinstance(default, Real):
+        if isinstance(value, type(default)):
+            return value
+    elif isinstance(value, (Integral, type(default))) and not isinstance(value, bool):
+        return type(default)(value)
+    kind = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
+    raise ValueError(f"{kind[type(default)]}; received {_shown(value)}")
+
+
+def _element_like(value, default):
+    """Lists of numbers may hold fractions where the default's are whole: TEST.SCALES [600.5]."""
+    return value if isinstance(value, float) and isinstance(default, int) else _like(value, default)
+
+
+def _array_like(value, default):
+    try:
+        return np.array(value, default.dtype).reshape(default.shape)
+    except (TypeError, ValueError):
+        raise ValueError(f"{default.size} numbers; received {_shown(value)}") from None
+
+
+def _shown(value):
+    return f"{value!r} ({type(value).__name__})"
