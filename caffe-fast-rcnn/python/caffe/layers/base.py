@@ -2,12 +2,18 @@
 
 A layer type is a class with
 
-* `__init__(param, shapes, phase)`: Caffe's LayerSetUp. `param` is the LayerParameter, `shapes` the bottom shapes;
-* `forward(*bottoms)`: a tensor per top (one tensor, or a tuple), a pure function of the bottoms and of `self.blobs`, so that
-  autograd finds the gradients and a run on the meta device finds the top shapes.
+* `__init__(param, shapes, phase)`: Caffe's LayerSetUp. `param` is the LayerParameter (the layer's
+  own copy, with all its tops named), `shapes` the bottom shapes, `phase` the caffe.Phase;
+* `forward(*bottoms)`: a tensor per top (one tensor, or a tuple), a function of the bottoms and of
+  `self.blobs`, so that autograd finds the gradients and a run on the meta device finds the shapes.
+  A top that hangs on no bottom and no blob (an index, a mask) has no gradient. None leaves a top's
+  values as they are (layers without bottoms only).
+
+A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to `self.param`.
 """
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from ..errors import LayerError
 from ..fillers import fill
@@ -18,17 +24,25 @@ class Module(nn.Module):
 
     Class attributes a type may set:
       bottoms, tops   (least, most) number of bottoms and tops; most None: any number
-      is_loss         the first top has loss weight 1 unless the prototxt says otherwise, and a missing top is named by itself
-      no_gradient     bottoms (by index) that cannot receive a gradient, such as labels
       same_count      one top per bottom
+      is_loss         the first top has loss weight 1 unless the prototxt says otherwise
+      auto_top        a missing top is named by itself
+      no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
+                      such as labels: forcing it has no effect, needing it is an error
+      in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
+      fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
+                      next layer may change them in place
     """
 
     type = ""
     bottoms = (1, 1)
     tops = (1, 1)
-    is_loss = False
-    no_gradient = ()
     same_count = False
+    is_loss = False
+    auto_top = False
+    no_gradient = ()
+    in_place = False
+    fresh_tops = False
 
     def __init__(self, param, shapes, phase):
         super().__init__()
@@ -36,11 +50,19 @@ class Module(nn.Module):
         self.param = param
         self.phase = phase
         self.blobs = nn.ParameterList()
+        self._check_count("bottom", len(shapes), self.bottoms)
+        self._check_count("top", len(param.top), self.tops)
+        if self.same_count and len(shapes) != len(param.top):
+            raise self.error(f"expected one top per bottom, got {len(shapes)} bottoms and "
+                             f"{len(param.top)} tops")
 
     def add_blob(self, shape, filler=None, memory_format=torch.contiguous_format):
         """Appends a learnable blob (float32), filled as the FillerParameter says (None: zeros)."""
         data = torch.zeros(tuple(int(d) for d in shape))
-        fill(data, filler)
+        try:
+            fill(data, filler)
+        except LayerError as problem:
+            raise self.error(str(problem)) from None
         if data.dim() == 4:
             data = data.contiguous(memory_format=memory_format)
         self.blobs.append(nn.Parameter(data))
@@ -49,5 +71,56 @@ class Module(nn.Module):
         """A LayerError that names this layer."""
         return LayerError(f'layer "{self.name}" ({self.type}): {message}')
 
+    def axis_of(self, shape, axis, field="axis"):
+        """The axis counted from the front; negative ones count from the end (CanonicalAxisIndex).
+        """
+        if not -len(shape) <= axis < len(shape):
+            raise self.error(f"expected {field} in [{-len(shape)}, {len(shape)}) for a bottom of "
+                             f"shape {tuple(shape)}, got {axis}")
+        return axis % len(shape)
+
+    def refuse_in_place(self):
+        """For the types whose top cannot be their bottom."""
+        if set(self.param.bottom) & set(self.param.top):
+            raise self.error("cannot work in place: give the top another name than the bottom")
+
+    def top_shapes(self, shapes):
+        """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.
+
+        Layers without bottoms override it; theirs is asked once, when the net is built, and None
+        stands for a top of unknown shape.
+        """
+        tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
+        dtype = self.blobs[0].dtype if len(self.blobs) else torch.float32
+        bottoms = tuple(torch.empty(tuple(s), device="meta", dtype=dtype) for s in shapes)
+        try:
+            with torch.no_grad():
+                tops = functional_call(self, meta, bottoms)
+        except (RuntimeError, IndexError, ValueError) as problem:
+            shown = ", ".join(str(tuple(s)) for s in shapes)
+            raise self.error(f"does not fit bottoms of shape {shown}: "
+                             f"{str(problem).splitlines()[0]}") from problem
+        return [tuple(top.shape) for top in (tops if isinstance(tops, tuple) else (tops,))]
+
+    def initial_tops(self):
+        """What the tops hold before the first forward pass: a tensor or None for each."""
+        return (None,) * len(self.param.top)
+
     def forward(self, *bottoms):
         raise self.error("has no forward pass")
+
+    def forward_inplace(self, x):
+        """Changes `x`, the data of bottom and top, itself; autograd does not look on."""
+        raise self.error("cannot change its bottom in place")
+
+    def backward_inplace(self, y, grad):
+        """The bottom's gradient from the changed data `y` and the top's gradient `grad`."""
+        raise self.error("cannot change its bottom in place")
+
+    def _check_count(self, word, count, limits):
+        least, most = limits
+        if count < least or (most is not None and count > most):
+            wanted = (f"{least}" if least == most else f"at least {least}" if most is None
+                      else f"{least} to {most}")
+            raise self.error(f"expected {wanted} {word}(s), got {count}")
