@@ -1,0 +1,112 @@
+"""One description per backbone: its shared layers, and how the published detector continues from them."""
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from spec_layers import conv_relu, lrn, max_pool, xavier
+from squeezenet import squeezenet_features
+
+LOSS_NORMALIZED = {"loss_param": {"ignore_label": -1, "normalize": True}}
+LABELS_BLOCKED = {"propagate_down": [True, False]}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What tells one detector from another. Defaults are those of the VGG nets."""
+
+    folder: str                     # models/pascal_voc/<folder>
+    title: str                      # the net's own name
+    prefix: str                     # of snapshots: <prefix>_rpn_stage1_iter_N.caffemodel
+    features: Callable              # features(net, rates) adds the shared layers, returns their top
+    channels: int                   # of that top
+    rpn_width: int                  # outputs of the RPN's 3x3 convolution
+    pooled: int                     # RoI pooling makes pooled x pooled bins
+    widths: tuple                   # of fc6 and fc7
+    frozen: tuple = ()              # shared layers that stage 1 does not train
+    stride: int = 16                # image pixels per feature
+    scales: Optional[tuple] = None  # of the anchors, times 16 pixels; None: the layers' 8, 16, 32
+    rpn_names: tuple = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # layer, its ReLU, their top
+    pool_names: tuple = ("roi_pool5", "pool5")                         # layer, its top
+    loss_tops: tuple = ("loss_cls", "loss_bbox")
+    fc_filler: Optional[dict] = None  # None: fc6 and fc7 come with the initial weights
+    dropout: Optional[dict] = field(default_factory=lambda: {"dropout_ratio": 0.5})
+    dropout_in_test: bool = False
+    carried: tuple = ()             # layers that ride along beside fc6 and fc7
+    dummy_filler: dict = field(default_factory=lambda: {"type": "gaussian", "std": 0.01})
+    cls_loss: dict = field(default_factory=dict)  # further fields of the layer loss_cls
+    cls_prob: dict = field(default_factory=dict)  # further fields of the layer cls_prob
+    base_lr: float = 0.001
+
+
+def zf_features(net, rates):
+    """Zeiler and Fergus's five convolutions; padded pooling, LRN within channels."""
+    top = "data"
+    for number, width, kernel, pad in ((1, 96, 7, 3), (2, 256, 5, 2)):
+        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
+                        pad=pad, stride=2)
+        top = lrn(net, f"norm{number}", top, local_size=3, alpha=0.00005, beta=0.75,
+                  norm_region="WITHIN_CHANNEL", engine="CAFFE")
+        top = max_pool(net, f"pool{number}", top, 3, 2, pad=1)
+    for number, width in ((3, 384), (4, 384), (5, 256)):
+        top = conv_relu(net, f"conv{number}", top, width, 3, rates, f"relu{number}", pad=1)
+    return top
+
+
+def cnn_m_features(net, rates):
+    """The "medium" net of Chatfield et al.; LRN across channels."""
+    top = "data"
+    for number, width, kernel, pad in ((1, 96, 7, 0), (2, 256, 5, 1)):
+        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
+                        pad=pad, stride=2)
+        top = lrn(net, f"norm{number}", top, local_size=5, alpha=0.0005, beta=0.75, k=2)
+        top = max_pool(net, f"pool{number}", top, 3, 2)
+    for number in (3, 4, 5):
+        top = conv_relu(net, f"conv{number}", top, 512, 3, rates, f"relu{number}", pad=1)
+    return top
+
+
+def vgg16_features(net, rates):
+    """Simonyan and Zisserman's thirteen 3x3 convolutions, without the last pooling."""
+    top = "data"
+    for block, (count, width) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
+        if block > 1:
+            top = max_pool(net, f"pool{block - 1}", top, 2, 2)
+        for i in range(1, count + 1):
+            top = conv_relu(net, f"conv{block}_{i}", top, width, 3, rates, f"relu{block}_{i}",
+                            pad=1)
+    return top
+
+
+def tiny_features(net, rates):
+    """A small stack for the embedded data set: images of about 200 pixels, two CPU cores."""
+    top = "data"
+    for number, width, kernel, stride in ((1, 24, 5, 2), (2, 48, 3, 2), (3, 64, 3, 2),
+                                          (4, 96, 3, 1)):
+        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
+                        pad=kernel // 2, stride=stride)
+    return top
+
+
+BACKBONES = (
+    Backbone("ZF", "ZF", "zf", zf_features, channels=256, rpn_width=256, pooled=6,
+             widths=(4096, 4096),
+             rpn_names=("rpn_conv1", "rpn_relu1", "rpn_conv1"),
+             pool_names=("roi_pool_conv5", "roi_pool_conv5"), loss_tops=("cls_loss", "bbox_loss"),
+             dropout={"dropout_ratio": 0.5, "scale_train": False}, dropout_in_test=True,
+             carried=("relu6",), cls_loss=dict(LABELS_BLOCKED, **LOSS_NORMALIZED),
+             cls_prob=LOSS_NORMALIZED),
+    Backbone("VGG_CNN_M_1024", "VGG_CNN_M_1024", "vgg_cnn_m_1024", cnn_m_features, channels=512,
+             rpn_width=256, pooled=6, widths=(4096, 1024), frozen=("conv1",),
+             cls_loss=LABELS_BLOCKED),
+    Backbone("VGG16", "VGG_ILSVRC_16_layers", "vgg16", vgg16_features, channels=512,
+             rpn_width=512, pooled=7, widths=(4096, 4096),
+             frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
+             dummy_filler={"type": "constant", "value": 0}),
+    # fc6 and fc7 are new: the classifier on top of fire9 is convolutional. Scales from 32 pixels on.
+    Backbone("SqueezeNet", "SqueezeNet", "squeezenet", squeezenet_features, channels=512,
+             rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
+             scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),
+             cls_loss=LABELS_BLOCKED),
+    Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
+             widths=(128, 128), scales=(1, 2, 4, 8), fc_filler=xavier(), dropout=None,
+             carried=("relu6",), cls_loss=LABELS_BLOCKED),
+)

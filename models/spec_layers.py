@@ -1,0 +1,113 @@
+"""Small helpers over `caffe.net_spec`: one call per layer, with the published way of writing it.
+
+`net` is a NetSpec; blobs are named by strings. `rates` says how fast the parameters of a layer learn: a function from
+the layer's name to its `param` entries (see `trained`, `frozen`, `no_rates`).
+"""
+from caffe.net_spec import layers as L
+
+CONSTANT_0 = {"type": "constant", "value": 0}
+
+
+def gaussian(std):
+    """Weights drawn from N(0, std), biases zero: the fillers of every published fresh layer."""
+    return {"weight_filler": {"type": "gaussian", "std": std}, "bias_filler": CONSTANT_0}
+
+
+def xavier():
+    """Glorot's uniform weights, biases zero: for fresh fully connected layers."""
+    return {"weight_filler": {"type": "xavier"}, "bias_filler": CONSTANT_0}
+
+
+def trained(_name):
+    """Weights learn at the solver's rate, biases twice as fast."""
+    return [{"lr_mult": 1}, {"lr_mult": 2}]
+
+
+def frozen(_name):
+    """Neither the gradient nor the weight decay moves the layer."""
+    return [{"lr_mult": 0, "decay_mult": 0}] * 2
+
+
+def no_rates(_name):
+    """Test nets do not learn."""
+    return []
+
+
+def trained_except(names):
+    """Rates of a net in which the layers `names` are frozen."""
+    return lambda name: frozen(name) if name in names else trained(name)
+
+
+def _learning(rates, name):
+    params = rates(name)
+    return {"param": params} if params else {}
+
+
+def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, filler=None, top=None):
+    """A convolution; returns the name of its top (the layer's name unless `top` is given)."""
+    geometry = {"num_output": num_output, "kernel_size": kernel}
+    geometry.update({key: value for key, value in (("pad", pad), ("stride", stride))
+                     if value != (0 if key == "pad" else 1)})
+    top = top or name
+    net[top] = L.Convolution(net[bottom], name=name, **_learning(rates, name),
+                             convolution_param=dict(geometry, **(filler or {})))
+    return top
+
+
+def relu(net, name, bottom):
+    """ReLU in place; returns `bottom`."""
+    net[bottom] = L.ReLU(net[bottom], name=name, in_place=True)
+    return bottom
+
+
+def conv_relu(net, name, bottom, num_output, kernel, rates, relu_name, **geometry):
+    """A convolution and its ReLU."""
+    return relu(net, relu_name, conv(net, name, bottom, num_output, kernel, rates, **geometry))
+
+
+def max_pool(net, name, bottom, kernel, stride, pad=0):
+    """Maximum pooling; Caffe rounds the size of the top up."""
+    geometry = {"pool": "MAX", "kernel_size": kernel, "stride": stride}
+    if pad:
+        geometry["pad"] = pad
+    net[name] = L.Pooling(net[bottom], name=name, pooling_param=geometry)
+    return name
+
+
+def lrn(net, name, bottom, **lrn_param):
+    """Local response normalisation."""
+    net[name] = L.LRN(net[bottom], name=name, lrn_param=lrn_param)
+    return name
+
+
+def fc(net, name, bottom, num_output, rates, filler=None):
+    """A fully connected layer."""
+    net[name] = L.InnerProduct(net[bottom], name=name, **_learning(rates, name),
+                               inner_product_param=dict({"num_output": num_output},
+                                                        **(filler or {})))
+    return name
+
+
+def dropout(net, name, bottom, dropout_param):
+    """Dropout in place; returns `bottom`."""
+    net[bottom] = L.Dropout(net[bottom], name=name, in_place=True, dropout_param=dropout_param)
+    return bottom
+
+
+def reshape(net, name, bottom, dims):
+    """Reshape: 0 keeps a dimension, -1 is inferred."""
+    net[name] = L.Reshape(net[bottom], name=name, reshape_param={"shape": {"dim": dims}})
+    return name
+
+
+def silence(net, bottom):
+    """Takes a blob that nothing else reads, so that it is not an output of the net."""
+    net["silence_" + bottom] = L.Silence(net[bottom], name="silence_" + bottom, ntop=0)
+
+
+def python(net, name, module, layer, param_str, bottoms, tops):
+    """A Python layer; `param_str` is YAML."""
+    blobs = L.Python(*[net[bottom] for bottom in bottoms], name=name, ntop=len(tops),
+                     python_param={"module": module, "layer": layer, "param_str": param_str})
+    for top, blob in zip(tops, blobs if len(tops) > 1 else (blobs,)):
+        net[top] = blob

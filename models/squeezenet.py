@@ -1,0 +1,50 @@
+"""SqueezeNet v1.0 (Iandola et al. 2016): the shared layers of a detector, and the classifier of its ImageNet weights."""
+from caffe.net_spec import NetSpec, layers as L
+
+from spec_layers import conv, conv_relu, max_pool, no_rates, relu
+
+# number: (squeeze width, expand width of each branch)
+FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),
+         8: (64, 256), 9: (64, 256)}
+
+
+def squeezenet_features(net, rates):
+    """conv1 to fire9: 512 channels at stride 16."""
+    top = conv_relu(net, "conv1", "data", 96, 7, rates, "relu_conv1", stride=2)
+    top = max_pool(net, "pool1", top, 3, 2)
+    for number in FIRES:
+        top = _fire(net, number, top, rates)
+        if number in (4, 8):
+            top = max_pool(net, f"pool{number}", top, 3, 2)
+    return top
+
+
+def classifier():
+    """(NetParameter, comments) of the whole classification net: `pool_final` holds 1000 scores."""
+    net = NetSpec()
+    net["data"] = L.Input(name="data", shape={"dim": [1, 3, 227, 227]})
+    top = squeezenet_features(net, no_rates)
+    net[top] = L.Dropout(net[top], name="drop9", in_place=True,
+                         dropout_param={"dropout_ratio": 0.5})
+    top = relu(net, "relu_conv_final",
+               conv(net, "conv_final", top, 1000, 1, no_rates, pad=1))
+    net["pool_final"] = L.Pooling(net[top], name="pool_final",
+                                  pooling_param={"pool": "AVE", "global_pooling": True})
+    proto = net.to_proto()
+    proto.name = "SqueezeNet"
+    return proto, {"conv_final": "Classifier"}
+
+
+def _fire(net, number, bottom, rates):
+    """Squeeze to few channels, then expand by 1x1 and 3x3 convolutions side by side."""
+    squeeze, expand = FIRES[number]
+    fire = f"fire{number}"
+
+    def branch(name, below, width, kernel):
+        return conv_relu(net, f"{fire}/{name}", below, width, kernel, rates, f"{fire}/relu_{name}",
+                         pad=kernel // 2)
+
+    squeezed = branch("conv1x1_1", bottom, squeeze, 1)
+    sides = [branch("conv1x1_2", squeezed, expand, 1), branch("conv3x3_2", squeezed, expand, 3)]
+    net[f"{fire}/concat"] = L.Concat(*[net[side] for side in sides], name=f"{fire}/concat")
+    return f"{fire}/concat"
