@@ -1,8 +1,9 @@
-"""Puts `lib` and the `caffe` package at the head of sys.path, so that tools run from any folder."""
+"""Puts the engine and the detector on sys.path, so that the tools run from a plain checkout."""
+import os
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-for folder in (ROOT / "lib", ROOT / "caffe-fast-rcnn" / "python"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+for folder in (os.path.join(ROOT, "lib"), os.path.join(ROOT, "caffe-fast-rcnn", "python")):
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -1,0 +1,176 @@
+"""What all tools share: their common options, settings and device from them, and one-line errors."""
+import argparse
+import logging
+import os
+import pprint
+import sys
+import time
+
+import torch
+
+import caffe
+from caffe.errors import CaffeError
+from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
+
+USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
+OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
+                 "(--cpu)")
+
+log = logging.getLogger(__name__)
+
+
+def parser_for(description, examples):
+    """An ArgumentParser that shows `examples` (command lines) below the options."""
+    return argparse.ArgumentParser(description=description, epilog="examples:\n" + examples,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add_device_args(parser):
+    """--gpu, --cpu and --debug."""
+    parser.add_argument("--gpu", dest="gpu_id", default=0, type=gpu_or_cpu, metavar="N",
+                        help="number of the GPU, or the word cpu [0]")
+    parser.add_argument("--cpu", dest="gpu_id", action="store_const", const="cpu",
+                        help="compute on the CPU")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_common_args(parser, imdb=None):
+    """Device and settings; with `imdb`, the default one's name, also --imdb.
+
+    --set takes the rest of the command line, so it must come last.
+    """
+    add_device_args(parser)
+    if imdb is not None:
+        parser.add_argument("--imdb", dest="imdb_name", default=imdb, metavar="NAME",
+                            help="data set: voc_2007_trainval, <card>_<split> or path/to/card.yml:"
+                                 f"split [{imdb}]")
+    parser.add_argument("--cfg", dest="cfg_file", default=None, metavar="FILE",
+                        help="settings (YAML)")
+    parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
+                        help="shorter side of the pictures for training and test, in pixels, and "
+                             "a cap for the longer one [600,1000]")
+    parser.add_argument("--set", dest="set_cfgs", default=None, nargs=argparse.REMAINDER,
+                        metavar="KEY VALUE", help="settings by name; must be the last option")
+
+
+def parse(parser, argv=None):
+    """The arguments; with none at all the help is shown and the exit status is 1."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv:
+        parser.print_help()
+        sys.exit(1)
+    return parser.parse_args(argv)
+
+
+def gpu_or_cpu(text):
+    """The type of --gpu: a whole number, or "cpu"."""
+    if text.lower() == "cpu":
+        return "cpu"
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f'"{text}" is neither the number of a GPU nor cpu')
+    return int(text)
+
+
+def side_and_cap(text):
+    """The type of --scale: "480" or "480,800" -> (side, cap or None)."""
+    numbers = text.split(",")
+    if len(numbers) > 2 or not all(n.strip().isdigit() and int(n) > 0 for n in numbers):
+        raise argparse.ArgumentTypeError(f'"{text}" is not SIDE or SIDE,CAP in pixels')
+    return int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else None
+
+
+def four(kind):
+    """The type of options with a value per training step: "a,b,c,d", or "a" for all four."""
+    def parse_four(text):
+        try:
+            values = tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) not in (1, 4) or not all(value > 0 for value in values):
+            raise argparse.ArgumentTypeError(
+                f'"{text}" is not one positive number or four, separated by commas')
+        return values * 4 if len(values) == 1 else values
+    return parse_four
+
+
+def flag(text):
+    """The type of --wait: the words for no are false, whatever else true."""
+    return text.strip().lower() not in ("", "0", "no", "false", "off")
+
+
+def wait_for(path, what, wait):
+    """Returns once the file is there; without `wait` a missing file is an error at once."""
+    while wait and path is not None and not os.path.exists(path):
+        log.info("Waiting for %s to exist...", path)
+        time.sleep(10)
+    require_file(path, what)
+
+
+def apply_settings(args):
+    """Merges --cfg, then --scale, then --set into cfg, and says what is in force."""
+    log.info("Called with args:\n%s", args)
+    if args.cfg_file is not None:
+        cfg_from_file(args.cfg_file)
+    if args.scale is not None:
+        side, cap = args.scale
+        for part in (cfg.TRAIN, cfg.TEST):
+            part.SCALES = (side,)
+            # without a cap of its own, the usual proportion of the two must still fit
+            part.MAX_SIZE = cap or max(part.MAX_SIZE, round(side * 1000 / 600))
+    if args.set_cfgs is not None:
+        cfg_from_list(args.set_cfgs)
+    if args.gpu_id != "cpu":
+        cfg.GPU_ID = args.gpu_id
+    log.info("Using config:\n%s", pprint.pformat(cfg))
+
+
+def use_device(gpu_id):
+    """Computes on GPU `gpu_id`, or on the CPU when it is "cpu"."""
+    if gpu_id == "cpu":
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_device(gpu_id)
+        caffe.set_mode_gpu()
+
+
+def require_file(path, what, hint=""):
+    """Raises FileNotFoundError with one clear line unless `path` is a file."""
+    if path is None:
+        raise ValueError(f"no {what} given{hint}")
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{what} {path} does not exist{hint}")
+
+
+def run(main):
+    """Runs a tool: exit status 0; 2 with one line for what the user can mend; 130 after Ctrl-C.
+
+    --debug, or the environment variable FASTER_RCNN_DEBUG, shows the traceback instead.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
+    try:
+        main()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except USER_ERRORS as error:
+        if debug:
+            raise
+        _fail("error: " + one_line(error), 2)
+    except torch.OutOfMemoryError:
+        if debug:
+            raise
+        _fail("error: " + OUT_OF_MEMORY, 2)
+
+
+def one_line(error):
+    """An exception's message without line breaks; KeyError's quotes are not part of it."""
+    is_plain_key_error = type(error).__str__ is KeyError.__str__ and error.args
+    text = str(error.args[0]) if is_plain_key_error else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _fail(message, status):
+    sys.stdout.flush()
+    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr, flush=True)
+    sys.exit(status)

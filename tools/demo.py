@@ -1,0 +1,157 @@
+#!/usr/bin/env python
+"""Detects objects in pictures; writes the pictures with boxes and a JSON file. Needs no display."""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+import cv2
+import numpy as np
+
+import caffe
+from caffe import prototxt
+from datasets.cards import load_card
+from fast_rcnn import cli
+from fast_rcnn.adapt import adapt
+from fast_rcnn.config import cfg
+from fast_rcnn.nms_wrapper import nms
+from fast_rcnn.test import im_detect
+from utils.files import write_json
+from utils.timer import Timer
+from utils.visualize import draw_detections, write_image
+
+EXAMPLES = """\
+  tools/demo.py --cpu --net zf
+  tools/demo.py --gpu 0 --net vgg16 holiday.jpg pictures/ --out found
+  tools/demo.py --cpu --net tiny --weights output/faster_rcnn_alt_opt/shapes_trainval/\\
+Tiny_faster_rcnn_final.caffemodel data/shapes/VOC2007/JPEGImages --scale 200
+"""
+
+# name: folder of models/pascal_voc, card that names the classes
+NETS = {"vgg16": ("VGG16", "voc_2007"), "zf": ("ZF", "voc_2007"),
+        "vgg_cnn_m_1024": ("VGG_CNN_M_1024", "voc_2007"),
+        "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes")}
+IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("images", nargs="*", metavar="PICTURE",
+                        help="picture files or folders [five pictures of data/demo]")
+    parser.add_argument("--net", dest="demo_net", choices=sorted(NETS), default="vgg16",
+                        help="detector [vgg16]")
+    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
+                        help="test net [models/pascal_voc/<NET>/faster_rcnn_alt_opt/"
+                             "faster_rcnn_test.pt]")
+    parser.add_argument("--weights", dest="caffemodel", default=None, metavar="FILE",
+                        help="weights [data/faster_rcnn_models/<NET>_faster_rcnn_final.caffemodel]")
+    parser.add_argument("--card", default=None, metavar="CARD",
+                        help="data set card that names the classes [that of the detector]")
+    parser.add_argument("--out", default=None, metavar="FOLDER",
+                        help="where the results go [output/demo]")
+    parser.add_argument("--thresh", type=float, default=0.8, metavar="P",
+                        help="least score that is shown [0.8]")
+    parser.add_argument("--nms", type=float, default=0.3, metavar="IOU",
+                        help="overlap above which the lower score of a class is dropped [0.3]")
+    cli.add_common_args(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg.TEST.HAS_RPN = True  # the detectors make their own proposals
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    paths = picture_paths(args.images)
+    net, classes = load_detector(args)
+    if args.gpu_id != "cpu":
+        warm_up(net)
+    out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
+    os.makedirs(out, exist_ok=True)
+    found = []
+    for path in paths:
+        print("~" * 35)
+        print(f"Demo for {path}")
+        im = cv2.imread(path)
+        if im is None:
+            raise ValueError(f"{path} is not a picture that OpenCV can read")
+        dets = detect(net, im, classes, args.thresh, args.nms)
+        picture = os.path.join(out, os.path.splitext(os.path.basename(path))[0] + "_detections.jpg")
+        write_image(picture, draw_detections(im, dets, args.thresh, classes[1:]))
+        print(f"Wrote {picture}")
+        found.append(as_json(path, im, dets))
+    write_json(os.path.join(out, "detections.json"), found)
+    print(f"Wrote {os.path.join(out, 'detections.json')}")
+
+
+def picture_paths(given):
+    """The files named, and the pictures in the folders named; without any, the demo pictures."""
+    demo = os.path.join(cfg.ROOT_DIR, "data", "demo")
+    given = given or [os.path.join(demo, name) for name in IMAGES]
+    paths = []
+    for path in given:
+        if os.path.isdir(path):
+            inside = [os.path.join(path, name) for name in sorted(os.listdir(path))
+                      if name.lower().endswith(PICTURES)]
+            if not inside:
+                raise FileNotFoundError(f"folder {path} holds no pictures ({', '.join(PICTURES)})")
+            paths += inside
+        else:
+            cli.require_file(path, "picture", "; name pictures or a folder on the command line")
+            paths.append(path)
+    return paths
+
+
+def load_detector(args):
+    """(net, class names with the background first)."""
+    folder, card = NETS[args.demo_net]
+    definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, "faster_rcnn_alt_opt",
+                                               "faster_rcnn_test.pt")
+    weights = args.caffemodel or os.path.join(cfg.DATA_DIR, "faster_rcnn_models",
+                                              f"{folder}_faster_rcnn_final.caffemodel")
+    classes = ["__background__", *load_card(args.card or card).classes]
+    cli.require_file(definition, "net (--def)")
+    cli.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
+    message = prototxt.read_net(definition)
+    adapt(message, len(classes), os.path.basename(definition))
+    net = caffe.Net(message, caffe.TEST, weights=weights)
+    print(f"\nLoaded network {weights}")
+    return net, classes
+
+
+def warm_up(net):
+    """The first passes of a GPU choose algorithms; they are not representative."""
+    im = np.full((300, 500, 3), 128, np.uint8)
+    for _ in range(2):
+        im_detect(net, im)
+
+
+def detect(net, im, classes, thresh, nms_thresh):
+    """{class name: (N, 5) boxes with scores of at least `thresh`, after NMS per class}."""
+    timer = Timer()
+    timer.tic()
+    scores, boxes = im_detect(net, im)
+    timer.toc()
+    print(f"Detection took {timer.total_time:.3f}s for {boxes.shape[0]:d} object proposals")
+    found = {}
+    for number, name in enumerate(classes[1:], 1):
+        dets = np.hstack([boxes[:, 4 * number:4 * number + 4],
+                          scores[:, number:number + 1]]).astype(np.float32)
+        dets = dets[nms(dets, nms_thresh)]
+        dets = dets[dets[:, 4] >= thresh]
+        if len(dets):
+            found[name] = dets
+            print(f"  {len(dets)} x {name}, best score {dets[:, 4].max():.3f}")
+    return found
+
+
+def as_json(path, im, dets):
+    """Boxes are x1, y1, x2, y2 in pixels, both ends inclusive."""
+    return {"image": path, "height": im.shape[0], "width": im.shape[1], "detections": [
+        {"class": name, "score": round(float(det[4]), 4),
+         "box": [round(float(value), 1) for value in det[:4]]}
+        for name, rows in dets.items() for det in rows]}
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,55 @@
+#!/usr/bin/env python
+"""Generates region proposals for a data set with a trained RPN."""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+import caffe
+from datasets.factory import get_imdb
+from fast_rcnn import cli
+from fast_rcnn.adapt import adapt_file
+from fast_rcnn.alt_opt import PROPOSALS, write_proposals
+from fast_rcnn.config import cfg_override, get_output_dir
+from rpn.generate import imdb_proposals
+
+EXAMPLES = """\
+  tools/rpn_generate.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/rpn_test.pt \\
+      --net output/faster_rcnn_alt_opt/voc_2007_trainval/zf_rpn_stage1_iter_80000.caffemodel \\
+      --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
+                        help="net that makes proposals (rpn_test.pt)")
+    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
+                        help="weights of the RPN (.caffemodel)")
+    parser.add_argument("--wait", type=cli.flag, nargs="?", const=True, default=False,
+                        metavar="YES", help="wait until the weights exist")
+    cli.add_common_args(parser, "voc_2007_test")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    cli.require_file(args.prototxt, "net (--def)")
+    imdb = get_imdb(args.imdb_name)
+    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+
+    net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
+    output_dir = os.path.join(get_output_dir(imdb, None), net_name)
+    os.makedirs(output_dir, exist_ok=True)
+    adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
+    adapt_file(args.prototxt, adapted, imdb.num_classes)
+    with cfg_override(**PROPOSALS):
+        net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
+        net.name = net_name
+        proposals = imdb_proposals(net, imdb)
+    write_proposals(os.path.join(output_dir, net_name + "_rpn_proposals.pkl"), proposals)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,61 @@
+#!/usr/bin/env python
+"""Tests a detector on a data set: detections, average precision, a report with pictures."""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+import caffe
+from datasets.factory import get_imdb
+from fast_rcnn import cli
+from fast_rcnn.adapt import adapt_file
+from fast_rcnn.config import cfg, get_output_dir
+from fast_rcnn.test import test_net
+
+EXAMPLES = """\
+  tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
+      --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
+      --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
+                        help="test net (prototxt); its class count follows the data set")
+    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
+                        help="weights to test (.caffemodel)")
+    parser.add_argument("--wait", type=cli.flag, nargs="?", const=True, default=False,
+                        metavar="YES", help="wait until the weights exist")
+    parser.add_argument("--comp", dest="comp_mode", action="store_true",
+                        help="competition mode: keep the result files")
+    parser.add_argument("--vis", action="store_true",
+                        help="write a picture of every image with its detections")
+    parser.add_argument("--num_dets", dest="max_per_image", default=100, type=int, metavar="N",
+                        help="most detections per image, over all classes [100]")
+    cli.add_common_args(parser, "voc_2007_test")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    cli.require_file(args.prototxt, "net (--def)")
+    imdb = get_imdb(args.imdb_name)
+    imdb.competition_mode(args.comp_mode)
+    if not cfg.TEST.HAS_RPN:
+        imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD)
+    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+
+    net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
+    output_dir = os.path.join(get_output_dir(imdb, None), net_name)
+    os.makedirs(output_dir, exist_ok=True)
+    adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
+    adapt_file(args.prototxt, adapted, imdb.num_classes)
+    net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
+    net.name = net_name
+    test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,49 @@
+#!/usr/bin/env python
+"""Trains Faster R-CNN by alternating optimisation: RPN and Fast R-CNN in turn, two stages each."""
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+from fast_rcnn import cli
+from fast_rcnn.alt_opt import Options, run_schedule
+
+EXAMPLES = """\
+  tools/train_faster_rcnn_alt_opt.py --gpu 0 --net_name ZF --imdb voc_2007_trainval \\
+      --weights data/imagenet_models/ZF.v2.caffemodel --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
+  tools/train_faster_rcnn_alt_opt.py --cpu --net_name Tiny --imdb shapes_trainval --scale 200 \\
+      --weights data/imagenet_models/Tiny.v2.caffemodel --iters 400,300,400,300 --resume
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--net_name", default=None, metavar="NET",
+                        help="net to train: a folder of models/pascal_voc, such as ZF")
+    parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
+                        help="initial weights (.caffemodel)")
+    parser.add_argument("--iters", type=cli.four(int), default=None, metavar="A,B,C,D",
+                        help="iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, "
+                             "stage 2 Fast R-CNN [80000,40000,80000,40000]")
+    parser.add_argument("--lr", type=cli.four(float), default=None, metavar="A,B,C,D",
+                        help="learning rates to start with; one number serves all [the solvers']")
+    parser.add_argument("--steps", type=cli.four(int), default=None, metavar="A,B,C,D",
+                        help="iterations after which the rate drops; one number serves all [the "
+                             "solvers' share of the iterations]")
+    parser.add_argument("--resume", action="store_true",
+                        help="skip finished steps, continue the unfinished one at its checkpoint")
+    cli.add_common_args(parser, "voc_2007_trainval")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    if args.net_name is None:
+        raise ValueError("no net given (--net_name ZF)")
+    final = run_schedule(Options(args.net_name, args.imdb_name, args.pretrained_model,
+                                 iterations=args.iters, rates=args.lr, steps=args.steps,
+                                 resume=args.resume))
+    print(f"Final model: {final}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
