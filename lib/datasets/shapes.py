@@ -211,7 +211,12 @@ def _distractor(picture, rng):
     paint(picture, place(unit_outline(name, rng), rng, centre, rng.uniform(12, 60)), rng)
 
 
-def _camera(picture, rng):
+def draw_clutter(picture, rng):
+    """A line or a distractor, anywhere; `picture` (H, W, 3) float32 changes in place."""
+    (_line if rng.rand() < 0.5 else _distractor)(picture, rng)
+
+
+def camera(picture, rng):
     """Light from one side, contrast, blur and sensor noise; returns uint8."""
     height, width = picture.shape[:2]
     picture = picture * (1 + 0.25 * smooth_noise(rng, width, height, 160))[:, :, None]
@@ -244,7 +249,7 @@ def render_scene(rng, size=None, classes=CLASSES):
     width, height = size or SIZES[rng.randint(len(SIZES))]
     picture = background(rng, width, height)
     for _ in range(rng.randint(4, 11)):
-        (_line if rng.rand() < 0.5 else _distractor)(picture, rng)
+        draw_clutter(picture, rng)
     objects, seen = [], []
     wanted = rng.randint(1, MAX_OBJECTS + 1)
     for _ in range(40):
@@ -262,7 +267,7 @@ def render_scene(rng, size=None, classes=CLASSES):
         objects.append(ShapeObject(name, mask_box(mask), bool(mask.sum() < 0.97 * area)))
     if rng.rand() < 0.5:
         _line(picture, rng)
-    return _camera(picture, rng), objects
+    return camera(picture, rng), objects
 
 
 def mask_box(mask):

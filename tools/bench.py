@@ -1,0 +1,218 @@
+#!/usr/bin/env python
+"""Measures our nets against the same convolutions and products in bare channels_last PyTorch.
+
+    ./tools/bench.py                               # ZF and VGG16: test net and all four training stages
+    ./tools/bench.py --net ZF --stage test --layers
+    ./tools/bench.py --net Tiny --repeats 20 --json bench.json
+    ./tools/bench.py --engine                      # what the engine adds to each layer, microseconds
+
+Pictures of 600 x 800, 300 proposals at test time, 2000 per picture in training; random weights, synthetic
+pictures and annotations. The two sides run in turn (A B A B ...) in one process; a row gives the
+median of both and the median of the ratios of neighbours. A training iteration is all of
+`solver.step(1)`: waiting for the next minibatch, forward, backward, update.
+"""
+import argparse
+import json
+import logging
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+import _init_paths  # noqa: F401
+import caffe
+import cv2
+import numpy as np
+import torch
+from caffe import prototxt
+from datasets.synthetic import SyntheticImdb
+from fast_rcnn import alt_opt, cli
+from fast_rcnn.config import cfg, cfg_override
+from fast_rcnn.train import SolverWrapper, get_training_roidb
+from utils.bare_net import BareNet
+
+STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
+HEIGHT, WIDTH = 600, 800
+CLASSES = 21
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", nargs="+", default=["ZF", "VGG16"], help="%(default)s")
+    parser.add_argument("--stage", nargs="+", default=list(STAGES), choices=STAGES, metavar="STAGE",
+                        help=", ".join(STAGES))
+    parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
+    parser.add_argument("--layers", action="store_true", help="a table of the time of each layer")
+    parser.add_argument("--engine", action="store_true", help="only the engine's own time per layer")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args(argv)
+    if args.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    return args
+
+
+# --------------------------------------------------------------------------------------- measuring
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def in_turn(ours, bare, repeats, warm_up=2):
+    """Runs both in turn; {"ours", "bare", "ratio"}: medians, the ratio over neighbouring runs."""
+    for _ in range(warm_up):
+        ours(), bare()
+    pairs = [(seconds(ours), seconds(bare)) for _ in range(repeats)]
+    return {"ours": statistics.median(a for a, _ in pairs),
+            "bare": statistics.median(b for _, b in pairs),
+            "ratio": statistics.median(a / b for a, b in pairs)}
+
+
+def fill_random(net):
+    """Weights that keep activations of ordinary size (He), small box deltas."""
+    generator = torch.Generator().manual_seed(cfg.RNG_SEED)
+    for name, blobs in net.params.items():
+        for blob in blobs:
+            weight = blob.tensor.detach()
+            fan_in = max(1, weight[0].numel()) if weight.dim() > 1 else 0
+            std = 0.001 if "bbox_pred" in name else (2 / fan_in) ** 0.5 if fan_in else 0.0
+            weight.copy_(torch.randn(weight.shape, generator=generator) * std)
+
+
+# ------------------------------------------------------------------------------------- the two sides
+
+def model_file(net_name, name):
+    folder = os.path.join(cfg.MODELS_DIR, net_name, alt_opt.METHOD)
+    path = os.path.join(folder, name)
+    cli.require_file(path, "prototxt")
+    return path
+
+
+def test_case(net_name):
+    """(run the test net once, the net, its message)."""
+    path = model_file(net_name, "faster_rcnn_test.pt")
+    net = caffe.Net(path, caffe.TEST)
+    fill_random(net)
+    image = np.random.RandomState(0).normal(0, 60, (1, 3, HEIGHT, WIDTH)).astype(np.float32)
+    net.blobs["data"].reshape(*image.shape)
+    net.blobs["data"].data[...] = image
+    net.blobs["im_info"].reshape(1, 3)
+    net.blobs["im_info"].data[...] = (HEIGHT, WIDTH, 1)
+    return net.forward, net, prototxt.read_net(path)
+
+
+def training_case(net_name, stage, folder):
+    """(run one iteration, the net, its message) of a training stage, on synthetic pictures."""
+    step = next(step for step in alt_opt.STEPS if step.name == stage)
+    message = prototxt.read_solver(model_file(net_name, step.prototxt))
+    net_path = os.path.join(cfg.ROOT_DIR, message.train_net)
+    message.train_net = net_path
+    message.display = 0
+    imdb = SyntheticImdb(folder, CLASSES, WIDTH, HEIGHT)
+    imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
+    wrapper = SolverWrapper(message, get_training_roidb(imdb), folder)
+    fill_random(wrapper.solver.net)
+    wrapper.solver.step(1)
+    return lambda: wrapper.solver.step(1), wrapper.solver.net, prototxt.read_net(net_path)
+
+
+def measure(net_name, stage, args):
+    """The figures of one net at one stage; with --layers also {"layers": [...]}."""
+    train = stage != "test"
+    settings = next((s.settings for s in alt_opt.STEPS if s.name == stage), {})
+    settings = {**settings, "TRAIN": {**settings.get("TRAIN", {}), "USE_FLIPPED": False,
+                                      "BG_THRESH_LO": 0.0}}
+    with cfg_override(**settings), tempfile.TemporaryDirectory() as folder:
+        np.random.seed(cfg.RNG_SEED)
+        caffe.set_random_seed(cfg.RNG_SEED)
+        run, net, message = (training_case(net_name, stage, folder) if train
+                             else test_case(net_name))
+        run()
+        bare = BareNet(net, message, train)
+        result = {"net": net_name, "stage": stage, **in_turn(run, bare.run, args.repeats)}
+        if args.layers:
+            result["layers"] = layer_table(net, bare, train, args.repeats)
+    return result
+
+
+def layer_table(net, bare, train, repeats):
+    """[(layer, type, forward, backward, bare), ...] in seconds: medians, in the net's order."""
+    bare_times = {operator.name: statistics.median(
+        seconds(lambda op=operator: _run_operator(op, train)) for _ in range(repeats))
+        for operator in bare.operators}
+    times = {name: ([], []) for name in net._layer_names}
+    for _ in range(repeats):
+        for name in net._layer_names:
+            times[name][0].append(seconds(lambda n=name: net.forward(start=n, end=n)))
+        for name in reversed(net._layer_names) if train else ():
+            times[name][1].append(seconds(lambda n=name: net.backward(start=n, end=n)))
+    return [(name, layer.type, statistics.median(times[name][0]),
+             statistics.median(times[name][1]) if train else 0.0, bare_times.get(name, 0.0))
+            for name, layer in zip(net._layer_names, net.layers)]
+
+
+def _run_operator(operator, train):
+    with torch.set_grad_enabled(train):
+        top = operator.forward()
+        if train:
+            operator.backward(top)
+
+
+def engine_overhead(repeats, count=100):
+    """Microseconds that the engine adds to a layer: a chain of `count` ReLUs on four numbers."""
+    relu = 'layer {{ name: "r{0}" type: "ReLU" bottom: "b{0}" top: "b{1}" }}\n'
+    text = ('layer { name: "data" type: "DummyData" top: "b0" '
+            "dummy_data_param { shape { dim: 4 } data_filler { type: \"constant\" value: 1 } } }\n"
+            + "".join(relu.format(i, i + 1) for i in range(count)))
+    net = caffe.Net(prototxt.read_net_text(text, origin="bench"), caffe.TEST)
+    x = torch.ones(4)
+
+    def bare():
+        for _ in range(count):
+            torch.relu(x)
+    figures = in_turn(net.forward, bare, repeats, warm_up=5)
+    return {"layers": count, "ours_us": figures["ours"] / count * 1e6,
+            "bare_us": figures["bare"] / count * 1e6}
+
+
+# ------------------------------------------------------------------------------------------ printing
+
+def show(result):
+    print(f"{result['net']:<16} {result['stage']:<18} ours {result['ours'] * 1e3:9.2f} ms   "
+          f"bare {result['bare'] * 1e3:9.2f} ms   ratio {result['ratio']:.3f}", flush=True)
+    for name, kind, forward, backward, bare in result.get("layers", ()):
+        print(f"    {name:<28} {kind:<18} forward {forward * 1e3:8.2f}  backward "
+              f"{backward * 1e3:8.2f}" + (f"  bare {bare * 1e3:8.2f}" if bare else ""))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    logging.getLogger().setLevel(logging.WARNING)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    print(f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, {HEIGHT} x {WIDTH}, "
+          f"{cfg.TEST.RPN_POST_NMS_TOP_N} proposals, {args.repeats} pairs", flush=True)
+    if args.engine:
+        results = [engine_overhead(max(args.repeats, 20))]
+        print("engine: {ours_us:.1f} us per layer, PyTorch alone {bare_us:.1f} us".format(
+            **results[0]))
+    else:
+        results = []
+        for net_name in args.net:
+            for stage in args.stage:
+                results.append(measure(net_name, stage, args))
+                show(results[-1])
+    if args.json:
+        with open(args.json, "w") as stream:
+            json.dump(results, stream, indent=1)
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
