@@ -4,7 +4,6 @@ Reading maps the file into memory: the arrays are read-only views of it (possibl
 cost nothing until they are copied into a blob. Writing streams to a file beside the target, which
 takes the target's place only when it is complete.
 """
-import logging
 import mmap
 import os
 from collections import OrderedDict
@@ -15,8 +14,6 @@ import numpy as np
 
 from . import hdf5, wire
 from .errors import WeightsError
-
-log = logging.getLogger("caffe")
 
 
 class State(NamedTuple):
@@ -74,7 +71,6 @@ def write_weights(path, net_name, layers):
             for array in blobs:
                 parts += wire.blob(7, array)
             file.writelines(wire.sized(100, parts))
-        _flush(file)
 
 
 def write_weights_hdf5(path, layers):
@@ -132,7 +128,6 @@ def write_state(path, iteration, learned_net, current_step, history):
             for array in history:
                 file.writelines(wire.blob(3, array))
             file.write(wire.integer(4, current_step))
-            _flush(file)
 
 
 def read_binaryproto(path):
@@ -146,7 +141,6 @@ def write_binaryproto(path, array):
     header, *parts = wire.blob(1, array)
     with _replacing(path) as partial, open(partial, "wb") as file:
         file.writelines(parts)
-        _flush(file)
 
 
 def _read_layer(message, form):
@@ -194,6 +188,8 @@ def _replacing(path):
     partial = f"{path}.{os.getpid()}.partial"
     try:
         yield partial
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())      # on the disk before the older file goes
         os.replace(partial, path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -201,8 +197,3 @@ def _replacing(path):
         if os.path.exists(partial):
             os.remove(partial)
 
-
-def _flush(file):
-    """Makes sure that the bytes are on the disk before the file takes another one's place."""
-    file.flush()
-    os.fsync(file.fileno())

@@ -4,8 +4,6 @@ protobuf itself builds a Python object per message and copies every array severa
 for 500 MB of weights takes seconds and gigabytes. Here a file is mapped into memory and only the
 few bytes between the arrays are looked at.
 """
-import math
-
 import numpy as np
 
 from .errors import WeightsError
@@ -137,11 +135,11 @@ def read_blob(message):
             legacy[number] = value
     parts = values[_DOUBLE] or values[_FLOAT]
     shape = tuple(legacy.get(i, 0) for i in (1, 2, 3, 4)) if legacy else tuple(dims)
-    count = sum(part.size for part in parts)
-    if len(shape) > 32 or math.prod(shape) != count:
-        raise message.damaged(f"a blob of shape {shape} has {count} values")
     flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
-    array = flat.astype(np.float32, copy=False).reshape(shape)
+    try:
+        array = flat.astype(np.float32, copy=False).reshape(shape)
+    except (ValueError, OverflowError):
+        raise message.damaged(f"a blob of shape {shape} has {flat.size} values") from None
     return array.view(LegacyArray) if legacy else array
 
 
