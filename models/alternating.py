@@ -146,7 +146,7 @@ def _rpn(net, backbone, features, rates, filler=None):
     name, relu_name, top = backbone.rpn_names
     anchors = RATIOS * len(backbone.scales or (8, 16, 32))
     conv(net, name, features, backbone.rpn_width, 3, rates, pad=1, filler=filler, top=top)
-    relu(net, relu_name, top)
+    top = relu(net, relu_name, top)
     return (conv(net, "rpn_cls_score", top, 2 * anchors, 1, rates, filler=filler),
             conv(net, "rpn_bbox_pred", top, 4 * anchors, 1, rates, filler=filler))
 
@@ -172,7 +172,7 @@ def _head(net, backbone, features, rates, with_dropout, fillers=(None, None, Non
     for number, width in zip((6, 7), backbone.widths):
         top = relu(net, f"relu{number}", fc(net, f"fc{number}", top, width, rates, fc_filler))
         if with_dropout and backbone.dropout:
-            dropout(net, f"drop{number}", top, backbone.dropout)
+            top = dropout(net, f"drop{number}", top, backbone.dropout)
     return (fc(net, "cls_score", top, CLASSES, rates, score_filler),
             fc(net, "bbox_pred", top, 4 * CLASSES, rates, box_filler))
 
@@ -184,9 +184,9 @@ def _carried_head(net, backbone):
         "shape": {"dim": [1, size]}, "data_filler": backbone.dummy_filler})
     top = fc(net, "fc6", "dummy_roi_pool_conv5", backbone.widths[0], frozen, backbone.fc_filler)
     if "relu6" in backbone.carried:
-        relu(net, "relu6", top)
+        top = relu(net, "relu6", top)
     if "drop6" in backbone.carried:
-        dropout(net, "drop6", top, backbone.dropout)
+        top = dropout(net, "drop6", top, backbone.dropout)
     silence(net, fc(net, "fc7", top, backbone.widths[1], frozen, backbone.fc_filler))
 
 

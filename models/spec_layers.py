@@ -1,6 +1,7 @@
 """Small helpers over `caffe.net_spec`: one call per layer, with the published way of writing it.
 
-`net` is a NetSpec; blobs are named by strings. `rates` says how fast the parameters of a layer learn: a function from
+`net` is a NetSpec; blobs are named by its keys. An in-place layer has a key of its own, its layer
+name, for the blob as it is after that layer. `rates` says how fast the parameters of a layer learn: a function from
 the layer's name to its `param` entries (see `trained`, `frozen`, `no_rates`).
 """
 from caffe.net_spec import layers as L
@@ -44,7 +45,7 @@ def _learning(rates, name):
 
 
 def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, filler=None, top=None):
-    """A convolution; returns the name of its top (the layer's name unless `top` is given)."""
+    """A convolution; returns its top: the layer's name unless `top` is given."""
     geometry = {"num_output": num_output, "kernel_size": kernel}
     geometry.update({key: value for key, value in (("pad", pad), ("stride", stride))
                      if value != (0 if key == "pad" else 1)})
@@ -55,9 +56,9 @@ def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, filler=N
 
 
 def relu(net, name, bottom):
-    """ReLU in place; returns `bottom`."""
-    net[bottom] = L.ReLU(net[bottom], name=name, in_place=True)
-    return bottom
+    """ReLU in place."""
+    net[name] = L.ReLU(net[bottom], name=name, in_place=True)
+    return name
 
 
 def conv_relu(net, name, bottom, num_output, kernel, rates, relu_name, **geometry):
@@ -89,9 +90,9 @@ def fc(net, name, bottom, num_output, rates, filler=None):
 
 
 def dropout(net, name, bottom, dropout_param):
-    """Dropout in place; returns `bottom`."""
-    net[bottom] = L.Dropout(net[bottom], name=name, in_place=True, dropout_param=dropout_param)
-    return bottom
+    """Dropout in place."""
+    net[name] = L.Dropout(net[bottom], name=name, in_place=True, dropout_param=dropout_param)
+    return name
 
 
 def reshape(net, name, bottom, dims):

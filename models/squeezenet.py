@@ -1,7 +1,7 @@
 """SqueezeNet v1.0 (Iandola et al. 2016): the shared layers of a detector, and the classifier of its ImageNet weights."""
 from caffe.net_spec import NetSpec, layers as L
 
-from spec_layers import conv, conv_relu, max_pool, no_rates, relu
+from spec_layers import conv, conv_relu, dropout, max_pool, no_rates, relu
 
 # number: (squeeze width, expand width of each branch)
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),
@@ -24,8 +24,7 @@ def classifier():
     net = NetSpec()
     net["data"] = L.Input(name="data", shape={"dim": [1, 3, 227, 227]})
     top = squeezenet_features(net, no_rates)
-    net[top] = L.Dropout(net[top], name="drop9", in_place=True,
-                         dropout_param={"dropout_ratio": 0.5})
+    top = dropout(net, "drop9", top, {"dropout_ratio": 0.5})
     top = relu(net, "relu_conv_final",
                conv(net, "conv_final", top, 1000, 1, no_rates, pad=1))
     net["pool_final"] = L.Pooling(net[top], name="pool_final",

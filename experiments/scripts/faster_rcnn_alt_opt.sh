@@ -5,7 +5,7 @@
 #
 #   GPU      number of the GPU, or cpu
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, Tiny
-#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or the path of a card
+#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or the path of a card (.yml)
 #
 # Options of the schedule (--iters, --lr, --steps, --resume) go to the training alone, those of the
 # test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.

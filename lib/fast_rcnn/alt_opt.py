@@ -7,7 +7,6 @@ takes its settings back at its end.
 import gc
 import logging
 import os
-import pickle
 import time
 from dataclasses import dataclass
 from typing import Optional
@@ -17,13 +16,14 @@ import torch
 
 import caffe
 from datasets.factory import get_imdb
-from fast_rcnn.alt_opt_files import METHOD, STAGES, ScheduleFiles
+from fast_rcnn.alt_opt_files import STAGES, ScheduleFiles
 from fast_rcnn.config import cfg, cfg_override, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
 from fast_rcnn.manifest import Manifest
 from fast_rcnn.train import get_training_roidb, train_net
 from rpn.generate import imdb_proposals
-from utils.files import atomic_open, copy_file, file_hash
+from utils import safe_pickle
+from utils.files import copy_file, file_hash
 
 log = logging.getLogger(__name__)
 
@@ -202,8 +202,7 @@ class _Run:
 
 def write_proposals(path, proposals):
     """Writes a list over images of (R, 4) float32 boxes, in the original's form (a pickle)."""
-    with atomic_open(path, "wb") as file:
-        pickle.dump([np.asarray(boxes, dtype=np.float32) for boxes in proposals], file, protocol=2)
+    safe_pickle.dump([np.asarray(boxes, dtype=np.float32) for boxes in proposals], path)
     log.info("Wrote RPN proposals to %s", path)
 
 

@@ -1,0 +1,160 @@
+"""What users mistype or forget: one clear line on stderr, exit status 2, no results touched."""
+import os
+import shutil
+
+import pytest
+import torch
+from conftest import MODEL, places, run_command
+
+from fast_rcnn.config import cfg
+
+TRAIN, TEST = "train_faster_rcnn_alt_opt.py", "test_net.py"
+TEST_NET = os.path.join(MODEL, "faster_rcnn_test.pt")
+
+
+def train_args(handful, folder, **changed):
+    """Arguments of a short training; `changed` replaces options by their names."""
+    options = {"--gpu": "cpu", "--net_name": "Tiny", "--weights": handful.weights,
+               "--imdb": handful.card + ":trainval", "--iters": "1,1,1,1", "--scale": "120"}
+    options.update({"--" + key: value for key, value in changed.items()})
+    flat = [word for option, value in options.items() for word in (option, value)]
+    return [*flat, "--set", *places(folder)]
+
+
+def assert_refused(done, *words):
+    """Exit status 2 and a single line that says all of `words`."""
+    assert done.status == 2, done.err
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 1, done.err
+    assert "error: " in lines[0] and "Traceback" not in done.err
+    for word in words:
+        assert word in lines[0]
+
+
+def model_copy(folder, net="Tiny"):
+    """A copy of Tiny's prototxts to spoil; returns (models folder, its files' folder)."""
+    target = os.path.join(folder, "models", net, "faster_rcnn_alt_opt")
+    shutil.copytree(MODEL, target)
+    return os.path.join(folder, "models"), target
+
+
+def spoil(path, old, new):
+    with open(path) as file:
+        text = file.read()
+    assert old in text
+    with open(path, "w") as file:
+        file.write(text.replace(old, new, 1))
+    return text[:text.index(old)].count("\n") + 1
+
+
+@pytest.mark.parametrize("tool", (TRAIN, TEST, "rpn_generate.py"))
+def test_no_argument_shows_the_help(run_tool, tool):
+    done = run_tool(tool)
+    assert done.status == 1
+    assert "usage: " in done.out and "--set" in done.out
+
+
+def test_as_a_process_of_its_own(handful, tmp_path):
+    done = run_command(TRAIN, *train_args(handful, tmp_path, weights="nowhere.caffemodel"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "nowhere.caffemodel does not exist" in done.stderr.replace("do not", "does not")
+
+
+def test_missing_initial_weights(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, weights="no.caffemodel")),
+                   "no.caffemodel", "--weights")
+
+
+def test_weights_of_another_net(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, net_name="SqueezeNet"))
+    assert_refused(done, handful.weights)
+
+
+def test_missing_test_weights(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TEST, "--cpu", "--def", TEST_NET, "--net", "no.caffemodel", "--imdb",
+                            handful.card + ":test", "--set", "TEST.HAS_RPN", "True",
+                            *places(tmp_path)), "no.caffemodel")
+
+
+def test_typo_in_a_prototxt_of_the_last_stage(run_tool, handful, tmp_path):
+    models, files = model_copy(tmp_path)
+    path = os.path.join(files, "stage2_fast_rcnn_train.pt")
+    line = spoil(path, "num_output", "num_outptu")
+    for solver in ("stage2_fast_rcnn_solver30k40k.pt",):
+        spoil(os.path.join(files, solver), "models/pascal_voc", models)
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "MODELS_DIR", models)
+    assert_refused(done, f"stage2_fast_rcnn_train.pt:{line}:", "num_outptu", "num_output")
+
+
+def test_unknown_layer_type(run_tool, handful, tmp_path):
+    models, files = model_copy(tmp_path)
+    spoil(os.path.join(files, "faster_rcnn_test.pt"), '"ROIPooling"', '"ROIPoolin"')
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "MODELS_DIR", models)
+    assert_refused(done, "ROIPoolin", "ROIPooling")
+
+
+def test_unknown_net(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, net_name="ResNot")),
+                   "ResNot", "Tiny")
+
+
+def test_unknown_config_key(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.SCALE", "[100]")
+    assert_refused(done, "TRAIN.SCALE", "TRAIN.SCALES")
+
+
+def test_config_value_missing(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.SCALES"), "TRAIN.SCALES")
+
+
+def test_unknown_data_set(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, imdb="voc_2006_trainval")),
+                   "voc_2006_trainval", "voc_2007_trainval")
+
+
+def test_class_that_the_card_does_not_name(run_tool, handful, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(os.path.dirname(handful.card), folder)
+    card = os.path.join(folder, "handful.yml")
+    spoil(card, "classes: [dark, light]", "classes: [dark]")
+    spoil(card, os.path.dirname(handful.card), str(folder))
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=card + ":trainval"))
+    assert_refused(done, "light")
+
+
+def test_unreadable_image(run_tool, handful, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(os.path.dirname(handful.card), folder)
+    card = os.path.join(folder, "handful.yml")
+    spoil(card, os.path.dirname(handful.card), str(folder))
+    for name in os.listdir(folder / "JPEGImages"):
+        if name.startswith("trainval"):
+            (folder / "JPEGImages" / name).write_bytes(b"no picture")
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=card + ":trainval"))
+    assert_refused(done, "trainval", ".jpg")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_gpu_asked_for_and_none_there(run_tool, handful, tmp_path):
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, gpu="0")), "GPU 0", "--cpu")
+
+
+def test_results_of_an_earlier_run_survive_a_refused_one(run_tool, handful, tmp_path):
+    results = tmp_path / "output" / "default" / "handful_trainval"
+    results.mkdir(parents=True)
+    kept = {name: b"precious" for name in ("Tiny_faster_rcnn_final.caffemodel", "Tiny_alt_opt.json",
+                                           "tiny_rpn_stage1_iter_1.caffemodel")}
+    for name, content in kept.items():
+        (results / name).write_bytes(content)
+    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, weights="no.caffemodel")))
+    assert {name: (results / name).read_bytes() for name in kept} == kept
+
+
+def test_script_passes_the_status_of_a_failing_tool_on(tmp_path):
+    import subprocess
+    script = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_alt_opt.sh")
+    done = subprocess.run(["bash", script, "cpu", "Tiny", "no_such_data"], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 2
+    assert "no_such_data" in done.stderr + done.stdout
