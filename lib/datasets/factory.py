@@ -1,0 +1,51 @@
+"""Data sets by name."""
+import functools
+
+from caffe.errors import suggest
+from datasets.cards import list_cards, load_card
+from datasets.pascal_voc import pascal_voc
+from datasets.voc_imdb import voc_imdb
+
+_makers = {}
+
+
+class UnknownDatasetError(KeyError):
+    """A name that no data set has; the message lists those that exist."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+def register_imdb(name, make):
+    """Makes `get_imdb(name)` call `make()`; for data sets that are classes of one's own."""
+    _makers[name] = make
+
+
+for _year in ("2007", "2012"):
+    for _split in ("train", "val", "trainval", "test"):
+        register_imdb(f"voc_{_year}_{_split}", functools.partial(pascal_voc, _split, _year))
+
+
+def get_imdb(name):
+    """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
+    if name in _makers:
+        return _makers[name]()
+    path, colon, split = name.rpartition(":")
+    if colon and path.endswith((".yml", ".yaml")):
+        return voc_imdb(load_card(path), split)
+    if name.endswith((".yml", ".yaml")):
+        raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
+                                  f"{load_card(name).train}")
+    for card in sorted(list_cards(), key=len, reverse=True):
+        if name.startswith(card + "_"):
+            return voc_imdb(load_card(card), name[len(card) + 1:])
+    raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
+                              f"{', '.join(list_imdbs())}, and cards of your own as "
+                              "path/to/card.yml:split")
+
+
+def list_imdbs():
+    """Names of the registered data sets and of the splits on the shipped cards."""
+    from_cards = {f"{card}_{split}" for card in list_cards()
+                  for split in load_card(card).split_names()}
+    return sorted({*_makers, *from_cards})
