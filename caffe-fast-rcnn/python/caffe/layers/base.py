@@ -11,12 +11,22 @@ A layer type is a class with
 
 A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to `self.param`.
 """
+import math
+
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from ..errors import LayerError
 from ..fillers import fill
+from ..proto import caffe_pb2
+
+
+def filler_or(options, field, value):
+    """The FillerParameter in a field of the options, or the constant where the field is unset."""
+    if options.HasField(field):
+        return getattr(options, field)
+    return caffe_pb2.FillerParameter(value=value)
 
 
 class Module(nn.Module):
@@ -83,6 +93,25 @@ class Module(nn.Module):
         """For the types whose top cannot be their bottom."""
         if set(self.param.bottom) & set(self.param.top):
             raise self.error("cannot work in place: give the top another name than the bottom")
+
+    def check_range(self, index, count, what):
+        """An error unless every index lies in [0, count).
+
+        Only on the CPU: a GPU would have to be waited for, and refuses a bad index by itself.
+        """
+        if index.device.type == "cpu" and index.numel():
+            low, high = int(index.min()), int(index.max())
+            if low < 0 or high >= count:
+                raise self.error(f"expected each {what} in 0 .. {count - 1}, got "
+                                 f"{low if low < 0 else high}")
+
+    def check_labels(self, scores, labels, axis):
+        """An error unless there is one label for each place of the scores' other axes."""
+        places = math.prod(size for i, size in enumerate(scores.shape) if i != axis)
+        if labels.numel() != places:
+            raise self.error(f"expected {places} labels for scores of shape {tuple(scores.shape)} "
+                             f"with the classes along axis {axis}, got {labels.numel()} of shape "
+                             f"{tuple(labels.shape)}")
 
     def top_shapes(self, shapes):
         """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.

@@ -1,0 +1,19 @@
+"""The built-in layer types, one file per family; importing this package registers them all."""
+from . import (
+    activation,
+    convolution,
+    dense,
+    elementwise,
+    loss,
+    metrics,
+    normalization,
+    pooling,
+    regularization,
+    roi,
+    shape,
+    softmax,
+    source,
+)
+
+__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "normalization",
+           "pooling", "regularization", "roi", "shape", "softmax", "source"]

@@ -1,0 +1,146 @@
+"""Arithmetic between bottoms, or between a bottom and a learned blob.
+
+Caffe: eltwise_layer.cpp, scale_layer.cpp, bias_layer.cpp.
+"""
+import functools
+import operator
+
+import torch
+
+from ..proto import caffe_pb2
+from ..registry import register
+from .base import Module, filler_or
+from .gradients import with_gradient
+
+
+@register("Eltwise")
+class Eltwise(Module):
+    """The sum, product or maximum of bottoms of one shape.
+
+    Equal maxima: of the first two bottoms the second gets the gradient, a later one only if larger.
+    """
+
+    bottoms = (2, None)
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.eltwise_param
+        self.coeff, self.stable = tuple(p.coeff), p.stable_prod_grad
+        self.operation = {p.SUM: self._sum, p.PROD: self._prod, p.MAX: self._max}[p.operation]
+        if self.coeff and p.operation == p.PROD:
+            raise self.error("expected coeff with operation SUM only, got it with PROD")
+        if self.coeff and len(self.coeff) != len(shapes):
+            raise self.error(f"expected one coeff for each of the {len(shapes)} bottoms or none, "
+                             f"got {len(self.coeff)}")
+
+    def forward(self, *bottoms):
+        for x in bottoms[1:]:
+            if x.shape != bottoms[0].shape:
+                raise self.error(f"expected bottoms of one shape, got {tuple(bottoms[0].shape)} "
+                                 f"and {tuple(x.shape)}")
+        return self.operation(bottoms)
+
+    def _sum(self, bottoms):
+        if self.coeff:
+            bottoms = [x if c == 1 else x * c for c, x in zip(self.coeff, bottoms)]
+        return functools.reduce(operator.add, bottoms)
+
+    def _prod(self, bottoms):
+        top = functools.reduce(operator.mul, bottoms)
+        if self.stable:
+            return top
+        return with_gradient(top, *((x, top / x) for x in bottoms))
+
+    def _max(self, bottoms):
+        first, second, *others = bottoms
+        top = torch.where(first > second, first, second)
+        for x in others:
+            top = torch.where(x > top, x, top)
+        return top
+
+
+class _Broadcast(Module):
+    """What Scale and Bias share: a factor or summand that covers some axes of the bottom.
+
+    It is the second bottom, or learned.
+    """
+
+    bottoms = (1, 2)
+
+    def cover(self, shape, p):
+        """Shape of the learned blob: `num_axes` axes of the bottom from `axis` on."""
+        axis = self.axis_of(shape, p.axis)
+        if p.num_axes < -1 or axis + p.num_axes > len(shape):
+            raise self.error(f"expected num_axes that the bottom {tuple(shape)} has from axis "
+                             f"{axis} on, or -1 for all of them, got {p.num_axes}")
+        return tuple(shape[axis:] if p.num_axes == -1 else shape[axis:axis + p.num_axes])
+
+    def place(self, x, other, axis):
+        """`other` as a view that broadcasts to x, its first axis at `axis` of x."""
+        axis = 0 if other.dim() == 0 else self.axis_of(x.shape, axis)
+        if x.shape[axis:axis + other.dim()] != other.shape:
+            raise self.error(f"expected a shape that the bottom {tuple(x.shape)} has from axis "
+                             f"{axis} on, got {tuple(other.shape)}")
+        return other.reshape(*other.shape, *(1,) * (x.dim() - axis - other.dim()))
+
+
+@register("Scale")
+class Scale(_Broadcast):
+    """top = bottom[0] * scale (+ bias), scale and bias broadcast from `axis` on.
+
+    bottom[1]: the scale, of a shape that bottom[0] has from `axis` on; else it is learned
+    params:    scale (1 by default) unless there is a second bottom, bias with bias_term
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.scale_param
+        self.axis, self.has_bias = p.axis, p.bias_term
+        if len(shapes) == 1:
+            self.add_blob(self.cover(shapes[0], p), filler_or(p, "filler", 1))
+        if p.bias_term:
+            self.add_blob(shapes[1] if len(shapes) > 1 else self.blobs[0].shape, p.bias_filler)
+
+    def forward(self, x, scale=None):
+        scale = self.blobs[0] if scale is None else scale
+        top = x * self.place(x, scale, self.axis)
+        return top + self.place(x, self.blobs[-1], self.axis) if self.has_bias else top
+
+
+@register("Bias")
+class Bias(_Broadcast):
+    """top = bottom[0] + bias, broadcast from `axis` on.
+
+    bottom[1]: the bias, of a shape that bottom[0] has from `axis` on; else it is learned
+    params:    bias (0 by default) unless there is a second bottom
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.bias_param
+        self.axis = p.axis
+        if len(shapes) == 1:
+            self.add_blob(self.cover(shapes[0], p), p.filler)
+
+    def forward(self, x, bias=None):
+        return x + self.place(x, self.blobs[0] if bias is None else bias, self.axis)
+
+
+@register("Reduction")
+class Reduction(Module):
+    """coeff times the sum, sum of absolute values, sum of squares or mean over the last axes.
+
+    bottom[0]: any shape     top[0]: the axes in front of `axis`. Caffe: reduction_layer.cpp
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.reduction_param
+        self.axis, self.coeff = self.axis_of(shapes[0], p.axis), p.coeff
+        self.terms = {p.ASUM: torch.abs, p.SUMSQ: torch.square}.get(p.operation)
+        self.mean = p.operation == caffe_pb2.ReductionParameter.MEAN
+
+    def forward(self, x):
+        x = x.flatten(self.axis)
+        x = self.terms(x) if self.terms else x
+        return self.coeff * (x.mean(-1) if self.mean else x.sum(-1))

@@ -1,0 +1,138 @@
+"""Layers that bring values to one scale: LRN, BatchNorm and MVN.
+
+Caffe: lrn_layer.cpp, batch_norm_layer.cpp, mvn_layer.cpp.
+"""
+import math
+
+import torch
+
+from .. import ops
+from ..proto import caffe_pb2
+from ..registry import register
+from .base import Module
+
+
+@register("LRN")
+class LRN(Module):
+    """top = bottom / (k + alpha * mean of squares over the neighbourhood) ^ beta.
+
+    bottom[0]: (N, C, H, W). The neighbourhood is local_size channels, or local_size x local_size
+    pixels WITHIN_CHANNEL (k is 1 then). Values outside the bottom count as 0 in the mean.
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = self.p = param.lrn_param
+        self.within = p.norm_region == caffe_pb2.LRNParameter.WITHIN_CHANNEL
+        if p.local_size % 2 == 0:
+            raise self.error(f"expected an odd local_size, got {p.local_size}")
+
+    def forward(self, x):
+        if x.dim() != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
+        p = self.p
+        if self.within:
+            return ops.lrn_within(x, p.local_size, p.alpha, p.beta)
+        return ops.lrn_across(x, p.local_size, p.alpha, p.beta, p.k)
+
+
+@register("BatchNorm")
+class BatchNorm(Module):
+    """top = (bottom - mean) / sqrt(variance + eps), per channel.
+
+    bottom[0]: (N, C, ...), or (N,) for one channel
+    params:    sums of means (C,) and of variances (C,), and their weight (1,); none is learned.
+    Mean and variance are those of the bottom, which are also added to the sums, the sums having
+    been multiplied by moving_average_fraction; or, with use_global_stats (the default in the TEST
+    phase), the sums divided by their weight.
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.batch_norm_param
+        self.fraction, self.eps = p.moving_average_fraction, p.eps
+        self.use_global = (p.use_global_stats if p.HasField("use_global_stats")
+                           else phase == caffe_pb2.TEST)
+        self.channels = shapes[0][1] if len(shapes[0]) > 1 else 1
+        for shape in ((self.channels,), (self.channels,), (1,)):
+            self.add_blob(shape)
+        self.blobs.requires_grad_(False)
+        self._freeze(param)
+
+    def _freeze(self, param):
+        """Caffe: the statistics must not get a learning rate, and get 0 where none is given."""
+        if any(spec.lr_mult != 0 for spec in param.param):
+            raise self.error("expected lr_mult 0 for the statistics, got another one; learn a "
+                             "Scale layer behind this one instead")
+        while len(param.param) < len(self.blobs):
+            param.param.add(lr_mult=0)
+
+    def forward(self, x):
+        if (x.shape[1] if x.dim() > 1 else 1) != self.channels:
+            raise self.error(f"expected {self.channels} channels as when the net was built, got "
+                             f"bottom {tuple(x.shape)}")
+        flat = x if x.dim() > 1 else x[:, None]
+        if self.use_global:
+            mean, variance = self._global_stats()
+            top = torch.batch_norm(flat, None, None, mean, variance, False, 0.0, self.eps, True)
+        else:
+            self._add_stats(flat.detach())
+            top = torch.batch_norm(flat, None, None, None, None, True, 0.0, self.eps, True)
+        return top.reshape(x.shape)
+
+    def _global_stats(self):
+        mean, variance, weight = self.blobs
+        factor = torch.where(weight == 0, 0, 1 / weight)
+        return mean * factor, variance * factor
+
+    @torch.no_grad()
+    def _add_stats(self, x):
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        count = x.numel() // self.channels
+        variance, mean = torch.var_mean(x, axes, correction=0)
+        corrected = variance * (count / (count - 1) if count > 1 else 1)
+        for blob, new in zip(self.blobs, (mean, corrected, 1)):
+            blob.mul_(self.fraction).add_(new)
+
+
+@register("MVN")
+class MVN(Module):
+    """top = (bottom - mean) / (standard deviation + eps), per item and channel.
+
+    bottom[0]: (N, C, ...); with across_channels per item; normalize_variance: false only subtracts
+    the mean.
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.mvn_param
+        self.across, self.variance, self.eps = p.across_channels, p.normalize_variance, p.eps
+
+    def forward(self, x):
+        lead = x.shape[:1 if self.across else 2]
+        rows = x.reshape(math.prod(lead), -1)
+        if self.variance:
+            return _Standardised.apply(rows, self.eps).reshape(x.shape)
+        return (rows - rows.mean(1, keepdim=True)).reshape(x.shape)
+
+
+class _Standardised(torch.autograd.Function):
+    """(rows - mean) / (deviation + eps), with Caffe's gradient.
+
+    It treats eps as part of the deviation, which the derivative does not, and is 0, not undefined,
+    in rows of one value.
+    """
+
+    @staticmethod
+    def forward(ctx, rows, eps):
+        variance, mean = torch.var_mean(rows, 1, correction=0, keepdim=True)
+        scale = variance.sqrt() + eps
+        top = (rows - mean) / scale
+        ctx.save_for_backward(top, scale)
+        return top
+
+    @staticmethod
+    def backward(ctx, grad):
+        top, scale = ctx.saved_tensors
+        along = top * (grad * top).mean(1, keepdim=True)
+        return (grad - grad.mean(1, keepdim=True) - along) / scale, None
