@@ -1,7 +1,7 @@
 """The six nets and four solvers of `faster_rcnn_alt_opt` for any backbone.
 
-A stage trains one half of the detector. The other half rides along with learning rate 0, fed by DummyData or ended by
-Silence, so that the snapshot of the last stage is a complete detector:
+A stage trains one half of the detector. The other half rides along with learning rate 0, fed by
+DummyData or ended by Silence, so that the snapshot of the last stage is a complete detector:
 
     stage*_rpn_train         shared layers + RPN           fc6 and fc7 ride along
     stage*_fast_rcnn_train   shared layers + head          the RPN rides along
@@ -12,8 +12,8 @@ Stage 2 freezes the shared layers.
 """
 from caffe.net_spec import NetSpec, layers as L
 
-from spec_layers import (conv, dropout, fc, frozen, gaussian, no_rates, python, relu, reshape, silence,
-                    trained, trained_except)
+from spec_layers import (conv, dropout, fc, frozen, gaussian, no_rates, python, relu, reshape,
+                         silence, trained, trained_except)
 
 METHOD = "faster_rcnn_alt_opt"
 CLASSES = 21
@@ -134,7 +134,7 @@ def _input_net():
 
 
 def _anchors_param(backbone):
-    """param_str of the layers that know the anchors; the layers' own default is scales 8, 16, 32."""
+    """param_str of the layers that know the anchors; without scales they take 8, 16, 32."""
     stride = f"'feat_stride': {backbone.stride}"
     if backbone.scales is None:
         return stride
@@ -163,7 +163,7 @@ def _proposals(net, backbone, features, tops):
 
 
 def _head(net, backbone, features, rates, with_dropout, fillers=(None, None, None)):
-    """RoI pooling, fc6, fc7 and the two outputs; returns the tops of class scores and box deltas."""
+    """RoI pooling, fc6, fc7 and the outputs; returns the tops of class scores and box deltas."""
     name, top = backbone.pool_names
     net[top] = L.ROIPooling(net[features], net["rois"], name=name, roi_pooling_param={
         "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,

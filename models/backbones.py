@@ -1,4 +1,4 @@
-"""One description per backbone: its shared layers, and how the published detector continues from them."""
+"""One description per backbone: its shared layers, and how the detector continues from them."""
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
@@ -101,7 +101,7 @@ BACKBONES = (
              rpn_width=512, pooled=7, widths=(4096, 4096),
              frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
              dummy_filler={"type": "constant", "value": 0}),
-    # fc6 and fc7 are new: the classifier on top of fire9 is convolutional. Scales from 32 pixels on.
+    # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", squeezenet_features, channels=512,
              rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Writes the prototxts under models/ from the descriptions beside this file, or checks that they are up to date.
+"""Writes the prototxts under models/ from the descriptions beside this file, or checks them.
 
     models/generate.py            writes what is missing or out of date
-    models/generate.py --check    changes nothing; exit status 1 and a list if something is out of date
+    models/generate.py --check    changes nothing; a list and exit status 1 if files are out of date
 """
 import argparse
 import os

@@ -1,8 +1,8 @@
-"""Small helpers over `caffe.net_spec`: one call per layer, with the published way of writing it.
+"""Small helpers over `caffe.net_spec`: one call per layer.
 
 `net` is a NetSpec; blobs are named by its keys. An in-place layer has a key of its own, its layer
-name, for the blob as it is after that layer. `rates` says how fast the parameters of a layer learn: a function from
-the layer's name to its `param` entries (see `trained`, `frozen`, `no_rates`).
+name, for the blob as it is after that layer. `rates` says how fast the parameters of a layer learn:
+a function from the layer's name to its `param` entries (see `trained`, `frozen`, `no_rates`).
 """
 from caffe.net_spec import layers as L
 

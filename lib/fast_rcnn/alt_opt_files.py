@@ -1,4 +1,4 @@
-"""The prototxts of a schedule: found, checked, adapted to the data set, written beside the results."""
+"""The prototxts of a schedule: checked, adapted to the data set, copied beside the results."""
 import logging
 import os
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ STAGES = (
 
 
 class ScheduleFiles:
-    """Reads all solvers and nets of a method and writes adapted copies to <output_dir>/<NET>_prototxts.
+    """Reads all solvers and nets of a method; adapted copies go to <output_dir>/<NET>_prototxts.
 
     paths       file name -> path of the adapted solver or test net
     hashes      file name -> hash of its content (a solver's with that of its net)

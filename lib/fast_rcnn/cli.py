@@ -1,4 +1,4 @@
-"""What all tools share: their common options, settings and device from them, and one-line errors."""
+"""What all tools share: common options, settings and device from them, one-line errors."""
 import argparse
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Protobuf messages as prototxt text in the way people write it by hand: short blocks on one line."""
+"""Protobuf messages as prototxt text the way people write it: short blocks on one line."""
 import re
 
 from google.protobuf import text_format

@@ -1,4 +1,4 @@
-"""The whole schedule on a handful of pictures, with Tiny, two iterations a stage; killed and resumed."""
+"""The whole schedule with Tiny on a handful of pictures, two iterations a stage; killed, resumed."""
 import json
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import MODEL, command, places, run_command
+from handful import MODEL, command, places, run_command
 
 from caffe import prototxt, weights
 from fast_rcnn.config import cfg
@@ -63,7 +63,8 @@ def test_files_and_log_lines_are_those_of_the_original(trained):
         assert len(proposals) == 6
         assert all(boxes.dtype == np.float32 and boxes.shape[1:] == (4,) for boxes in proposals)
         assert sum(map(len, proposals)) > 0
-    assert not [name for name in os.listdir(results) if name.startswith(".") or "checkpoint" in name]
+    assert not [name for name in os.listdir(results)
+                if name.startswith(".") or "checkpoint" in name]
 
 
 def test_banners_stand_in_the_order_of_the_schedule(trained):

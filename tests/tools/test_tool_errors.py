@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import MODEL, places, run_command
+from handful import MODEL, places, run_command
 
 from fast_rcnn.config import cfg
 
