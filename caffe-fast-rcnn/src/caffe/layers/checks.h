@@ -1,0 +1,43 @@
+// What the operators demand of their operands, for the CPU and the CUDA kernels alike. Each check
+// raises ValueError and names the operand and its shape.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <optional>
+
+namespace caffe_fast_rcnn {
+
+using OptionalTensor = std::optional<at::Tensor>;
+
+void check_roi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
+                    int64_t pooled_w);
+void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                             const at::Tensor& argmax, at::IntArrayRef feature_shape);
+void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
+                          const OptionalTensor& inside, const OptionalTensor& outside,
+                          double sigma);
+void check_nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups);
+void check_lrn_across(const at::Tensor& x, int64_t size);
+void check_lrn_across_backward(const at::Tensor& grad, const at::Tensor& x, int64_t size);
+void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& history);
+
+// x itself, or a copy with the strides of `like`.
+at::Tensor in_layout_of(const at::Tensor& like, const at::Tensor& x);
+
+// The memory format in which an elementwise kernel walks over all its operands.
+inline at::MemoryFormat common_format(const at::Tensor& x) {
+  return x.suggest_memory_format();
+}
+
+// The operand laid out in `format`; an undefined tensor for an operand that was not given.
+inline at::Tensor laid_out(const OptionalTensor& x, at::MemoryFormat format) {
+  return x ? x->contiguous(format) : at::Tensor();
+}
+
+// The float32 number t for which `iou >= t` says what the original's comparison says.
+// nms/cpu_nms.pyx suppresses where iou >= thresh, the float32 iou against a double thresh;
+// nms_kernel.cu and py_cpu_nms.py suppress where iou > thresh, both float32.
+float nms_threshold(double thresh, bool inclusive);
+
+}  // namespace caffe_fast_rcnn

@@ -1,0 +1,120 @@
+// The arithmetic that the CPU and the CUDA kernels share, so that it is written once:
+// where a region of interest lies on a feature map, how far two boxes overlap, the smooth L1
+// function, and the momentum update. No PyTorch here: nvcc compiles it without PyTorch's headers.
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define CAFFE_HOST_DEVICE __host__ __device__ __forceinline__
+#else
+#define CAFFE_HOST_DEVICE inline
+#endif
+
+namespace caffe_fast_rcnn {
+
+template <typename T>
+CAFFE_HOST_DEVICE T smaller(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <typename T>
+CAFFE_HOST_DEVICE T larger(T a, T b) {
+  return a < b ? b : a;
+}
+
+// Cells begin, ..., end - 1 of one side of a feature map.
+struct Span {
+  int begin, end;
+};
+
+// One side of a region of interest on the feature map: its first cell and the length of a bin.
+// Caffe (roi_pooling_layer): both corners are multiplied by the scale and rounded half away from
+// zero, both belong to the region, and a malformed region is taken as one cell long.
+template <typename T>
+struct RoiSide {
+  int start;
+  T bin;
+
+  CAFFE_HOST_DEVICE RoiSide(T first, T last, T scale, int bins) {
+    start = cell(first * scale);
+    bin = static_cast<T>(larger(cell(last * scale) - start + 1, 1)) / static_cast<T>(bins);
+  }
+
+  // The cells of bin number `index`, cut off at the borders of a map `size` cells long.
+  CAFFE_HOST_DEVICE Span cells(int index, int size) const {
+    const int begin = static_cast<int>(floor(static_cast<T>(index) * bin)) + start;
+    const int end = static_cast<int>(ceil(static_cast<T>(index + 1) * bin)) + start;
+    return {smaller(larger(begin, 0), size), smaller(larger(end, 0), size)};
+  }
+
+ private:
+  // Far beyond any map, and far enough from the limits of int that sums of two stay inside.
+  static constexpr int kFarAway = 1 << 24;
+
+  CAFFE_HOST_DEVICE static int cell(T position) {
+    const T limit = static_cast<T>(kFarAway);
+    return static_cast<int>(smaller(larger(static_cast<T>(round(position)), -limit), limit));
+  }
+};
+
+// A region of interest: five numbers (batch index, x1, y1, x2, y2) in image pixels.
+template <typename T>
+struct Roi {
+  RoiSide<T> x, y;
+
+  CAFFE_HOST_DEVICE Roi(const T* numbers, T scale, int pooled_h, int pooled_w)
+      : x(numbers[1], numbers[3], scale, pooled_w), y(numbers[2], numbers[4], scale, pooled_h) {}
+};
+
+// A box with inclusive corners in pixels: its width is x2 - x1 + 1.
+struct Box {
+  float x1, y1, x2, y2;
+};
+
+CAFFE_HOST_DEVICE float box_area(const Box& box) {
+  return (box.x2 - box.x1 + 1.0f) * (box.y2 - box.y1 + 1.0f);
+}
+
+// Intersection over union. py-faster-rcnn (nms/cpu_nms.pyx): every operation in float32.
+CAFFE_HOST_DEVICE float overlap(const Box& a, float area_a, const Box& b, float area_b) {
+  const float width = larger(0.0f, smaller(a.x2, b.x2) - larger(a.x1, b.x1) + 1.0f);
+  const float height = larger(0.0f, smaller(a.y2, b.y2) - larger(a.y1, b.y1) + 1.0f);
+  const float common = width * height;
+  return common / (area_a + area_b - common);
+}
+
+// Fast R-CNN (smooth_l1_loss_layer): 0.5 (sigma x)^2 where |x| < 1 / sigma^2, else
+// |x| - 0.5 / sigma^2.
+template <typename T>
+CAFFE_HOST_DEVICE T smooth_l1(T x, T sigma2) {
+  const T size = x < T(0) ? -x : x;
+  return size < T(1) / sigma2 ? T(0.5) * x * x * sigma2 : size - T(0.5) / sigma2;
+}
+
+template <typename T>
+CAFFE_HOST_DEVICE T smooth_l1_slope(T x, T sigma2) {
+  const T size = x < T(0) ? -x : x;
+  const T sign = static_cast<T>((T(0) < x) - (x < T(0)));
+  return size < T(1) / sigma2 ? sigma2 * x : sign;
+}
+
+// Caffe (sgd_solver): the learning rate is inside the momentum. Changes history and weight.
+template <typename T>
+CAFFE_HOST_DEVICE void momentum_update(T& weight, T grad, T& history, T rate, T momentum, T decay) {
+  history = momentum * history + rate * (grad + decay * weight);
+  weight -= history;
+}
+
+// base ^ exponent; Caffe's networks nearly all say 0.75, which needs two square roots only.
+template <typename T, bool kThreeQuarters>
+CAFFE_HOST_DEVICE T negative_power(T base, T exponent) {
+  if (kThreeQuarters) {
+    const T root = sqrt(base);
+    return T(1) / (root * sqrt(root));
+  }
+  return pow(base, -exponent);
+}
+
+}  // namespace caffe_fast_rcnn

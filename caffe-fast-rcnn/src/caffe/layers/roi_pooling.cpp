@@ -1,0 +1,212 @@
+// ROIPooling (Fast R-CNN): the maximum of every bin of a grid laid over each region of interest.
+//
+// The CPU kernels. Forward works on channels_last features, so that the inner loops run over the
+// channels of one cell; backward works plane by plane, so that the result does not depend on the
+// number of threads.
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "checks.h"
+#include "geometry.h"
+
+namespace caffe_fast_rcnn {
+
+void check_roi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
+                    int64_t pooled_w) {
+  TORCH_CHECK_VALUE(features.dim() == 4, "roi_pool: features must be (N, C, H, W), not ",
+                    features.sizes());
+  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5,
+                    "roi_pool: rois must be (R, 5): batch index, x1, y1, x2, y2; not ",
+                    rois.sizes());
+  TORCH_CHECK_VALUE(pooled_h > 0 && pooled_w > 0, "roi_pool: the grid must have bins, not ",
+                    pooled_h, " x ", pooled_w);
+  TORCH_CHECK_VALUE(features.scalar_type() == rois.scalar_type(), "roi_pool: rois are ",
+                    rois.scalar_type(), ", features ", features.scalar_type());
+  TORCH_CHECK_VALUE(features.device() == rois.device(), "roi_pool: rois are on ", rois.device(),
+                    ", features on ", features.device());
+  TORCH_CHECK_VALUE(features.size(2) * features.size(3) <= std::numeric_limits<int32_t>::max(),
+                    "roi_pool: the feature map ", features.sizes(), " is too large");
+}
+
+void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                             const at::Tensor& argmax, at::IntArrayRef feature_shape) {
+  TORCH_CHECK_VALUE(grad.dim() == 4 && grad.sizes() == argmax.sizes(),
+                    "roi_pool_backward: grad is ", grad.sizes(), ", argmax ", argmax.sizes());
+  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5 && rois.size(0) == grad.size(0),
+                    "roi_pool_backward: rois are ", rois.sizes(), ", grad is ", grad.sizes());
+  TORCH_CHECK_VALUE(feature_shape.size() == 4 && feature_shape[1] == grad.size(1),
+                    "roi_pool_backward: grad is ", grad.sizes(), ", features are ", feature_shape);
+  TORCH_CHECK_VALUE(argmax.scalar_type() == at::kInt, "roi_pool_backward: argmax must be int32");
+}
+
+namespace {
+
+constexpr int64_t kChannelBlock = 16;  // one cache line of float32
+
+template <typename T>
+void check_rois(const T* rois, int64_t count, int64_t images) {
+  for (int64_t r = 0; r < count; ++r) {
+    const T* roi = rois + 5 * r;
+    TORCH_CHECK_VALUE(std::all_of(roi, roi + 5, [](T v) { return std::isfinite(v); }),
+                      "roi_pool: rois[", r, "] = (", roi[0], ", ", roi[1], ", ", roi[2], ", ",
+                      roi[3], ", ", roi[4], ") is not finite");
+    TORCH_CHECK_VALUE(roi[0] >= 0 && roi[0] < images, "roi_pool: rois[", r, ", 0] = ", roi[0],
+                      " is not the index of an image in a batch of ", images);
+  }
+}
+
+template <typename T>
+void take_larger(const T* cell, int64_t channels, T* best) {
+  for (int64_t c = 0; c < channels; ++c) best[c] = cell[c] > best[c] ? cell[c] : best[c];
+}
+
+template <typename T>
+void take_larger(const T* cell, int32_t index, int64_t channels, T* best, int32_t* where) {
+  for (int64_t c = 0; c < channels; ++c) {
+    const bool is_larger = cell[c] > best[c];
+    best[c] = is_larger ? cell[c] : best[c];
+    where[c] = is_larger ? index : where[c];
+  }
+}
+
+// (bins, stride) -> (channels, bins), a block of channels at a time.
+template <typename T>
+void transpose_bins(const T* by_bin, int64_t stride, int64_t channels, int64_t bins, T* out) {
+  for (int64_t first = 0; first < channels; first += kChannelBlock) {
+    const int64_t last = std::min(first + kChannelBlock, channels);
+    for (int64_t b = 0; b < bins; ++b) {
+      for (int64_t c = first; c < last; ++c) out[c * bins + b] = by_bin[b * stride + c];
+    }
+  }
+}
+
+struct Shape {
+  int64_t images, channels, height, width, pooled_h, pooled_w;
+  int64_t bins() const { return pooled_h * pooled_w; }
+  int64_t cells() const { return height * width; }
+  // A row per bin, padded so that the rows do not all fall into the same sets of the cache.
+  int64_t stride() const { return channels + kChannelBlock; }
+};
+
+// The maxima of one region: best and, unless it is null, where are (bins, stride).
+template <typename T>
+void pool_region(const T* map, const Roi<T>& roi, const Shape& s, T* best, int32_t* where) {
+  for (int ph = 0; ph < s.pooled_h; ++ph) {
+    const Span rows = roi.y.cells(ph, static_cast<int>(s.height));
+    for (int pw = 0; pw < s.pooled_w; ++pw, best += s.stride()) {
+      const Span columns = roi.x.cells(pw, static_cast<int>(s.width));
+      const bool empty = rows.begin >= rows.end || columns.begin >= columns.end;
+      std::fill_n(best, s.channels, empty ? T(0) : std::numeric_limits<T>::lowest());
+      if (where) std::fill_n(where, s.channels, -1);
+      for (int h = rows.begin; h < rows.end; ++h) {
+        for (int w = columns.begin; w < columns.end; ++w) {
+          const int64_t cell = h * s.width + w;
+          const T* values = map + cell * s.channels;
+          if (where) {
+            take_larger(values, static_cast<int32_t>(cell), s.channels, best, where);
+          } else {
+            take_larger(values, s.channels, best);
+          }
+        }
+      }
+      if (where) where += s.stride();
+    }
+  }
+}
+
+template <typename T>
+void pool_regions(const T* features, const T* rois, int64_t count, T scale, const Shape& s,
+                  T* out, int32_t* argmax) {
+  at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
+    std::vector<T> best(s.bins() * s.stride());
+    std::vector<int32_t> where(argmax ? best.size() : 0);
+    const int64_t size = s.channels * s.bins();
+    for (int64_t r = first; r < last; ++r) {
+      const T* numbers = rois + 5 * r;
+      const Roi<T> roi(numbers, scale, static_cast<int>(s.pooled_h), static_cast<int>(s.pooled_w));
+      const T* map = features + static_cast<int64_t>(numbers[0]) * s.cells() * s.channels;
+      pool_region(map, roi, s, best.data(), argmax ? where.data() : nullptr);
+      transpose_bins(best.data(), s.stride(), s.channels, s.bins(), out + r * size);
+      if (argmax) {
+        transpose_bins(where.data(), s.stride(), s.channels, s.bins(), argmax + r * size);
+      }
+    }
+  });
+}
+
+std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at::Tensor& rois,
+                                            int64_t pooled_h, int64_t pooled_w,
+                                            double spatial_scale, bool with_argmax) {
+  check_roi_pool(features, rois, pooled_h, pooled_w);
+  const Shape s{features.size(0), features.size(1), features.size(2), features.size(3),
+                pooled_h,         pooled_w};
+  const at::Tensor map = features.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor regions = rois.contiguous();
+  const int64_t count = rois.size(0);
+  at::Tensor out = at::empty({count, s.channels, pooled_h, pooled_w}, map.options(),
+                             at::MemoryFormat::Contiguous);
+  at::Tensor argmax = with_argmax ? at::empty(out.sizes(), map.options().dtype(at::kInt))
+                                  : at::empty({0}, map.options().dtype(at::kInt));
+  AT_DISPATCH_FLOATING_TYPES(map.scalar_type(), "roi_pool", [&] {
+    const scalar_t* numbers = regions.const_data_ptr<scalar_t>();
+    check_rois(numbers, count, s.images);
+    pool_regions(map.const_data_ptr<scalar_t>(), numbers, count,
+                 static_cast<scalar_t>(spatial_scale), s, out.mutable_data_ptr<scalar_t>(),
+                 with_argmax ? argmax.mutable_data_ptr<int32_t>() : nullptr);
+  });
+  return {out, argmax};
+}
+
+at::Tensor roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                             const at::Tensor& argmax, at::IntArrayRef feature_shape) {
+  check_roi_pool_backward(grad, rois, argmax, feature_shape);
+  const at::Tensor gradient = grad.contiguous(), where = argmax.contiguous();
+  const at::Tensor images = rois.select(1, 0).to(at::kLong).contiguous();
+  at::Tensor out = at::zeros(feature_shape, grad.options());
+  const int64_t channels = feature_shape[1], cells = feature_shape[2] * feature_shape[3];
+  const int64_t bins = grad.size(2) * grad.size(3), count = grad.size(0);
+  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_pool_backward", [&] {
+    const scalar_t* from = gradient.const_data_ptr<scalar_t>();
+    const int32_t* cell = where.const_data_ptr<int32_t>();
+    const int64_t* image = images.const_data_ptr<int64_t>();
+    scalar_t* to = out.mutable_data_ptr<scalar_t>();
+    at::parallel_for(0, channels, 1, [&](int64_t first, int64_t last) {
+      for (int64_t c = first; c < last; ++c) {
+        for (int64_t r = 0; r < count; ++r) {
+          scalar_t* plane = to + (image[r] * channels + c) * cells;
+          const int64_t start = (r * channels + c) * bins;
+          for (int64_t b = start; b < start + bins; ++b) {
+            if (cell[b] >= 0) plane[cell[b]] += from[b];
+          }
+        }
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
+  m.def(
+      "roi_pool(Tensor features, Tensor rois, int pooled_h, int pooled_w, float spatial_scale, "
+      "bool with_argmax) -> (Tensor pooled, Tensor argmax)");
+  m.def(
+      "roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, SymInt[] feature_shape) "
+      "-> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) {
+  m.impl("roi_pool", &roi_pool);
+  m.impl("roi_pool_backward", &roi_pool_backward);
+}
+
+}  // namespace caffe_fast_rcnn

@@ -1,0 +1,67 @@
+// One step of momentum with weight decay, in one pass over the three arrays:
+// history = momentum * history + lr * (grad + decay * weight); weight -= history.
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include "checks.h"
+#include "geometry.h"
+
+namespace caffe_fast_rcnn {
+
+void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad,
+                      const at::Tensor& history) {
+  TORCH_CHECK_VALUE(weight.is_non_overlapping_and_dense(), "sgd_update_: the weight ",
+                    weight.sizes(), " must fill its memory");
+  const auto check_operand = [&](const char* name, const at::Tensor& operand) {
+    TORCH_CHECK_VALUE(operand.sizes() == weight.sizes(), "sgd_update_: ", name, " is ",
+                      operand.sizes(), ", weight is ", weight.sizes());
+    TORCH_CHECK_VALUE(operand.scalar_type() == weight.scalar_type(), "sgd_update_: ", name,
+                      " is ", operand.scalar_type(), ", weight is ", weight.scalar_type());
+    TORCH_CHECK_VALUE(operand.device() == weight.device(), "sgd_update_: ", name, " is on ",
+                      operand.device(), ", weight is on ", weight.device());
+  };
+  check_operand("grad", grad);
+  check_operand("history", history);
+  TORCH_CHECK_VALUE(history.strides() == weight.strides(), "sgd_update_: history has strides ",
+                    history.strides(), ", weight ", weight.strides());
+}
+
+at::Tensor in_layout_of(const at::Tensor& like, const at::Tensor& x) {
+  return x.strides() == like.strides() ? x : at::empty_like(like).copy_(x);
+}
+
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;
+
+void sgd_update_(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& history,
+                 double lr, double momentum, double decay) {
+  check_sgd_update(weight, grad, history);
+  const at::Tensor gradient = in_layout_of(weight, grad);
+  AT_DISPATCH_FLOATING_TYPES(weight.scalar_type(), "sgd_update_", [&] {
+    const scalar_t rate = static_cast<scalar_t>(lr), keep = static_cast<scalar_t>(momentum);
+    const scalar_t shrink = static_cast<scalar_t>(decay);
+    scalar_t* __restrict__ w = weight.mutable_data_ptr<scalar_t>();
+    scalar_t* __restrict__ h = history.mutable_data_ptr<scalar_t>();
+    const scalar_t* __restrict__ g = gradient.const_data_ptr<scalar_t>();
+    at::parallel_for(0, weight.numel(), kGrain, [=](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) momentum_update(w[i], g[i], h[i], rate, keep, shrink);
+    });
+  });
+  weight.unsafeGetTensorImpl()->bump_version();
+  history.unsafeGetTensorImpl()->bump_version();
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
+  m.def(
+      "sgd_update_(Tensor(a!) weight, Tensor grad, Tensor(b!) history, float lr, float momentum, "
+      "float decay) -> ()");
+}
+
+TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) { m.impl("sgd_update_", &sgd_update_); }
+
+}  // namespace caffe_fast_rcnn

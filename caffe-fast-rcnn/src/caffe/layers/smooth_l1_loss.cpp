@@ -1,0 +1,124 @@
+// SmoothL1Loss (Fast R-CNN): sum(outside * smooth_l1(inside * (pred - target))) / pred.shape[0].
+// The CPU kernels; without weights both weights are one.
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <functional>
+
+#include "checks.h"
+#include "geometry.h"
+
+namespace caffe_fast_rcnn {
+
+void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
+                          const OptionalTensor& inside, const OptionalTensor& outside,
+                          double sigma) {
+  TORCH_CHECK_VALUE(pred.dim() > 0, "smooth_l1_loss: pred must have a first axis to divide by");
+  TORCH_CHECK_VALUE(sigma > 0, "smooth_l1_loss: sigma must be positive, not ", sigma);
+  const auto check_operand = [&](const char* name, const at::Tensor& operand) {
+    TORCH_CHECK_VALUE(operand.sizes() == pred.sizes(), "smooth_l1_loss: ", name, " is ",
+                      operand.sizes(), ", pred is ", pred.sizes());
+    TORCH_CHECK_VALUE(operand.scalar_type() == pred.scalar_type(), "smooth_l1_loss: ", name,
+                      " is ", operand.scalar_type(), ", pred is ", pred.scalar_type());
+    TORCH_CHECK_VALUE(operand.device() == pred.device(), "smooth_l1_loss: ", name, " is on ",
+                      operand.device(), ", pred is on ", pred.device());
+  };
+  check_operand("target", target);
+  if (inside) check_operand("inside", *inside);
+  if (outside) check_operand("outside", *outside);
+}
+
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;
+
+// The operands in one memory layout, and plain pointers to them (null: a weight of one).
+template <typename T>
+struct Operands {
+  at::Tensor pred, target, inside, outside;
+  const T *p, *t, *in, *out;
+
+  Operands(const at::Tensor& pred_, const at::Tensor& target_, const OptionalTensor& inside_,
+           const OptionalTensor& outside_) {
+    const at::MemoryFormat format = common_format(pred_);
+    pred = pred_.contiguous(format);
+    target = target_.contiguous(format);
+    inside = laid_out(inside_, format);
+    outside = laid_out(outside_, format);
+    p = pred.const_data_ptr<T>();
+    t = target.const_data_ptr<T>();
+    in = inside.defined() ? inside.const_data_ptr<T>() : nullptr;
+    out = outside.defined() ? outside.const_data_ptr<T>() : nullptr;
+  }
+
+  T inside_weight(int64_t i) const { return in ? in[i] : T(1); }
+  T outside_weight(int64_t i) const { return out ? out[i] : T(1); }
+  T difference(int64_t i) const { return inside_weight(i) * (p[i] - t[i]); }
+};
+
+at::Tensor smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
+                          const OptionalTensor& inside, const OptionalTensor& outside,
+                          double sigma) {
+  check_smooth_l1_loss(pred, target, inside, outside, sigma);
+  at::Tensor loss = at::zeros({}, pred.options());
+  if (pred.numel() == 0) return loss;
+  AT_DISPATCH_FLOATING_TYPES(pred.scalar_type(), "smooth_l1_loss", [&] {
+    const Operands<scalar_t> of(pred, target, inside, outside);
+    const scalar_t sigma2 = static_cast<scalar_t>(sigma * sigma);
+    const double sum = at::parallel_reduce(
+        int64_t(0), pred.numel(), kGrain, 0.0,
+        [&](int64_t first, int64_t last, double part) {
+          for (int64_t i = first; i < last; ++i) {
+            part += of.outside_weight(i) * smooth_l1(of.difference(i), sigma2);
+          }
+          return part;
+        },
+        std::plus<double>());
+    loss.fill_(sum / static_cast<double>(pred.size(0)));
+  });
+  return loss;
+}
+
+// The gradient for pred; the one for target is its negative.
+at::Tensor smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
+                                   const at::Tensor& target, const OptionalTensor& inside,
+                                   const OptionalTensor& outside, double sigma) {
+  check_smooth_l1_loss(pred, target, inside, outside, sigma);
+  TORCH_CHECK_VALUE(grad.numel() == 1, "smooth_l1_loss_backward: grad is ", grad.sizes(),
+                    ", not one number");
+  at::Tensor result = at::empty(pred.sizes(), pred.options(), common_format(pred));
+  if (pred.numel() == 0) return result;
+  AT_DISPATCH_FLOATING_TYPES(pred.scalar_type(), "smooth_l1_loss_backward", [&] {
+    const Operands<scalar_t> of(pred, target, inside, outside);
+    const scalar_t sigma2 = static_cast<scalar_t>(sigma * sigma);
+    const scalar_t scale = grad.item<scalar_t>() / static_cast<scalar_t>(pred.size(0));
+    scalar_t* to = result.mutable_data_ptr<scalar_t>();
+    at::parallel_for(0, pred.numel(), kGrain, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        to[i] = scale * of.outside_weight(i) * of.inside_weight(i) *
+                smooth_l1_slope(of.difference(i), sigma2);
+      }
+    });
+  });
+  return result;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
+  m.def(
+      "smooth_l1_loss(Tensor pred, Tensor target, Tensor? inside, Tensor? outside, float sigma) "
+      "-> Tensor");
+  m.def(
+      "smooth_l1_loss_backward(Tensor grad, Tensor pred, Tensor target, Tensor? inside, "
+      "Tensor? outside, float sigma) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) {
+  m.impl("smooth_l1_loss", &smooth_l1_loss);
+  m.impl("smooth_l1_loss_backward", &smooth_l1_loss_backward);
+}
+
+}  // namespace caffe_fast_rcnn
