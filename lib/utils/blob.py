@@ -16,7 +16,7 @@ def im_list_to_blob(ims):
 
 
 def im_scale_factor(im_shape, target_size, max_size):
-    """The factor that makes the shorter side `target_size`, but the longer one at most `max_size`."""
+    """The factor that makes the shorter side `target_size` and the longer one at most `max_size`."""
     shorter, longer = min(im_shape[:2]), max(im_shape[:2])
     scale = float(target_size) / float(shorter)
     # np.round takes halves to the even neighbour; py-faster-rcnn: prep_im_for_blob

@@ -1,0 +1,142 @@
+"""Detection with a trained net: one image, or a whole image database with its evaluation."""
+import os
+
+import numpy as np
+
+from fast_rcnn.bbox_transform import bbox_transform_inv, clip_boxes
+from fast_rcnn.config import cfg, get_output_dir
+from fast_rcnn.detections import select_detections
+from fast_rcnn.image_blob import forward, image_and_info_blobs, image_blob
+from fast_rcnn.nms_wrapper import nms
+from utils import boxes as geometry
+from utils import safe_pickle
+from utils.images import read_image
+from utils.read_ahead import read_ahead
+from utils.timer import Timer
+from utils.visualize import draw_detections, write_image
+
+# with several scales a roi goes to the one where its area is nearest to this (Fast R-CNN)
+_ROI_AREA = 224 * 224
+
+
+def im_detect(net, im, boxes=None):
+    """Scores and boxes of all classes for one image.
+
+    net:   caffe.Net with outputs cls_prob and bbox_pred
+    im:    (h, w, 3), blue green red
+    boxes: (R, 4) rois in pixels of the image; None for a net that makes its own (TEST.HAS_RPN)
+    Returns scores (R, K), background first, and boxes (R, 4 K), clipped to the image.
+    """
+    return _detect(net, _Input(im, boxes))
+
+
+class _Input:
+    """One image, and rois where the net makes none, as blobs; test_net makes it ahead of time."""
+
+    def __init__(self, im, boxes=None):
+        self.im = im
+        self.boxes = boxes
+        self.inverse = slice(None)      # the unique roi of each given one
+        if cfg.TEST.HAS_RPN:
+            self.blobs = image_and_info_blobs(im)
+            return
+        if boxes is None:
+            raise ValueError("im_detect needs boxes for a net without RPN; set TEST.HAS_RPN True "
+                             "(--cfg experiments/cfgs/...) for a net with one")
+        blob, scales = image_blob(im)
+        rois = _get_rois_blob(boxes, scales)
+        if cfg.DEDUP_BOXES > 0:
+            index, self.inverse = _unique_rois(rois)
+            rois, self.boxes = rois[index], boxes[index]
+        self.blobs = {"data": blob, "rois": rois}
+
+
+def _detect(net, given):
+    outputs = forward(net, given.blobs)
+    boxes = given.boxes
+    if "im_info" in given.blobs:
+        boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
+    scores = net.blobs["cls_score"].data.copy() if cfg.TEST.SVM else outputs["cls_prob"]
+    if cfg.TEST.BBOX_REG:
+        pred_boxes = clip_boxes(bbox_transform_inv(boxes, outputs["bbox_pred"],
+                                                   cfg.BBOX_MAX_LOG_SCALE), given.im.shape)
+    else:
+        pred_boxes = np.tile(np.asarray(boxes, np.float32), (1, scores.shape[1]))
+    return scores[given.inverse], pred_boxes[given.inverse]
+
+
+_get_image_blob = image_blob    # the original's name, which other programs use
+
+
+def _get_rois_blob(im_rois, im_scale_factors):
+    """Rois (R, 4) of an image as network input (R, 5) float32: pyramid level, scaled box."""
+    im_rois, scales = np.asarray(im_rois, np.float64), np.asarray(im_scale_factors, np.float64)
+    level_areas = geometry.areas(im_rois)[:, None] * scales ** 2
+    levels = np.abs(level_areas - _ROI_AREA).argmin(1)
+    return np.hstack([levels[:, None], im_rois * scales[levels][:, None]]).astype(np.float32)
+
+
+def _unique_rois(rois):
+    """Rows that stand for all rois (R, 5) equal after rounding, and the place of each roi's among
+    them. The rows come in the order of py-faster-rcnn's hash (test.py)."""
+    hashes = np.round(rois * cfg.DEDUP_BOXES).dot([1, 1e3, 1e6, 1e9, 1e12])
+    _, index, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    return index, inverse
+
+
+def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False):
+    """Detects on all images of a database, writes detections.pkl and has it evaluated.
+
+    detections.pkl, in the net's folder under output/, holds all_boxes[class][image], (n, 5) each:
+    x1, y1, x2, y2, score (an empty list for the background). Prints `im_detect: i/N Xs Ys`, the
+    mean times of the net and of the rest. vis: also write a picture of every image.
+    Returns what imdb.evaluate_detections returns.
+    """
+    num_images = len(imdb.image_index)
+    output_dir = get_output_dir(imdb, net)
+    all_boxes = [[[] for _ in range(num_images)] for _ in range(imdb.num_classes)]
+    roidb = None if cfg.TEST.HAS_RPN else imdb.roidb
+
+    def load(index):
+        boxes = None if roidb is None else roidb[index]["boxes"][roidb[index]["gt_classes"] == 0]
+        return _Input(read_image(imdb.image_path_at(index)), boxes)
+
+    detect_timer, rest_timer = Timer(), Timer()
+    for i, given in enumerate(read_ahead(load, range(num_images))):
+        detect_timer.tic()
+        scores, boxes = _detect(net, given)
+        detect_timer.toc()
+        rest_timer.tic()
+        dets = select_detections(scores, boxes, thresh, cfg.TEST.NMS, max_per_image)
+        for k in range(1, imdb.num_classes):
+            all_boxes[k][i] = dets[k]
+        rest_timer.toc()
+        if vis:
+            _write_picture(output_dir, imdb, i, given.im, dets)
+        print(f"im_detect: {i + 1}/{num_images} {detect_timer.average_time:.3f}s "
+              f"{rest_timer.average_time:.3f}s", flush=True)
+
+    safe_pickle.dump(all_boxes, os.path.join(output_dir, "detections.pkl"))
+    print("Evaluating detections", flush=True)
+    return imdb.evaluate_detections(all_boxes, output_dir)
+
+
+def apply_nms(all_boxes, thresh):
+    """NMS on all_boxes[class][image], each (n, 5) or an empty list; returns the same form."""
+    return [[dets[nms(dets, thresh, force_cpu=True)] if len(dets) else [] for dets in of_class]
+            for of_class in all_boxes]
+
+
+def vis_detections(im, class_name, dets, thresh=0.3):
+    """Shows the detections (n, 5) of one class with scores >= thresh in a window of matplotlib."""
+    import matplotlib.pyplot as plt
+    plt.imshow(draw_detections(im, {class_name: dets}, thresh)[:, :, ::-1])
+    plt.axis("off")
+    plt.show()
+
+
+def _write_picture(output_dir, imdb, index, im, dets, thresh=0.3):
+    name = os.path.splitext(os.path.basename(imdb.image_path_at(index)))[0]
+    by_class = {imdb.classes[k]: dets[k] for k in range(1, imdb.num_classes)}
+    write_image(os.path.join(output_dir, "pictures", name + ".jpg"),
+                draw_detections(im, by_class, thresh, imdb.classes[1:]))

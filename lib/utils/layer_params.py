@@ -1,0 +1,26 @@
+"""What a Python layer's param_str says."""
+import difflib
+
+from utils import safe_yaml
+
+
+def layer_params(layer, required=(), **optional):
+    """The parameters of a Python layer, a dictionary, from the YAML mapping in its `param_str`.
+
+    required: names that must be there; optional: further names with their defaults.
+    Raises ValueError that names the layer when a name is missing or unknown.
+    """
+    where = f'layer "{layer.name}" ({layer.type}), param_str'
+    given = safe_yaml.load(layer.param_str or "{}", where)
+    if not isinstance(given, dict):
+        raise ValueError(f"{where}: NAME: VALUE pairs such as 'feat_stride': 16 were expected; "
+                         f"found {given!r}")
+    for name in required:
+        if name not in given:
+            raise ValueError(f"{where}: '{name}' is missing")
+    known = [*required, *optional]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1) or known
+            raise ValueError(f"{where}: unknown name '{name}' (did you mean '{close[0]}'?)")
+    return {**optional, **given}
