@@ -8,6 +8,7 @@ from . import (
     metrics,
     normalization,
     pooling,
+    recurrent,
     regularization,
     roi,
     shape,
@@ -16,4 +17,4 @@ from . import (
 )
 
 __all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "normalization",
-           "pooling", "regularization", "roi", "shape", "softmax", "source"]
+           "pooling", "recurrent", "regularization", "roi", "shape", "softmax", "source"]
