@@ -57,6 +57,7 @@ class _Recurrent(Module):
     params:    weight and bias of x (G D, I), (G D,); weight of the constant input (G D, I');
                weight of the hidden state (G D, D); and what the type adds
     Without expose_hidden each forward pass goes on with the states that the last one ended with.
+    As in Caffe no gradient reaches the first states or comes from the last ones.
     """
 
     bottoms = (2, None)
@@ -100,7 +101,7 @@ class _Recurrent(Module):
             step = step + F.linear(go_on * states[0], self.blobs[2 + self.has_constant])
             top, *states = self.step(step, go_on, states)
             tops.append(top)
-        if self.expose:  # Caffe: the last states are given without a way back for gradients
+        if self.expose:
             return (torch.stack(tops), *(state.detach()[None] for state in states))
         if not x.is_meta:
             self.last = [state.detach() for state in states]
@@ -112,7 +113,7 @@ class _Recurrent(Module):
             if any(state.numel() != math.prod(shape) for state in exposed):
                 raise self.error(f"expected first states of shape {(1, *shape)}, got "
                                  f"{', '.join(str(tuple(s.shape)) for s in exposed)}")
-            return [state.reshape(shape) for state in exposed]
+            return [state.detach().reshape(shape) for state in exposed]
         if x.is_meta or self.last is None or self.last[0].shape != shape:
             return [x.new_zeros(shape)] * self.states
         return [state.to(x) for state in self.last]
