@@ -110,13 +110,20 @@ class Transformer:
         return array
 
     def deprocess(self, in_, data):
-        """The inverse of `preprocess`, but for the size."""
+        """The inverse of `preprocess`, but for the size; the batch axis may be there or not.
+
+        Without transpose and channel swap all axes of length 1 go, as in pycaffe.
+        """
         self._shape(in_)
-        array = np.array(data).squeeze()
+        array = np.array(data)
+        if in_ not in self.transpose and in_ not in self.channel_swap:
+            array = array.squeeze()
+        elif array.ndim == 4 and array.shape[0] == 1:
+            array = array[0]
         if in_ in self.input_scale:
             array = array / self.input_scale[in_]
         if in_ in self.mean:
-            array = array + self.mean[in_]
+            array = array + self.mean[in_].astype(array.dtype)
         if in_ in self.raw_scale:
             array = array / self.raw_scale[in_]
         if in_ in self.channel_swap:

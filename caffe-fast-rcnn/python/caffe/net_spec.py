@@ -201,10 +201,10 @@ class Parameters:
     """`params.Pooling.MAX`: the enum values of the parameter messages."""
 
     def __getattr__(self, name):
-        try:
-            return getattr(caffe_pb2, name + "Parameter")
-        except AttributeError:
-            raise AttributeError(f'there is no {name}Parameter{suggest(name, _PARAM_NAMES)}') from None
+        message = getattr(caffe_pb2, f"{name}Parameter", None)
+        if message is None:
+            raise AttributeError(f"there is no {name}Parameter{suggest(name, _PARAM_NAMES)}")
+        return message
 
 
 layers = Layers()

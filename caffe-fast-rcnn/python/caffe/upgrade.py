@@ -45,8 +45,8 @@ def upgrade_solver(solver, origin="<solver>"):
     """Brings a SolverParameter to the current form, with the nets that are written inside it."""
     if solver.HasField("solver_type"):
         if solver.HasField("type"):
-            raise PrototxtError(f'{origin}: "solver_type" (the old form) and "type" are both given; '
-                                'keep "type"')
+            raise PrototxtError(f'{origin}: "solver_type" (the old form) and "type" are both '
+                                'given; keep "type"')
         solver.type = _SOLVER_TYPES[pb.SolverParameter.SolverType.Name(solver.solver_type)]
         solver.ClearField("solver_type")
     for field in ("net_param", "train_net_param"):
@@ -83,7 +83,7 @@ def _upgrade_param_specs(old, new):
     for _ in range(max(len(values) for values in lists.values())):
         new.param.add()
     for field, values in lists.items():
-        for spec, value in zip(new.param, values):
+        for spec, value in zip(new.param, values, strict=False):
             setattr(spec, field, value)
 
 

@@ -95,7 +95,8 @@ def _upgrade_layer(connection, origin):
     old = connection.layer
     if old.type not in _V0_TYPES:
         raise PrototxtError(f'{origin}: layer "{old.name}": unknown layer type "{old.type}"'
-                            f"{suggest(old.type, _V0_TYPES)}")
+                            f"{suggest(old.type, _V0_TYPES)}; known types: "
+                            f"padding, {', '.join(_V0_TYPES)}")
     new = pb.V1LayerParameter(bottom=connection.bottom, top=connection.top, name=old.name,
                               type=_V0_TYPES[old.type], blobs=old.blobs, blobs_lr=old.blobs_lr,
                               weight_decay=old.weight_decay)

@@ -49,7 +49,8 @@ def compile_schema(schema):
                         f"--descriptor_set_out={compiled}", schema]) != 0:
             raise RuntimeError(f"protoc could not compile {schema}; its message is above")
         with open(compiled, "rb") as file:
-            return descriptor_pb2.FileDescriptorSet.FromString(file.read()).file[0].SerializeToString()
+            files = descriptor_pb2.FileDescriptorSet.FromString(file.read()).file
+    return files[0].SerializeToString()
 
 
 if __name__ == "__main__":
