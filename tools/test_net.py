@@ -10,8 +10,8 @@ from fast_rcnn import cli
 from fast_rcnn.adapt import adapt_file
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.test import test_net
+from utils import safe_pickle
 from utils.report import write_report
-from utils.safe_pickle import load_pickle
 
 EXAMPLES = """\
   tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
@@ -57,7 +57,7 @@ def main():
     net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
     net.name = net_name
     metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis)
-    all_boxes = load_pickle(os.path.join(output_dir, "detections.pkl"))
+    all_boxes = safe_pickle.load(os.path.join(output_dir, "detections.pkl"))
     print(f"Report: {write_report(imdb, all_boxes, metrics, output_dir)}")
 
 
