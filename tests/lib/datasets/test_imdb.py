@@ -1,0 +1,123 @@
+"""The base of data sets: roidbs made, merged, mirrored."""
+import cv2
+import numpy as np
+import pytest
+import scipy.sparse
+
+from datasets import recall
+from datasets.imdb import imdb
+
+
+class listed(imdb):
+    """Users' way of making a data set; images are `widths` wide and 60 high."""
+
+    def __init__(self, folder, widths, roidb=None):
+        imdb.__init__(self, "listed")
+        self._classes = ("__background__", "cat", "dog")
+        self._image_index = [str(folder / f"{i}.png") for i in range(len(widths))]
+        for path, width in zip(self._image_index, widths):
+            cv2.imwrite(path, np.zeros((60, width, 3), np.uint8))
+        self.roidb_handler = lambda: roidb
+
+    def image_path_at(self, i):
+        return self._image_index[i]
+
+    def other_roidb(self):
+        return [entry([[0, 0, 1, 1]], [2])] * self.num_images
+
+
+def entry(boxes, classes, dtype=np.uint16):
+    boxes = np.array(boxes, dtype).reshape(-1, 4)
+    overlaps = np.zeros((len(boxes), 3), np.float32)
+    overlaps[np.arange(len(boxes)), classes] = 1
+    sides = boxes[:, 2:].astype(np.float32) - boxes[:, :2] + 1
+    return {"boxes": boxes, "gt_classes": np.array(classes, np.int32), "flipped": False,
+            "gt_overlaps": scipy.sparse.csr_matrix(overlaps), "seg_areas": sides.prod(axis=1)}
+
+
+def test_mirrored_entries(tmp_path):
+    data_set = listed(tmp_path, [50], [entry([[0, 3, 9, 20], [49, 0, 49, 5]], [1, 2])])
+    data_set.append_flipped_images()
+    first, second = data_set.roidb
+    assert first["boxes"].tolist() == [[0, 3, 9, 20], [49, 0, 49, 5]] and not first["flipped"]
+    assert second["boxes"].tolist() == [[40, 3, 49, 20], [0, 0, 0, 5]] and second["flipped"]
+    assert second["boxes"].dtype == np.uint16
+    assert sorted(second) == ["boxes", "flipped", "gt_classes", "gt_overlaps"]
+    assert data_set.num_images == 2 and data_set.image_index == data_set.image_index[:1] * 2
+
+
+@pytest.mark.parametrize("box", [[0, 0, 50, 5], [65535, 0, 9, 5]])
+def test_boxes_that_would_wrap_are_refused(tmp_path, box):
+    data_set = listed(tmp_path, [50], [entry([[1, 1, 5, 5], box], [1, 1])])
+    with pytest.raises(ValueError, match=r"0\.png: box 2 .* does not lie in the image"):
+        data_set.append_flipped_images()
+
+
+def test_merged_entries_leave_the_parts_alone():
+    first, second = [entry([[0, 0, 9, 9]], [1])], [entry([[1, 1, 5, 5]], [2], np.float32)]
+    merged, = imdb.merge_roidbs(first, second)
+    assert merged["boxes"].tolist() == [[0, 0, 9, 9], [1, 1, 5, 5]]
+    assert merged["boxes"].dtype == np.float32
+    assert merged["gt_overlaps"].toarray().tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert len(first[0]["boxes"]) == 1
+    with pytest.raises(ValueError, match="1 and 2 images"):
+        imdb.merge_roidbs(first, second * 2)
+
+
+def test_proposals_get_the_class_of_the_best_annotation(tmp_path):
+    gt = [entry([[0, 0, 9, 9], [20, 0, 29, 9]], [1, 2])]
+    data_set = listed(tmp_path, [50], gt)
+    # equal to the cat, half of the dog, nowhere
+    boxes = np.array([[0, 0, 9, 9], [20, 0, 24, 9], [40, 40, 45, 45]], np.float32)
+    made, = data_set.create_roidb_from_box_list([boxes], gt)
+    assert made["gt_overlaps"].toarray().tolist() == [[0, 1, 0], [0, 0, .5], [0, 0, 0]]
+    assert made["gt_classes"].tolist() == [0, 0, 0] and made["boxes"] is boxes
+    nothing, = data_set.create_roidb_from_box_list([boxes[:0]], gt)
+    assert nothing["gt_overlaps"].shape == (0, 3)
+    with pytest.raises(ValueError, match="proposals for 2 images"):
+        data_set.create_roidb_from_box_list([boxes] * 2, gt)
+
+
+def test_proposal_methods(tmp_path):
+    data_set = listed(tmp_path, [50], [entry([], [])])
+    assert len(data_set.roidb[0]["boxes"]) == 0
+    data_set.set_proposal_method("other")
+    assert data_set.roidb[0]["gt_classes"].tolist() == [2]
+    with pytest.raises(ValueError, match='no proposal method "othr" .did you mean "other"'):
+        data_set.set_proposal_method("othr")
+
+
+def test_roidb_of_another_length_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="1 entries for 2 images"):
+        listed(tmp_path, [50, 50], [entry([], [])]).roidb
+
+
+def test_what_a_subclass_owes_is_said():
+    bare = imdb("bare")
+    for owed in (lambda: bare.roidb, lambda: bare.image_path_at(0),
+                 lambda: bare.evaluate_detections([], ".")):
+        with pytest.raises(NotImplementedError, match="imdb must"):
+            owed()
+
+
+# ------------------------------------------------------------------------------------------- recall
+
+def test_recall_by_hand(tmp_path):
+    data_set = listed(tmp_path, [99, 99], [entry([[0, 0, 9, 9], [20, 0, 29, 9]], [1, 1]),
+                                           entry([[0, 0, 9, 9]], [2])])
+    # overlaps 1 and 0.6 in the first image, no candidate in the second
+    candidates = [np.array([[20, 0, 25, 9], [0, 0, 9, 9]], float), np.zeros((0, 4))]
+    got = data_set.evaluate_recall(candidates, thresholds=[.5, .6, .7])
+    assert got["gt_overlaps"].tolist() == [.6, 1]
+    assert got["recalls"].tolist() == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    assert got["ar"] == pytest.approx(5 / 9)
+    assert data_set.evaluate_recall(candidates, [.5], limit=1)["recalls"] == pytest.approx([1 / 3])
+    assert np.isnan(data_set.evaluate_recall(candidates, [.5], area="large")["ar"])
+    with pytest.raises(ValueError, match='area range "tiny"'):
+        data_set.evaluate_recall(candidates, area="tiny")
+
+
+def test_a_candidate_serves_one_object():
+    objects = np.array([[0, 0, 9, 9], [0, 0, 9, 8]], float)
+    assert recall.best_overlaps(objects[:1], objects).tolist() == [1, 0]
+    assert recall.best_overlaps(np.zeros((0, 4)), objects).tolist() == [0, 0]
