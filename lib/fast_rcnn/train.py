@@ -1,0 +1,213 @@
+"""Training of a detection net on a roidb."""
+import contextlib
+import logging
+import os
+
+import numpy as np
+
+import caffe
+from fast_rcnn import checkpoint
+from fast_rcnn.config import cfg
+from fast_rcnn.progress import Progress
+from roi_data_layer.roidb import add_bbox_regression_targets, prepare_roidb
+from utils.timer import Timer
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(ValueError):
+    """A training that cannot go on; the message says at which iteration, and why."""
+
+
+class SolverWrapper:
+    """A solver, and what the detector does around it: targets, snapshots, checkpoints.
+
+    solver_prototxt: path of a solver's prototxt, or a SolverParameter. roidb: prepared entries, which get
+    their regression targets here. Snapshots go to output_dir. pretrained_model: weights to start from.
+
+    Attributes: solver, solver_param, output_dir, and with TRAIN.BBOX_REG bbox_means and bbox_stds (4 K,).
+    """
+
+    def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None):
+        self.output_dir = output_dir
+        if (cfg.TRAIN.HAS_RPN and cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
+                and not cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED):
+            raise ValueError("a net with an RPN and a box regressor makes its rois as it goes, so "
+                             "statistics of their targets cannot be measured: set "
+                             "TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED True")
+        if cfg.TRAIN.BBOX_REG:
+            log.info("Computing bounding-box regression targets...")
+            self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
+        self.solver = caffe.SGDSolver(solver_prototxt)
+        self.solver_param = self.solver.param
+        if pretrained_model is not None:
+            self._load_weights(pretrained_model)
+        self._data_layer = self.solver.net.layers[0]
+        if not hasattr(self._data_layer, "set_roidb"):
+            raise ValueError(f"the first layer of the net of {solver_prototxt} must be RoIDataLayer "
+                             "(roi_data_layer.layer)")
+        self._data_layer.set_roidb(roidb)
+        self._images_hash = checkpoint.images_hash(roidb)
+        self._snapshots = []
+
+    def _load_weights(self, path):
+        log.info("Loading pretrained model weights from %s", path)
+        self.solver.net.copy_from(path)
+        report = self.solver.net.last_copy
+        if not report.copied:
+            raise ValueError(f"{path} has no weights for any layer of the net; these are another "
+                             "net's")
+        log.info("  copied: %d layers; not in the file: %s; not in the net: %s", len(report.copied),
+                 ", ".join(report.missing) or "none", ", ".join(report.ignored_source) or "none")
+
+    def snapshot(self):
+        """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
+
+        In the file bbox_pred predicts plain targets, in the net it keeps predicting normalised ones.
+        """
+        net = self.solver.net
+        path = os.path.join(self.output_dir,
+                            f"{self._file_stem()}_iter_{self.solver.iter}.caffemodel")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with self._unnormalized(net):
+            net.save(path)
+        print(f"Wrote snapshot to: {path}", flush=True)
+        return path
+
+    def _file_stem(self):
+        infix = f"_{cfg.TRAIN.SNAPSHOT_INFIX}" if cfg.TRAIN.SNAPSHOT_INFIX else ""
+        return self.solver_param.snapshot_prefix + infix
+
+    @contextlib.contextmanager
+    def _unnormalized(self, net):
+        """For a while bbox_pred has weights * std and bias * std + mean, row by row."""
+        if not (cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
+                and "bbox_pred" in net.params):
+            yield
+            return
+        weight, bias = net.params["bbox_pred"]
+        saved = weight.data.copy(), bias.data.copy()
+        if len(saved[1]) != len(self.bbox_stds):
+            raise ValueError(f"layer bbox_pred has {len(saved[1])} outputs, but the data set's "
+                             f"{len(self.bbox_stds) // 4} classes need {len(self.bbox_stds)}")
+        try:
+            weight.data[...] = saved[0] * self.bbox_stds[:, np.newaxis]
+            bias.data[...] = saved[1] * self.bbox_stds + self.bbox_means
+            yield
+        finally:
+            weight.data[...], bias.data[...] = saved
+
+    def train_model(self, max_iters):
+        """Trains up to iteration max_iters; returns the paths of all snapshots."""
+        solver, timer = self.solver, Timer()
+        iter_size = self.solver_param.iter_size
+        display = self.solver_param.display
+        progress = Progress((solver.iter, max_iters), cfg.TRAIN.IMS_PER_BATCH * iter_size, display)
+        written_at = None
+        try:
+            while solver.iter < max_iters:
+                timer.tic()
+                solver.step(1)
+                timer.toc()
+                self._check_loss(iter_size)
+                progress.update(solver.iter, solver.smoothed_loss, solver.lr)
+                if display and solver.iter % (10 * display) == 0:
+                    print(f"speed: {timer.average_time:.3f}s / iter", flush=True)
+                if solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
+                    written_at = solver.iter
+                    self._snapshots.append(self.snapshot())
+                if (cfg.TRAIN.CHECKPOINT_ITERS and solver.iter < max_iters
+                        and solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0):
+                    self.write_checkpoint()
+        finally:
+            progress.close()
+        if written_at != solver.iter:
+            self._snapshots.append(self.snapshot())
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.checkpoint_path)
+        return self._snapshots
+
+    def _check_loss(self, iter_size):
+        """Raises TrainingError when the loss of the last iteration is not finite."""
+        if np.isfinite(self.solver.last_loss):
+            return
+        net = self.solver.net
+        bad = [name for name in net.outputs if not np.isfinite(net.blobs[name].data).all()]
+        images = self._data_layer.recent_images(iter_size)
+        raise TrainingError(
+            f"iteration {self.solver.iter}: the loss is {self.solver.last_loss} "
+            f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the minibatch: "
+            f"{', '.join(images)}; check their annotations, or lower base_lr")
+
+    # ------------------------------------------------------------------------------- checkpoints
+
+    @property
+    def checkpoint_path(self):
+        """<prefix>[_<infix>]_checkpoint.npz in output_dir."""
+        return os.path.join(self.output_dir, f"{self._file_stem()}_checkpoint.npz")
+
+    def write_checkpoint(self):
+        """Writes all that the rest of the training depends on."""
+        os.makedirs(os.path.dirname(self.checkpoint_path), exist_ok=True)
+        checkpoint.write(self.checkpoint_path, {
+            "solver": self.solver.state_dict(), "data": self._data_layer.state_dict(),
+            "generators": checkpoint.generator_state(),
+            "files": {"images": self._images_hash,
+                      "snapshots": np.array(self._snapshots, dtype=np.str_)}})
+
+    def restore_checkpoint(self):
+        """Continues from the checkpoint, when there is one; returns whether there is."""
+        if not os.path.exists(self.checkpoint_path):
+            return False
+        saved = checkpoint.read(self.checkpoint_path)
+        if str(saved["files"]["images"]) != self._images_hash:
+            raise ValueError(f"{self.checkpoint_path} belongs to a training on other images; remove "
+                             "it to start this training over")
+        self.solver.load_state_dict(saved["solver"])
+        self._data_layer.load_state_dict(saved["data"])
+        self._snapshots = [path for path in saved["files"]["snapshots"].tolist()
+                           if os.path.exists(path)]
+        checkpoint.restore_generators(saved["generators"])
+        log.info("Continuing from %s, iteration %d", self.checkpoint_path, self.solver.iter)
+        return True
+
+
+def get_training_roidb(imdb):
+    """The roidb of a data set, prepared for training, with mirrored images if TRAIN.USE_FLIPPED."""
+    if cfg.TRAIN.USE_FLIPPED:
+        log.info("Appending horizontally-flipped training examples...")
+        imdb.append_flipped_images()
+    log.info("Preparing training data...")
+    prepare_roidb(imdb)
+    return imdb.roidb
+
+
+def filter_roidb(roidb):
+    """The entries that have a roi to train on: a foreground or a background one."""
+    def usable(entry):
+        overlaps = entry["max_overlaps"]
+        return ((overlaps >= cfg.TRAIN.FG_THRESH).any()
+                or ((overlaps < cfg.TRAIN.BG_THRESH_HI) & (overlaps >= cfg.TRAIN.BG_THRESH_LO)).any())
+
+    kept = [entry for entry in roidb if usable(entry)]
+    log.info("Filtered %d roidb entries: %d -> %d", len(roidb) - len(kept), len(roidb), len(kept))
+    if roidb and not kept:
+        raise ValueError(f"none of the {len(roidb)} training images has a box to train on; check the "
+                         "annotations, the classes and TRAIN.FG_THRESH")
+    return kept
+
+
+def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_iters=40000,
+              resume=False):
+    """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters.
+
+    resume: continue from the checkpoint in output_dir, when there is one.
+    """
+    wrapper = SolverWrapper(solver_prototxt, filter_roidb(roidb), output_dir,
+                            pretrained_model=pretrained_model)
+    if resume:
+        wrapper.restore_checkpoint()
+    print("Solving...", flush=True)
+    paths = wrapper.train_model(max_iters)
+    print("done solving", flush=True)
+    return paths

@@ -1,0 +1,92 @@
+"""The data layer of training nets.
+
+    layer { name: "data" type: "Python" top: "data" top: "im_info" top: "gt_boxes"
+            python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer" param_str: "'num_classes': 21" } }
+"""
+import collections
+
+import numpy as np
+import torch
+
+import caffe
+from fast_rcnn.config import cfg
+from roi_data_layer.loader import MinibatchLoader
+from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
+from roi_data_layer.order import ImageOrder
+from utils import safe_yaml
+
+
+class RoIDataLayer(caffe.TensorLayer):
+    """Feeds minibatches of a roidb; its tops are the blobs of minibatch.get_minibatch, in order.
+
+    param_str: num_classes. `set_roidb` must be called before the first forward pass.
+    """
+
+    def setup(self, bottom, top):
+        options = safe_yaml.load("{" + self.param_str.strip().strip("{}") + "}", "param_str")
+        if "num_classes" not in options:
+            raise ValueError("RoIDataLayer: param_str must give num_classes, as in "
+                             f"\"'num_classes': 21\"; received {self.param_str!r}")
+        self._num_classes = int(options["num_classes"])
+        self._loader = None
+        self._recent = collections.deque(maxlen=64)
+        names = MinibatchOptions.from_cfg().top_names
+        if len(top) != len(names):
+            raise ValueError(
+                f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
+                f"{cfg.TRAIN.HAS_RPN} and TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} there are "
+                f"{len(names)}: {', '.join(names)}")
+        for name, blob in zip(names, top):
+            blob.reshape(*self._usual_shape(name))
+
+    def _usual_shape(self, name):
+        """The shape of a top before the first minibatch, which has its own."""
+        regression = (1, 4 * self._num_classes)
+        return {"data": (cfg.TRAIN.IMS_PER_BATCH, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
+                "im_info": (1, 3), "gt_boxes": (1, 5), "rois": (1, 5), "labels": (1,)
+                }.get(name, regression)
+
+    def set_roidb(self, roidb):
+        """Takes the prepared entries to train on; their order is drawn from a seed of numpy's generator."""
+        wide = None
+        if cfg.TRAIN.ASPECT_GROUPING:
+            wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
+        order = ImageOrder(len(roidb), cfg.TRAIN.IMS_PER_BATCH, np.random.randint(2 ** 31), wide)
+        self._roidb = roidb
+        self._loader = MinibatchLoader(order, _maker(roidb, self._num_classes),
+                                       cfg.TRAIN.LOADER_THREADS)
+
+    def forward(self, *bottom):
+        """The next minibatch on the net's device."""
+        if self._loader is None:
+            raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
+        inds, blobs = self._loader.next()
+        self._recent.append(inds)
+        device = caffe.state.device()
+        return tuple(blob.to(device, non_blocking=True) for blob in blobs)
+
+    def recent_images(self, num_minibatches):
+        """Paths of the images of the last minibatches, with a word about mirrored ones."""
+        entries = [self._roidb[i] for inds in list(self._recent)[-num_minibatches:] for i in inds]
+        return [entry["image"] + (" (mirrored)" if entry["flipped"] else "") for entry in entries]
+
+    def state_dict(self):
+        """Arrays that say where in the data training is, as of the last minibatch fed."""
+        return self._loader.state_dict()
+
+    def load_state_dict(self, state):
+        """Continues as if the minibatches before the state had been fed."""
+        self._loader.load_state_dict(state)
+
+
+def _maker(roidb, num_classes):
+    """A function (image numbers, seed) -> tensors of a minibatch, in pinned memory for a GPU."""
+    pinned = caffe.state.device().type == "cuda"
+    options = MinibatchOptions.from_cfg()
+
+    def make(inds, seed):
+        entries = [roidb[i] for i in inds]
+        blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
+        tensors = [torch.from_numpy(blobs[name]) for name in options.top_names]
+        return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
+    return make

@@ -1,0 +1,85 @@
+"""What training adds to a roidb (its form: datasets/imdb.py): images, best classes, regression targets."""
+import logging
+
+import numpy as np
+
+from fast_rcnn.config import cfg
+from roi_data_layer.bbox_targets import (Statistics, compute_targets, normalize,
+                                         target_statistics)
+from utils.images import image_size
+
+log = logging.getLogger(__name__)
+
+
+def prepare_roidb(imdb):
+    """Adds image (path), width, height, max_overlaps (R,) and max_classes (R,) to every entry.
+
+    Raises ValueError, naming the image, for boxes that cannot be trained on.
+    """
+    sizes = {}
+    roidb = imdb.roidb
+    for i, entry in enumerate(roidb):
+        path = imdb.image_path_at(i)
+        if path not in sizes:
+            sizes[path] = image_size(path)
+        entry["image"] = path
+        entry["width"], entry["height"] = sizes[path]
+        overlaps = entry["gt_overlaps"].toarray()
+        entry["max_overlaps"] = overlaps.max(axis=1)
+        entry["max_classes"] = overlaps.argmax(axis=1)
+        _check(entry)
+
+
+def _check(entry):
+    boxes = np.asarray(entry["boxes"], np.float64)
+    size = np.array([entry["width"], entry["height"]])
+    bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    annotated = entry["gt_classes"] > 0
+    bad |= annotated & ((boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] >= size).any(axis=1))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot be "
+                         f"used in an image of {size[0]} x {size[1]} pixels"
+                         f"{' (mirrored)' if entry['flipped'] else ''}")
+    if ((entry["max_overlaps"] > 0) & (entry["max_classes"] == 0)).any():
+        raise ValueError(f"{entry['image']}: a box overlaps the background class; gt_overlaps must "
+                         "be 0 in column 0")
+
+
+def add_bbox_regression_targets(roidb):
+    """Adds bbox_targets (R, 5) float32, class and normalised targets, to the entries of a prepared roidb.
+
+    Returns the means and standard deviations (4 K,) that the targets were normalised by (not, when
+    TRAIN.BBOX_NORMALIZE_TARGETS is off): measured ones, or the configured ones.
+    """
+    if not roidb:
+        raise ValueError("there are no images to train on")
+    if "max_classes" not in roidb[0]:
+        raise ValueError("the roidb is not prepared: call prepare_roidb first")
+    for entry in roidb:
+        entry["bbox_targets"] = compute_targets(entry["boxes"], entry["max_overlaps"],
+                                                entry["max_classes"], cfg.TRAIN.BBOX_THRESH)
+    num_classes = roidb[0]["gt_overlaps"].shape[1]
+    if cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED:
+        means = np.tile(np.array(cfg.TRAIN.BBOX_NORMALIZE_MEANS, np.float64), (num_classes, 1))
+        stds = np.tile(np.array(cfg.TRAIN.BBOX_NORMALIZE_STDS, np.float64), (num_classes, 1))
+    else:
+        statistics = target_statistics([entry["bbox_targets"] for entry in roidb], num_classes)
+        means, stds = statistics.means, _usable_stds(statistics)
+    log.info("bbox target means:\n%s\nbbox target stdevs:\n%s", means, stds)
+    if cfg.TRAIN.BBOX_NORMALIZE_TARGETS:
+        log.info("Normalizing targets")
+        for entry in roidb:
+            normalize(entry["bbox_targets"], means, stds)
+    return means.ravel(), stds.ravel()
+
+
+def _usable_stds(statistics: Statistics):
+    """The standard deviations, 1 where a class has boxes but no spread: dividing by 0 would give nan."""
+    flat = (statistics.stds == 0) & (statistics.counts > 0)[:, None]
+    if flat.any():
+        classes = ", ".join(str(k) for k in np.where(flat.any(axis=1))[0])
+        log.warning("the regression targets of class %s do not vary: its foreground boxes are nothing "
+                    "but annotations; they are divided by 1, and the class learns no box "
+                    "regression (more proposals per object would help)", classes)
+    return np.where(flat, 1.0, statistics.stds)
