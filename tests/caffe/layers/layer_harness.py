@@ -1,0 +1,154 @@
+"""How the layer tests build layers, and an example of every type."""
+import caffe.layers  # noqa: F401 - registers the types
+import numpy as np
+import torch
+from caffe import registry
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+
+def build(text, *shapes, tops=1, phase=caffe_pb2.TRAIN):
+    """The module of a layer whose LayerParameter has this text, for bottoms of these shapes."""
+    param = text_format.Parse(text, caffe_pb2.LayerParameter(name="lay"))
+    param.bottom.extend(f"b{i}" for i in range(len(shapes)))
+    if not param.top:
+        param.top.extend(f"t{i}" for i in range(tops))
+    return registry.lookup(param.type, "lay")(param, [tuple(s) for s in shapes], phase)
+
+
+def run(text, *bottoms, blobs=(), **options):
+    """The tops of a layer with these bottoms (and blobs), as one array or a tuple of them."""
+    bottoms = [torch.as_tensor(np.asarray(b, dtype=np.float32)) for b in bottoms]
+    module = build(text, *(b.shape for b in bottoms), **options)
+    for blob, value in zip(module.blobs, blobs):
+        blob.data.copy_(torch.as_tensor(np.asarray(value, dtype=np.float32)))
+    tops = module(*bottoms)
+    return tuple(t.detach().numpy() for t in tops) if isinstance(tops, tuple) else \
+        tops.detach().numpy()
+
+
+def gradient(text, grad, *bottoms, of=0, **options):
+    """The gradient of bottom `of` when the first top's gradient is `grad`."""
+    bottoms = [torch.tensor(b, dtype=torch.float32, requires_grad=i == of)
+               for i, b in enumerate(bottoms)]
+    module = build(text, *(b.shape for b in bottoms), **options)
+    tops = module(*bottoms)
+    top = tops[0] if isinstance(tops, tuple) else tops
+    grad = torch.as_tensor(np.asarray(grad, dtype=np.float32)).expand(top.shape)
+    return torch.autograd.grad(top, bottoms[of], grad)[0].numpy()
+
+
+def values(shape, seed=0):
+    """Distinct values around 0, none within 0.01 of it nor of another: no kinks, no ties."""
+    count = int(np.prod(shape))
+    order = np.random.default_rng(seed).permutation(count)
+    spread = (order - (count - 1) / 2) * (4 / count) + 0.013
+    return torch.tensor(spread.reshape(shape))
+
+
+def labels(shape, classes=3):
+    """Labels 0 .. classes - 1 in turn."""
+    return torch.arange(int(np.prod(shape)), dtype=torch.float64).reshape(shape) % classes
+
+
+X = values((2, 3, 4, 5))
+ROW = values((4, 3))
+ROIS = torch.tensor([[0, 0, 0, 3, 3], [1, 1, 0, 4, 2]], dtype=torch.float64)
+CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
+RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
+WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
+
+# type -> [(text behind the type, bottoms, number of tops)]
+EXAMPLES = {
+    "AbsVal": [("", [X], 1)],
+    "Accuracy": [("accuracy_param { top_k: 2 }", [ROW, labels(4)], 2)],
+    "ArgMax": [("argmax_param { out_max_val: true top_k: 2 }", [X], 1)],
+    "BNLL": [("", [X], 1)],
+    "BatchNorm": [("", [X], 1), ("batch_norm_param { use_global_stats: true }", [X], 1)],
+    "BatchReindex": [("", [X, torch.tensor([1.0, 0, 1])], 1)],
+    "Bias": [("bias_param { num_axes: 2 }", [X], 1), ("", [X, values((3, 4))], 1)],
+    "Clip": [("clip_param { min: -1.2 max: 0.7 }", [X], 1)],
+    "Concat": [("concat_param { axis: -1 }", [X, values((2, 3, 4, 1))], 1)],
+    "ContrastiveLoss": [
+        ("contrastive_loss_param { margin: 3 }", [ROW, values((4, 3), 1), labels(4, 2)], 1),
+        ("contrastive_loss_param { margin: 9 legacy_version: true }",
+         [ROW, values((4, 3), 1), labels(4, 2)], 1)],
+    "Convolution": [
+        (f"convolution_param {{ num_output: 4 kernel_size: 3 pad: 1 stride: 2 {WEIGHTS} }}",
+         [X], 1),
+        (f"convolution_param {{ num_output: 4 kernel_size: 2 dilation: 2 group: 2 {WEIGHTS} }}",
+         [values((2, 4, 7)), values((2, 4, 7), 1)], 2),
+        (f"convolution_param {{ num_output: 2 kernel_size: 2 axis: 2 {WEIGHTS} }}", [X], 1)],
+    "Crop": [("crop_param { offset: 1 offset: 2 }", [X, values((2, 3, 2, 2))], 1)],
+    "Deconvolution": [
+        (f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 {WEIGHTS} }}",
+         [X], 1)],
+    "Dropout": [("", [X], 1), ("dropout_param { scale_train: false }", [X], 1)],
+    "DummyData": [("dummy_data_param { shape { dim: 2 dim: 3 } }", [], 2)],
+    "ELU": [("elu_param { alpha: 0.5 }", [X], 1)],
+    "Eltwise": [
+        ("eltwise_param { coeff: 2 coeff: -1 coeff: 1 }", [X, X + 1, X * 2], 1),
+        ("eltwise_param { operation: PROD }", [X, X + 5, X - 7], 1),
+        ("eltwise_param { operation: PROD stable_prod_grad: false }", [X, X + 5], 1),
+        ("eltwise_param { operation: MAX }", [ROW, ROW.flip(0) * 1.1, ROW.flip(1) * 0.9], 1)],
+    "Embed": [(f"embed_param {{ num_output: 2 input_dim: 3 {WEIGHTS} }}", [labels((2, 2))], 1)],
+    "EuclideanLoss": [("", [ROW, values((4, 3), 1)], 1)],
+    "Exp": [("exp_param { base: 2 scale: -0.5 shift: 1 }", [X], 1)],
+    "Filter": [("", [X, ROW[:2], torch.tensor([0.0, 1])], 2)],
+    "Flatten": [("flatten_param { end_axis: 2 }", [X], 1)],
+    "HingeLoss": [("", [ROW, labels(4)], 1),
+                  ("hinge_loss_param { norm: L2 }", [ROW, labels(4)], 1)],
+    "Im2col": [("convolution_param { kernel_size: 2 stride: 2 pad: 1 dilation: 2 }", [X], 1)],
+    "InfogainLoss": [("", [ROW, labels(4), values((3, 3), 3)], 2)],
+    "InnerProduct": [
+        (f"inner_product_param {{ num_output: 4 {WEIGHTS} }}", [X], 1),
+        (f"inner_product_param {{ num_output: 4 axis: -1 transpose: true {WEIGHTS} }}", [X], 1)],
+    "Input": [("input_param { shape { dim: 2 } }", [], 1)],
+    "LRN": [("lrn_param { local_size: 3 alpha: 0.8 k: 2 }", [X], 1),
+            ("lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", [X], 1)],
+    "LSTM": [(RECURRENT, [values((3, 2, 3)), CONT], 1),
+             (RECURRENT.replace("{ num", "{ expose_hidden: true num"),
+              [values((3, 2, 3)), CONT, values((2, 5)), values((1, 2, 2)), values((1, 2, 2), 1)],
+              3)],
+    "LSTMUnit": [("", [values((1, 2, 3)), values((1, 2, 12)), CONT[:1]], 2)],
+    "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
+    "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
+                           1)],
+    "MultinomialLogisticLoss": [("", [ROW.abs() / 2, labels(4)], 1)],
+    "PReLU": [("", [X], 1), ("prelu_param { channel_shared: true }", [X], 1)],
+    "Parameter": [("parameter_param { shape { dim: 2 dim: 3 } }", [], 1)],
+    "Pooling": [
+        ("pooling_param { kernel_size: 3 stride: 2 }", [X], 1),
+        ("pooling_param { kernel_size: 3 stride: 2 pad: 2 }", [X], 2),
+        ("pooling_param { pool: AVE kernel_size: 3 stride: 2 pad: 1 }", [X], 1),
+        ("pooling_param { pool: AVE kernel_size: 1 stride: 3 }", [X], 1),
+        ("pooling_param { pool: AVE global_pooling: true }", [X], 1),
+        ("pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }", [X.abs()], 1)],
+    "Power": [("power_param { power: 3 scale: 0.5 shift: 2 }", [X], 1), ("", [X], 1)],
+    "RNN": [(RECURRENT, [values((3, 2, 3)), CONT], 1)],
+    "ROIPooling": [("roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [X, ROIS], 1)],
+    "ReLU": [("", [X], 1), ("relu_param { negative_slope: 0.1 }", [X], 1)],
+    "Reduction": [(f"reduction_param {{ operation: {name} axis: 1 coeff: 2 }}", [X], 1)
+                  for name in ("SUM", "ASUM", "SUMSQ", "MEAN")],
+    "Reshape": [("reshape_param { shape { dim: 0 dim: -1 dim: 10 } }", [X], 1)],
+    "SPP": [("spp_param { pyramid_height: 2 }", [X], 1),
+            ("spp_param { pyramid_height: 2 pool: AVE }", [X], 1)],
+    "Scale": [("scale_param { bias_term: true }", [X], 1),
+              ("scale_param { bias_term: true axis: 2 }", [X, values(4)], 1)],
+    "Sigmoid": [("", [X], 1)],
+    "SigmoidCrossEntropyLoss": [("loss_param { ignore_label: 0 normalization: VALID }",
+                                 [ROW, labels((4, 3), 2)], 1)],
+    "Silence": [("", [X], 0)],
+    "Slice": [("slice_param { slice_point: 1 }", [X], 2)],
+    "SmoothL1Loss": [
+        ("smooth_l1_loss_param { sigma: 2 }", [ROW, values((4, 3), 1)], 1),
+        ("", [ROW, values((4, 3), 1), values((4, 3), 2), values((4, 3), 3)], 1)],
+    "Softmax": [("softmax_param { axis: 2 }", [X], 1)],
+    "SoftmaxWithLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
+    "Split": [("", [X], 3)],
+    "Swish": [("swish_param { beta: 1.5 }", [X], 1)],
+    "TanH": [("", [X], 1)],
+    "Threshold": [("threshold_param { threshold: 0.3 }", [X], 1)],
+    "Tile": [("tile_param { axis: 2 tiles: 3 }", [X], 1)],
+}
+CASES = [(name, *example) for name, examples in EXAMPLES.items() for example in examples]
