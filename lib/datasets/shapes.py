@@ -18,7 +18,7 @@ SIZES = ((256, 192), (240, 192), (256, 208), (192, 240))   # width, height
 OBJECT_SIZE = (26, 104)            # diameter of the outline's circle, pixels, drawn log-uniformly
 MAX_OBJECTS = 6
 MIN_VISIBLE = 0.65                 # share of every object that later ones must leave to be seen
-MIN_CONTRAST = 45.0                # distance of an object's two colours from the background behind it
+MIN_CONTRAST = 60.0                # distance of an object's two colours from the background behind it
 _SHIFT = 4                         # cv2 draws polygons with this many fractional bits
 
 
@@ -137,10 +137,13 @@ def _pattern(rng, width, height):
 
 
 def _two_colours(rng, behind):
-    """Two BGR colours, neither close to the mean colour `behind` the shape."""
+    """Two BGR colours of one texture: neither close to the mean colour `behind` the shape, and
+    nearer to each other than a random pair, so that the outline is the strongest edge."""
     colours = []
     while len(colours) < 2:
         colour = _float32(rng.uniform(10, 245, 3))
+        if colours:
+            colour = colours[0] + rng.uniform(0.15, 0.6) * (colour - colours[0])
         if np.linalg.norm(colour - behind) >= MIN_CONTRAST:
             colours.append(colour)
     return colours
