@@ -1,5 +1,5 @@
-// What the operators demand of their operands, for the CPU and the CUDA kernels alike. Each check
-// raises ValueError and names the operand and its shape.
+// What the CPU and the CUDA halves of the operators share round their kernels: what they demand of
+// their operands (ValueError names the operand and its shape), and how they lay them out.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -17,10 +17,28 @@ void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
 void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
                           const OptionalTensor& inside, const OptionalTensor& outside,
                           double sigma);
+void check_smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
+                                   const at::Tensor& target, const OptionalTensor& inside,
+                                   const OptionalTensor& outside, double sigma);
 void check_nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups);
 void check_lrn_across(const at::Tensor& x, int64_t size);
 void check_lrn_across_backward(const at::Tensor& grad, const at::Tensor& x, int64_t size);
 void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& history);
+
+// Kernels compute in float32 or float64.
+inline void check_real(const char* op, const char* name, const at::Tensor& operand) {
+  TORCH_CHECK_VALUE(operand.scalar_type() == at::kFloat || operand.scalar_type() == at::kDouble,
+                    op, ": ", name, " must be float32 or float64, not ", operand.scalar_type());
+}
+
+// (N, C, ...) -> (N, ..., C), contiguous; no copy of a channels_last tensor.
+inline at::Tensor channels_last_rows(const at::Tensor& x) { return x.movedim(1, -1).contiguous(); }
+
+// Lets autograd notice that the weight and the history have changed in place.
+inline void note_update(const at::Tensor& weight, const at::Tensor& history) {
+  weight.unsafeGetTensorImpl()->bump_version();
+  history.unsafeGetTensorImpl()->bump_version();
+}
 
 // x itself, or a copy with the strides of `like`.
 at::Tensor in_layout_of(const at::Tensor& like, const at::Tensor& x);

@@ -3,6 +3,7 @@
 // function, and the momentum update. No PyTorch here: nvcc compiles it without PyTorch's headers.
 #pragma once
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -22,6 +23,12 @@ CAFFE_HOST_DEVICE T smaller(T a, T b) {
 template <typename T>
 CAFFE_HOST_DEVICE T larger(T a, T b) {
   return a < b ? b : a;
+}
+
+// The least finite number: where the search for a maximum starts.
+template <typename T>
+CAFFE_HOST_DEVICE T lowest() {
+  return -static_cast<T>(sizeof(T) == sizeof(float) ? FLT_MAX : DBL_MAX);
 }
 
 // Cells begin, ..., end - 1 of one side of a feature map.

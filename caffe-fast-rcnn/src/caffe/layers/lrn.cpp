@@ -17,6 +17,7 @@
 namespace caffe_fast_rcnn {
 
 void check_lrn_across(const at::Tensor& x, int64_t size) {
+  check_real("lrn_across", "x", x);
   TORCH_CHECK_VALUE(x.dim() >= 2, "lrn_across: x must be (N, C, ...), not ", x.sizes());
   TORCH_CHECK_VALUE(size > 0 && size % 2 == 1, "lrn_across: size must be odd, not ", size);
 }
@@ -102,9 +103,6 @@ void with_constants(const Formula<T>& f, const Run& run) {
     with_exponent(std::integral_constant<int, 0>());
   }
 }
-
-// (N, C, ...) -> (N, ..., C), contiguous; no copy of a channels_last tensor.
-at::Tensor channels_last_rows(const at::Tensor& x) { return x.movedim(1, -1).contiguous(); }
 
 template <typename T>
 Formula<T> formula(int64_t channels, int64_t size, double alpha, double beta, double k) {

@@ -23,6 +23,7 @@ void check_roi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t 
                     int64_t pooled_w) {
   TORCH_CHECK_VALUE(features.dim() == 4, "roi_pool: features must be (N, C, H, W), not ",
                     features.sizes());
+  check_real("roi_pool", "features", features);
   TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5,
                     "roi_pool: rois must be (R, 5): batch index, x1, y1, x2, y2; not ",
                     rois.sizes());
@@ -104,7 +105,7 @@ void pool_region(const T* map, const Roi<T>& roi, const Shape& s, T* best, int32
     for (int pw = 0; pw < s.pooled_w; ++pw, best += s.stride()) {
       const Span columns = roi.x.cells(pw, static_cast<int>(s.width));
       const bool empty = rows.begin >= rows.end || columns.begin >= columns.end;
-      std::fill_n(best, s.channels, empty ? T(0) : std::numeric_limits<T>::lowest());
+      std::fill_n(best, s.channels, empty ? T(0) : lowest<T>());
       if (where) std::fill_n(where, s.channels, -1);
       for (int h = rows.begin; h < rows.end; ++h) {
         for (int w = columns.begin; w < columns.end; ++w) {

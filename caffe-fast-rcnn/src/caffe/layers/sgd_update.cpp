@@ -12,6 +12,7 @@ namespace caffe_fast_rcnn {
 
 void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad,
                       const at::Tensor& history) {
+  check_real("sgd_update_", "weight", weight);
   TORCH_CHECK_VALUE(weight.is_non_overlapping_and_dense(), "sgd_update_: the weight ",
                     weight.sizes(), " must fill its memory");
   const auto check_operand = [&](const char* name, const at::Tensor& operand) {
@@ -50,8 +51,7 @@ void sgd_update_(const at::Tensor& weight, const at::Tensor& grad, const at::Ten
       for (int64_t i = first; i < last; ++i) momentum_update(w[i], g[i], h[i], rate, keep, shrink);
     });
   });
-  weight.unsafeGetTensorImpl()->bump_version();
-  history.unsafeGetTensorImpl()->bump_version();
+  note_update(weight, history);
 }
 
 }  // namespace

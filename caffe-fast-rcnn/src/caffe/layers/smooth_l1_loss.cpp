@@ -16,6 +16,7 @@ void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
                           const OptionalTensor& inside, const OptionalTensor& outside,
                           double sigma) {
   TORCH_CHECK_VALUE(pred.dim() > 0, "smooth_l1_loss: pred must have a first axis to divide by");
+  check_real("smooth_l1_loss", "pred", pred);
   TORCH_CHECK_VALUE(sigma > 0, "smooth_l1_loss: sigma must be positive, not ", sigma);
   const auto check_operand = [&](const char* name, const at::Tensor& operand) {
     TORCH_CHECK_VALUE(operand.sizes() == pred.sizes(), "smooth_l1_loss: ", name, " is ",
@@ -28,6 +29,15 @@ void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
   check_operand("target", target);
   if (inside) check_operand("inside", *inside);
   if (outside) check_operand("outside", *outside);
+}
+
+void check_smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
+                                   const at::Tensor& target, const OptionalTensor& inside,
+                                   const OptionalTensor& outside, double sigma) {
+  check_smooth_l1_loss(pred, target, inside, outside, sigma);
+  TORCH_CHECK_VALUE(grad.numel() == 1 && grad.scalar_type() == pred.scalar_type(),
+                    "smooth_l1_loss_backward: grad is ", grad.scalar_type(), " ", grad.sizes(),
+                    ", not one number of ", pred.scalar_type());
 }
 
 namespace {
@@ -85,9 +95,7 @@ at::Tensor smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
 at::Tensor smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
                                    const at::Tensor& target, const OptionalTensor& inside,
                                    const OptionalTensor& outside, double sigma) {
-  check_smooth_l1_loss(pred, target, inside, outside, sigma);
-  TORCH_CHECK_VALUE(grad.numel() == 1, "smooth_l1_loss_backward: grad is ", grad.sizes(),
-                    ", not one number");
+  check_smooth_l1_loss_backward(grad, pred, target, inside, outside, sigma);
   at::Tensor result = at::empty(pred.sizes(), pred.options(), common_format(pred));
   if (pred.numel() == 0) return result;
   AT_DISPATCH_FLOATING_TYPES(pred.scalar_type(), "smooth_l1_loss_backward", [&] {

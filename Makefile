@@ -1,0 +1,82 @@
+# `make` sets everything up in .venv; `make help` lists what else there is.
+#
+#   PYTHON=python3.12   the Python to make .venv with (3.10 or newer)
+#   TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                       where to look for PyTorch first; without it pip takes what it finds, on
+#                       Linux a build with CUDA (large, and fine without a GPU)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+READY := $(VENV)/.ready
+CU := $(wildcard caffe-fast-rcnn/src/caffe/layers/*.cu)
+NVCC ?= nvcc
+ARCH ?= sm_80
+
+.PHONY: all venv operators demo test lint bench gpu-check cuda-compile clean help
+
+all: operators
+	@echo "Ready: $(BIN)/python has caffe, fast_rcnn and all the rest."
+
+help:
+	@echo "make               set up .venv: packages, protobuf module, Cython modules, operators"
+	@echo "make demo          draw the embedded images, run the whole schedule on them, report"
+	@echo "make test          all tests"
+	@echo "make lint          ruff"
+	@echo "make bench         times and ratios against bare PyTorch"
+	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
+	@echo "make cuda-compile  compile every .cu with nvcc (ARCH=$(ARCH))"
+	@echo "make clean         remove what was built, .venv included"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "make: Python 3.10 or newer is needed and '$(PYTHON)' is not; try make PYTHON=python3.12"; \
+	  exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: '$(PYTHON)' cannot make a .venv; Debian, Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig as s, sys; sys.exit(not os.path.exists(\
+	  os.path.join(s.get_path("include"), "Python.h")))' || { \
+	  echo "make: '$(PYTHON)' has no C headers; Debian, Ubuntu: apt install python3-dev"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
+          caffe-fast-rcnn/src/caffe/proto/caffe.proto lib/utils/cython_bbox.pyx lib/nms/cpu_nms.pyx
+	$(PIP) install -q -c requirements.lock setuptools cython grpcio-tools
+	$(PIP) install -q -c requirements.lock $(INDEX) --no-build-isolation -e '.[test]'
+	@touch $@
+
+venv: $(READY)
+
+operators: $(READY)
+	@$(BIN)/python -m caffe.build
+
+demo: operators
+	$(BIN)/python tools/make_shapes.py
+	./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes
+
+test: operators
+	$(BIN)/python -m pytest -q tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+bench: operators
+	$(BIN)/python tools/bench.py
+
+# Needs no network: without .venv it runs with the PyTorch that $(PYTHON) has.
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/gpu_check.py
+
+cuda-compile:
+	@command -v $(NVCC) >/dev/null || { echo "make: there is no $(NVCC) here"; exit 1; }
+	@mkdir -p build/cuda
+	@set -e; for file in $(CU); do echo "$(NVCC) -arch=$(ARCH) $$file"; \
+	  $(NVCC) -std=c++17 -arch=$(ARCH) -fmad=false -Werror all-warnings -c $$file \
+	    -o build/cuda/$$(basename $$file).o; done
+
+clean:
+	rm -rf $(VENV) build lib/*.egg-info caffe-fast-rcnn/python/caffe/_build
+	rm -f caffe-fast-rcnn/python/caffe/proto/caffe_pb2.py lib/*/*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

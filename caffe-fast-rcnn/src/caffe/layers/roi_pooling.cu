@@ -1,0 +1,93 @@
+// ROIPooling on the GPU; see roi_pooling.cpp.
+#include "geometry.h"
+#include "launch.cuh"
+#include "launchers.h"
+
+namespace caffe_fast_rcnn {
+namespace {
+
+template <typename T>
+__device__ bool is_sound(const T* roi, int64_t images) {
+  bool sound = roi[0] >= T(0) && roi[0] < static_cast<T>(images);
+  for (int i = 1; i < 5; ++i) sound = sound && isfinite(roi[i]);
+  return sound;
+}
+
+// Neighbouring threads take neighbouring channels of a cell, which are neighbours in memory.
+template <typename T>
+__global__ void pool(const T* features, const T* rois, RoiPoolShape s, T scale, T* pooled,
+                     int32_t* argmax) {
+  const int64_t bins = s.pooled_h * s.pooled_w;
+  CAFFE_GRID_STRIDE(i, s.rois * bins * s.channels) {
+    const int64_t c = i % s.channels, bin = i / s.channels % bins, r = i / s.channels / bins;
+    const T* numbers = rois + 5 * r;
+    T best = T(0);
+    int32_t where = -1;
+    if (is_sound(numbers, s.images)) {
+      const Roi<T> roi(numbers, scale, static_cast<int>(s.pooled_h), static_cast<int>(s.pooled_w));
+      const Span rows = roi.y.cells(static_cast<int>(bin / s.pooled_w), static_cast<int>(s.height));
+      const Span columns =
+          roi.x.cells(static_cast<int>(bin % s.pooled_w), static_cast<int>(s.width));
+      const int64_t image = static_cast<int64_t>(numbers[0]);
+      const T* map = features + image * s.height * s.width * s.channels + c;
+      if (rows.begin < rows.end && columns.begin < columns.end) best = lowest<T>();
+      for (int h = rows.begin; h < rows.end; ++h) {
+        for (int w = columns.begin; w < columns.end; ++w) {
+          const int64_t cell = h * s.width + w;
+          const T value = map[cell * s.channels];
+          if (value > best) {
+            best = value;
+            where = static_cast<int32_t>(cell);
+          }
+        }
+      }
+    } else {
+      best = static_cast<T>(NAN);
+    }
+    const int64_t to = (r * s.channels + c) * bins + bin;
+    pooled[to] = best;
+    if (argmax) argmax[to] = where;
+  }
+}
+
+template <typename T>
+__global__ void pool_backward(const T* grad, const T* rois, const int32_t* argmax, RoiPoolShape s,
+                              T* to) {
+  const int64_t bins = s.pooled_h * s.pooled_w;
+  CAFFE_GRID_STRIDE(i, s.rois * s.channels * bins) {
+    if (argmax[i] < 0) continue;
+    const int64_t c = i / bins % s.channels, r = i / bins / s.channels;
+    const int64_t image = static_cast<int64_t>(rois[5 * r]);
+    atomicAdd(to + (image * s.channels + c) * s.height * s.width + argmax[i], grad[i]);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+cudaError_t launch_roi_pool(const T* features, const T* rois, const RoiPoolShape& shape, T scale,
+                            T* pooled, int32_t* argmax, cudaStream_t stream) {
+  const int64_t count = shape.rois * shape.channels * shape.pooled_h * shape.pooled_w;
+  CAFFE_LAUNCH(pool<T>, blocks_for(count), kThreads, stream, features, rois, shape, scale, pooled,
+               argmax);
+  return cudaGetLastError();
+}
+
+template <typename T>
+cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t* argmax,
+                                     const RoiPoolShape& shape, T* to, cudaStream_t stream) {
+  const int64_t count = shape.rois * shape.channels * shape.pooled_h * shape.pooled_w;
+  CAFFE_LAUNCH(pool_backward<T>, blocks_for(count), kThreads, stream, grad, rois, argmax, shape,
+               to);
+  return cudaGetLastError();
+}
+
+#define CAFFE_INSTANTIATE(T)                                                                   \
+  template cudaError_t launch_roi_pool<T>(const T*, const T*, const RoiPoolShape&, T, T*,      \
+                                          int32_t*, cudaStream_t);                             \
+  template cudaError_t launch_roi_pool_backward<T>(const T*, const T*, const int32_t*,         \
+                                                   const RoiPoolShape&, T*, cudaStream_t);
+CAFFE_INSTANTIATE(float)
+CAFFE_INSTANTIATE(double)
+
+}  // namespace caffe_fast_rcnn
