@@ -1,14 +1,14 @@
 #!/usr/bin/env python
 """Measures our nets against the same convolutions and products in bare channels_last PyTorch.
 
-    ./tools/bench.py                               # ZF and VGG16: test net and all four training stages
+    ./tools/bench.py                               # ZF and VGG16: test net, four training stages
     ./tools/bench.py --net ZF --stage test --layers
     ./tools/bench.py --net Tiny --repeats 20 --json bench.json
-    ./tools/bench.py --engine                      # what the engine adds to each layer, microseconds
+    ./tools/bench.py --engine                      # what the engine adds to each layer
 
-Pictures of 600 x 800, 300 proposals at test time, 2000 per picture in training; random weights, synthetic
-pictures and annotations. The two sides run in turn (A B A B ...) in one process; a row gives the
-median of both and the median of the ratios of neighbours. A training iteration is all of
+Pictures of 600 x 800, 300 proposals at test time, 2000 per picture in training; random weights,
+synthetic pictures and annotations. The two sides run in turn (A B A B ...) in one process; a row
+gives the median of both and the median of the ratios of neighbours. A training iteration is all of
 `solver.step(1)`: waiting for the next minibatch, forward, backward, update.
 """
 import argparse
@@ -46,7 +46,7 @@ def parse_args(argv=None):
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     parser.add_argument("--layers", action="store_true", help="a table of the time of each layer")
-    parser.add_argument("--engine", action="store_true", help="only the engine's own time per layer")
+    parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
@@ -84,7 +84,7 @@ def fill_random(net):
             weight.copy_(torch.randn(weight.shape, generator=generator) * std)
 
 
-# ------------------------------------------------------------------------------------- the two sides
+# ----------------------------------------------------------------------------------- the two sides
 
 def model_file(net_name, name):
     folder = os.path.join(cfg.MODELS_DIR, net_name, alt_opt.METHOD)
@@ -180,7 +180,7 @@ def engine_overhead(repeats, count=100):
             "bare_us": figures["bare"] / count * 1e6}
 
 
-# ------------------------------------------------------------------------------------------ printing
+# ---------------------------------------------------------------------------------------- printing
 
 def show(result):
     print(f"{result['net']:<16} {result['stage']:<18} ours {result['ours'] * 1e3:9.2f} ms   "

@@ -3,8 +3,8 @@
 
     ./tools/make_shapes.py                      # data/shapes: 320 pictures to train on, 120 to test
 
-Takes seconds, downloads nothing. The same options give the same bytes (with the same numpy and OpenCV); what
-was drawn is recorded in MANIFEST.json, and a folder whose files still match it is left alone.
+Takes seconds, downloads nothing. The same options give the same bytes (with the same numpy and
+OpenCV); what was drawn is recorded in MANIFEST.json, and a folder that matches it is left alone.
 """
 import argparse
 import hashlib
@@ -32,8 +32,8 @@ def parse_args(argv=None):
     default = Path(__file__).resolve().parent.parent / "data" / "shapes"
     parser.add_argument("--output", type=Path, default=default, help="folder to fill (%(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="seed of the whole set (%(default)s)")
-    parser.add_argument("--trainval", type=int, default=320, help="pictures to train on (%(default)s)")
-    parser.add_argument("--test", type=int, default=120, help="pictures to test on (%(default)s)")
+    parser.add_argument("--trainval", type=int, default=320, help="training pictures (%(default)s)")
+    parser.add_argument("--test", type=int, default=120, help="test pictures (%(default)s)")
     parser.add_argument("--force", action="store_true", help="draw again even if nothing changed")
     return parser.parse_args(argv)
 
@@ -48,14 +48,16 @@ def fingerprint(seed, trainval, test):
 def annotation_xml(name, image, objects):
     """The VOC annotation of one picture; boxes are written 1-based as VOC does."""
     height, width, depth = image.shape
-    lines = ["<annotation>", "  <folder>shapes</folder>", f"  <filename>{escape(name)}.jpg</filename>",
-             f"  <size><width>{width}</width><height>{height}</height><depth>{depth}</depth></size>",
+    size = f"<width>{width}</width><height>{height}</height><depth>{depth}</depth>"
+    lines = ["<annotation>", "  <folder>shapes</folder>",
+             f"  <filename>{escape(name)}.jpg</filename>", f"  <size>{size}</size>",
              "  <segmented>0</segmented>"]
     for thing in objects:
         x1, y1, x2, y2 = (int(v) + 1 for v in thing.box)
         corners = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
         lines += ["  <object>", f"    <name>{thing.name}</name>", "    <pose>Unspecified</pose>",
-                  f"    <truncated>{int(thing.truncated)}</truncated>", "    <difficult>0</difficult>",
+                  f"    <truncated>{int(thing.truncated)}</truncated>",
+                  "    <difficult>0</difficult>",
                   f"    <bndbox>{corners}</bndbox>", "  </object>"]
     return "\n".join(lines + ["</annotation>", ""])
 
@@ -69,7 +71,7 @@ def split_names(trainval, test):
 
 
 def files_of_set(seed, trainval, test):
-    """Yields (path relative to the set, bytes) of every file; picture i has a generator of its own."""
+    """Yields (path in the set, bytes) of every file; every picture has its own generator."""
     for i in range(trainval + test):
         name = f"{i + 1:06d}"
         image, objects = shapes.render_scene(np.random.RandomState([seed, i]))

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
-"""Pretrains the shared layers of Tiny on drawn crops and writes data/imagenet_models/Tiny.v2.caffemodel.
+"""Pretrains the shared layers of Tiny on drawn crops: data/imagenet_models/Tiny.v2.caffemodel.
 
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)
 
-The net is the backbone of models/backbones.py with a small classifier on top, trained by our SGDSolver
-to tell the six shapes and background apart (datasets.shape_crops draws the crops). Only the shared
-layers are written. Everything that was used is left in output/pretrain_tiny/.
+The net is the backbone of models/backbones.py with a small classifier on top, trained by our
+SGDSolver to tell the six shapes and background apart (datasets.shape_crops draws the crops). It is
+trained with BatchNorm, which is then folded into the convolutions; only these are written. The
+prototxts stay in output/pretrain_tiny/.
 """
 import argparse
 import logging
@@ -27,8 +28,6 @@ from spec_layers import fc, max_pool, python, relu, trained, xavier
 
 logger = logging.getLogger("pretrain_tiny")
 SIDE, BATCH = 64, 64
-# conv1 sees numbers of about +-60: weights as much smaller, and a rate that fits them
-CONV1_SCALE, CONV1_RATE = 1 / 60, 3e-4
 SOLVER = """\
 train_net: "{net}"
 base_lr: {rate}
@@ -55,16 +54,20 @@ def parse_args(argv=None):
                         help="folder for the prototxts (%(default)s)")
     parser.add_argument("--iters", type=int, default=4000)
     parser.add_argument("--pool", type=int, default=12000, help="crops to draw (%(default)s)")
-    parser.add_argument("--rate", type=float, default=0.03, help="learning rate (%(default)s)")
+    parser.add_argument("--rate", type=float, default=0.02, help="learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 
-def net_message(pool, seed, batch=BATCH):
-    """NetParameter: crops -> Tiny's shared layers -> pooling, fc, scores, loss and accuracy."""
+def net_message(pool, seed, batch_norm):
+    """NetParameter: crops -> Tiny's shared layers -> pooling, fc, scores, loss and accuracy.
+
+    batch_norm: with BatchNorm and Scale behind every convolution, as it is trained; without, as
+    the detector has it.
+    """
     spec = NetSpec()
-    options = f"{{batch: {batch}, side: {SIDE}, pool: {pool}, seed: {seed}}}"
+    options = f"{{batch: {BATCH}, side: {SIDE}, pool: {pool}, seed: {seed}}}"
     python(spec, "data", "datasets.shape_crops", "ShapeCropLayer", options, [], ["data", "labels"])
     top = max_pool(spec, "pool", tiny_features(spec, trained), 2, 2)
     top = relu(spec, "relu_crop", fc(spec, "fc_crop", top, 128, trained, xavier()))
@@ -73,51 +76,74 @@ def net_message(pool, seed, batch=BATCH):
     spec["accuracy"] = L.Accuracy(spec[scores], spec["labels"], name="accuracy")
     message = spec.to_proto()
     message.name = "Tiny_crops"
-    for layer in message.layer:
+    layers = list(message.layer)
+    del message.layer[:]
+    for layer in layers:
+        message.layer.add().CopyFrom(layer)
         if layer.type == "Convolution":
-            layer.convolution_param.weight_filler.type = "msra"
-            layer.convolution_param.bias_filler.type = "constant"
-        if layer.name == "conv1":
-            layer.param[0].lr_mult = CONV1_RATE
+            message.layer[-1].convolution_param.weight_filler.type = "msra"
+            if batch_norm:
+                _add_batch_norm(message, layer.name)
     return message
 
 
-def accuracy(solver, batches):
-    """Share of right answers over some minibatches, without training on them."""
-    values = []
-    for _ in range(batches):
-        solver.net.forward()
-        values.append(float(solver.net.blobs["accuracy"].data))
-    return float(np.mean(values))
+def _add_batch_norm(message, blob):
+    """BatchNorm and Scale in place on the top of a convolution."""
+    for kind in ("BatchNorm", "Scale"):
+        layer = message.layer.add(name=f"{blob}_{kind}", type=kind, bottom=[blob], top=[blob])
+    layer.scale_param.filler.type, layer.scale_param.filler.value = "constant", 1
+    layer.scale_param.bias_term = True
+
+
+def folded(net):
+    """{convolution: (weight, bias)} that do the work of its BatchNorm and Scale as well."""
+    result = {}
+    for name in (name for name in net.params if f"{name}_BatchNorm" in net.params):
+        weight, bias = (blob.data for blob in net.params[name])
+        mean, variance, count = (blob.data for blob in net.params[f"{name}_BatchNorm"])
+        gain, shift = (blob.data for blob in net.params[f"{name}_Scale"])
+        factor = gain / np.sqrt(variance / count[0] + 1e-5)       # Caffe: batch_norm_layer.cpp, eps
+        result[name] = (weight * factor[:, None, None, None],
+                        (bias - mean / count[0]) * factor + shift)
+    return result
 
 
 def train(args):
-    """Trains as the options say; returns the trained solver."""
+    """Trains as the options say; returns the trained net."""
     os.makedirs(args.work, exist_ok=True)
     net_path = os.path.join(args.work, "train.pt")
     solver_path = os.path.join(args.work, "solver.pt")
-    write_text(net_path, message_text(net_message(args.pool, args.seed)))
+    write_text(net_path, message_text(net_message(args.pool, args.seed, batch_norm=True)))
     write_text(solver_path, SOLVER.format(net=net_path, rate=args.rate, iters=args.iters,
                                           first=args.iters * 7 // 10, second=args.iters * 9 // 10))
     caffe.set_mode_cpu()
     caffe.set_random_seed(args.seed)
     solver = caffe.SGDSolver(solver_path)
-    solver.net.params["conv1"][0].data[...] *= CONV1_SCALE
     while solver.iter < args.iters:
         solver.step(min(200, args.iters - solver.iter))
         logger.info("iteration %d, loss %.4f", solver.iter, solver.smoothed_loss)
-    return solver
+    return solver.net
+
+
+def held_out_accuracy(trained_net, convolutions, seed, batches=16):
+    """Share of right answers of the net without BatchNorm, on crops that were not trained on."""
+    net = caffe.Net(net_message(batches * BATCH, seed + 1, batch_norm=False), caffe.TEST)
+    for name, blobs in net.params.items():
+        source = convolutions.get(name) or [blob.data for blob in trained_net.params[name]]
+        for blob, values in zip(blobs, source):
+            blob.data[...] = values
+    return float(np.mean([net.forward()["accuracy"] for _ in range(batches)]))
 
 
 def main(argv=None):
     args = parse_args(argv)
-    solver = train(args)
-    logger.info("accuracy on %d varied crops: %.4f", 20 * BATCH, accuracy(solver, 20))
-    layers = [(name, "Convolution", [blob.data for blob in blobs])
-              for name, blobs in solver.net.params.items() if name.startswith("conv")]
+    net = train(args)
+    convolutions = folded(net)
+    logger.info("accuracy on held-out crops: %.4f", held_out_accuracy(net, convolutions, args.seed))
     os.makedirs(os.path.dirname(args.output), exist_ok=True)
-    caffe.weights.write_weights(args.output, "Tiny", layers)
-    logger.info("wrote %s: %s", args.output, ", ".join(name for name, *_ in layers))
+    caffe.weights.write_weights(args.output, "Tiny", [
+        (name, "Convolution", list(blobs)) for name, blobs in convolutions.items()])
+    logger.info("wrote %s: %s", args.output, ", ".join(convolutions))
 
 
 if __name__ == "__main__":

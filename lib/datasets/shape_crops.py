@@ -1,8 +1,8 @@
-"""Crops of the embedded data set's kind of picture, made on the fly, to pretrain a small backbone on.
+"""Crops of pictures like the embedded data set's, made on the fly, to pretrain a backbone on.
 
-A crop shows one object about its middle, or none. A pool of crops is drawn once; every minibatch takes
-crops from it and varies them (part, mirror, quarter turns, order and sense of the colour channels), so
-that the net never sees the same numbers twice.
+A crop shows one object about its middle, or none. A pool of crops is drawn once; every minibatch
+takes crops from it and varies them (part, mirror, quarter turns, order and sense of the colour
+channels), so that the net never sees the same numbers twice.
 """
 import cv2
 import numpy as np

@@ -1,9 +1,9 @@
 """The embedded data set's pictures: textured shapes on cluttered backgrounds.
 
-Nothing here reads or writes files and every draw comes from the generator that is passed in, so that a
-seed means a picture. Class is a matter of outline only: colour, texture, size, rotation and light are drawn
-independently of it, and every picture also holds things of the same colours and textures that are no
-object (blobs, bars, half discs, angles, lines).
+Nothing here reads or writes files and every draw comes from the generator that is passed in, so
+that a seed means a picture. Class is a matter of outline only: colour, texture, size, rotation and
+light are drawn independently of it, and every picture also holds things of the same colours and
+textures that are no object (blobs, bars, half discs, angles, lines).
 
 Images are (H, W, 3) uint8 in BGR order, boxes (x1, y1, x2, y2) in inclusive pixels from 0.
 """
@@ -18,7 +18,7 @@ SIZES = ((256, 192), (240, 192), (256, 208), (192, 240))   # width, height
 OBJECT_SIZE = (26, 104)            # diameter of the outline's circle, pixels, drawn log-uniformly
 MAX_OBJECTS = 6
 MIN_VISIBLE = 0.65                 # share of every object that later ones must leave to be seen
-MIN_CONTRAST = 60.0                # distance of an object's two colours from the background behind it
+MIN_CONTRAST = 60.0                # distance of an object's two colours from what is behind it
 _SHIFT = 4                         # cv2 draws polygons with this many fractional bits
 
 
@@ -85,7 +85,7 @@ def unit_outline(name, rng):
 
 
 def place(lines, rng, centre, diameter):
-    """Stretches (up to 1 : 1.25), turns by any angle, scales and moves an outline to pixel positions."""
+    """Stretches (up to 1 : 1.25), turns by any angle, scales and moves an outline, in pixels."""
     stretch = np.exp(rng.uniform(-0.11, 0.11))
     angle = rng.uniform(0, 2 * np.pi)
     turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
@@ -150,7 +150,7 @@ def _two_colours(rng, behind):
 
 
 def background(rng, width, height):
-    """(H, W, 3) float32: three colours mixed by noise of several sizes, sometimes with a texture."""
+    """(H, W, 3) float32: three colours mixed by noise of several sizes, at times with a texture."""
     base = _float32(rng.uniform(40, 215) + rng.uniform(-50, 50, 3))
     others = base + _float32(rng.uniform(-60, 60, (2, 3)))
     mix = [sum(smooth_noise(rng, width, height, cell) * weight
@@ -166,7 +166,7 @@ def background(rng, width, height):
 # -------------------------------------------------------------------------------------------- scene
 
 def _window(lines, width, height, margin=8):
-    """(x1, y1, x2, y2), half open: the part of the picture that an outline and its shadow can touch."""
+    """(x1, y1, x2, y2), half open: the part of a picture that an outline and its shadow touch."""
     points = np.concatenate(lines)
     low = np.clip(np.floor(points.min(0)) - margin, 0, (width, height)).astype(int)
     high = np.clip(np.ceil(points.max(0)) + margin, 0, (width, height)).astype(int)
@@ -231,7 +231,7 @@ def camera(picture, rng):
 
 
 def _fits(mask, earlier, whole_area):
-    """True when at most a fifth of the new object lies outside and all earlier ones stay visible."""
+    """True when at most a fifth of the object lies outside and all earlier ones stay visible."""
     if mask.sum() < 0.8 * whole_area:
         return False
     cover = 1 - mask

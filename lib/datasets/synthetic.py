@@ -1,4 +1,4 @@
-"""A data set out of thin air, for measurements: pictures, annotations and proposals of any size and number."""
+"""A data set out of thin air, for measurements: pictures, annotations, proposals of any number."""
 import os
 
 import cv2
@@ -10,7 +10,7 @@ from datasets.imdb import imdb
 
 
 class SyntheticImdb(imdb):
-    """Pictures (written to `folder`) with random boxes of random classes, and proposals around them.
+    """Pictures (written to `folder`) with random boxes of random classes, and proposals.
 
     Args:
         folder: where the JPEG files go.
@@ -57,7 +57,8 @@ class SyntheticImdb(imdb):
     def rpn_roidb(self):
         """The annotations and the proposals."""
         gt_roidb = self.gt_roidb()
-        return imdb.merge_roidbs(gt_roidb, self.create_roidb_from_box_list(self._proposals, gt_roidb))
+        proposals = self.create_roidb_from_box_list(self._proposals, gt_roidb)
+        return imdb.merge_roidbs(gt_roidb, proposals)
 
 
 def _random_boxes(rng, count, width, height):

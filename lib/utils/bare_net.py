@@ -1,7 +1,7 @@
 """The convolutions and products of a net in bare PyTorch: what a net's time is measured against.
 
-A `BareNet` holds, for every Convolution, Deconvolution and InnerProduct layer of a `caffe.Net` that has run
-once, the same operator on an input of the same shape, channels_last, with the net's own weights.
+A `BareNet` holds, for every Convolution, Deconvolution and InnerProduct layer of a `caffe.Net` that
+has run once, the same operator on an input of the same shape, channels_last, with its own weights.
 Everything else (ReLU, pooling, LRN, RoI pooling, losses, Python layers, updates) is left out.
 """
 import torch
@@ -11,7 +11,7 @@ TIMED_TYPES = ("Convolution", "Deconvolution", "InnerProduct")
 
 
 class BareOperator:
-    """One operator of the net: `forward()`, and `backward()` for the gradients that training needs."""
+    """One operator: `forward()`, and `backward()` for the gradients that training needs."""
 
     def __init__(self, message, shape, weights, learns, passes_gradient):
         self.name, self.type = message.name, message.type
@@ -108,7 +108,7 @@ def _plain(weight):
 
 
 def _pair(param, name, default):
-    """(height, width) of a convolution's geometry: `<name>_h`/`_w`, or one or two repeated values."""
+    """(height, width) of a convolution's geometry: `<name>_h`/`_w`, or one or two values."""
     values = getattr(param, name)
     values = [values] if isinstance(values, int) else list(values)
     if getattr(param, f"{name}_h", 0) or getattr(param, f"{name}_w", 0):

@@ -104,8 +104,8 @@ def report_text(imdb, metrics, counts, pictures):
         lines.append(f"| {name} | {metrics['per_class'][name]['ap']:.4f} | {objects} | "
                      f"{_share(found, objects)} | {_share(found, found + false)} |")
     objects, found, false = (sum(column) for column in zip(*counts.values()))
-    lines.append(f"| **all** | **{metrics['mean_ap']:.4f}** | {objects} | {_share(found, objects)} | "
-                 f"{_share(found, found + false)} |")
+    lines.append(f"| **all** | **{metrics['mean_ap']:.4f}** | {objects} | "
+                 f"{_share(found, objects)} | {_share(found, found + false)} |")
     for heading, name in pictures:
         lines += ["", f"## {heading}", "", f"![{heading}]({name})"]
     return "\n".join(lines) + "\n"

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 # BGR; dark enough for white letters, far from each other for the first dozen classes
-PALETTE = ((200, 90, 20), (40, 40, 210), (60, 140, 20), (180, 30, 150), (0, 110, 230), (150, 130, 0),
-           (110, 60, 60), (120, 20, 220), (30, 90, 130), (90, 160, 60), (190, 60, 100), (80, 80, 80))
+PALETTE = ((200, 90, 20), (40, 40, 210), (60, 140, 20), (180, 30, 150), (0, 110, 230),
+           (150, 130, 0), (110, 60, 60), (120, 20, 220), (30, 90, 130), (90, 160, 60),
+           (190, 60, 100), (80, 80, 80))
 TRUTH_COLOUR = (255, 255, 255)
 SHOW_SHORT_SIDE = 420              # small pictures are enlarged to this, so that labels fit
 FONT, FONT_SCALE, LABEL_HEIGHT = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 17
@@ -31,7 +32,7 @@ def enlarged(image, short_side=SHOW_SHORT_SIDE):
 
 
 def draw_label(canvas, text, x, y, colour):
-    """White letters on a filled strip whose lower left corner is (x, y), moved inside the canvas."""
+    """White letters on a filled strip with its lower left corner at (x, y), moved inside."""
     (width, _), _ = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     x = int(np.clip(x, 0, max(0, canvas.shape[1] - width - 6)))
     y = int(np.clip(y, LABEL_HEIGHT, canvas.shape[0]))
@@ -96,7 +97,7 @@ def scaled_box(box, scale):
 
 
 def contact_sheet(images, captions=None, columns=4, cell=(320, 260)):
-    """Pictures in a grid, each shrunk into `cell` = (width, height), captions below; None if empty."""
+    """Pictures in a grid of `cell` = (width, height), captions below; None if there are none."""
     if not images:
         return None
     captions = captions or [""] * len(images)

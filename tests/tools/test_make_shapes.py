@@ -1,4 +1,4 @@
-"""The embedded data set: right boxes, the same bytes for the same seed, nothing of the user's overwritten."""
+"""The embedded data set: right boxes, same bytes for the same seed, the user's files left alone."""
 import hashlib
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The report of a test: matching by hand, the numbers on the page, pictures that show what they say."""
+"""The report of a test: matching by hand, numbers on the page, pictures that show what they say."""
 from pathlib import Path
 
 import cv2
@@ -8,7 +8,7 @@ from utils import report, visualize
 
 
 class Pictures:
-    """As much of an imdb as the report asks for: two grey images, one object of each class in the first."""
+    """As much of an imdb as the report asks for: two grey images, a cat and a dog in the first."""
 
     name, classes, num_images = "pictures_test", ("__background__", "cat", "dog"), 2
 
@@ -97,12 +97,13 @@ def test_an_unreadable_image_is_named(imdb, all_boxes, tmp_path):
 
 def test_boxes_are_drawn_where_they_are_and_only_above_the_limit():
     im = np.full((200, 300, 3), 90, np.uint8)
-    dets = {"cat": np.array([[40, 60, 139, 159, 0.9]]), "dog": np.array([[200, 100, 250, 150, 0.4]])}
+    dets = {"cat": np.array([[40, 60, 139, 159, 0.9]]),
+            "dog": np.array([[200, 100, 250, 150, 0.4]])}
     drawn = visualize.draw_detections(im, dets, 0.5, ("cat", "dog"), short_side=400)
     assert drawn.shape == (400, 600, 3)
     assert (im == 90).all()
-    np.testing.assert_allclose(drawn[200, 80], visualize.class_colour(0), atol=2)   # left edge, x = 40
-    np.testing.assert_allclose(drawn[319, 180], visualize.class_colour(0), atol=2)  # lower edge
+    np.testing.assert_allclose(drawn[200, 80], visualize.class_colour(0), atol=2)   # left
+    np.testing.assert_allclose(drawn[319, 180], visualize.class_colour(0), atol=2)  # below
     assert (drawn[:, 390:] == 90).all()                                             # no dog
 
 

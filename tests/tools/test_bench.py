@@ -1,0 +1,107 @@
+"""The bench on Tiny: every stage gives figures; the bare side computes what the layers compute."""
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import caffe
+from caffe import prototxt
+from utils import bare_net
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NET = """
+layer { name: "data" type: "DummyData" top: "data" dummy_data_param {
+  shape { dim: 2 dim: 3 dim: 9 dim: 8 } data_filler { type: "gaussian" std: 1 } } }
+layer { name: "labels" type: "DummyData" top: "labels" dummy_data_param {
+  shape { dim: 2 } data_filler { type: "constant" value: 1 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  param { lr_mult: 0 } param { lr_mult: 0 }
+  convolution_param { num_output: 4 kernel_size: 3 stride: 2 pad: 1
+    weight_filler { type: "xavier" } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "conv2" type: "Convolution" bottom: "conv1" top: "conv2"
+  convolution_param { num_output: 4 kernel_size: 3 pad: 2 dilation: 2 group: 2
+    weight_filler { type: "xavier" } } }
+layer { name: "aside" type: "Convolution" bottom: "conv2" top: "aside"
+  param { lr_mult: 0 } param { lr_mult: 0 }
+  convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "silence" type: "Silence" bottom: "aside" }
+layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "fc"
+  param { lr_mult: 1 } param { lr_mult: 0 }
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "labels" top: "loss" }
+"""
+
+
+@pytest.fixture(scope="module")
+def bench():
+    sys.path.insert(0, str(ROOT / "tools"))
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "tools" / "bench.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def net_and_bare():
+    message = prototxt.read_net_text(NET, origin="test")
+    net = caffe.Net(message, caffe.TRAIN)
+    net.forward()
+    return net, bare_net.BareNet(net, message, train=True)
+
+
+def test_bare_operators_compute_what_the_layers_compute(net_and_bare):
+    net, bare = net_and_bare
+    assert [operator.name for operator in bare.operators] == ["conv1", "conv2", "aside", "fc"]
+    for operator in bare.operators:
+        bottom = net.blobs[net.bottom_names[operator.name][0]].tensor.detach()
+        with torch.no_grad():
+            operator.input.copy_(bottom.reshape(operator.input.shape))
+            top = operator.forward()
+        if operator.name != "conv1":                        # ReLU has changed that one in place
+            np.testing.assert_allclose(top.numpy(), net.blobs[operator.name].data, rtol=1e-5,
+                                       atol=1e-6)
+
+
+def test_gradients_are_those_that_training_needs(net_and_bare):
+    _, bare = net_and_bare
+    wanted = {operator.name: [tuple(t.shape) for t in operator.wanted]
+              for operator in bare.operators}
+    # frozen and first: nothing; first that learns: weight, bias; not under the loss: nothing;
+    # above it: input and weight, as the bias is frozen
+    assert wanted == {"conv1": [], "conv2": [(4, 2, 3, 3), (4,)], "aside": [],
+                      "fc": [(2, 4 * 5 * 4), (3, 80)]}
+    bare.run()
+
+
+@pytest.mark.parametrize("stage", ["test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn",
+                                   "stage2_fast_rcnn"])
+def test_every_stage_is_measured(bench, stage, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    options = ["--layers"] if stage in ("test", "stage1_rpn") else []
+    results = bench.main(["--net", "Tiny", "--stage", stage, "--repeats", "1", "--json", str(path),
+                          *options])
+    figures = json.loads(path.read_text())
+    assert [(row["net"], row["stage"]) for row in figures] == [("Tiny", stage)]
+    assert figures[0]["ours"] > 0 and figures[0]["bare"] > 0
+    assert f"ratio {results[0]['ratio']:.3f}" in capsys.readouterr().out
+    if options:
+        rows = {row[0]: row for row in figures[0]["layers"]}
+        assert rows["conv2"][2] > 0 and rows["conv2"][4] > 0
+        assert (rows["conv2"][3] > 0) == (stage != "test")
+
+
+def test_test_net_has_300_proposals(bench):
+    run, net, _ = bench.test_case("Tiny")
+    run()
+    assert net.blobs["rois"].shape[0] == 300
+
+
+def test_engine_overhead_is_measured(bench):
+    figures = bench.engine_overhead(repeats=3, count=10)
+    assert 0 < figures["bare_us"] < figures["ours_us"]
