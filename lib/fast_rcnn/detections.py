@@ -15,8 +15,9 @@ def select_detections(scores, boxes, thresh, nms_thresh, max_per_image):
     """
     rows, classes = np.nonzero(scores[:, 1:] > thresh)
     classes += 1
-    found = np.hstack([boxes.reshape(len(boxes), -1, 4)[rows, classes],
-                       scores[rows, classes][:, None]]).astype(np.float32, copy=False)
+    boxes = boxes.reshape(*scores.shape, 4)
+    found = np.hstack([boxes[rows, classes], scores[rows, classes][:, None]])
+    found = found.astype(np.float32, copy=False)
     dets = torch.from_numpy(found)
     keep = ops.batched_nms(dets[:, :4], dets[:, 4], torch.from_numpy(classes), nms_thresh).numpy()
     if 0 < max_per_image < len(keep):

@@ -4,7 +4,7 @@ import numpy as np
 from utils import boxes as geometry
 
 
-def generate_anchors(base_size=16, ratios=(0.5, 1, 2), scales=2 ** np.arange(3, 6)):
+def generate_anchors(base_size=16, ratios=(0.5, 1, 2), scales=(8, 16, 32)):
     """Anchors about a cell of base_size x base_size pixels whose first pixel is (0, 0).
 
     A ratio is height / width; the width and height that it makes of the cell are rounded (halves to

@@ -13,7 +13,8 @@ PLAIN = [[], [np.zeros((0, 5), np.float32)]], {"rec": np.arange(3.0), "ap": np.f
 @pytest.mark.parametrize("protocol", range(6))
 def test_plain_data_of_every_protocol_are_read(protocol):
     boxes = np.arange(20, dtype=np.float32).reshape(4, 5)
-    value = safe_pickle.loads(pickle.dumps([boxes, boxes.T, np.array(["a"]), "é", 1, None, b"", b"x"], protocol))
+    plain = [boxes, boxes.T, np.array(["a"]), "é", 1, None, b"", b"x"]
+    value = safe_pickle.loads(pickle.dumps(plain, protocol))
     assert np.array_equal(value[0], boxes) and value[0].dtype == np.float32
     assert np.array_equal(value[1], boxes.T)
     assert value[2].tolist() == ["a"] and value[3:] == ["é", 1, None, b"", b"x"]
@@ -31,9 +32,10 @@ def test_dump_writes_protocol_2_and_load_reads_it(tmp_path):
 
 
 def test_python_2_pickle_of_an_array_is_read():
-    # as Python 2's cPickle.dump([numpy.array([[1, 2]], '<f4')], f, 2) writes it: data as a byte string
-    content = (b"\x80\x02]cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-               b"(K\x01K\x01K\x02\x86cnumpy\ndtype\nU\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xff"
+    # numpy.array([[1, 2]], '<f4') as Python 2's cPickle writes it: data as a byte string
+    content = (b"\x80\x02]cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
+               b"K\x00\x85U\x01b\x87R(K\x01K\x01K\x02\x86cnumpy\ndtype\n"
+               b"U\x02f4K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xff"
                b"J\xff\xff\xff\xffK\x00tb\x89U\x08\x00\x00\x80?\x00\x00\x00@tba.")
     value, = safe_pickle.loads(content)
     assert value.tolist() == [[1.0, 2.0]] and value.dtype == np.float32

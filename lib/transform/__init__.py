@@ -1,0 +1,1 @@
+"""Layers that change images inside a net."""

@@ -1,0 +1,49 @@
+"""Checks of recorded cases of py-faster-rcnn: what a case holds, how numbers are compared.
+
+A module of this package handles some groups (folders of tests/golden/pfr): functions of a Case,
+marked `@check("group")`. The test finds all modules by itself.
+"""
+import json
+import pathlib
+
+import numpy as np
+
+CHECKS = {}         # group -> function of a Case
+
+
+def check(group):
+    """Marks a function of a Case as the check of all cases in tests/golden/pfr/<group>."""
+    def add(function):
+        assert group not in CHECKS, f"two checks of {group}"
+        CHECKS[group] = function
+        return function
+    return add
+
+
+class Case(dict):
+    """The arrays of a file by name; `meta` is its description, `tolerance` absolute, relative."""
+
+    def __init__(self, path):
+        with np.load(path, allow_pickle=False) as arrays:
+            super().__init__((name, arrays[name]) for name in arrays.files)
+        self.meta = json.loads(str(self.pop("meta")))
+        self.tolerance = self.meta.get("tol_abs", 0.0), self.meta.get("tol_rel", 0.0)
+        self.folder = pathlib.Path(path).parents[1]
+
+    def image(self, index):
+        """Image `index` of the case, (h, w, 3) uint8, blue green red, not mirrored."""
+        with np.load(self.folder / self.meta["images"][index]["file"]) as arrays:
+            return arrays["bgr"]
+
+
+def near(got, want, absolute=0.0, relative=0.0, what=""):
+    """Equal shapes, and every value within absolute + relative * |want| (nan equals nan)."""
+    got, want = np.asarray(got), np.asarray(want)
+    assert got.shape == want.shape, f"{what}: shape {got.shape}, expected {want.shape}"
+    np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=relative,
+                               atol=absolute, err_msg=what)
+
+
+def overrides(case):
+    """The case's options as arguments of cfg_override."""
+    return case.meta.get("cfg_overrides", {})

@@ -1,0 +1,89 @@
+"""Non-maximum suppression: all versions against the definition."""
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caffe import ops
+from fast_rcnn.nms_wrapper import nms
+from nms.cpu_nms import cpu_nms
+from nms.py_cpu_nms import py_cpu_nms
+
+
+def operator(dets, thresh):
+    return ops.nms(torch.from_numpy(np.array(dets, np.float32)), thresh).tolist()
+
+
+VERSIONS = pytest.mark.parametrize("version", [py_cpu_nms, cpu_nms, nms, operator])
+
+
+def overlap(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0]) + 1
+    height = min(a[3], b[3]) - max(a[1], b[1]) + 1
+    shared = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+def by_definition(dets, thresh):
+    keep = []
+    for row in sorted(range(len(dets)), key=lambda i: -dets[i][4]):
+        if all(overlap(dets[row], dets[kept]) < thresh for kept in keep):
+            keep.append(row)
+    return keep
+
+
+def random_dets(rng, count):
+    corners = rng.uniform(0, 100, (count, 2))
+    sizes = rng.uniform(5, 60, (count, 2))
+    scores = rng.permutation(count)[:, None] / count
+    return np.hstack([corners, corners + sizes, scores]).astype(np.float32)
+
+
+@VERSIONS
+def test_by_hand(version):
+    dets = np.array([[0, 0, 9, 9, 0.5],         # suppressed by the next: 90 of 110 pixels
+                     [1, 0, 10, 9, 0.9],
+                     [20, 0, 29, 9, 0.7],
+                     [0, 5, 9, 14, 0.6]], np.float32)    # 45 of 155 pixels of the second
+    assert version(dets, 0.5) == [1, 2, 3]
+    assert version(dets, 0.29) == [1, 2]
+    assert version(dets, 0.95) == [1, 2, 3, 0]
+
+
+@VERSIONS
+def test_an_overlap_of_just_the_threshold_suppresses(version):
+    # 5 x 10 of 10 x 10 pixels: 0.5, which float32 holds exactly
+    assert version(np.array([[0, 0, 9, 9, 0.9], [0, 0, 4, 9, 0.8]], np.float32), 0.5) == [0]
+
+
+@VERSIONS
+def test_nothing_and_equal_scores(version):
+    assert version(np.zeros((0, 5), np.float32), 0.5) == []
+    dets = np.array([[0, 0, 9, 9, 0.5], [0, 0, 9, 9, 0.5], [30, 0, 39, 9, 0.5]], np.float32)
+    assert version(dets, 0.5) == [0, 2]
+
+
+@VERSIONS
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("thresh", [0.3, 0.7])
+def test_against_the_definition(version, seed, thresh):
+    dets = random_dets(np.random.RandomState(seed), 80)
+    assert version(dets, thresh) == by_definition(dets.tolist(), thresh)
+
+
+@VERSIONS
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10 ** 6), count=st.integers(1, 60),
+       thresh=st.sampled_from([0.2, 0.5, 0.8]))
+def test_doing_it_again_changes_nothing(version, seed, count, thresh):
+    dets = random_dets(np.random.RandomState(seed), count)
+    kept = dets[version(dets, thresh)]
+    assert version(kept, thresh) == list(range(len(kept)))
+
+
+def test_input_may_be_read_only_and_of_any_layout():
+    dets = np.asfortranarray(random_dets(np.random.RandomState(0), 30))
+    dets.flags.writeable = False
+    assert cpu_nms(dets, 0.5) == py_cpu_nms(dets, 0.5) == cpu_nms(dets.astype(np.float64), 0.5)

@@ -1,0 +1,113 @@
+"""utils.blob, utils.images, utils.timer, utils.read_ahead, utils.layer_params."""
+import threading
+import time
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.blob import im_list_to_blob, im_scale_factor, image_pyramid_blob, prep_im_for_blob
+from utils.images import ImageError, read_image
+from utils.layer_params import layer_params
+from utils.read_ahead import read_ahead
+from utils.timer import Timer
+
+
+@pytest.mark.parametrize("shape, target, limit, scale", [
+    ((480, 640, 3), 600, 1000, 1.25), ((640, 480), 600, 1000, 1.25),
+    ((300, 900), 600, 1000, 1000 / 900),    # the longer side would be 1800
+    ((200, 333), 600, 999, 3.0), ((200, 333.4), 600, 1000, 3.0)])     # 1000.2 rounds to the limit
+def test_scale_factor(shape, target, limit, scale):
+    assert im_scale_factor(shape, target, limit) == scale
+
+
+def test_means_are_subtracted_before_scaling_and_the_input_stays():
+    im = np.full((4, 6, 3), (10, 20, 30), np.uint8)
+    scaled, scale = prep_im_for_blob(im, np.array([[[1.0, 2.0, 3.0]]]), 8, 100)
+    assert scale == 2 and scaled.shape == (8, 12, 3) and scaled.dtype == np.float32
+    assert (scaled == [9, 18, 27]).all() and (im == [10, 20, 30]).all()
+
+
+def test_smaller_images_are_padded_right_and_below():
+    blob = im_list_to_blob([np.ones((2, 3, 3), np.float32), np.full((4, 2, 3), 2, np.float32)])
+    assert blob.shape == (2, 3, 4, 3)
+    assert blob[0, 0].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]]
+    assert blob[1, 2].tolist() == [[2, 2, 0]] * 4
+
+
+def test_pyramid():
+    blob, scales = image_pyramid_blob(np.zeros((10, 20, 3), np.uint8), (0, 0, 0), (20, 5), 100)
+    assert blob.shape == (2, 3, 20, 40) and scales.tolist() == [2, 0.5]
+
+
+def test_images_of_all_kinds_are_read_in_colour(tmp_path):
+    for name, im in (("grey.png", np.full((3, 4), 7, np.uint8)),
+                     ("alpha.png", np.full((3, 4, 4), 7, np.uint8))):
+        cv2.imwrite(str(tmp_path / name), im)
+        assert (read_image(str(tmp_path / name)) == np.full((3, 4, 3), 7)).all()
+
+
+def test_unreadable_images_are_named(tmp_path):
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"broken\.jpg cannot be decoded"):
+        read_image(str(path))
+    with pytest.raises(ImageError, match=r"missing\.jpg is not there"):
+        read_image(str(tmp_path / "missing.jpg"))
+
+
+def test_timer_knows_total_mean_and_last():
+    timer = Timer()
+    for seconds in (0.01, 0.03):
+        timer.tic()
+        time.sleep(seconds)
+        timer.toc()
+    assert timer.calls == 2 and 0.03 <= timer.diff < 0.04 + timer.total_time
+    assert timer.average_time == pytest.approx(timer.total_time / 2)
+    timer.tic()
+    assert timer.toc(average=False) == timer.diff
+
+
+def test_reading_ahead_keeps_the_order_and_works_in_another_thread():
+    seen = []
+
+    def work(item):
+        seen.append((item, threading.current_thread()))
+        return item * item
+
+    results = read_ahead(work, range(5), depth=2)
+    assert next(results) == 0
+    assert list(results) == [1, 4, 9, 16]
+    assert [item for item, _ in seen] == [0, 1, 2, 3, 4]
+    assert threading.main_thread() not in {thread for _, thread in seen}
+
+
+def test_reading_ahead_raises_when_the_item_is_due():
+    results = read_ahead(lambda item: 1 / item, [1, 0, 2])
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def layer(param_str):
+    return types.SimpleNamespace(name="rpn-data", type="Python", param_str=param_str)
+
+
+@pytest.mark.parametrize("text", [
+    "'feat_stride': 16", "{'feat_stride': 16, 'scales': [4, 8]}",
+    "'feat_stride': 16 \n'scales': !!python/tuple [4, 8]"])
+def test_layer_parameters(text):
+    params = layer_params(layer(text), required=["feat_stride"], scales=(8, 16, 32))
+    assert params["feat_stride"] == 16
+    assert tuple(params["scales"]) == ((4, 8) if "scales" in text else (8, 16, 32))
+
+
+@pytest.mark.parametrize("text, message", [
+    ("", "'feat_stride' is missing"), ("16", "NAME: VALUE pairs"),
+    ("{'feat_stride': 16, 'scale': [8]}", "unknown name 'scale' .did you mean 'scales'"),
+    ("'feat_stride': [16", "rpn-data.*param_str:1:")])
+def test_bad_layer_parameters_name_the_layer(text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        layer_params(layer(text), required=["feat_stride"], scales=(8, 16, 32))
+    assert 'layer "rpn-data" (Python), param_str' in str(caught.value)
