@@ -4,7 +4,6 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-import cv2
 import numpy as np
 
 import caffe
@@ -16,6 +15,7 @@ from fast_rcnn.config import cfg
 from fast_rcnn.nms_wrapper import nms
 from fast_rcnn.test import im_detect
 from utils.files import write_json
+from utils.images import read_image
 from utils.timer import Timer
 from utils.visualize import draw_detections, write_image
 
@@ -72,9 +72,7 @@ def main():
     for path in paths:
         print("~" * 35)
         print(f"Demo for {path}")
-        im = cv2.imread(path)
-        if im is None:
-            raise ValueError(f"{path} is not a picture that OpenCV can read")
+        im = read_image(path)
         dets = detect(net, im, classes, args.thresh, args.nms)
         picture = os.path.join(out, os.path.splitext(os.path.basename(path))[0] + "_detections.jpg")
         write_image(picture, draw_detections(im, dets, args.thresh, classes[1:]))

@@ -40,7 +40,7 @@ def main():
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
-    output_dir = os.path.join(get_output_dir(imdb, None), net_name)
+    output_dir = os.path.join(get_output_dir(imdb), net_name)
     os.makedirs(output_dir, exist_ok=True)
     adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
     adapt_file(args.prototxt, adapted, imdb.num_classes)

@@ -50,15 +50,18 @@ def main():
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
-    output_dir = os.path.join(get_output_dir(imdb, None), net_name)
+    output_dir = os.path.join(get_output_dir(imdb), net_name)
     os.makedirs(output_dir, exist_ok=True)
     adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
     adapt_file(args.prototxt, adapted, imdb.num_classes)
     net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
     net.name = net_name
     metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis)
-    all_boxes = safe_pickle.load(os.path.join(output_dir, "detections.pkl"))
-    print(f"Report: {write_report(imdb, all_boxes, metrics, output_dir)}")
+    detections = os.path.join(output_dir, "detections.pkl")
+    print(f"Wrote detections to: {detections}")
+    if metrics is not None:
+        report = write_report(imdb, safe_pickle.load(detections), metrics, output_dir)
+        print(f"Report: {report}")
 
 
 if __name__ == "__main__":

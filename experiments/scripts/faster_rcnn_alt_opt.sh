@@ -44,7 +44,7 @@ case $DATASET in
 esac
 WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET.v2.caffemodel}")
 
-EXTRA=$(printf '%s_' "$@")
+EXTRA=$(IFS=_; echo "$*")
 EXTRA=${EXTRA//[^A-Za-z0-9._,-]/_}
 mkdir -p experiments/logs
 LOG=experiments/logs/faster_rcnn_alt_opt_${NET}_${EXTRA:0:80}.txt.$(date +%Y-%m-%d_%H-%M-%S)

@@ -88,7 +88,7 @@ def run_schedule(options):
     Prototxts, data set and initial weights are all checked before the first step starts.
     """
     imdb = get_imdb(options.imdb_name)
-    run = _Run(options, imdb, get_output_dir(imdb, None))
+    run = _Run(options, imdb, get_output_dir(imdb))
     log.info("Output will be saved to `%s`", run.output_dir)
     for number, step in enumerate(STEPS, 1):
         _banner(step.title)
