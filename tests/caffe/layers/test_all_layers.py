@@ -83,8 +83,8 @@ def test_gradient_equals_finite_differences(case):
 
 
 def test_readme_lists_every_type():
-    rows = re.findall(r"^\| (\w+) \|.*\| ([\w./]+\.py) \|$", README.read_text(), re.M)
-    files = dict(rows)
+    row = re.compile(r"^\| (\w+) \|.*\| ([\w./]+\.py) \|$", re.MULTILINE)
+    files = dict(row.findall(README.read_text()))
     assert set(registry.layer_type_list()) <= set(files)
     for name in set(files) & set(EXAMPLES):
         module = registry.lookup(name, "lay").__module__

@@ -37,8 +37,8 @@ class InnerProduct(Module):
         if x.dim() <= self.axis or inputs != self.inputs:
             raise self.error(f"expected {self.inputs} values from axis {self.axis} on as when the "
                              f"net was built, got {inputs} (bottom {tuple(x.shape)})")
-        weight = self.blobs[0].t() if self.transpose else self.blobs[0]
-        return F.linear(x.flatten(self.axis), weight, self.blobs[1] if len(self.blobs) > 1 else None)
+        weight, bias = self.blobs[0], self.blobs[1] if len(self.blobs) > 1 else None
+        return F.linear(x.flatten(self.axis), weight.t() if self.transpose else weight, bias)
 
 
 @register("Embed")

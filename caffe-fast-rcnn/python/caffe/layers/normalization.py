@@ -71,14 +71,15 @@ class BatchNorm(Module):
         if (x.shape[1] if x.dim() > 1 else 1) != self.channels:
             raise self.error(f"expected {self.channels} channels as when the net was built, got "
                              f"bottom {tuple(x.shape)}")
-        flat = x if x.dim() > 1 else x[:, None]
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        per_channel = (1, -1, *(1,) * (x.dim() - 2)) if x.dim() > 1 else (1,)
         if self.use_global:
-            mean, variance = self._global_stats()
-            top = torch.batch_norm(flat, None, None, mean, variance, False, 0.0, self.eps, True)
-        else:
-            self._add_stats(flat.detach())
-            top = torch.batch_norm(flat, None, None, None, None, True, 0.0, self.eps, True)
-        return top.reshape(x.shape)
+            mean, variance = (stat.view(per_channel) for stat in self._global_stats())
+            return (x - mean) / (variance + self.eps).sqrt()
+        variance, mean = torch.var_mean(x.detach(), axes, correction=0)
+        self._add_stats(mean, variance, x.numel() // self.channels)
+        scale = (variance + self.eps).sqrt()
+        return _Standardised.apply(x, mean.view(per_channel), scale.view(per_channel), axes)
 
     def _global_stats(self):
         mean, variance, weight = self.blobs
@@ -86,10 +87,7 @@ class BatchNorm(Module):
         return mean * factor, variance * factor
 
     @torch.no_grad()
-    def _add_stats(self, x):
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        count = x.numel() // self.channels
-        variance, mean = torch.var_mean(x, axes, correction=0)
+    def _add_stats(self, mean, variance, count):
         corrected = variance * (count / (count - 1) if count > 1 else 1)
         for blob, new in zip(self.blobs, (mean, corrected, 1)):
             blob.mul_(self.fraction).add_(new)
@@ -111,28 +109,28 @@ class MVN(Module):
     def forward(self, x):
         lead = x.shape[:1 if self.across else 2]
         rows = x.reshape(math.prod(lead), -1)
-        if self.variance:
-            return _Standardised.apply(rows, self.eps).reshape(x.shape)
-        return (rows - rows.mean(1, keepdim=True)).reshape(x.shape)
+        if not self.variance:
+            return (rows - rows.mean(1, keepdim=True)).reshape(x.shape)
+        variance, mean = torch.var_mean(rows.detach(), 1, correction=0, keepdim=True)
+        return _Standardised.apply(rows, mean, variance.sqrt() + self.eps, [1]).reshape(x.shape)
 
 
 class _Standardised(torch.autograd.Function):
-    """(rows - mean) / (deviation + eps), with Caffe's gradient.
+    """(x - mean) / scale, mean and scale being those of x itself over the axes.
 
-    It treats eps as part of the deviation, which the derivative does not, and is 0, not undefined,
-    in rows of one value.
+    The gradient is Caffe's in both layers. MVN's is not quite the derivative, where eps stands
+    beside the deviation; and it is 0, not undefined, where the deviation is 0.
     """
 
     @staticmethod
-    def forward(ctx, rows, eps):
-        variance, mean = torch.var_mean(rows, 1, correction=0, keepdim=True)
-        scale = variance.sqrt() + eps
-        top = (rows - mean) / scale
+    def forward(ctx, x, mean, scale, axes):
+        top = (x - mean) / scale
         ctx.save_for_backward(top, scale)
+        ctx.axes = axes
         return top
 
     @staticmethod
     def backward(ctx, grad):
         top, scale = ctx.saved_tensors
-        along = top * (grad * top).mean(1, keepdim=True)
-        return (grad - grad.mean(1, keepdim=True) - along) / scale, None
+        along = top * (grad * top).mean(ctx.axes, keepdim=True)
+        return (grad - grad.mean(ctx.axes, keepdim=True) - along) / scale, None, None, None

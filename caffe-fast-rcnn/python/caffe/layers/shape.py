@@ -187,7 +187,7 @@ class Tile(Module):
         super().__init__(param, shapes, phase)
         p = param.tile_param
         if p.tiles < 1:
-            raise self.error(f"expected tiles > 0, got {p.tiles if p.HasField('tiles') else 'none'}")
+            raise self.error(f"expected tiles > 0, got {p.tiles}")
         self.axis, self.tiles = self.axis_of(shapes[0], p.axis), p.tiles
 
     def forward(self, x):

@@ -50,7 +50,8 @@ class DummyData(Module):
         self.shapes = self._read_shapes(p)
         self.fillers = spread(self, p.data_filler, "data_filler", optional=True)
         self.register_buffer("where", torch.empty(0), persistent=False)  # tells dtype and device
-        self.initial_tops()
+        for shape, filler in zip(self.shapes, self.fillers):
+            self._filled(shape, filler)  # an impossible filler is refused now
 
     def _read_shapes(self, p):
         legacy = (p.num, p.channels, p.height, p.width)
