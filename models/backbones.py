@@ -77,10 +77,13 @@ def vgg16_features(net, rates):
 
 
 def tiny_features(net, rates):
-    """A small stack for the embedded data set: images of about 200 pixels, two CPU cores."""
+    """A small stack for the embedded data set: images of about 200 pixels, two CPU cores.
+
+    Six convolutions, stride 8; a feature sees 65 pixels of the image.
+    """
     top = "data"
-    for number, width, kernel, stride in ((1, 24, 5, 2), (2, 48, 3, 2), (3, 64, 3, 2),
-                                          (4, 96, 3, 1)):
+    for number, width, kernel, stride in ((1, 16, 5, 2), (2, 32, 3, 2), (3, 64, 3, 2),
+                                          (4, 96, 3, 1), (5, 96, 3, 1), (6, 96, 3, 1)):
         top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
                         pad=kernel // 2, stride=stride)
     return top
@@ -107,6 +110,7 @@ BACKBONES = (
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),
              cls_loss=LABELS_BLOCKED),
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
-             widths=(128, 128), scales=(1, 2, 4, 8), fc_filler=xavier(), dropout=None,
+             widths=(128, 128), frozen=("conv1",), scales=(1.5, 2.5, 4, 6), fc_filler=xavier(),
+             dropout=None,
              carried=("relu6",), cls_loss=LABELS_BLOCKED),
 )
