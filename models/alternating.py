@@ -27,7 +27,7 @@ base_lr: {base_lr}
 lr_policy: "step"
 gamma: 0.1
 stepsize: {stepsize}
-display: 20
+{max_iter}display: 20
 average_loss: 100
 momentum: 0.9
 weight_decay: 0.0005
@@ -45,18 +45,25 @@ def files(backbone):
     for stage in (1, 2):
         made[f"stage{stage}_rpn_train.pt"] = rpn_train(backbone, stage)
         made[f"stage{stage}_fast_rcnn_train.pt"] = fast_rcnn_train(backbone, stage)
-        made[f"stage{stage}_rpn_solver60k80k.pt"] = solver(backbone, stage, "rpn", 60000)
-        made[f"stage{stage}_fast_rcnn_solver30k40k.pt"] = solver(backbone, stage, "fast_rcnn",
-                                                                 30000)
+        made[f"stage{stage}_rpn_solver60k80k.pt"] = solver(backbone, stage, "rpn")
+        made[f"stage{stage}_fast_rcnn_solver30k40k.pt"] = solver(backbone, stage, "fast_rcnn")
     made["rpn_test.pt"] = rpn_test(backbone)
     made["faster_rcnn_test.pt"] = faster_rcnn_test(backbone)
     return made
 
 
-def solver(backbone, stage, kind, stepsize):
-    """Text of a solver; `kind` is rpn or fast_rcnn."""
+def solver(backbone, stage, kind):
+    """Text of a solver; `kind` is rpn or fast_rcnn. The rate drops after 3/4 of the iterations.
+
+    The published solvers state no `max_iter`: their schedule's 80000 and 40000 are the tools'
+    defaults. A net with another schedule states its own.
+    """
+    index = ("rpn", "fast_rcnn").index(kind)
+    iterations = (backbone.iterations or (80000, 40000))[index]
+    max_iter = f"max_iter: {iterations}\n" if backbone.iterations else ""
     return SOLVER.format(folder=backbone.folder, method=METHOD, stage=stage, kind=kind,
-                         stepsize=stepsize, base_lr=backbone.base_lr, prefix=backbone.prefix)
+                         stepsize=iterations * 3 // 4, max_iter=max_iter,
+                         base_lr=backbone.base_lr, prefix=backbone.prefix)
 
 
 def rpn_train(backbone, stage):

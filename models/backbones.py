@@ -35,6 +35,7 @@ class Backbone:
     cls_loss: dict = field(default_factory=dict)  # further fields of the layer loss_cls
     cls_prob: dict = field(default_factory=dict)  # further fields of the layer cls_prob
     base_lr: float = 0.001
+    iterations: Optional[tuple] = None  # (RPN, Fast R-CNN) of a stage; None: 80000, 40000
 
 
 def zf_features(net, rates):
@@ -112,5 +113,5 @@ BACKBONES = (
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
              widths=(128, 128), frozen=("conv1",), scales=(1.5, 2.5, 4, 6), fc_filler=xavier(),
              dropout=None,
-             carried=("relu6",), cls_loss=LABELS_BLOCKED),
+             carried=("relu6",), cls_loss=LABELS_BLOCKED, iterations=(600, 600)),
 )

@@ -1,4 +1,4 @@
-"""SqueezeNet v1.0 (Iandola et al. 2016): shared layers of a detector, and the ImageNet classifier."""
+"""SqueezeNet v1.0 (Iandola et al. 2016): shared layers of a detector; the ImageNet classifier."""
 from caffe.net_spec import NetSpec, layers as L
 
 from spec_layers import conv, conv_relu, dropout, max_pool, no_rates, relu

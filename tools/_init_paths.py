@@ -1,9 +1,9 @@
 """Puts the engine and the detector on sys.path, so that the tools run from a plain checkout."""
-import os
 import sys
+from pathlib import Path
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).resolve().parent.parent
 
-for folder in (os.path.join(ROOT, "lib"), os.path.join(ROOT, "caffe-fast-rcnn", "python")):
+for folder in (str(ROOT / "lib"), str(ROOT / "caffe-fast-rcnn" / "python")):
     if folder not in sys.path:
         sys.path.insert(0, folder)

@@ -8,8 +8,9 @@ from fast_rcnn.alt_opt import Options, run_schedule
 EXAMPLES = """\
   tools/train_faster_rcnn_alt_opt.py --gpu 0 --net_name ZF --imdb voc_2007_trainval \\
       --weights data/imagenet_models/ZF.v2.caffemodel --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
-  tools/train_faster_rcnn_alt_opt.py --cpu --net_name Tiny --imdb shapes_trainval --scale 200 \\
-      --weights data/imagenet_models/Tiny.v2.caffemodel --iters 400,300,400,300 --resume
+  tools/train_faster_rcnn_alt_opt.py --cpu --net_name Tiny --imdb shapes_trainval --resume \\
+      --weights data/imagenet_models/Tiny.v2.caffemodel --iters 400,300,400,300 \\
+      --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml
 """
 
 
@@ -21,7 +22,8 @@ def parse_args():
                         help="initial weights (.caffemodel)")
     parser.add_argument("--iters", type=cli.four(int), default=None, metavar="A,B,C,D",
                         help="iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, "
-                             "stage 2 Fast R-CNN [80000,40000,80000,40000]")
+                             "stage 2 Fast R-CNN [the solvers' max_iter, or "
+                             "80000,40000,80000,40000]")
     parser.add_argument("--lr", type=cli.four(float), default=None, metavar="A,B,C,D",
                         help="learning rates to start with; one number serves all [the solvers']")
     parser.add_argument("--steps", type=cli.four(int), default=None, metavar="A,B,C,D",

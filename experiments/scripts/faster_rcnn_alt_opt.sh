@@ -13,7 +13,7 @@
 #
 #   ./experiments/scripts/faster_rcnn_alt_opt.sh 0 VGG16 pascal_voc \
 #       --set EXP_DIR foo RNG_SEED 42 TRAIN.SCALES "[400, 500, 600, 700]"
-#   ./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes --iters 400,300,400,300 --scale 200
+#   ./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes --iters 400,300,400,300
 
 set -euo pipefail
 export PYTHONUNBUFFERED=1
@@ -44,6 +44,9 @@ case $DATASET in
 esac
 WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET.v2.caffemodel}")
 
+CFG=experiments/cfgs/faster_rcnn_alt_opt_$NET.yml  # a net may have settings of its own
+[ -f "$CFG" ] || CFG=experiments/cfgs/faster_rcnn_alt_opt.yml
+
 EXTRA=$(IFS=_; echo "$*")
 EXTRA=${EXTRA//[^A-Za-z0-9._,-]/_}
 mkdir -p experiments/logs
@@ -72,7 +75,7 @@ TEST_IMDB=$(sed -n 2p <<< "$IMDBS")
   --net_name "$NET" \
   --weights "$WEIGHTS" \
   --imdb "$TRAIN_IMDB" \
-  --cfg experiments/cfgs/faster_rcnn_alt_opt.yml \
+  --cfg "$CFG" \
   ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"} 2>&1 | tee -a "$LOG"
 
 FINAL=$(sed -n 's/^Final model: //p' "$LOG" | tail -n 1)
@@ -81,5 +84,5 @@ FINAL=$(sed -n 's/^Final model: //p' "$LOG" | tail -n 1)
   --def "models/pascal_voc/$NET/faster_rcnn_alt_opt/faster_rcnn_test.pt" \
   --net "$FINAL" \
   --imdb "$TEST_IMDB" \
-  --cfg experiments/cfgs/faster_rcnn_alt_opt.yml \
+  --cfg "$CFG" \
   ${TEST_ARGS[@]+"${TEST_ARGS[@]}"} 2>&1 | tee -a "$LOG"

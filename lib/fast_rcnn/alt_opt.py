@@ -74,7 +74,8 @@ class Options:
     net_name: str
     imdb_name: str
     weights: str
-    iterations: Optional[tuple] = None  # of each training step; None: 80000, 40000, 80000, 40000
+    iterations: Optional[tuple] = None  # of each training step; None: the solvers' max_iter, or
+                                        # 80000, 40000, 80000, 40000
     rates: Optional[tuple] = None       # base learning rates; None: the solvers' own
     steps: Optional[tuple] = None       # iterations between drops of the rate; None: in proportion
     resume: bool = False

@@ -18,7 +18,7 @@ TEST_NETS = ("rpn_test.pt", "faster_rcnn_test.pt")
 
 @dataclass(frozen=True)
 class Stage:
-    """A training stage: its solver's file name and its usual number of iterations."""
+    """A training stage: its solver's file name, and its iterations where no max_iter is stated."""
 
     solver: str
     iterations: int
@@ -49,9 +49,8 @@ class ScheduleFiles:
         for name in TEST_NETS:
             self.paths[name], self.hashes[name] = self._adapt(os.path.join(self.source, name))
         for index, stage in enumerate(STAGES):
-            self.iterations[stage.solver] = _chosen(options.iterations, index, stage.iterations)
-            self._adapt_solver(stage, _chosen(options.rates, index),
-                               _chosen(options.steps, index))
+            self._adapt_solver(stage, *(None if chosen is None else chosen[index] for chosen in
+                                        (options.iterations, options.rates, options.steps)))
 
     def check_weights(self, path):
         """Initial weights must exist and hold parameters of a layer of the first net."""
@@ -66,18 +65,21 @@ class ScheduleFiles:
                                f"{', '.join(list(stored)[:4])} ...): these are another net's "
                                "weights")
 
-    def _adapt_solver(self, stage, rate, stepsize):
-        """Writes the solver with its adapted net and the chosen numbers."""
+    def _adapt_solver(self, stage, iterations, rate, stepsize):
+        """Writes the solver with its adapted net and the chosen numbers; None: the file's own."""
         source = os.path.join(self.source, stage.solver)
         _require(source)
         param = prototxt.read_solver(source)
         net_path, net_hash = self._adapt(_find_net(param, source))
         self.layers[stage.solver] = self.layers[os.path.basename(net_path)]
-        iterations = self.iterations[stage.solver]
+        usual = param.max_iter or stage.iterations
+        iterations = self.iterations[stage.solver] = iterations or usual
+        if param.HasField("max_iter"):
+            param.max_iter = iterations
         if rate is not None:
             param.base_lr = rate
         if param.lr_policy == "step":
-            param.stepsize = stepsize or max(1, param.stepsize * iterations // stage.iterations)
+            param.stepsize = stepsize or max(1, param.stepsize * iterations // usual)
             log.info("%s: learning rate %g, times %g every %d of %d iterations", stage.solver,
                      param.base_lr, param.gamma, param.stepsize, iterations)
         elif stepsize is not None:
@@ -126,10 +128,6 @@ def _model_folder(net_name):
         raise FileNotFoundError(f"no net {net_name}: {folder} does not exist; nets that are there: "
                                 f"{', '.join(known)}")
     return folder
-
-
-def _chosen(values, index, default=None):
-    return default if values is None else values[index]
 
 
 def _require(path):

@@ -1,4 +1,4 @@
-"""The whole schedule with Tiny on a handful of pictures, two iterations a stage; killed, resumed."""
+"""The whole schedule with Tiny on a few pictures, two iterations a stage; killed and resumed."""
 import json
 import os
 import signal
