@@ -1,8 +1,8 @@
 """Annotations made safe to train on: what is wrong is named once, and clamped, skipped or refused.
 
-A box is bad when it cannot be read, is not finite, has its corners in the wrong order or reaches beyond the
-image. What to do is the data set's `on_bad_box`: clamp (to the image; skip what no clamping can mend), skip, or
-error; and `on_unknown_class`: error or skip.
+A box is bad when it cannot be read, is not finite, has its corners in the wrong order or reaches
+beyond the image. What to do is the data set's `on_bad_box`: clamp (to the image; skip what no
+clamping can mend), skip, or error; and `on_unknown_class`: error or skip.
 """
 import logging
 import math
@@ -44,8 +44,8 @@ class Problem:
 class AnnotationChecker:
     """Checks annotations against the classes and image sizes of a data set.
 
-    class_index: lower-case class name -> index; policy: on_bad_box and on_unknown_class of the data set;
-    `problems` collects what was found.
+    class_index: lower-case class name -> index; policy: on_bad_box and on_unknown_class of the
+    data set; `problems` collects what was found.
     """
 
     def __init__(self, class_index, on_bad_box, on_unknown_class):
@@ -94,8 +94,8 @@ class AnnotationChecker:
     def _bad(self, path, subject, rule):
         """Notes an object that is skipped; raises when the data set wants that."""
         if self.on_bad_box == "error":
-            raise AnnotationError(f"{path}: {subject} {rule}; mend the file, or set on_bad_box: clamp "
-                                  "or skip on the data set's card")
+            raise AnnotationError(f"{path}: {subject} {rule}; mend the file, or set on_bad_box: "
+                                  "clamp or skip on the data set's card")
         self._note(path, subject, rule, "skipped")
 
     def _unknown(self, path, subject, name):

@@ -2,10 +2,10 @@
 
     name: bccd                       # the file's name without .yml; the default
     format: voc
-    root: data/BCCD/VOC2007          # holds Annotations, ImageSets/Main and JPEGImages; or a list of such folders
+    root: data/BCCD/VOC2007          # holds Annotations, ImageSets/Main and JPEGImages
     classes: [RBC, WBC, Platelets]   # without the background; case does not matter
-    splits:                          # optional; a split is ImageSets/Main/<split>.txt unless it stands here
-      test: ImageSets/Main/test.txt  # with several roots: one file for all, or a list with a file or null for each
+    splits:                          # optional, for other files than ImageSets/Main/<split>.txt
+      test: ImageSets/Main/test.txt
     train: trainval                  # the split to train on by default
     test: test                       # ... and to test on
     metric: voc07                    # voc07: 11-point average precision; area: area under the curve
@@ -13,8 +13,11 @@
     on_bad_box: clamp                # clamp (default), skip or error
     on_unknown_class: error          # error (default) or skip
 
-Shipped cards lie in data/cards and name their roots relative to the project's folder. In a card given by its path a
-relative root is looked for beside the card first, then in the project's folder.
+`root` may be a list of folders, which together make one data set; a split is then one file for all
+of them, or a list with a file, or null, for each.
+Shipped cards lie in data/cards and name their roots relative to the project's folder. In a card
+given by its path a relative root is looked for beside the card first, then in the project's
+folder.
 """
 import glob
 import os
@@ -185,9 +188,9 @@ class _Reader:
             if (not isinstance(files, (list, tuple)) or len(files) != num_roots
                     or not any(isinstance(f, str) for f in files)
                     or not all(f is None or isinstance(f, str) for f in files)):
-                raise self.error(f"splits.{name}", f"split {name} must be a file below the root, or "
-                                 f"a list with a file or null for each of the {num_roots} roots; "
-                                 f"received {files!r}")
+                raise self.error(f"splits.{name}", f"split {name} must be a file below the root, "
+                                 f"or a list with a file or null for each of the {num_roots} "
+                                 f"roots; received {files!r}")
             splits[str(name)] = tuple(files)
         return splits
 

@@ -5,7 +5,7 @@ from utils.boxes import sizes
 
 
 def unique_boxes(boxes, scale=1.0):
-    """Sorted indices of the first of every group of boxes that are equal after scaling and rounding."""
+    """Sorted indices of the first of all boxes that are equal after scaling and rounding."""
     scaled = np.round(np.asarray(boxes, np.float64) * scale)
     _, index = np.unique(scaled, axis=0, return_index=True)
     return np.sort(index)
@@ -32,6 +32,7 @@ def validate_boxes(boxes, width=0, height=0):
 
 
 def filter_small_boxes(boxes, min_size):
-    """Indices of the boxes with x2 - x1 >= min_size and y2 - y1 > min_size (py-faster-rcnn: ds_utils.py)."""
+    """Indices of the boxes with x2 - x1 >= min_size and y2 - y1 > min_size."""
+    # both comparisons, without + 1, as in py-faster-rcnn: ds_utils.py
     widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return np.where((widths >= min_size) & (heights > min_size))[0]

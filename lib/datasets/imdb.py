@@ -1,19 +1,22 @@
 """The base of every image data set.
 
-A data set gives images, classes and a roidb: one dict per image, with R boxes and K classes (the background is
-class 0),
+A data set gives images, classes and a roidb: one dict per image, with R boxes and K classes (the
+background is class 0),
 
-    boxes        (R, 4)  x1, y1, x2, y2 in pixels of the image, inclusive, from 0; uint16 for annotations,
-                         float32 once proposals are among them
+    boxes        (R, 4)  x1, y1, x2, y2 in pixels of the image, inclusive, from 0; uint16 for
+                         annotations, float32 once proposals are among them
     gt_classes   (R,)    int32, class of an annotated box, 0 for a proposal
-    gt_overlaps  (R, K)  scipy.sparse CSR float32, overlap with the best annotation, in the column of its class
-    seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal (not in mirrored entries)
+    gt_overlaps  (R, K)  scipy.sparse CSR float32, overlap with the best annotation, in the column
+                         of its class
+    seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal; mirrored
+                         entries have none
     flipped      bool    the boxes are those of the image mirrored left to right
 
 `roi_data_layer.roidb.prepare_roidb` adds what training needs.
 
-A data set of one's own is a subclass that sets `_classes`, `_image_index` and `_roidb_handler` (or methods
-`<name>_roidb` for `set_proposal_method`) and defines `image_path_at` and `evaluate_detections`.
+A data set of one's own is a subclass that sets `_classes`, `_image_index` and `_roidb_handler`
+(or methods `<name>_roidb` for `set_proposal_method`) and defines `image_path_at` and
+`evaluate_detections`.
 """
 import os
 
@@ -29,7 +32,7 @@ from utils.images import image_size
 
 
 class imdb:
-    """Image data set; see the module's text for the roidb. `config` holds options of the subclass."""
+    """An image data set; the module's text describes the roidb. `config`: a subclass' options."""
 
     def __init__(self, name):
         self._name = name
@@ -69,7 +72,7 @@ class imdb:
 
     @property
     def roidb_handler(self):
-        """The function that makes the roidb; setting another one discards what the last one made."""
+        """The function that makes the roidb; setting another one discards the present roidb."""
         return self._roidb_handler
 
     @roidb_handler.setter
@@ -138,9 +141,9 @@ class imdb:
     def evaluate_recall(self, candidate_boxes=None, thresholds=None, area="all", limit=None):
         """Recall of candidate boxes (a list of (N, 4) per image; None: the roidb's own proposals).
 
-        area: a range of object sizes, see recall.AREA_RANGES; limit: only the first `limit` candidates
-        of an image. Returns a dict: ar (mean recall), recalls and thresholds (T,), gt_overlaps (G,), the
-        best overlaps of the objects, sorted.
+        area: a range of object sizes, see recall.AREA_RANGES; limit: only the first `limit`
+        candidates of an image. Returns a dict: ar (mean recall), recalls and thresholds (T,),
+        gt_overlaps (G,), the best overlaps of the objects, sorted.
         """
         return recall.evaluate(self.roidb, candidate_boxes, thresholds, area, limit)
 

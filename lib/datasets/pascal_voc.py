@@ -12,7 +12,8 @@ DEFAULT_CARD = "voc_2007"
 class pascal_voc(voc_imdb):
     """A split of VOC<year> in a devkit folder; DATA_DIR/VOCdevkit<year> by default.
 
-    Results files go to <devkit>/results/VOC<year>/Main. From 2010 on VOC's metric is the area under the curve.
+    Results files go to <devkit>/results/VOC<year>/Main. From 2010 on VOC's metric is the area
+    under the curve.
     """
 
     def __init__(self, image_set, year, devkit_path=None):

@@ -1,4 +1,4 @@
-"""How many annotated objects a list of candidate boxes covers (Hosang et al. 2015, average recall)."""
+"""How many annotated objects candidate boxes cover: average recall (Hosang et al. 2015)."""
 import numpy as np
 
 from utils.cython_bbox import bbox_overlaps

@@ -1,7 +1,7 @@
 """Average precision as PASCAL VOC defines it (Everingham et al. 2010, section 4.2).
 
-Boxes are xmin, ymin, xmax, ymax, 1-based inclusive pixels as in VOC files; D detections of a class, R objects in an
-image.
+Boxes are xmin, ymin, xmax, ymax, 1-based inclusive pixels as in VOC files; D detections of a
+class, R objects in an image.
 """
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Detections:
-    """All detections of a class: image ids (a list of D texts), scores (D,), boxes (D, 4) float64."""
+    """All detections of a class: D image ids (a list), scores (D,), boxes (D, 4) float64."""
 
     image_ids: list
     scores: np.ndarray
@@ -37,12 +37,12 @@ class Detections:
 def voc_ap(rec, prec, use_07_metric=False):
     """Average precision of a curve: recall (D,) and precision (D,) in falling order of score.
 
-    use_07_metric: mean of the best precision at recalls of at least 0, 0.1 .. 1 (VOC until 2009), otherwise the
-    area under the precision made monotonic.
+    use_07_metric: mean of the best precision at recalls of at least 0, 0.1 .. 1 (VOC until 2009),
+    otherwise the area under the precision made monotonic.
     """
     rec, prec = np.asarray(rec, np.float64), np.asarray(prec, np.float64)
     if use_07_metric:
-        # py-faster-rcnn: the steps are arange's floats, so a recall of exactly 3/10 misses the fourth
+        # py-faster-rcnn: with arange's floats a recall of exactly 3/10 misses the fourth step
         return float(sum(prec[rec >= t].max(initial=0.0) / 11 for t in np.arange(0, 1.1, 0.1)))
     recalls = np.concatenate(([0.0], rec, [1.0]))
     best = np.maximum.accumulate(np.concatenate(([0.0], prec, [0.0]))[::-1])[::-1]
@@ -53,9 +53,9 @@ def voc_ap(rec, prec, use_07_metric=False):
 def match_detections(detections, truth, ovthresh=0.5):
     """Marks detections, given in falling order of score, as right (D,) bool and wrong (D,) bool.
 
-    truth: {image id: Truth}. A detection belongs to the object it overlaps most. It is right when that
-    overlap is above ovthresh and no earlier one took the object, neither right nor wrong when the object
-    is difficult, and wrong otherwise.
+    truth: {image id: Truth}. A detection belongs to the object it overlaps most. It is right when
+    that overlap is above ovthresh and no earlier one took the object, neither right nor wrong
+    when the object is difficult, and wrong otherwise.
     """
     best_object, best_overlap = _best_objects(detections, truth)
     right = np.zeros(len(detections.scores), bool)
@@ -72,7 +72,7 @@ def match_detections(detections, truth, ovthresh=0.5):
 
 
 def _best_objects(detections, truth):
-    """Number of the object a detection overlaps most (D,), and that overlap (D,), -inf without objects."""
+    """The object each detection overlaps most (D,) and that overlap (D,); -inf without objects."""
     rows = {}
     for i, image_id in enumerate(detections.image_ids):
         rows.setdefault(image_id, []).append(i)
@@ -102,7 +102,7 @@ def evaluate_class(detections, truth, ovthresh=0.5, use_07_metric=False):
 
 
 def parse_rec(filename):
-    """The objects of a VOC annotation file: dicts name, pose, truncated, difficult, bbox (four ints, 1-based)."""
+    """A VOC file's objects: dicts of name, pose, truncated, difficult, bbox (4 ints, 1-based)."""
     return [{"name": thing.name, "pose": thing.pose, "truncated": int(thing.truncated),
              "difficult": int(thing.difficult), "bbox": _whole(thing, filename)}
             for thing in read_annotation(filename).objects]
@@ -137,8 +137,8 @@ def voc_eval(detpath, annopath, imagesetfile, classname, cachedir=None, ovthresh
              use_07_metric=False):
     """Evaluates a class from files: recall (D,), precision (D,), average precision.
 
-    detpath.format(classname) is a results file, annopath.format(image id) an annotation, imagesetfile
-    the list of image ids. cachedir is accepted for old callers; nothing is cached.
+    detpath.format(classname) is a results file, annopath.format(image id) an annotation,
+    imagesetfile the list of image ids. cachedir is accepted for old callers; nothing is cached.
     """
     with open(imagesetfile, encoding="utf-8") as file:
         image_ids = [line.strip() for line in file if line.strip()]

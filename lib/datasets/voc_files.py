@@ -37,8 +37,9 @@ class Sample:
 def read_split(card, split):
     """The Samples of a split, in the order of its files.
 
-    Images named twice count once and images whose file is missing are left out, both reported (an error if
-    the card says so). When none of the files is there all stay: what needs images will name the first one.
+    Images named twice count once and images whose file is missing are left out, both reported (an
+    error if the card says so). When none of the files is there all stay: what needs images will
+    name the first one.
     """
     samples, problems = [], []
     for root, list_path in card.split_files(split):
@@ -64,8 +65,8 @@ def read_split(card, split):
 
 def _read_ids(card, split, root, path):
     if not os.path.isdir(root):
-        raise CardError(f"data set {card.name}: the folder {root} does not exist; put or link the data "
-                        f"there{f', or change root in {card.path}' if card.path else ''}")
+        raise CardError(f"data set {card.name}: the folder {root} does not exist; put or link the "
+                        f"data there{f', or change root in {card.path}' if card.path else ''}")
     if not os.path.isfile(path):
         raise CardError(f"data set {card.name}: split {split} needs {path}, which does not exist; "
                         f"splits that exist: {', '.join(_existing_splits(root)) or 'none'}")

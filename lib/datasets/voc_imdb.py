@@ -19,9 +19,9 @@ from utils.images import ImageError, image_size
 class voc_imdb(imdb):
     """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
 
-    config: use_diff (train on objects marked difficult), rpn_file (proposals of `rpn_roidb`), min_size (smallest
-    side of selective search boxes), cleanup (remove the results files after the evaluation) and use_salt
-    (a unique text in their names).
+    config: use_diff (train on objects marked difficult), rpn_file (proposals of `rpn_roidb`),
+    min_size (smallest side of selective search boxes), cleanup (remove the results files after
+    the evaluation) and use_salt (a unique text in their names).
     """
 
     def __init__(self, card, split):
@@ -130,7 +130,7 @@ class voc_imdb(imdb):
     def _with_annotations(self, box_list):
         """The roidb of proposals behind the annotations, where there are any.
 
-        Images whose annotation cannot be used get no proposals: all of them would count as background.
+        Images whose annotation cannot be used get none: all would count as background.
         """
         if not self.has_annotations:
             return self.create_roidb_from_box_list(box_list, None)
@@ -156,7 +156,7 @@ class voc_imdb(imdb):
         return os.path.join(self._get_results_folder(output_dir), name)
 
     def evaluate_detections(self, all_boxes, output_dir="output"):
-        """Writes results files, prints and returns the average precisions; see voc_results.evaluate.
+        """Writes results files; prints and returns average precisions, see voc_results.evaluate.
 
         all_boxes[class][image]: (N, 5) x1, y1, x2, y2, score, from 0, or an empty list.
         """

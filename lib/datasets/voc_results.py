@@ -16,7 +16,8 @@ OVERLAP = 0.5
 def write_results(template, classes, image_ids, all_boxes):
     """Writes a file per class, lines `image-id score xmin ymin xmax ymax`, 1-based.
 
-    template: path with {:s} for the class; all_boxes[class][image]: (N, 5), from 0, or an empty list.
+    template: path with {:s} for the class; all_boxes[class][image]: (N, 5), from 0, or an empty
+    list.
     """
     os.makedirs(os.path.dirname(template), exist_ok=True)
     for number, name in enumerate(classes):
@@ -34,9 +35,9 @@ def write_results(template, classes, image_ids, all_boxes):
 def evaluate(imdb, template, output_dir):
     """Average precision per class from results files, against the annotations of a voc_imdb.
 
-    Prints a line per class and the mean; writes <class>_pr.pkl (rec, prec, ap) and metrics.json to
-    output_dir. Classes without objects in the image set are left out of the mean.
-    Returns {"imdb", "metric", "overlap", "num_images", "mean_ap", "per_class": {class: {"ap", "recall",
+    Prints a line per class and the mean; writes <class>_pr.pkl (rec, prec, ap) and metrics.json
+    to output_dir. Classes without objects in the image set are left out of the mean. Returns
+    {"imdb", "metric", "overlap", "num_images", "mean_ap", "per_class": {class: {"ap", "recall",
     "num_objects", "rec" (D,), "prec" (D,)}}}, or None when the set has no annotations.
     """
     if not imdb.has_annotations:

@@ -15,7 +15,7 @@ class AnnotationError(ValueError):
 
 @dataclass(frozen=True)
 class VocObject:
-    """An <object>: `number` counts from 1, `box` is xmin, ymin, xmax, ymax as written (1-based floats).
+    """An <object>: `number` counts from 1, `box` is xmin, ymin, xmax, ymax, 1-based as written.
 
     `box` is None, and `problem` says why, when it cannot be read.
     """

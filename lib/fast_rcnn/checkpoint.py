@@ -1,4 +1,6 @@
-"""Checkpoints: one .npz file from which an interrupted training continues as if nothing had happened."""
+"""Checkpoints: one .npz file from which an interrupted training continues as if nothing had
+happened.
+"""
 import hashlib
 import os
 import zipfile
@@ -11,7 +13,9 @@ from utils.files import atomic_open
 
 
 def write(path, sections):
-    """Writes {section: {name: array}} to an .npz file, whole or not at all; sections have no colon."""
+    """Writes {section: {name: array}} to an .npz file, whole or not at all; sections have no
+    colon.
+    """
     arrays = {f"{section}:{name}": np.asarray(value)
               for section, values in sections.items() for name, value in values.items()}
     with atomic_open(path, "wb") as file:
@@ -27,8 +31,8 @@ def read(path):
                 section, _, name = key.partition(":")
                 sections.setdefault(section, {})[name] = file[key]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a checkpoint that can be read ({error}); remove it to start "
-                         "this training over") from None
+        raise ValueError(f"{path} is not a checkpoint that can be read ({error}); remove it to "
+                         "start this training over") from None
     return sections
 
 

@@ -12,8 +12,8 @@ log = logging.getLogger(__name__)
 class Progress:
     """Shows loss, rate, images per second and time left.
 
-    iterations: (first, last); images: per iteration; display: iterations between lines where there is
-    no terminal, 0 for none.
+    iterations: (first, last); images: per iteration; display: iterations between lines where
+    there is no terminal, 0 for none.
     """
 
     def __init__(self, iterations, images, display, stream=None):

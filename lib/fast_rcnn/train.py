@@ -22,10 +22,12 @@ class TrainingError(ValueError):
 class SolverWrapper:
     """A solver, and what the detector does around it: targets, snapshots, checkpoints.
 
-    solver_prototxt: path of a solver's prototxt, or a SolverParameter. roidb: prepared entries, which get
-    their regression targets here. Snapshots go to output_dir. pretrained_model: weights to start from.
+    solver_prototxt: path of a solver's prototxt, or a SolverParameter. roidb: prepared entries,
+    which get their regression targets here. Snapshots go to output_dir. pretrained_model: weights
+    to start from.
 
-    Attributes: solver, solver_param, output_dir, and with TRAIN.BBOX_REG bbox_means and bbox_stds (4 K,).
+    Attributes: solver, solver_param, output_dir, and with TRAIN.BBOX_REG bbox_means and bbox_stds
+    (4 K,).
     """
 
     def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None):
@@ -44,8 +46,8 @@ class SolverWrapper:
             self._load_weights(pretrained_model)
         self._data_layer = self.solver.net.layers[0]
         if not hasattr(self._data_layer, "set_roidb"):
-            raise ValueError(f"the first layer of the net of {solver_prototxt} must be RoIDataLayer "
-                             "(roi_data_layer.layer)")
+            raise ValueError(f"net {self.solver_param.train_net or self.solver_param.net}: the "
+                             "first layer must be RoIDataLayer (roi_data_layer.layer)")
         self._data_layer.set_roidb(roidb)
         self._images_hash = checkpoint.images_hash(roidb)
         self._snapshots = []
@@ -63,7 +65,8 @@ class SolverWrapper:
     def snapshot(self):
         """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
 
-        In the file bbox_pred predicts plain targets, in the net it keeps predicting normalised ones.
+        In the file bbox_pred predicts plain targets, in the net it keeps predicting normalised
+        ones.
         """
         net = self.solver.net
         path = os.path.join(self.output_dir,
@@ -100,44 +103,43 @@ class SolverWrapper:
     def train_model(self, max_iters):
         """Trains up to iteration max_iters; returns the paths of all snapshots."""
         solver, timer = self.solver, Timer()
-        iter_size = self.solver_param.iter_size
         display = self.solver_param.display
-        progress = Progress((solver.iter, max_iters), cfg.TRAIN.IMS_PER_BATCH * iter_size, display)
-        written_at = None
-        try:
+        images = cfg.TRAIN.IMS_PER_BATCH * self.solver_param.iter_size
+        progress = Progress((solver.iter, max_iters), images, display)
+        with contextlib.closing(progress):
             while solver.iter < max_iters:
                 timer.tic()
                 solver.step(1)
                 timer.toc()
-                self._check_loss(iter_size)
+                self._check_loss()
                 progress.update(solver.iter, solver.smoothed_loss, solver.lr)
                 if display and solver.iter % (10 * display) == 0:
                     print(f"speed: {timer.average_time:.3f}s / iter", flush=True)
-                if solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
-                    written_at = solver.iter
-                    self._snapshots.append(self.snapshot())
-                if (cfg.TRAIN.CHECKPOINT_ITERS and solver.iter < max_iters
-                        and solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0):
-                    self.write_checkpoint()
-        finally:
-            progress.close()
-        if written_at != solver.iter:
-            self._snapshots.append(self.snapshot())
+                if solver.iter < max_iters:
+                    self._write_if_due()
+        self._snapshots.append(self.snapshot())
         with contextlib.suppress(FileNotFoundError):
             os.remove(self.checkpoint_path)
         return self._snapshots
 
-    def _check_loss(self, iter_size):
+    def _write_if_due(self):
+        """Between the first and the last iteration: snapshots and checkpoints at their periods."""
+        if self.solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
+            self._snapshots.append(self.snapshot())
+        if cfg.TRAIN.CHECKPOINT_ITERS and self.solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0:
+            self.write_checkpoint()
+
+    def _check_loss(self):
         """Raises TrainingError when the loss of the last iteration is not finite."""
         if np.isfinite(self.solver.last_loss):
             return
-        net = self.solver.net
+        net, iter_size = self.solver.net, self.solver_param.iter_size
         bad = [name for name in net.outputs if not np.isfinite(net.blobs[name].data).all()]
         images = self._data_layer.recent_images(iter_size)
         raise TrainingError(
             f"iteration {self.solver.iter}: the loss is {self.solver.last_loss} "
-            f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the minibatch: "
-            f"{', '.join(images)}; check their annotations, or lower base_lr")
+            f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the "
+            f"minibatch: {', '.join(images)}; check their annotations, or lower base_lr")
 
     # ------------------------------------------------------------------------------- checkpoints
 
@@ -161,8 +163,8 @@ class SolverWrapper:
             return False
         saved = checkpoint.read(self.checkpoint_path)
         if str(saved["files"]["images"]) != self._images_hash:
-            raise ValueError(f"{self.checkpoint_path} belongs to a training on other images; remove "
-                             "it to start this training over")
+            raise ValueError(f"{self.checkpoint_path} belongs to a training on other images; "
+                             "remove it to start this training over")
         self.solver.load_state_dict(saved["solver"])
         self._data_layer.load_state_dict(saved["data"])
         self._snapshots = [path for path in saved["files"]["snapshots"].tolist()
@@ -186,14 +188,14 @@ def filter_roidb(roidb):
     """The entries that have a roi to train on: a foreground or a background one."""
     def usable(entry):
         overlaps = entry["max_overlaps"]
-        return ((overlaps >= cfg.TRAIN.FG_THRESH).any()
-                or ((overlaps < cfg.TRAIN.BG_THRESH_HI) & (overlaps >= cfg.TRAIN.BG_THRESH_LO)).any())
+        is_bg = (overlaps < cfg.TRAIN.BG_THRESH_HI) & (overlaps >= cfg.TRAIN.BG_THRESH_LO)
+        return (overlaps >= cfg.TRAIN.FG_THRESH).any() or is_bg.any()
 
     kept = [entry for entry in roidb if usable(entry)]
     log.info("Filtered %d roidb entries: %d -> %d", len(roidb) - len(kept), len(roidb), len(kept))
     if roidb and not kept:
-        raise ValueError(f"none of the {len(roidb)} training images has a box to train on; check the "
-                         "annotations, the classes and TRAIN.FG_THRESH")
+        raise ValueError(f"none of the {len(roidb)} training images has a box to train on; check "
+                         "the annotations, the classes and TRAIN.FG_THRESH")
     return kept
 
 

@@ -1,6 +1,7 @@
 """Regression targets of the boxes of a roidb, and their statistics.
 
-R boxes in an image; a row of targets is class, dx, dy, dw, dh, class 0 for boxes that are not regressed.
+R boxes in an image; a row of targets is class, dx, dy, dw, dh, class 0 for boxes that are not
+regressed.
 """
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ class Statistics:
 def compute_targets(boxes, max_overlaps, labels, thresh):
     """Targets (R, 5) float32 of boxes (R, 4) towards the annotation each overlaps most.
 
-    max_overlaps (R,), exactly 1 for annotations; labels (R,) class of the best annotation; boxes with an
-    overlap >= thresh are regressed.
+    max_overlaps (R,), exactly 1 for annotations; labels (R,) class of the best annotation; boxes
+    with an overlap >= thresh are regressed.
     """
     targets = np.zeros((len(boxes), 5), np.float32)
     annotated = np.where(max_overlaps == 1)[0]
@@ -64,7 +65,9 @@ def target_statistics(all_targets, num_classes):
 
 
 def normalize(targets, means, stds):
-    """Subtracts the class' means (K, 4) from targets (R, 5), in place, and divides by its stds (K, 4)."""
+    """Subtracts the class' means (K, 4) from targets (R, 5), in place, and divides by its stds
+    (K, 4).
+    """
     regressed = np.where(targets[:, 0] > 0)[0]
     classes = targets[regressed, 0].astype(int)
     targets[regressed, 1:] = (targets[regressed, 1:] - means[classes]) / stds[classes]

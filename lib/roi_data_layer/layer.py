@@ -1,7 +1,8 @@
 """The data layer of training nets.
 
     layer { name: "data" type: "Python" top: "data" top: "im_info" top: "gt_boxes"
-            python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer" param_str: "'num_classes': 21" } }
+            python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer" param_str:
+            "'num_classes': 21" } }
 """
 import collections
 
@@ -47,7 +48,9 @@ class RoIDataLayer(caffe.TensorLayer):
                 }.get(name, regression)
 
     def set_roidb(self, roidb):
-        """Takes the prepared entries to train on; their order is drawn from a seed of numpy's generator."""
+        """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
+        generator.
+        """
         wide = None
         if cfg.TRAIN.ASPECT_GROUPING:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)

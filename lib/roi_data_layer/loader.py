@@ -1,4 +1,6 @@
-"""Minibatches made ahead of time by threads, in an order and with contents that do not depend on them."""
+"""Minibatches made ahead of time by threads, in an order and with contents that do not depend on
+them.
+"""
 import collections
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 class MinibatchLoader:
     """Iterates over make(image numbers, seed) for what an ImageOrder gives.
 
-    make must draw from the seed only. OpenCV and torch leave the interpreter's lock while they work, so
-    threads are enough. With threads=0 minibatches are made when they are asked for.
+    make must draw from the seed only. OpenCV and torch leave the interpreter's lock while they
+    work, so threads are enough. With threads=0 minibatches are made when they are asked for.
     """
 
     def __init__(self, order, make, threads):

@@ -1,4 +1,6 @@
-"""Minibatches from entries of a prepared roidb (see datasets/imdb.py and roi_data_layer/roidb.py)."""
+"""Minibatches from entries of a prepared roidb (see datasets/imdb.py and
+roi_data_layer/roidb.py).
+"""
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +47,10 @@ class MinibatchOptions:
 def get_minibatch(roidb, num_classes, rng=None, options=None):
     """The blobs of a minibatch: a dict of float32 arrays.
 
-    roidb:   N prepared entries, one per image
-    rng:     generator of scales and rois; numpy's global one by default
-    options: MinibatchOptions; the present cfg by default
-    With TRAIN.HAS_RPN (N = 1): data (1, 3, H, W), im_info (1, 3) H, W, scale, and gt_boxes (G, 5) x1, y1, x2,
-    y2, class. Otherwise data (N, 3, H, W), rois (S, 5) image, x1, y1, x2, y2, labels (S,) and, with
+    roidb:   N prepared entries, one per image rng:     generator of scales and rois; numpy's
+    global one by default options: MinibatchOptions; the present cfg by default With TRAIN.HAS_RPN
+    (N = 1): data (1, 3, H, W), im_info (1, 3) H, W, scale, and gt_boxes (G, 5) x1, y1, x2, y2,
+    class. Otherwise data (N, 3, H, W), rois (S, 5) image, x1, y1, x2, y2, labels (S,) and, with
     TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights (S, 4 num_classes).
     Boxes are in pixels of `data`.
     """
@@ -69,7 +70,9 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
 
 
 def _image_blob(roidb, target_sizes, options):
-    """The images of the entries as (N, 3, H, W) float32, smaller ones padded, and their scale factors."""
+    """The images of the entries as (N, 3, H, W) float32, smaller ones padded, and their scale
+    factors.
+    """
     ims, scales = [], []
     for entry, target_size in zip(roidb, target_sizes):
         im = read_image(entry["image"])
@@ -88,7 +91,8 @@ def _scaled(boxes, scale):
 
 def _rpn_blobs(roidb, data, scales):
     if len(roidb) != 1:
-        raise ValueError(f"an RPN trains on one image at a time; TRAIN.IMS_PER_BATCH is {len(roidb)}")
+        raise ValueError("an RPN trains on one image at a time; TRAIN.IMS_PER_BATCH is "
+                         f"{len(roidb)}")
     entry, scale = roidb[0], scales[0]
     annotated = np.where(entry["gt_classes"] != 0)[0]
     classes = entry["gt_classes"][annotated, None].astype(np.float32)

@@ -5,9 +5,10 @@ import numpy as np
 def shuffled(num_images, rng, wide=None):
     """A permutation (num_images,) of the images.
 
-    wide: (num_images,) bool, image at least as wide as high; given, neighbours (the 1st and 2nd, the 3rd
-    and 4th ...) have the same orientation but for one pair where both kinds are odd in number. The odd
-    one of an odd number of images comes last. py-faster-rcnn: RoIDataLayer._shuffle_roidb_inds.
+    wide: (num_images,) bool, image at least as wide as high; given, neighbours (the 1st and 2nd,
+    the 3rd and 4th ...) have the same orientation but for one pair where both kinds are odd in
+    number. The odd one of an odd number of images comes last. py-faster-rcnn:
+    RoIDataLayer._shuffle_roidb_inds.
     """
     if wide is None:
         return rng.permutation(num_images)
@@ -23,8 +24,8 @@ def shuffled(num_images, rng, wide=None):
 class ImageOrder:
     """Image numbers of one minibatch after the other, each with a seed for what is drawn in it.
 
-    All draws come from a generator of its own, so that they do not depend on how far ahead minibatches
-    are asked for.
+    All draws come from a generator of its own, so that they do not depend on how far ahead
+    minibatches are asked for.
     """
 
     def __init__(self, num_images, per_batch, seed, wide=None):
@@ -57,7 +58,7 @@ class ImageOrder:
 
     def load_state_dict(self, state):
         if len(state["permutation"]) != self._num_images:
-            raise ValueError(f"the saved order is that of {len(state['permutation'])} training images, but "
-                             f"there are {self._num_images}")
+            raise ValueError(f"the saved order is that of {len(state['permutation'])} training "
+                             f"images, but there are {self._num_images}")
         self._perm, self._cur = np.asarray(state["permutation"]), int(state["position"])
         self._rng.set_state(("MT19937", state["generator"], int(state["generator_position"])))

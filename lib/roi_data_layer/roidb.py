@@ -1,4 +1,6 @@
-"""What training adds to a roidb (its form: datasets/imdb.py): images, best classes, regression targets."""
+"""What training adds to a roidb (its form: datasets/imdb.py): images, best classes, regression
+targets.
+"""
 import logging
 
 import numpy as np
@@ -38,8 +40,8 @@ def _check(entry):
     bad |= annotated & ((boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] >= size).any(axis=1))
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot be "
-                         f"used in an image of {size[0]} x {size[1]} pixels"
+        raise ValueError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot "
+                         f"be used in an image of {size[0]} x {size[1]} pixels"
                          f"{' (mirrored)' if entry['flipped'] else ''}")
     if ((entry["max_overlaps"] > 0) & (entry["max_classes"] == 0)).any():
         raise ValueError(f"{entry['image']}: a box overlaps the background class; gt_overlaps must "
@@ -47,7 +49,8 @@ def _check(entry):
 
 
 def add_bbox_regression_targets(roidb):
-    """Adds bbox_targets (R, 5) float32, class and normalised targets, to the entries of a prepared roidb.
+    """Adds bbox_targets (R, 5) float32, class and normalised targets, to the entries of a
+    prepared roidb.
 
     Returns the means and standard deviations (4 K,) that the targets were normalised by (not, when
     TRAIN.BBOX_NORMALIZE_TARGETS is off): measured ones, or the configured ones.
@@ -75,11 +78,13 @@ def add_bbox_regression_targets(roidb):
 
 
 def _usable_stds(statistics: Statistics):
-    """The standard deviations, 1 where a class has boxes but no spread: dividing by 0 would give nan."""
+    """The standard deviations, 1 where a class has boxes but no spread: dividing by 0 would give
+    nan.
+    """
     flat = (statistics.stds == 0) & (statistics.counts > 0)[:, None]
     if flat.any():
         classes = ", ".join(str(k) for k in np.where(flat.any(axis=1))[0])
-        log.warning("the regression targets of class %s do not vary: its foreground boxes are nothing "
-                    "but annotations; they are divided by 1, and the class learns no box "
-                    "regression (more proposals per object would help)", classes)
+        log.warning("some regression targets of class %s do not vary, as when its foreground boxes "
+                    "are nothing but annotations; they are divided by 1 and teach little (more "
+                    "proposals per object would help)", classes)
     return np.where(flat, 1.0, statistics.stds)

@@ -66,7 +66,8 @@ def test_every_broken_annotation_is_named_once(tmp_path, caplog):
         naming = [line for line in lines if f"{os.sep}{name}.xml: " in line]
         assert len(naming) == 1 and words in naming[0], (name, naming)
         assert ("object 2 " in naming[0]) == (name not in ("wrong_size", "no_xml"))
-    assert lines[-1] == f"tiny_trainval: {len(BROKEN)} problems in {len(BROKEN)} annotation files, see above"
+    count = len(BROKEN)
+    assert lines[-1] == f"tiny_trainval: {count} problems in {count} annotation files, see above"
     assert len(lines) == len(BROKEN) + 1
     for entry, (_, _, boxes) in zip(roidb, BROKEN.values()):
         assert entry["boxes"].tolist() == boxes
@@ -88,14 +89,15 @@ def test_error_stops_at_the_first_bad_box(tmp_path, name):
 
 def test_class_missing_on_the_card_is_an_error_by_default(tmp_path):
     data_set = load(tmp_path, {"a": BROKEN["unknown"][0]}, on_unknown_class="error")
-    with pytest.raises(AnnotationError, match=r'a\.xml: object 2 \(doge\) is of class "doge".*card'):
+    with pytest.raises(AnnotationError, match=r'a\.xml: object 2 \(doge\) is of class "doge"'):
         data_set.gt_roidb()
 
 
 def check_one(corners, size=None):
     thing = VocObject(1, "dog", corners, "", False, False, "")
     checker = AnnotationChecker({"dog": 1}, "clamp", "error")
-    return [t.box for t in checker.check(VocAnnotation("f", None, (thing,)), size)], checker.problems
+    usable = checker.check(VocAnnotation("f", None, (thing,)), size)
+    return [thing.box for thing in usable], checker.problems
 
 
 def test_boxes_of_one_pixel_and_of_the_whole_image_are_good():

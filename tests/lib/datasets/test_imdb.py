@@ -88,8 +88,9 @@ def test_proposal_methods(tmp_path):
 
 
 def test_roidb_of_another_length_is_refused(tmp_path):
+    data_set = listed(tmp_path, [50, 50], [entry([], [])])
     with pytest.raises(ValueError, match="1 entries for 2 images"):
-        listed(tmp_path, [50, 50], [entry([], [])]).roidb
+        assert data_set.roidb
 
 
 def test_what_a_subclass_owes_is_said():

@@ -7,7 +7,8 @@ from datasets.voc_xml import AnnotationError, read_annotation
 
 
 def test_reads_objects_as_written(tmp_path):
-    path = write_text(tmp_path, "a.xml", annotation_xml([("Cat ", (1, 2, 30.5, 40)), ("dog", (5, 6, 7, 8), 1)]))
+    objects = [("Cat ", (1, 2, 30.5, 40)), ("dog", (5, 6, 7, 8), 1)]
+    path = write_text(tmp_path, "a.xml", annotation_xml(objects))
     annotation = read_annotation(path)
     assert annotation.size == (100, 80)
     cat, dog = annotation.objects

@@ -89,7 +89,9 @@ def check_results_files(case):
 
 @check("snapshot")
 def check_snapshot(case):
-    """The file holds plain targets' weights, the net keeps its own; on a stand-in for the solver."""
+    """The file holds plain targets' weights, the net keeps its own; on a stand-in for the
+    solver.
+    """
     saved = {}
     blobs = [types.SimpleNamespace(data=case["in_" + key].copy()) for key in ("weight", "bias")]
 
