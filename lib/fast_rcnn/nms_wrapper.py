@@ -2,6 +2,7 @@
 from caffe import state
 from fast_rcnn.config import cfg
 from nms.cpu_nms import cpu_nms
+from nms.gpu_nms import gpu_nms
 
 
 def nms(dets, thresh, force_cpu=False):
@@ -13,6 +14,5 @@ def nms(dets, thresh, force_cpu=False):
         return []
     device = state.device()
     if cfg.USE_GPU_NMS and device.type == "cuda" and not force_cpu:
-        from nms.gpu_nms import gpu_nms
         return gpu_nms(dets, thresh, device.index)
     return cpu_nms(dets, thresh)

@@ -36,9 +36,11 @@ def draw(mask, count, wanted, rng=np.random):
 
     Draws whenever there are candidates, even to take all of them; py-faster-rcnn: minibatch.py.
     """
-    positions = rng.choice(count, size=wanted, replace=False) if count else np.empty(0, np.int64)
-    candidates = torch.nonzero_static(mask, size=count)[:, 0]
-    return candidates[torch.from_numpy(positions).to(mask.device)]
+    if not count:
+        return torch.empty(0, dtype=torch.int64, device=mask.device)
+    positions = torch.from_numpy(rng.choice(count, size=wanted, replace=False))
+    candidates = torch.nonzero_static(mask, size=count)[:, 0]   # knows its size: no wait for CUDA
+    return candidates[positions.to(mask.device)]
 
 
 def nearest_boxes(rois, gt_boxes):

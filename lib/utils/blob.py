@@ -16,7 +16,7 @@ def im_list_to_blob(ims):
 
 
 def im_scale_factor(im_shape, target_size, max_size):
-    """The factor that makes the shorter side `target_size` and the longer one at most `max_size`."""
+    """The factor that makes the shorter side `target_size`, the longer one at most `max_size`."""
     shorter, longer = min(im_shape[:2]), max(im_shape[:2])
     scale = float(target_size) / float(shorter)
     # np.round takes halves to the even neighbour; py-faster-rcnn: prep_im_for_blob
@@ -32,8 +32,8 @@ def prep_im_for_blob(im, pixel_means, target_size, max_size):
     Returns the scaled image, (h', w', 3) float32, and the scale factor.
     """
     scale = im_scale_factor(im.shape, target_size, max_size)
-    means = np.asarray(pixel_means, np.float32).reshape(1, 1, 3)
-    centred = np.subtract(im, means, dtype=np.float32)
+    means = tuple(np.ravel(pixel_means).tolist())
+    centred = cv2.subtract(im, (*means, 0.0), dtype=cv2.CV_32F)
     return cv2.resize(centred, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
 
 

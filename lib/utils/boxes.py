@@ -53,7 +53,10 @@ def clipped(boxes, im_shape):
 
 def overlaps(boxes, query_boxes):
     """Intersection over union of tensors (N, 4) and (M, 4): (N, M)."""
-    low = torch.maximum(boxes[:, None, :2], query_boxes[:, :2])
-    high = torch.minimum(boxes[:, None, 2:4], query_boxes[:, 2:4])
-    shared = (high - low + 1).clamp_(min=0).prod(2)
-    return shared / (areas(boxes)[:, None] + areas(query_boxes) - shared)
+    # queries by boxes, so that the long axis is the fast one
+    x1, y1, x2, y2 = boxes.t().contiguous()
+    others = query_boxes.t()[:, :, None]
+    widths = (torch.minimum(x2, others[2]) - torch.maximum(x1, others[0])).add_(1).clamp_(min=0)
+    heights = (torch.minimum(y2, others[3]) - torch.maximum(y1, others[1])).add_(1).clamp_(min=0)
+    shared = widths.mul_(heights)
+    return shared.div_(areas(boxes) + areas(query_boxes)[:, None] - shared).t()

@@ -22,7 +22,7 @@ def read_image(path):
 
 
 def image_size(path):
-    """Width and height of an image file in pixels as stored, from its header where that is possible."""
+    """Width and height of an image file in stored pixels, from its header where possible."""
     try:
         with Image.open(path) as im:
             return im.size

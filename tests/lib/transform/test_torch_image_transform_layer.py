@@ -7,9 +7,10 @@ from fast_rcnn.config import cfg
 
 NET = """
 layer { name: "in" type: "Input" top: "data_caffe"
-  input_param { shape { dim: 1 dim: 3 dim: 2 dim: 2 } } }
+        input_param { shape { dim: 1 dim: 3 dim: 2 dim: 2 } } }
 layer { name: "xform" type: "Python" bottom: "data_caffe" top: "data"
-  python_param { module: "transform.torch_image_transform_layer" layer: "TorchImageTransformLayer" } }
+        python_param { module: "transform.torch_image_transform_layer"
+                       layer: "TorchImageTransformLayer" } }
 """
 
 
