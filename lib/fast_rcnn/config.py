@@ -123,13 +123,13 @@ cfg.BBOX_MAX_LOG_SCALE = 0.0
 cfg.PIXEL_MEANS = np.array([[[102.9801, 115.9465, 122.7717]]])
 # Seed of the random generators
 cfg.RNG_SEED = 3
-# A small number that keeps divisions finite
+# A small number that kept divisions finite; kept for old configurations
 cfg.EPS = 1e-14
 # The folder of the project, of the data and of the nets
 cfg.ROOT_DIR = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 cfg.DATA_DIR = os.path.join(cfg.ROOT_DIR, "data")
 cfg.MODELS_DIR = os.path.join(cfg.ROOT_DIR, "models", "pascal_voc")
-# Name of the MATLAB executable
+# Name of the MATLAB executable; kept for old configurations
 cfg.MATLAB = "matlab"
 # Results are written to ROOT_DIR/output/EXP_DIR
 cfg.EXP_DIR = "default"

@@ -1,4 +1,7 @@
 """fast_rcnn.config: merging, its errors, and taking changes back."""
+import pathlib
+import re
+
 import numpy as np
 import pytest
 
@@ -112,3 +115,15 @@ def test_output_folder_is_made(tmp_path):
         assert get_output_dir(Named) == str(folder)
         assert get_output_dir(Named, Named) == str(folder / "thing")
     assert (folder / "thing").is_dir()
+
+
+def test_every_option_is_read_somewhere_or_said_to_be_kept():
+    root = pathlib.Path(__file__).resolve().parents[3]
+    config = (root / "lib" / "fast_rcnn" / "config.py").read_text()
+    source = "\n".join(path.read_text() for folder in ("lib", "tools")
+                       for path in (root / folder).rglob("*.py") if path.name != "config.py")
+    source += config[config.index("def get_output_dir"):]
+    options = [*cfg.TRAIN, *cfg.TEST, *[key for key in cfg if key not in ("TRAIN", "TEST")]]
+    unread = {key for key in options if not re.search(rf"\.{key}\b", source)}
+    assert unread <= {"EPS", "MATLAB", "USE_PREFETCH"}
+    assert config.lower().count("kept for old configurations") == 3
