@@ -9,7 +9,7 @@ import caffe
 from fast_rcnn import checkpoint
 from fast_rcnn.config import cfg
 from fast_rcnn.progress import Progress
-from roi_data_layer.roidb import add_bbox_regression_targets, prepare_roidb
+from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 from utils.timer import Timer
 
 log = logging.getLogger(__name__)
@@ -176,6 +176,7 @@ class SolverWrapper:
 
 def get_training_roidb(imdb):
     """The roidb of a data set, prepared for training, with mirrored images if TRAIN.USE_FLIPPED."""
+    log_statistics(imdb)
     if cfg.TRAIN.USE_FLIPPED:
         log.info("Appending horizontally-flipped training examples...")
         imdb.append_flipped_images()

@@ -32,6 +32,20 @@ def prepare_roidb(imdb):
         _check(entry)
 
 
+def log_statistics(imdb):
+    """Logs how many annotated boxes each class has, and warns of classes without any."""
+    counts = np.zeros(imdb.num_classes, int)
+    for entry in imdb.roidb:
+        counts += np.bincount(entry["gt_classes"], minlength=imdb.num_classes)
+    per_class = list(zip(imdb.classes[1:], counts[1:]))
+    log.info("%s: %d images, annotated boxes: %s", imdb.name, imdb.num_images,
+             ", ".join(f"{name} {count}" for name, count in per_class))
+    absent = [name for name, count in per_class if not count]
+    if absent:
+        log.warning("%s: no boxes of class %s, which cannot be learned", imdb.name,
+                    ", ".join(absent))
+
+
 def _check(entry):
     boxes = np.asarray(entry["boxes"], np.float64)
     size = np.array([entry["width"], entry["height"]])

@@ -9,7 +9,7 @@ import scipy.sparse
 from datasets.imdb import imdb
 from fast_rcnn.config import cfg_override
 from roi_data_layer.bbox_targets import compute_targets, normalize, target_statistics
-from roi_data_layer.roidb import add_bbox_regression_targets, prepare_roidb
+from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 
 
 class OneImage(imdb):
@@ -61,6 +61,14 @@ def test_overlap_with_the_background_is_refused(tmp_path):
     entry = make_entry([[0, 0, 9, 9]], [.5], [0])
     with pytest.raises(ValueError, match="overlaps the background class"):
         prepare_roidb(OneImage(tmp_path, entry))
+
+
+def test_boxes_per_class_are_told(tmp_path, caplog):
+    entry = make_entry([[0, 0, 9, 9], [5, 5, 8, 8], [0, 0, 8, 8]], [1, 1, .8], [1, 1, 1])
+    with caplog.at_level(logging.INFO):
+        log_statistics(OneImage(tmp_path, entry))
+    assert caplog.messages == ["one: 1 images, annotated boxes: a 2, b 0",
+                               "one: no boxes of class b, which cannot be learned"]
 
 
 # ----------------------------------------------------------------------------------------- targets
