@@ -25,8 +25,7 @@ from dataclasses import dataclass
 import torch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE_FOLDERS = [os.path.join(HERE, "src", "layers"),  # an installed copy
-                  os.path.join(HERE, "..", "..", "src", "caffe", "layers")]
+SOURCES = os.path.normpath(os.path.join(HERE, "..", "..", "src", "caffe", "layers"))
 # No contraction of a * b + c: the golden overlaps and gradients are those of separate roundings.
 CPU_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno",
              "-fno-trapping-math", "-fopenmp", "-fPIC"]
@@ -53,8 +52,7 @@ class Library:
         parts = [torch.__version__, processor(), *CPU_FLAGS]
         if self.cuda:
             parts += [*CUDA_FLAGS, *architecture_flags()]
-        folder = os.path.dirname(self.sources[0])
-        for source in sorted({*self.sources, *glob.glob(os.path.join(folder, "*.h"))}):
+        for source in self.sources + sorted(glob.glob(os.path.join(SOURCES, "*.*h"))):
             with open(source, "rb") as file:
                 parts += [os.path.basename(source), hashlib.sha256(file.read()).hexdigest()]
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -82,15 +80,15 @@ class Library:
 
 def library(cuda):
     """The Library with or without the CUDA halves; BuildError where its sources are missing."""
-    folder = next((f for f in SOURCE_FOLDERS if os.path.isdir(f)), None)
-    if folder is None:
-        raise BuildError(f"the operators' sources are not in {os.path.normpath(SOURCE_FOLDERS[1])}")
-    sources = sorted(glob.glob(os.path.join(folder, "*.cpp")))
+    sources = sorted(glob.glob(os.path.join(SOURCES, "*.cpp")))
+    if not sources:
+        raise BuildError(f"the operators' sources are not in {SOURCES}; "
+                         "install with `pip install -e .`, which leaves them in place")
     if cuda:
-        sources += sorted(glob.glob(os.path.join(folder, "*.cu")))
+        sources += sorted(glob.glob(os.path.join(SOURCES, "*.cu")))
     else:
         sources = [s for s in sources if not s.endswith("_cuda.cpp")]
-    return Library([os.path.normpath(s) for s in sources], cuda)
+    return Library(sources, cuda)
 
 
 def build():

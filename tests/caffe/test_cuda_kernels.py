@@ -1,0 +1,146 @@
+"""The CUDA kernels against the CPU operators, without a GPU.
+
+The .cu files are compiled by the C++ compiler against a small stand-in for CUDA's runtime
+(tests/reference/cuda_on_cpu), in which the threads of a block are threads of the CPU. This checks
+the kernels' arithmetic, indexing and synchronisation; that they run on a GPU is for gpu_check.
+"""
+import ctypes
+import os
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from caffe import build, ops
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STAND_IN = os.path.join(HERE, "..", "reference", "cuda_on_cpu")
+POINTERS = {np.dtype(t): np.ctypeslib.ndpointer(t, flags="C") for t in
+            ("float32", "int32", "int64", "uint64", "bool")}
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory):
+    """call(name, *arguments): arrays go as pointers, ints as int64, floats as float32."""
+    try:
+        compiler = build.find_compiler()
+    except build.BuildError as error:
+        pytest.skip(str(error))
+    library = str(tmp_path_factory.mktemp("kernels") / "kernels.so")
+    subprocess.run([compiler, "-std=c++20", "-O1", "-ffp-contract=off", "-pthread", "-fPIC",
+                    "-shared", f"-I{STAND_IN}", f"-I{build.SOURCES}",
+                    os.path.join(STAND_IN, "kernels.cpp"), "-o", library], check=True)
+    loaded = ctypes.CDLL(library)
+
+    def call(name, *arguments):
+        getattr(loaded, name)(*map(as_c, arguments))
+    return call
+
+
+def as_c(value):
+    if value is None:
+        return None
+    if isinstance(value, np.ndarray):
+        return POINTERS[value.dtype].from_param(value)
+    return ctypes.c_int64(value) if isinstance(value, int) else ctypes.c_float(value)
+
+
+def numbers(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("rois", [1, 9])
+def test_roi_pool(kernels, rois):
+    rng = np.random.default_rng(rois)
+    features = numbers(rng, 2, 5, 7, 9)
+    corners = rng.uniform(-20, 160, (rois, 4))
+    regions = np.column_stack([rng.integers(0, 2, rois), corners]).astype(np.float32)
+    shape = np.array([rois, 2, 5, 7, 9, 3, 2])
+    pooled, argmax = np.empty((rois, 5, 3, 2), np.float32), np.empty((rois, 5, 3, 2), np.int32)
+    kernels("roi_pool", np.ascontiguousarray(features.transpose(0, 2, 3, 1)), regions, shape,
+            1 / 16, pooled, argmax)
+    want, where = torch.ops.caffe_fast_rcnn.roi_pool(
+        torch.from_numpy(features), torch.from_numpy(regions), 3, 2, 1 / 16, True)
+    np.testing.assert_array_equal(pooled, want)
+    np.testing.assert_array_equal(argmax, where)
+
+    grad, result = numbers(rng, rois, 5, 3, 2), np.zeros_like(features)
+    kernels("roi_pool_backward", grad, regions, argmax, shape, result)
+    want = torch.ops.caffe_fast_rcnn.roi_pool_backward(
+        torch.from_numpy(grad), torch.from_numpy(regions), where, features.shape)
+    np.testing.assert_allclose(result, want, rtol=1e-5, atol=1e-6)
+
+
+def test_roi_pool_marks_unsound_rois(kernels):
+    regions = np.array([[2, 0, 0, 9, 9], [-1, 0, 0, 9, 9], [0, np.inf, 0, 9, 9], [1, 0, 0, 9, 9]],
+                       np.float32)
+    pooled, argmax = np.zeros((4, 3, 1, 1), np.float32), np.zeros((4, 3, 1, 1), np.int32)
+    kernels("roi_pool", np.ones((2, 4, 4, 3), np.float32), regions,
+            np.array([4, 2, 3, 4, 4, 1, 1]), 0.25, pooled, argmax)
+    assert np.isnan(pooled[:3]).all() and (pooled[3] == 1).all()
+    assert (argmax[:3] == -1).all()
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("count", [1, 300, 5000])
+def test_smooth_l1(kernels, count, weights):
+    rng = np.random.default_rng(count)
+    pred, target = numbers(rng, count, 1), numbers(rng, count, 1)
+    inside, outside = (numbers(rng, count, 1), numbers(rng, count, 1)) if weights else (None, None)
+    loss, grad = np.empty(1, np.float32), np.array([0.7], np.float32)
+    result, sigma2 = np.empty_like(pred), 9.0
+    kernels("smooth_l1", pred, target, inside, outside, count, sigma2, float(count), loss)
+    kernels("smooth_l1_backward", pred, target, inside, outside, count, sigma2, float(count),
+            grad, result)
+    leaf = torch.from_numpy(pred).requires_grad_()
+    others = [None if x is None else torch.from_numpy(x) for x in (target, inside, outside)]
+    want = ops.smooth_l1_loss(leaf, *others, sigma=3.0)
+    want.backward(torch.tensor(0.7))
+    np.testing.assert_allclose(loss[0], want.item(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, leaf.grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("max_keep", [-1, 0, 70])
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 500, 4200])
+def test_nms(kernels, count, max_keep, grouped):
+    rng = np.random.default_rng(count)
+    low = rng.uniform(0, 300 if count < 1000 else 3000, (count, 2))
+    boxes = np.hstack([low, low + rng.uniform(0, 80, (count, 2))]).astype(np.float32)
+    scores = -np.arange(count, dtype=np.float32)
+    groups = rng.integers(0, 3, count) if grouped else None
+    width = -(-count // 64)
+    words = np.full(min(count, 4096) * width, 2 ** 64 - 1, np.uint64)  # scratch may hold anything
+    removed, kept = np.zeros(width, np.uint64), np.zeros(count, bool)
+    kernels("nms", boxes, groups, count, count if max_keep < 0 else max_keep, 0.4, words, removed,
+            np.zeros(1, np.int64), kept)
+    want = torch.ops.caffe_fast_rcnn.nms(
+        torch.from_numpy(boxes), torch.from_numpy(scores),
+        None if groups is None else torch.from_numpy(groups), 0.4, True, max_keep)
+    np.testing.assert_array_equal(np.flatnonzero(kept), want)
+
+
+@pytest.mark.parametrize("size, beta", [(5, 0.75), (3, 0.5), (9, 0.75)])
+def test_lrn_across(kernels, size, beta):
+    rng = np.random.default_rng(size)
+    x, grad = numbers(rng, 2, 3, 4, 7), numbers(rng, 2, 3, 4, 7)  # channels last
+    y, ratios, dx = (np.empty_like(x) for _ in range(3))
+    formula = (24, 7, size, 0.3 / size, beta, 2.0)
+    kernels("lrn", *formula, x, y)
+    kernels("lrn_backward", *formula, grad, x, ratios, dx)
+    leaf = torch.from_numpy(x).movedim(-1, 1).requires_grad_()
+    want = ops.lrn_across(leaf, size, 0.3, beta, 2.0)
+    want.backward(torch.from_numpy(grad).movedim(-1, 1))
+    np.testing.assert_allclose(y, want.detach().movedim(1, -1), rtol=1e-6)
+    np.testing.assert_allclose(dx, leaf.grad.movedim(1, -1), rtol=1e-5, atol=1e-6)
+
+
+def test_sgd_update(kernels):
+    rng = np.random.default_rng(0)
+    weight, grad, history = (numbers(rng, 3000) for _ in range(3))
+    w, h = torch.from_numpy(weight.copy()), torch.from_numpy(history.copy())
+    kernels("sgd_update", weight, grad, history, 3000, 0.1, 0.9, 0.01)
+    ops.sgd_update_(w, torch.from_numpy(grad), h, 0.1, 0.9, 0.01)
+    np.testing.assert_array_equal(weight, w)
+    np.testing.assert_array_equal(history, h)

@@ -1,0 +1,93 @@
+"""The operators once more, slowly, in numpy: one loop per index, from their definitions."""
+import math
+
+import numpy as np
+
+
+def half_away_from_zero(value):
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+
+
+def roi_pool(features, rois, pooled_h, pooled_w, scale):
+    """pooled (R, C, ph, pw) and argmax, the row-major cell of each maximum (-1: empty bin)."""
+    images, channels, height, width = features.shape
+    pooled = np.zeros((len(rois), channels, pooled_h, pooled_w), features.dtype)
+    argmax = np.full(pooled.shape, -1, np.int32)
+    for r, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = (half_away_from_zero(float(np.float32(c) * np.float32(scale)))
+                          for c in corners)
+        bin_h = np.float32(max(y2 - y1 + 1, 1)) / np.float32(pooled_h)
+        bin_w = np.float32(max(x2 - x1 + 1, 1)) / np.float32(pooled_w)
+        for ph in range(pooled_h):
+            rows = [h for h in range(y1 + math.floor(np.float32(ph) * bin_h),
+                                     y1 + math.ceil(np.float32(ph + 1) * bin_h))
+                    if 0 <= h < height]
+            for pw in range(pooled_w):
+                columns = [w for w in range(x1 + math.floor(np.float32(pw) * bin_w),
+                                            x1 + math.ceil(np.float32(pw + 1) * bin_w))
+                           if 0 <= w < width]
+                cells = [(h, w) for h in rows for w in columns]
+                for c in range(channels if cells else 0):
+                    values = [features[int(image), c, h, w] for h, w in cells]
+                    best = int(np.argmax(values))  # the first of equal maxima
+                    pooled[r, c, ph, pw] = values[best]
+                    argmax[r, c, ph, pw] = cells[best][0] * width + cells[best][1]
+    return pooled, argmax
+
+
+def roi_pool_backward(grad, rois, argmax, feature_shape):
+    result = np.zeros(feature_shape, grad.dtype)
+    for r, c, ph, pw in np.ndindex(*grad.shape):
+        cell = argmax[r, c, ph, pw]
+        if cell >= 0:
+            result[int(rois[r, 0]), c, cell // feature_shape[3], cell % feature_shape[3]] += \
+                grad[r, c, ph, pw]
+    return result
+
+
+def smooth_l1_loss(pred, target, inside, outside, sigma):
+    total = 0.0
+    for p, t, w_in, w_out in zip(pred.flat, target.flat, inside.flat, outside.flat):
+        x = abs(float(w_in) * (float(p) - float(t)))
+        total += float(w_out) * (0.5 * (sigma * x) ** 2 if x < 1 / sigma ** 2
+                                 else x - 0.5 / sigma ** 2)
+    return total / len(pred)
+
+
+def nms(dets, thresh, inclusive=True, groups=None):
+    """Rows that stay; every operation in float32, as in the original."""
+    one, zero = np.float32(1), np.float32(0)
+    keep = []
+    for row in np.argsort(-dets[:, 4], kind="stable"):
+        x1, y1, x2, y2 = dets[row, :4]
+        area = (x2 - x1 + one) * (y2 - y1 + one)
+        for other in keep:
+            if groups is not None and groups[other] != groups[row]:
+                continue
+            u1, v1, u2, v2 = dets[other, :4]
+            w = max(zero, min(x2, u2) - max(x1, u1) + one)
+            h = max(zero, min(y2, v2) - max(y1, v1) + one)
+            iou = w * h / ((u2 - u1 + one) * (v2 - v1 + one) + area - w * h)
+            if float(iou) >= thresh if inclusive else iou > np.float32(thresh):
+                break
+        else:
+            keep.append(int(row))
+    return keep
+
+
+def lrn_across(x, size, alpha, beta, k):
+    y = np.empty(x.shape)
+    for c in range(x.shape[1]):
+        window = x[:, max(c - size // 2, 0):c + size // 2 + 1].astype(np.float64)
+        y[:, c] = x[:, c] * (k + alpha / size * (window ** 2).sum(1)) ** -beta
+    return y
+
+
+def lrn_within(x, size, alpha, beta):
+    y = np.empty(x.shape)
+    reach = size // 2
+    for h, w in np.ndindex(*x.shape[2:]):
+        window = x[:, :, max(h - reach, 0):h + reach + 1, max(w - reach, 0):w + reach + 1]
+        mean = (window.astype(np.float64) ** 2).sum((2, 3)) / size ** 2
+        y[:, :, h, w] = x[:, :, h, w] * (1 + alpha * mean) ** -beta
+    return y
