@@ -50,7 +50,7 @@ $(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
 venv: $(READY)
 
 operators: $(READY)
-	@$(BIN)/python -m caffe.build
+	@$(BIN)/python -I caffe-fast-rcnn/python/caffe/build.py
 
 demo: operators
 	$(BIN)/python tools/make_shapes.py
