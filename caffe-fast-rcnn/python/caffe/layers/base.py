@@ -39,6 +39,7 @@ class Module(nn.Module):
       auto_top        a missing top is named by itself
       no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
                       such as labels: forcing it has no effect, needing it is an error
+      ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
@@ -51,6 +52,7 @@ class Module(nn.Module):
     is_loss = False
     auto_top = False
     no_gradient = ()
+    ignores_forbidden_gradient = False
     in_place = False
     fresh_tops = False
 

@@ -103,6 +103,7 @@ class SmoothL1Loss(Loss):
     bottoms = (2, 4)
     is_loss = False
     no_gradient = (2, 3)
+    ignores_forbidden_gradient = True   # Fast R-CNN: weights come from layers that learn
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)

@@ -15,6 +15,7 @@ class ROIPooling(Module):
 
     bottoms = (2, 2)
     no_gradient = (1,)
+    ignores_forbidden_gradient = True   # Fast R-CNN: rois come from layers that learn
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)

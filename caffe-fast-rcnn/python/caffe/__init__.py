@@ -1,0 +1,42 @@
+"""Caffe's Python interface on PyTorch.
+
+The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers on numpy (and
+TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2.
+"""
+from . import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
+from . import errors, io, proto, prototxt, state, weights
+from .blob import Blob
+from .errors import CaffeError
+from .logs import Timer, init_log, log
+from .net import Net
+from .net_spec import NetSpec, layers, params, to_proto
+from .python_layer import Layer, TensorLayer
+from .registry import layer_type_list
+from .solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
+from .state import (
+    TEST,
+    TRAIN,
+    Phase,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_random_seed,
+)
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Layer", "Net",
+    "NesterovSolver", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver", "TEST", "TRAIN",
+    "TensorLayer", "Timer", "errors", "get_solver", "init_log", "io", "layer_type_list", "layers",
+    "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
+    "set_random_seed", "state", "to_proto", "weights",
+]
