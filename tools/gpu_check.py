@@ -26,7 +26,7 @@ SCHEMA = os.path.join(ENGINE, "proto", "caffe_pb2.py")
 MODULES = ["utils.cython_bbox", "nms.cpu_nms"]
 
 SOLVER = """
-net: "{net}" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.005 display: 0
+net: "{net}" base_lr: 0.002 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.005 display: 0
 """
 NET = """
 name: "check"
