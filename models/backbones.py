@@ -85,7 +85,7 @@ def tiny_features(net, rates):
     top = "data"
     for number, width, kernel, stride in ((1, 16, 5, 2), (2, 32, 3, 2), (3, 64, 3, 2),
                                           (4, 96, 3, 1), (5, 96, 3, 1), (6, 96, 3, 1)):
-        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
+        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu_conv{number}",
                         pad=kernel // 2, stride=stride)
     return top
 
