@@ -1,6 +1,8 @@
 """Checkpoints: one .npz file from which an interrupted training continues as if nothing had
 happened.
 """
+import contextlib
+import glob
 import hashlib
 import os
 import zipfile
@@ -34,6 +36,15 @@ def read(path):
         raise ValueError(f"{path} is not a checkpoint that can be read ({error}); remove it to "
                          "start this training over") from None
     return sections
+
+
+def remove(path, leftovers_only=False):
+    """Removes a checkpoint and what a killed process left of one."""
+    folder, name = os.path.split(os.path.abspath(path))
+    doomed = glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*"))
+    for file in doomed if leftovers_only else [*doomed, path]:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(file)
 
 
 def generator_state():

@@ -1,10 +1,12 @@
 """How far a training is: a bar on a terminal, a line now and then elsewhere."""
+import contextlib
 import datetime
 import logging
 import sys
 import time
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +23,9 @@ class Progress:
         self._images, self._display = images, display
         self._start = time.perf_counter()
         stream = sys.stderr if stream is None else stream
-        self._bar = None
+        self._bar, self._log_lines = None, contextlib.ExitStack()
         if stream.isatty():
+            self._log_lines.enter_context(logging_redirect_tqdm())     # above the bar
             self._bar = tqdm(total=self._last, initial=self._first, unit="it", file=stream,
                              dynamic_ncols=True, leave=False)
 
@@ -42,3 +45,4 @@ class Progress:
         """Takes the bar off the terminal."""
         if self._bar is not None:
             self._bar.close()
+        self._log_lines.close()

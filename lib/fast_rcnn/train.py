@@ -42,6 +42,7 @@ class SolverWrapper:
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
         self.solver = caffe.SGDSolver(solver_prototxt)
         self.solver_param = self.solver.param
+        self._check_outputs()
         if pretrained_model is not None:
             self._load_weights(pretrained_model)
         self._data_layer = self.solver.net.layers[0]
@@ -51,6 +52,15 @@ class SolverWrapper:
         self._data_layer.set_roidb(roidb)
         self._images_hash = checkpoint.images_hash(roidb)
         self._snapshots = []
+
+    def _check_outputs(self):
+        """The net's box regressor must have four outputs per class of the data set."""
+        params = self.solver.net.params
+        if cfg.TRAIN.BBOX_REG and "bbox_pred" in params:
+            outputs, needed = params["bbox_pred"][0].shape[0], len(self.bbox_stds)
+            if outputs != needed:
+                raise ValueError(f"layer bbox_pred has {outputs} outputs, but the data set's "
+                                 f"{needed // 4} classes (with the background) need {needed}")
 
     def _load_weights(self, path):
         log.info("Loading pretrained model weights from %s", path)
@@ -90,9 +100,6 @@ class SolverWrapper:
             return
         weight, bias = net.params["bbox_pred"]
         saved = weight.data.copy(), bias.data.copy()
-        if len(saved[1]) != len(self.bbox_stds):
-            raise ValueError(f"layer bbox_pred has {len(saved[1])} outputs, but the data set's "
-                             f"{len(self.bbox_stds) // 4} classes need {len(self.bbox_stds)}")
         try:
             weight.data[...] = saved[0] * self.bbox_stds[:, np.newaxis]
             bias.data[...] = saved[1] * self.bbox_stds + self.bbox_means
@@ -118,8 +125,7 @@ class SolverWrapper:
                 if solver.iter < max_iters:
                     self._write_if_due()
         self._snapshots.append(self.snapshot())
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(self.checkpoint_path)
+        checkpoint.remove(self.checkpoint_path)
         return self._snapshots
 
     def _write_if_due(self):
@@ -204,10 +210,11 @@ def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_ite
               resume=False):
     """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters.
 
-    resume: continue from the checkpoint in output_dir, when there is one.
+    resume: continue from the checkpoint in output_dir, when there is one; otherwise it is removed.
     """
     wrapper = SolverWrapper(solver_prototxt, filter_roidb(roidb), output_dir,
                             pretrained_model=pretrained_model)
+    checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
     if resume:
         wrapper.restore_checkpoint()
     print("Solving...", flush=True)

@@ -51,6 +51,10 @@ class RoIDataLayer(caffe.TensorLayer):
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
         generator.
         """
+        classes = roidb[0]["gt_overlaps"].shape[1]
+        if classes != self._num_classes and not cfg.TRAIN.HAS_RPN:
+            raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
+                             f"(num_classes), the data set has {classes}, with the background")
         wide = None
         if cfg.TRAIN.ASPECT_GROUPING:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
