@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from caffe import prototxt, registry, weights as weight_files
-from caffe.errors import WeightsError
+from caffe.errors import LayerError, WeightsError
 from fast_rcnn.adapt import adapt_file
 from fast_rcnn.config import cfg
 from utils.files import json_hash, write_text
@@ -97,8 +97,7 @@ class ScheduleFiles:
         name = os.path.basename(source)
         path = os.path.join(self.target, name)
         net = adapt_file(source, path, self.num_classes)
-        for layer in net.layer:
-            registry.lookup(layer.type, layer.name)
+        _check_types(net, source)
         self.layers[name] = [layer.name for layer in net.layer]
         return path, json_hash(message_text(net))
 
@@ -111,6 +110,16 @@ def resolve(path, beside):
     if not found:
         raise FileNotFoundError(f"{beside} names the net {path}, which does not exist")
     return found[0]
+
+
+def _check_types(net, source):
+    """Every layer type must be known before the first of the nets is trained."""
+    for layer in net.layer:
+        if layer.type != "Python":
+            try:
+                registry.lookup(layer.type, layer.name)
+            except LayerError as error:
+                raise LayerError(f"{source}: {error}") from None
 
 
 def _find_net(param, source):

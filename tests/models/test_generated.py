@@ -50,7 +50,7 @@ def read(net, name):
 
 
 def build(net, name):
-    settings = {"HAS_RPN": "rpn" in name and "fast_rcnn" not in name, "BBOX_REG": True}
+    settings = {"HAS_RPN": "rpn" in name and "fast_rcnn" not in name, "IMS_PER_BATCH": 1}
     with cfg_override(TRAIN=settings):
         return caffe.Net(path_of(net, name), caffe.TEST if "test" in name else caffe.TRAIN)
 
@@ -79,6 +79,17 @@ def test_every_net_builds(net, name):
     if name == "faster_rcnn_test.pt":
         assert {"data", "im_info"} == set(built.inputs)
         assert {"rois", "cls_prob", "bbox_pred"} <= set(built.blobs)
+
+
+@pytest.mark.parametrize("net,name", NET_FILES)
+def test_layer_names_are_unique_and_follow_the_data(net, name):
+    message = read(net, name)
+    names = [layer.name for layer in message.layer]
+    assert len(set(names)) == len(names)
+    made = set(message.input)
+    for layer in message.layer:
+        assert set(layer.bottom) <= made, layer.name
+        made |= set(layer.top)
 
 
 @pytest.mark.parametrize("net", PARAMETERS)

@@ -31,5 +31,6 @@ def run_tool(monkeypatch, capsys):
         captured = capsys.readouterr()
         return SimpleNamespace(status=stop.value.code, out=captured.out, err=captured.err)
     monkeypatch.chdir(cfg.ROOT_DIR)
+    monkeypatch.syspath_prepend(TOOLS)
     yield run
     caffe.set_mode_cpu()

@@ -10,6 +10,7 @@ import torch
 
 import caffe
 from caffe import prototxt
+from fast_rcnn.config import cfg_override
 from utils import bare_net
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,11 +82,14 @@ def test_gradients_are_those_that_training_needs(net_and_bare):
 
 @pytest.mark.parametrize("stage", ["test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn",
                                    "stage2_fast_rcnn"])
-def test_every_stage_is_measured(bench, stage, tmp_path, capsys):
+def test_every_stage_is_measured(bench, stage, tmp_path, capsys, monkeypatch):
     path = tmp_path / "figures.json"
     options = ["--layers"] if stage in ("test", "stage1_rpn") else []
-    results = bench.main(["--net", "Tiny", "--stage", stage, "--repeats", "1", "--json", str(path),
-                          *options])
+    monkeypatch.setattr(bench, "HEIGHT", 150)
+    monkeypatch.setattr(bench, "WIDTH", 200)
+    with cfg_override(TRAIN={"SCALES": (150,)}):
+        results = bench.main(["--net", "Tiny", "--stage", stage, "--repeats", "1", "--json",
+                              str(path), *options])
     figures = json.loads(path.read_text())
     assert [(row["net"], row["stage"]) for row in figures] == [("Tiny", stage)]
     assert figures[0]["ours"] > 0 and figures[0]["bare"] > 0
