@@ -45,8 +45,8 @@ class Message:
                 raise self.damaged(f"{kind} is no wire type")
             begin, self.position = self.position, self.position + size
             if self.position > self.end:
-                raise self.damaged(f"{size} bytes are announced, {self.end - begin} are left; "
-                                   "the file is truncated or damaged", begin)
+                raise self.damaged(f"{size} bytes are announced, {self.end - begin} are left; is "
+                                   "the file truncated?", begin)
             yield number, kind, (begin, self.position)
 
     def nested(self, value):
@@ -88,7 +88,8 @@ class Message:
     def damaged(self, what, position=None):
         """A WeightsError that says where in the file the damage was noticed."""
         where = self.position if position is None else position
-        return WeightsError(f"{self.origin}: not readable at byte {where}: {what}")
+        return WeightsError(f"{self.origin}: damaged, or not a file of this kind: byte {where}: "
+                            f"{what}")
 
     def _run(self, begin, record):
         """How many records in a row start with the same byte as the first."""
@@ -114,7 +115,7 @@ class Message:
             shift += 7
             if shift > 63:
                 raise self.damaged("an integer has more than ten bytes")
-        raise self.damaged("the file ends inside a field; it is truncated or damaged")
+        raise self.damaged("the message ends inside a field; is the file truncated?")
 
 
 def read_blob(message):
