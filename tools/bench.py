@@ -28,6 +28,7 @@ import torch
 from caffe import prototxt
 from datasets.synthetic import SyntheticImdb
 from fast_rcnn import alt_opt, cli
+from fast_rcnn.alt_opt_files import METHOD
 from fast_rcnn.config import cfg, cfg_override
 from fast_rcnn.train import SolverWrapper, get_training_roidb
 from utils.bare_net import BareNet
@@ -87,7 +88,7 @@ def fill_random(net):
 # ----------------------------------------------------------------------------------- the two sides
 
 def model_file(net_name, name):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, alt_opt.METHOD)
+    folder = os.path.join(cfg.MODELS_DIR, net_name, METHOD)
     path = os.path.join(folder, name)
     cli.require_file(path, "prototxt")
     return path

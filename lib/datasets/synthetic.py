@@ -33,6 +33,7 @@ class SyntheticImdb(imdb):
             boxes = _random_boxes(rng, num_boxes, width, height)
             near = boxes[rng.randint(num_boxes, size=num_proposals // 2)]
             near = near + rng.normal(0, 0.1, near.shape) * (near[:, 2:] - near[:, :2]).repeat(2, 1)
+            near = np.hstack([near[:, :2], np.maximum(near[:, 2:], near[:, :2])])
             near = np.clip(near, 0, (width - 1, height - 1) * 2)
             far = _random_boxes(rng, num_proposals - len(near), width, height)
             self._boxes.append(np.round(boxes).astype(np.uint16))
