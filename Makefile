@@ -54,7 +54,7 @@ operators: $(READY)
 
 demo: operators
 	$(BIN)/python tools/make_shapes.py
-	./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes --scale 192
+	./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes
 
 test: operators
 	$(BIN)/python -m pytest -q tests
