@@ -80,10 +80,13 @@ def lrn_across(x, size, alpha, beta, k=1.0):
 def lrn_within(x, size, alpha, beta):
     """x * (1 + alpha * mean of x^2 over size x size pixels) ^ -beta, x (N, C, H, W).
 
-    Caffe: LRN, WITHIN_CHANNEL; pixels beyond the border are zeros and count in the mean.
+    Caffe: LRN, WITHIN_CHANNEL; pixels beyond the border are zeros and count in the mean. The
+    kernel is for the CPU, where PyTorch's pooling and powers take many passes over the memory.
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"lrn_within: size must be odd, not {size}")
+    if x.device.type == "cpu":
+        return _ops.lrn_within(x, size, alpha, beta)
     mean = F.avg_pool2d(x * x, size, 1, size // 2)
     return x * (1 + alpha * mean).pow(-beta)
 
@@ -152,6 +155,17 @@ def _(grad, x, size, alpha, beta, k):
     return _channels_last(x)
 
 
+@torch.library.register_fake("caffe_fast_rcnn::lrn_within")
+def _(x, size, alpha, beta):
+    _require(x.dim() == 4, f"lrn_within: x must be (N, C, H, W), not {list(x.shape)}")
+    return _channels_last(x)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::lrn_within_backward")
+def _(grad, x, size, alpha, beta):
+    return _channels_last(x)
+
+
 @torch.library.register_fake("caffe_fast_rcnn::sgd_update_")
 def _(weight, grad, history, lr, momentum, decay):
     return None
@@ -190,7 +204,7 @@ def _smooth_l1_backward(ctx, grad):
     return pred, -pred if ctx.needs_input_grad[1] else None, None, None, None
 
 
-def _lrn_across_context(ctx, inputs, output):
+def _lrn_context(ctx, inputs, output):
     ctx.formula = inputs[1:]
     ctx.save_for_backward(inputs[0])
 
@@ -199,9 +213,15 @@ def _lrn_across_backward(ctx, grad):
     return _ops.lrn_across_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 4
 
 
+def _lrn_within_backward(ctx, grad):
+    return _ops.lrn_within_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 3
+
+
 torch.library.register_autograd("caffe_fast_rcnn::roi_pool", _roi_pool_backward,
                                 setup_context=_roi_pool_context)
 torch.library.register_autograd("caffe_fast_rcnn::smooth_l1_loss", _smooth_l1_backward,
                                 setup_context=_smooth_l1_context)
 torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backward,
-                                setup_context=_lrn_across_context)
+                                setup_context=_lrn_context)
+torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backward,
+                                setup_context=_lrn_context)
