@@ -85,7 +85,7 @@ def lrn_within(x, size, alpha, beta):
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"lrn_within: size must be odd, not {size}")
-    if x.device.type == "cpu":
+    if not x.is_cuda:
         return _ops.lrn_within(x, size, alpha, beta)
     mean = F.avg_pool2d(x * x, size, 1, size // 2)
     return x * (1 + alpha * mean).pow(-beta)
