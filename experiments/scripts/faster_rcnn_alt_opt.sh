@@ -9,7 +9,8 @@
 #
 # Options of the schedule (--iters, --lr, --steps, --resume) go to the training alone, those of the
 # test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
-# Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS.
+# Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or the folder named by $LOGS.
 #
 #   ./experiments/scripts/faster_rcnn_alt_opt.sh 0 VGG16 pascal_voc \
 #       --set EXP_DIR foo RNG_SEED 42 TRAIN.SCALES "[400, 500, 600, 700]"
@@ -49,8 +50,9 @@ CFG=experiments/cfgs/faster_rcnn_alt_opt_$NET.yml  # a net may have settings of 
 
 EXTRA=$(IFS=_; echo "$*")
 EXTRA=${EXTRA//[^A-Za-z0-9._,-]/_}
-mkdir -p experiments/logs
-LOG=experiments/logs/faster_rcnn_alt_opt_${NET}_${EXTRA:0:80}.txt.$(date +%Y-%m-%d_%H-%M-%S)
+LOGS=${LOGS:-experiments/logs}
+mkdir -p "$LOGS"
+LOG=$LOGS/faster_rcnn_alt_opt_${NET}_${EXTRA:0:80}.txt.$(date +%Y-%m-%d_%H-%M-%S)
 echo "Logging output to $LOG"
 
 TRAIN_ARGS=() TEST_ARGS=()

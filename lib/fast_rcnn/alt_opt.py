@@ -166,12 +166,14 @@ class _Run:
         iterations = self.files.iterations[step.prototxt]
         log.info("Init model: %s", weights)
         roidb = self._training_roidb(step)
+        figures = {"iterations": iterations}
         paths = train_net(self.files.paths[step.prototxt], roidb, self.output_dir,
-                          pretrained_model=weights, max_iters=iterations, resume=resume)
+                          pretrained_model=weights, max_iters=iterations, resume=resume,
+                          figures=figures)
         for path in paths[:-1]:
             os.remove(path)
         _free_memory()
-        return paths[-1], {"iterations": iterations, "images": len(roidb)}
+        return paths[-1], figures
 
     def _training_roidb(self, step):
         imdb = get_imdb(self.options.imdb_name)

@@ -7,6 +7,7 @@ import sys
 import time
 
 import torch
+from tqdm import tqdm
 
 import caffe
 from caffe.errors import CaffeError
@@ -146,7 +147,7 @@ def run(main):
 
     --debug, or the environment variable FASTER_RCNN_DEBUG, shows the traceback instead.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
     debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
     try:
         main()
@@ -161,6 +162,13 @@ def run(main):
         if debug:
             raise
         _fail("error: " + OUT_OF_MEMORY, 2)
+
+
+class _AboveBars(logging.Handler):
+    """Log lines on stdout that do not run into a progress bar."""
+
+    def emit(self, record):
+        tqdm.write(self.format(record), file=sys.stdout)
 
 
 def one_line(error):

@@ -207,17 +207,20 @@ def filter_roidb(roidb):
 
 
 def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_iters=40000,
-              resume=False):
+              resume=False, figures=None):
     """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters.
 
     resume: continue from the checkpoint in output_dir, when there is one; otherwise it is removed.
+    figures: a dict that gets the number of images and the smoothed loss at the end.
     """
-    wrapper = SolverWrapper(solver_prototxt, filter_roidb(roidb), output_dir,
-                            pretrained_model=pretrained_model)
+    roidb = filter_roidb(roidb)
+    wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model=pretrained_model)
     checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
     if resume:
         wrapper.restore_checkpoint()
     print("Solving...", flush=True)
     paths = wrapper.train_model(max_iters)
     print("done solving", flush=True)
+    if figures is not None:
+        figures.update(images=len(roidb), loss=round(float(wrapper.solver.smoothed_loss), 4))
     return paths
