@@ -1,8 +1,8 @@
 """The data layer of training nets.
 
     layer { name: "data" type: "Python" top: "data" top: "im_info" top: "gt_boxes"
-            python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer" param_str:
-            "'num_classes': 21" } }
+            python_param { module: "roi_data_layer.layer" layer: "RoIDataLayer"
+                           param_str: "'num_classes': 21" } }
 """
 import collections
 
@@ -14,7 +14,7 @@ from fast_rcnn.config import cfg
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder
-from utils import safe_yaml
+from utils.layer_params import layer_params
 
 
 class RoIDataLayer(caffe.TensorLayer):
@@ -24,11 +24,7 @@ class RoIDataLayer(caffe.TensorLayer):
     """
 
     def setup(self, bottom, top):
-        options = safe_yaml.load("{" + self.param_str.strip().strip("{}") + "}", "param_str")
-        if "num_classes" not in options:
-            raise ValueError("RoIDataLayer: param_str must give num_classes, as in "
-                             f"\"'num_classes': 21\"; received {self.param_str!r}")
-        self._num_classes = int(options["num_classes"])
+        self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
         self._loader = None
         self._recent = collections.deque(maxlen=64)
         names = MinibatchOptions.from_cfg().top_names
