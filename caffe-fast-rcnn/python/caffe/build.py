@@ -2,10 +2,11 @@
 
     python -m caffe.build        builds what is missing, prints the path of the library
 
-As a file (python -I caffe-fast-rcnn/python/caffe/build.py) it needs no other part of caffe. The library's name carries a hash of the sources, of PyTorch's
-version, of the flags and of the processor (it is tuned for the machine at hand), so that it is
-built once, again after a change, and never taken for another. It lies in the
-folder `_build` of this package, or in the user's cache folder where the package is read-only.
+As a file (python -I caffe-fast-rcnn/python/caffe/build.py) it needs no other part of caffe. The
+library's name carries a hash of the sources, of PyTorch's version, of the flags and of the
+processor (it is tuned for the machine at hand), so that it is built once, again after a change,
+and never taken for another. It lies in the folder `_build` of this package, or in the user's cache
+folder where the package is read-only.
 """
 import contextlib
 import fcntl
