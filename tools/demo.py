@@ -60,7 +60,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg.TEST.HAS_RPN = True  # the detectors make their own proposals
-    cli.apply_settings(args)
+    cli.apply_settings(args, show=False)
     cli.use_device(args.gpu_id)
     paths = picture_paths(args.images)
     net, classes = load_detector(args)

@@ -107,9 +107,8 @@ def wait_for(path, what, wait):
     require_file(path, what)
 
 
-def apply_settings(args):
-    """Merges --cfg, then --scale, then --set into cfg, and says what is in force."""
-    log.info("Called with args:\n%s", args)
+def apply_settings(args, show=True):
+    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force."""
     if args.cfg_file is not None:
         cfg_from_file(args.cfg_file)
     if args.scale is not None:
@@ -122,7 +121,8 @@ def apply_settings(args):
         cfg_from_list(args.set_cfgs)
     if args.gpu_id != "cpu":
         cfg.GPU_ID = args.gpu_id
-    log.info("Using config:\n%s", pprint.pformat(cfg))
+    if show:
+        log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
 
 
 def use_device(gpu_id):
