@@ -148,11 +148,9 @@ class SharedParamBlob(Blob):
     def __init__(self, owner, shape):
         self.owner = owner
         self._shape = tuple(shape)
-        values = owner.values
-        values.copy_(values.get())
         if not owner.parameter.is_contiguous():
             owner.parameter.data = owner.parameter.data.contiguous()
-            owner.values = Memory(owner.shape, values.device, owner.parameter.data,
+            owner.values = Memory(owner.shape, owner.values.device, owner.parameter.data,
                                   keeps_layout=True)
         self.parameter = nn.Parameter(owner.parameter.data.view(shape))
 
@@ -162,6 +160,10 @@ class SharedParamBlob(Blob):
     diff = property(lambda self: self.owner.diff.reshape(self._shape))
     values = property(lambda self: self.owner.values)
     gradient = property(lambda self: self.owner.gradient)
+
+    def share_values(self, other):
+        """Follows its owner, which has got the values of another net already."""
+        self.parameter.data = self.owner.parameter.data.view(self._shape)
 
     def accumulate(self, tensor):
         """Adds to the owner's gradient."""

@@ -29,3 +29,11 @@ def suggest(name, known):
     """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def add_note(problem, text):
+    """Adds a line to an exception of somebody else's code, which stays the exception it is."""
+    if hasattr(problem, "add_note"):    # Python 3.11
+        problem.add_note(text)
+    else:
+        problem.__notes__ = [*getattr(problem, "__notes__", ()), text]

@@ -7,7 +7,8 @@ import torch
 
 from . import state
 
-_FORMAT = "%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] %(message)s"
+_FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] "
+           "%(message)s")
 
 
 class _GlogFormatter(logging.Formatter):

@@ -6,21 +6,28 @@ next layer that reads the tensor uploads it.
 """
 import weakref
 
+import numpy as np
 import torch
 
 _STALE, _SYNCED, _NEWER = range(3)      # the copy in main memory, compared with the tensor
+
+
+def needs_copy(device):
+    """Whether numpy cannot look into the device's memory."""
+    return device.type != "cpu"
 
 
 class Memory:
     """One tensor of a blob; unset values are all `fill` and take no memory.
 
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
+    is_copied: whether numpy's array is a copy, because the device is not the CPU.
     keeps_layout: whether the tensor stays where it is for ever, in its own memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
     """
 
     __slots__ = ("device", "fill", "fresh", "keeps_layout", "_tensor", "_shape", "_owned", "_array",
-                 "_arrays_tensor", "_host", "_host_state")
+                 "_arrays_tensor", "is_copied", "_host", "_host_state")
 
     def __init__(self, shape, device, tensor=None, keeps_layout=False):
         self.device = device
@@ -32,7 +39,8 @@ class Memory:
         self._owned = True
         self._array = None          # weak reference to the array that the user was given,
         self._arrays_tensor = None  # and a tensor over its memory
-        self._host = None
+        self.is_copied = needs_copy(device)
+        self._host = None           # the copy in main memory
         self._host_state = _STALE
 
     @property
@@ -57,6 +65,7 @@ class Memory:
         """Takes another tensor; owned: whether nobody else has its memory."""
         self._tensor = tensor
         self._owned = owned
+        self.fresh = False
         self._host_state = _STALE
 
     def touch(self):
@@ -75,9 +84,15 @@ class Memory:
 
     def copy_(self, tensor):
         """Overwrites the values where they are."""
-        with torch.no_grad():
-            self.get().data.copy_(tensor)
+        self.get().data.copy_(tensor)
         self._host_state = _STALE
+
+    def load(self, array):
+        """Overwrites the values where they are with those of an array, read-only or not aligned."""
+        if self.is_copied:
+            self.copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
+        else:
+            self.array()[...] = array
 
     def add(self, tensor):
         """Adds a tensor; the first one is taken as it is."""
@@ -122,7 +137,7 @@ class Memory:
 
     def array(self):
         """numpy's float32 array of the values; writing to it changes them."""
-        if self.device.type != "cpu":
+        if self.is_copied:
             return self._host_array()
         self.settle()
         array = self._array() if self._array is not None else None
@@ -166,5 +181,5 @@ class Memory:
         if self.keeps_layout and self._tensor is not None and self._owned:
             self._tensor.data.copy_(self._host)
         else:
-            self._tensor = self._host.to(self.device)
+            self._tensor = self._host.to(self.device, copy=True)
             self._owned = True

@@ -19,7 +19,8 @@ class ModuleLayer(GraphLayer):
         self.blobs = BlobVec((ParamBlob(p) for p in self.module.blobs), device)
         self._forbidden = {i for i in range(len(bottoms)) if i in self.module.no_gradient
                            or i - len(bottoms) in self.module.no_gradient}
-        self._uploads = device.type != "cpu" and bool(self.blobs)
+        self._uploads = any(blob.values.is_copied for blob in self.blobs)
+        self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
         works_in_place = self.module.in_place and bottoms and bottoms[0] is tops[0]
         self._may_change_bottom = bool(works_in_place)
         self._changed = None        # the data after a recorded pass in place
@@ -34,6 +35,8 @@ class ModuleLayer(GraphLayer):
                 blob.reshape(*shape)
 
     def use_blob(self, index, blob):
+        own = self.blobs[index]
+        self._statistics = [blob if known is own else known for known in self._statistics]
         super().use_blob(index, blob)
         self.module.blobs[index] = blob.parameter
 
@@ -55,9 +58,12 @@ class ModuleLayer(GraphLayer):
             for blob in self.blobs:
                 blob.values.get()
         try:
-            return self.module.forward(*tensors)
+            outputs = self.module.forward(*tensors)
         except _FAILURES as problem:
             raise self._explained(problem) from problem
+        for blob in self._statistics:       # the module may have changed them
+            blob.values.touch()
+        return outputs
 
     def _explained(self, problem):
         shapes = ", ".join(str(blob.shape) for blob in self.bottoms) or "no"
@@ -87,8 +93,9 @@ class ModuleLayer(GraphLayer):
     def backward(self):
         for i in self._forbidden:
             if self.propagate_down[i] and not self.module.ignores_forbidden_gradient:
-                raise self.error(f'cannot pass a gradient to bottom {i} ("{self.bottom_names[i]}"): '
-                                 "give this layer propagate_down: false for it")
+                raise self.error(f"cannot pass a gradient to bottom {i} "
+                                 f'("{self.bottom_names[i]}"): give this layer propagate_down: '
+                                 "false for it")
         if self._changed is None:
             super().backward()
         elif self.propagate_down[0]:

@@ -42,8 +42,8 @@ class NetBuilder:
 
     message: NetParameter of the current form whose `state` says phase, level and stages.
 
-    After `build`: layers (LayerRunners), blob_names and blobs (in order of appearance), loss_weights
-    (per blob), inputs and outputs (names), learnables (Learnable, owners only), owned
+    After `build`: layers (LayerRunners), blob_names and blobs (in order of appearance),
+    loss_weights (per blob), inputs and outputs (names), learnables (Learnable, owners only), owned
     (per layer and learnable blob: whether the layer is its first user).
     """
 
@@ -147,8 +147,8 @@ class NetBuilder:
         """Registers the learnable blobs of a layer (Caffe: Net::AppendParam)."""
         specs = layer.param.param
         if len(specs) > len(layer.blobs):
-            raise layer.error(f"expected at most {len(layer.blobs)} param blocks, one per learnable "
-                              f"blob, got {len(specs)}")
+            raise layer.error(f"expected at most {len(layer.blobs)} param blocks, one per "
+                              f"learnable blob, got {len(specs)}")
         owned = []
         for i in range(len(layer.blobs)):
             spec = specs[i] if i < len(specs) else caffe_pb2.ParamSpec()

@@ -39,7 +39,7 @@ def copy_weights(layers, owned, path):
         if layer.blobs:
             copied.append(layer.name)
     for blob, array in copies:
-        blob.data[...] = np.reshape(array, blob.shape)
+        blob.values.load(np.reshape(array, blob.values.shape))
     ignored = [name for name, arrays in source.items() if arrays and name not in found]
     for name in ignored:
         log.info("Ignoring source layer %s", name)
@@ -49,17 +49,18 @@ def copy_weights(layers, owned, path):
 
 def _check_fit(layer, owns, arrays, path):
     if len(arrays) != len(layer.blobs):
-        raise WeightsError(f'{path}: layer "{layer.name}" ({layer.type}) has {len(arrays)} blobs in '
-                           f"the file and {len(layer.blobs)} in the net")
+        raise WeightsError(f'{path}: layer "{layer.name}" ({layer.type}) has {len(arrays)} blobs '
+                           f"in the file and {len(layer.blobs)} in the net")
     for i, (array, blob) in enumerate(zip(arrays, layer.blobs)):
         if array is None and owns[i]:
-            raise WeightsError(f'{path}: blob {i} of layer "{layer.name}" ({layer.type}) is missing')
+            raise WeightsError(f'{path}: blob {i} of layer "{layer.name}" ({layer.type}) is '
+                               "missing")
         if array is not None and not weights.fits(array, blob.shape):
             raise WeightsError(
                 f"Cannot copy param {i} weights from layer '{layer.name}'; shape mismatch. Source "
-                f"param shape is {tuple(array.shape)} ({path}); target param shape is {blob.shape}. "
-                "To learn this layer's parameters from scratch rather than copying from a saved "
-                "net, rename the layer.")
+                f"param shape is {tuple(array.shape)} ({path}); target param shape is "
+                f"{blob.shape}. To learn this layer's parameters from scratch rather than copying "
+                "from a saved net, rename the layer.")
 
 
 def save_weights(layers, net_name, path):

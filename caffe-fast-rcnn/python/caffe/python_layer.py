@@ -13,7 +13,7 @@ import torch
 
 from . import state
 from .blob import BlobVec
-from .errors import LayerError, suggest
+from .errors import LayerError, add_note, suggest
 from .layer import GraphLayer, LayerRunner
 
 
@@ -86,8 +86,8 @@ class _PythonRunner:
         try:
             yield
         except Exception as problem:
-            problem.add_note(f'in {method}() of layer "{self.name}" '
-                             f"({type(self.object).__module__}.{type(self.object).__name__})")
+            add_note(problem, f'in {method}() of layer "{self.name}" '
+                              f"({type(self.object).__module__}.{type(self.object).__name__})")
             raise
 
 
@@ -143,12 +143,12 @@ def _find_class(param):
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as problem:
         if problem.name is None or not f"{module_name}.".startswith(f"{problem.name}."):
-            problem.add_note(f"while importing {module_name} for {where}")
+            add_note(problem, f"while importing {module_name} for {where}")
             raise
         raise LayerError(f'{where}: there is no Python module "{module_name}" on sys.path '
                          "(PYTHONPATH)") from problem
     except Exception as problem:
-        problem.add_note(f"while importing {module_name} for {where}")
+        add_note(problem, f"while importing {module_name} for {where}")
         raise
     cls = getattr(module, class_name, None)
     if not isinstance(cls, type):

@@ -230,7 +230,7 @@ class Solver:
                              f"{[array.shape for array in params]}")
         self._updater.load_history(_numbered(arrays, "history"))
         for blob, array in zip(blobs, params):
-            blob.data[...] = array
+            blob.values.load(array)
         self.iter, self._current_step = int(arrays["iter"]), int(arrays["current_step"])
         self._new_losses.clear()
         self._losses.clear()

@@ -15,6 +15,7 @@ from .base import Module, filler_or
 class ReLU(Module):
     """top = max(bottom, 0) + negative_slope * min(bottom, 0)."""
 
+    keeps_shape = True
     in_place = True
 
     def __init__(self, param, shapes, phase):
@@ -60,6 +61,7 @@ class PReLU(Module):
 class Sigmoid(Module):
     """top = 1 / (1 + exp(-bottom))."""
 
+    keeps_shape = True
     in_place = True
 
     def forward(self, x):
@@ -76,6 +78,7 @@ class Sigmoid(Module):
 class TanH(Module):
     """top = tanh(bottom)."""
 
+    keeps_shape = True
     in_place = True
 
     def forward(self, x):

@@ -40,6 +40,7 @@ class Module(nn.Module):
       no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
                       such as labels: forcing it has no effect, needing it is an error
       ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
+      keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
@@ -53,6 +54,7 @@ class Module(nn.Module):
     auto_top = False
     no_gradient = ()
     ignores_forbidden_gradient = False
+    keeps_shape = False
     in_place = False
     fresh_tops = False
 
@@ -121,6 +123,8 @@ class Module(nn.Module):
         Layers without bottoms override it; theirs is asked once, when the net is built, and None
         stands for a top of unknown shape.
         """
+        if self.keeps_shape:
+            return [tuple(shape) for shape in shapes]
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
         dtype = self.blobs[0].dtype if len(self.blobs) else torch.float32

@@ -20,6 +20,7 @@ class Eltwise(Module):
     Equal maxima: of the first two bottoms the second gets the gradient, a later one only if larger.
     """
 
+    fresh_tops = True
     bottoms = (2, None)
 
     def __init__(self, param, shapes, phase):
@@ -91,6 +92,8 @@ class Scale(_Broadcast):
     bottom[1]: the scale, of a shape that bottom[0] has from `axis` on; else it is learned
     params:    scale (1 by default) unless there is a second bottom, bias with bias_term
     """
+
+    fresh_tops = True
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)

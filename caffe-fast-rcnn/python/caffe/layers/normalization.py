@@ -67,10 +67,17 @@ class BatchNorm(Module):
         while len(param.param) < len(self.blobs):
             param.param.add(lr_mult=0)
 
-    def forward(self, x):
-        if (x.shape[1] if x.dim() > 1 else 1) != self.channels:
+    def top_shapes(self, shapes):
+        self._check(shapes[0])
+        return [tuple(shapes[0])]
+
+    def _check(self, shape):
+        if (shape[1] if len(shape) > 1 else 1) != self.channels:
             raise self.error(f"expected {self.channels} channels as when the net was built, got "
-                             f"bottom {tuple(x.shape)}")
+                             f"bottom {tuple(shape)}")
+
+    def forward(self, x):
+        self._check(x.shape)
         axes = [axis for axis in range(x.dim()) if axis != 1]
         per_channel = (1, -1, *(1,) * (x.dim() - 2)) if x.dim() > 1 else (1,)
         if self.use_global:

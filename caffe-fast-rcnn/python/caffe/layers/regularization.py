@@ -15,6 +15,8 @@ class Dropout(Module):
     changes nothing. Else training keeps them as they are and testing multiplies by that number.
     """
 
+    keeps_shape = True
+
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         p = param.dropout_param
