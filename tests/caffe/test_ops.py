@@ -156,10 +156,12 @@ def test_lrn_across_takes_any_number_of_axes(device, rng):
         np.testing.assert_allclose(y.cpu(), slow_ops.lrn_across(x, 3, 0.4, 0.75, 1), rtol=1e-12)
 
 
-def test_lrn_within_like_the_slow_one(device, rng):
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size, beta", [(1, 0.75), (3, 0.75), (3, 0.6), (5, 0.75), (9, 0.6)])
+def test_lrn_within_like_the_slow_one(device, layout, size, beta, rng):
     x = rng.standard_normal((2, 3, 5, 4))
-    y = ops.lrn_within(torch.from_numpy(x).to(device), 3, 2.0, 0.75)
-    np.testing.assert_allclose(y.cpu(), slow_ops.lrn_within(x, 3, 2.0, 0.75), rtol=1e-12)
+    y = ops.lrn_within(torch.from_numpy(x).to(device, memory_format=layout), size, 2.0, beta)
+    np.testing.assert_allclose(y.cpu(), slow_ops.lrn_within(x, size, 2.0, beta), rtol=1e-12)
 
 
 @pytest.mark.parametrize("where", ["cpu", "meta"])
@@ -223,6 +225,7 @@ def test_gradients(device, rng):
     check(lambda x: ops.lrn_across(x, 3, 0.5, 0.75), (2, 4, 2, 2))
     check(lambda x: ops.lrn_across(x, 7, 0.5, 0.6, 2.0), (2, 5, 3))
     check(lambda x: ops.lrn_within(x, 3, 2.0, 0.75), (1, 2, 4, 4))
+    check(lambda x: ops.lrn_within(x, 5, 2.0, 0.6), (2, 2, 3, 4))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -234,6 +237,7 @@ def test_operators_keep_their_promises(device, layout, rng):
             ("roi_pool", (leaf, rois, 2, 2, 0.5, True)),
             ("smooth_l1_loss", (leaf, x.contiguous(), x, None, 3.0)),
             ("lrn_across", (leaf, 3, 0.1, 0.75, 1.0)),
+            *([("lrn_within", (leaf, 3, 0.1, 0.75))] if device == "cpu" else []),
             ("nms", (boxes, boxes[:, 2].clone(), None, 0.5, True, -1)),
             ("sgd_update_", (x.clone(), x, x.clone(), 0.1, 0.9, 0.1))):
         torch.library.opcheck(getattr(raw, name).default, arguments)
