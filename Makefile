@@ -65,9 +65,10 @@ lint: $(READY)
 bench: operators
 	$(BIN)/python tools/bench.py
 
-# Needs no network: without .venv it runs with the PyTorch that $(PYTHON) has.
+# Needs no network: without .venv, or with PYTHON=..., it runs with the PyTorch of that Python.
 gpu-check:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/gpu_check.py
+	$(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON)) \
+	  tools/gpu_check.py
 
 cuda-compile:
 	@command -v $(NVCC) >/dev/null || { echo "make: there is no $(NVCC) here"; exit 1; }
