@@ -177,7 +177,8 @@ class Program:
 
     def do_same_zeros(self, step):
         net = self.net(step)
-        np.testing.assert_array_equal(net.blobs[step["a"]].data == 0, net.blobs[step["b"]].diff == 0)
+        np.testing.assert_array_equal(net.blobs[step["a"]].data == 0,
+                                      net.blobs[step["b"]].diff == 0)
 
     def do_same(self, step):
         first, second = (self.blob(step | {"net": name}).data for name in step["nets"])

@@ -110,6 +110,7 @@ class GraphLayer(LayerRunner):
     def __init__(self, param, bottoms, tops):
         super().__init__(param, bottoms, tops)
         self._graph = None      # (leaves, outputs) of the last recorded pass
+        self._unrecorded = None  # or, where the last pass was not recorded, what the bottoms held
 
     def compute(self, *tensors):
         """Tensors of the tops from those of the bottoms; None for a top that keeps its values."""
@@ -121,11 +122,12 @@ class GraphLayer(LayerRunner):
 
     def forward(self, record):
         tensors = [blob.values.get() for blob in self.bottoms]
-        self._graph = None      # frees the last pass before this one takes memory
+        self._graph = self._unrecorded = None   # frees memory before this pass takes some
         if record and self.need_backward:
             outputs = self._recorded(tensors)
         else:
             outputs = self.compute(*tensors)
+            self._unrecorded = tensors if self.need_backward else None
         self.store(outputs if isinstance(outputs, tuple) else (outputs,))
 
     def _recorded(self, tensors):
@@ -144,8 +146,8 @@ class GraphLayer(LayerRunner):
                 blob.values.set(tensor)
 
     def backward(self):
-        if self._graph is None:     # the last pass was not recorded: repeat it from the bottoms
-            self._recorded([blob.values.get() for blob in self.bottoms])
+        if self._graph is None:     # repeat the last pass; layers with random numbers draw anew
+            self._recorded(self._unrecorded or [blob.values.get() for blob in self.bottoms])
         leaves, outputs = self._graph
         tops = [(out, blob.top_diff()) for out, blob in zip(outputs, self.tops)]
         reached = [(out, diff) for out, diff in tops

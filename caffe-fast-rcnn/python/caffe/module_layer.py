@@ -23,7 +23,7 @@ class ModuleLayer(GraphLayer):
         self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
         works_in_place = self.module.in_place and bottoms and bottoms[0] is tops[0]
         self._may_change_bottom = bool(works_in_place)
-        self._changed = None        # the data after a recorded pass in place
+        self._changed = None        # the data after a pass in place
         self._shape_tops(self.module.top_shapes(shapes))
         for blob, tensor in zip(tops, self.module.initial_tops()):
             if tensor is not None:
@@ -83,11 +83,10 @@ class ModuleLayer(GraphLayer):
         if values is None or not values.fresh:
             super().forward(record)
             return
-        self._graph = None
+        self._graph = self._unrecorded = None
         changed = self.module.forward_inplace(values.get())
         values.set(changed)
-        values.fresh = False
-        if record and self.need_backward:
+        if self.need_backward:
             self._changed = changed
 
     def backward(self):
