@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from spec_layers import conv_relu, lrn, max_pool, xavier
-from squeezenet import squeezenet_features
+from squeezenet import detector_features
 
 LOSS_NORMALIZED = {"loss_param": {"ignore_label": -1, "normalize": True}}
 LABELS_BLOCKED = {"propagate_down": [True, False]}
@@ -106,7 +106,7 @@ BACKBONES = (
              frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
              dummy_filler={"type": "constant", "value": 0}),
     # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
-    Backbone("SqueezeNet", "SqueezeNet", "squeezenet", squeezenet_features, channels=512,
+    Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
              rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),
              cls_loss=LABELS_BLOCKED),

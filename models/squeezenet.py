@@ -19,6 +19,17 @@ def squeezenet_features(net, rates):
     return top
 
 
+def detector_features(net, rates):
+    """The shared layers of a detector: fire9, brought to ordinary size.
+
+    Without BatchNorm its values reach hundreds (standard deviation 28 on photographs), and new
+    layers on top could only learn at tiny rates.
+    """
+    top = squeezenet_features(net, rates)
+    net["fire9/scaled"] = L.Power(net[top], name="fire9/scaled", power_param={"scale": 1 / 32})
+    return "fire9/scaled"
+
+
 def classifier():
     """(NetParameter, comments) of the whole classification net: `pool_final` holds 1000 scores."""
     net = NetSpec()
