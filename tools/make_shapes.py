@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Draws the embedded data set: textured shapes on cluttered backgrounds, in VOC layout.
 
-    ./tools/make_shapes.py                      # data/shapes: 320 pictures to train on, 120 to test
+    ./tools/make_shapes.py                      # data/shapes: 480 pictures to train on, 120 to test
 
 Takes seconds, downloads nothing. The same options give the same bytes (with the same numpy and
 OpenCV); what was drawn is recorded in MANIFEST.json, and a folder that matches it is left alone.
@@ -32,7 +32,7 @@ def parse_args(argv=None):
     default = Path(__file__).resolve().parent.parent / "data" / "shapes"
     parser.add_argument("--output", type=Path, default=default, help="folder to fill (%(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="seed of the whole set (%(default)s)")
-    parser.add_argument("--trainval", type=int, default=320, help="training pictures (%(default)s)")
+    parser.add_argument("--trainval", type=int, default=480, help="training pictures (%(default)s)")
     parser.add_argument("--test", type=int, default=120, help="test pictures (%(default)s)")
     parser.add_argument("--force", action="store_true", help="draw again even if nothing changed")
     return parser.parse_args(argv)
