@@ -4,7 +4,7 @@ The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers
 TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2.
 """
 from . import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
-from . import errors, io, proto, prototxt, state, weights
+from . import allocation, errors, io, proto, prototxt, state, weights
 from .blob import Blob
 from .errors import CaffeError
 from .logs import Timer, init_log, log
@@ -32,6 +32,8 @@ from .state import (
 )
 
 __version__ = "1.0.0"
+
+allocation.keep_freed_memory()
 
 __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Layer", "Net",
