@@ -58,8 +58,8 @@ def solver(backbone, stage, kind):
     The published solvers state no `max_iter`: their schedule's 80000 and 40000 are the tools'
     defaults. A net with another schedule states its own.
     """
-    index = ("rpn", "fast_rcnn").index(kind)
-    iterations = (backbone.iterations or (80000, 40000))[index]
+    number = 2 * (stage - 1) + ("rpn", "fast_rcnn").index(kind)
+    iterations = (backbone.iterations or (80000, 40000, 80000, 40000))[number]
     max_iter = f"max_iter: {iterations}\n" if backbone.iterations else ""
     return SOLVER.format(folder=backbone.folder, method=METHOD, stage=stage, kind=kind,
                          stepsize=iterations * 3 // 4, max_iter=max_iter,

@@ -35,7 +35,7 @@ class Backbone:
     cls_loss: dict = field(default_factory=dict)  # further fields of the layer loss_cls
     cls_prob: dict = field(default_factory=dict)  # further fields of the layer cls_prob
     base_lr: float = 0.001
-    iterations: Optional[tuple] = None  # (RPN, Fast R-CNN) of a stage; None: 80000, 40000
+    iterations: Optional[tuple] = None  # of the four training steps; None: the published ones
 
 
 def zf_features(net, rates):
@@ -109,9 +109,10 @@ BACKBONES = (
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
              rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),
-             cls_loss=LABELS_BLOCKED),
+             cls_loss=LABELS_BLOCKED, base_lr=0.01),
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
              widths=(128, 128), frozen=("conv1",), scales=(1.5, 2.5, 4, 6), fc_filler=xavier(),
              dropout=None,
-             carried=("relu6",), cls_loss=LABELS_BLOCKED, iterations=(600, 600)),
+             carried=("relu6",), cls_loss=LABELS_BLOCKED, base_lr=0.02,
+             iterations=(1500, 3000, 600, 1600)),
 )

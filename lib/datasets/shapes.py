@@ -15,9 +15,9 @@ import numpy as np
 CLASSES = ("circle", "square", "triangle", "star", "cross", "ring")
 DISTRACTORS = ("blob", "bar", "half_disc", "angle")
 SIZES = ((256, 192), (240, 192), (256, 208), (192, 240))   # width, height
-OBJECT_SIZE = (26, 104)            # diameter of the outline's circle, pixels, drawn log-uniformly
+OBJECT_SIZE = (32, 104)            # diameter of the outline's circle, pixels, drawn log-uniformly
 MAX_OBJECTS = 6
-MIN_VISIBLE = 0.65                 # share of every object that later ones must leave to be seen
+MIN_VISIBLE = 0.75                 # share of every object that later ones must leave to be seen
 MIN_CONTRAST = 60.0                # distance of an object's two colours from what is behind it
 _SHIFT = 4                         # cv2 draws polygons with this many fractional bits
 
