@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from caffe import memory
 from caffe.blob import Blob, BlobVec, ParamBlob, SharedParamBlob
 from torch import nn
 
@@ -47,10 +48,17 @@ def test_reshape_shapes_both():
         blob.reshape(-1)
 
 
-def test_tensor_is_the_same_memory():
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_the_tensor_gets_numpy_sees(monkeypatch, copied):
+    monkeypatch.setattr(memory, "needs_copy", lambda device: copied)
     blob = Blob((2,))
+    blob.data[1] = 1
     blob.tensor[0] = 3
-    assert blob.data[0] == 3
+    assert blob.data.tolist() == [3, 1]
+    parameter = ParamBlob(nn.Parameter(torch.zeros(2)))
+    parameter.data[1] = 1
+    parameter.tensor.data[0] = 3
+    assert parameter.data.tolist() == parameter.tensor.tolist() == [3, 1]
 
 
 def test_an_assigned_tensor_is_converted_and_not_written_to():

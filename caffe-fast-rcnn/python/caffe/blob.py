@@ -41,7 +41,9 @@ class Blob:
 
     @property
     def tensor(self):
-        return self.values.get()
+        tensor = self.values.get()
+        self.values.touch()     # the user may write to it
+        return tensor
 
     @tensor.setter
     def tensor(self, tensor):
@@ -122,6 +124,7 @@ class ParamBlob(Blob):
     @property
     def tensor(self):
         self.values.get()
+        self.values.touch()
         return self.parameter
 
     @tensor.setter

@@ -75,7 +75,7 @@ class LayerRunner:
         """The weighted sum of the tops that count in the objective, a scalar on the device."""
         total = 0.0
         for top in self.losses:
-            value, weight = top.tensor, top.gradient
+            value, weight = top.values.get(), top.gradient
             if weight.is_unset:
                 total = total + weight.fill * (value if value.dim() == 0 else value.sum())
             else:
@@ -97,7 +97,7 @@ class LayerRunner:
         """Shows the changed bottom in the blobs that share its memory in Caffe (see same_memory).
         """
         for blob in self.same_memory:
-            blob.values.set(self.tops[0].tensor.reshape(blob.shape))
+            blob.values.set(self.tops[0].values.get().reshape(blob.shape))
 
 
 class GraphLayer(LayerRunner):
