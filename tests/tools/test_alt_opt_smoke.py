@@ -29,8 +29,8 @@ CFG = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "faster_rcnn_alt_opt_Tin
 
 def train_args(handful, folder, *options, iters=ITERS):
     return ["--gpu", "cpu", "--net_name", "Tiny", "--weights", handful.weights, "--imdb",
-            handful.card + ":trainval", "--cfg", CFG, "--iters", iters, "--scale", "120", *options,
-            "--set", *SETTINGS, *places(folder)]
+            handful.card + ":trainval", "--cfg", CFG, "--iters", iters, "--lr", "0.001",
+            "--scale", "120", *options, "--set", *SETTINGS, *places(folder)]
 
 
 def output_of(folder, *names):
@@ -51,8 +51,8 @@ def trained(handful, tmp_path_factory):
     """(folder, the finished process) of one run of the script: all six steps, and the test."""
     folder = tmp_path_factory.mktemp("trained")
     done = subprocess.run(
-        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", ITERS, "--scale", "120", "--vis",
-         "--set", *SETTINGS, *places(folder)], capture_output=True, text=True, timeout=600,
+        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", ITERS, "--lr", "0.001",
+         "--scale", "120", "--vis", "--set", *SETTINGS, *places(folder)], capture_output=True, text=True, timeout=600,
         env=dict(os.environ, WEIGHTS=handful.weights, LOGS=str(folder / "logs")))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return folder, done
