@@ -52,7 +52,8 @@ def trained(handful, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     done = subprocess.run(
         ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", ITERS, "--lr", "0.001",
-         "--scale", "120", "--vis", "--set", *SETTINGS, *places(folder)], capture_output=True, text=True, timeout=600,
+         "--scale", "120", "--vis", "--set", *SETTINGS, *places(folder)],
+        capture_output=True, text=True, timeout=600,
         env=dict(os.environ, WEIGHTS=handful.weights, LOGS=str(folder / "logs")))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return folder, done
