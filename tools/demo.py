@@ -23,7 +23,7 @@ EXAMPLES = """\
   tools/demo.py --cpu --net zf
   tools/demo.py --gpu 0 --net vgg16 holiday.jpg pictures/ --out found
   tools/demo.py --cpu --net tiny --weights output/faster_rcnn_alt_opt/shapes_trainval/\\
-Tiny_faster_rcnn_final.caffemodel data/shapes/VOC2007/JPEGImages --scale 200
+Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages --scale 192
 """
 
 # name: folder of models/pascal_voc, card that names the classes
