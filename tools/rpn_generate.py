@@ -21,12 +21,8 @@ EXAMPLES = """\
 
 def parse_args():
     parser = cli.parser_for(__doc__, EXAMPLES)
-    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="net that makes proposals (rpn_test.pt)")
-    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
-                        help="weights of the RPN (.caffemodel)")
-    parser.add_argument("--wait", type=cli.flag, nargs="?", const=True, default=False,
-                        metavar="YES", help="wait until the weights exist")
+    cli.add_net_args(parser, "net that makes proposals (rpn_test.pt)",
+                     "weights of the RPN (.caffemodel)")
     cli.add_common_args(parser, "voc_2007_test")
     return cli.parse(parser)
 

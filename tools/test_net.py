@@ -22,12 +22,8 @@ EXAMPLES = """\
 
 def parse_args():
     parser = cli.parser_for(__doc__, EXAMPLES)
-    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="test net (prototxt); its class count follows the data set")
-    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
-                        help="weights to test (.caffemodel)")
-    parser.add_argument("--wait", type=cli.flag, nargs="?", const=True, default=False,
-                        metavar="YES", help="wait until the weights exist")
+    cli.add_net_args(parser, "test net (prototxt); its class count follows the data set",
+                     "weights to test (.caffemodel)")
     parser.add_argument("--comp", dest="comp_mode", action="store_true",
                         help="competition mode: keep the result files")
     parser.add_argument("--vis", action="store_true",

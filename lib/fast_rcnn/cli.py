@@ -54,6 +54,14 @@ def add_common_args(parser, imdb=None):
                         metavar="KEY VALUE", help="settings by name; must be the last option")
 
 
+def add_net_args(parser, net, weights):
+    """--def, --net and --wait of the tools that run a trained net; `net` and `weights` say what."""
+    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE", help=net)
+    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE", help=weights)
+    parser.add_argument("--wait", type=flag, nargs="?", const=True, default=False,
+                        metavar="YES", help="wait until the weights exist")
+
+
 def parse(parser, argv=None):
     """The arguments; with none at all the help is shown and the exit status is 1."""
     argv = sys.argv[1:] if argv is None else argv
