@@ -99,15 +99,24 @@ class Scale(_Broadcast):
         super().__init__(param, shapes, phase)
         p = param.scale_param
         self.axis, self.has_bias = p.axis, p.bias_term
+        self.overwrites = len(shapes) == 1
         if len(shapes) == 1:
             self.add_blob(self.cover(shapes[0], p), filler_or(p, "filler", 1))
         if p.bias_term:
             self.add_blob(shapes[1] if len(shapes) > 1 else self.blobs[0].shape, p.bias_filler)
 
     def forward(self, x, scale=None):
-        scale = self.blobs[0] if scale is None else scale
-        top = x * self.place(x, scale, self.axis)
-        return top + self.place(x, self.blobs[-1], self.axis) if self.has_bias else top
+        scale = self.place(x, self.blobs[0] if scale is None else scale, self.axis)
+        return torch.addcmul(self._placed_bias(x), x, scale) if self.has_bias else x * scale
+
+    def _placed_bias(self, x):
+        return self.place(x, self.blobs[-1], self.axis)
+
+    def forward_inplace(self, x):
+        scale = self.place(x, self.blobs[0], self.axis)
+        if self.has_bias:
+            return torch.addcmul(self._placed_bias(x), x, scale, out=x)
+        return x.mul_(scale)
 
 
 @register("Bias")

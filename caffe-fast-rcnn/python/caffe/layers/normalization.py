@@ -53,6 +53,7 @@ class BatchNorm(Module):
         self.fraction, self.eps = p.moving_average_fraction, p.eps
         self.use_global = (p.use_global_stats if p.HasField("use_global_stats")
                            else phase == caffe_pb2.TEST)
+        self.fresh_tops = self.overwrites = self.use_global
         self.channels = shapes[0][1] if len(shapes[0]) > 1 else 1
         for shape in ((self.channels,), (self.channels,), (1,)):
             self.add_blob(shape)
@@ -78,26 +79,35 @@ class BatchNorm(Module):
 
     def forward(self, x):
         self._check(x.shape)
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        per_channel = (1, -1, *(1,) * (x.dim() - 2)) if x.dim() > 1 else (1,)
         if self.use_global:
-            mean, variance = (stat.view(per_channel) for stat in self._global_stats())
-            return (x - mean) / (variance + self.eps).sqrt()
+            return torch.addcmul(*self._shift_x_scale(x))
+        axes = [axis for axis in range(x.dim()) if axis != 1]
+        per_channel = _per_channel(x)
         variance, mean = torch.var_mean(x.detach(), axes, correction=0)
         self._add_stats(mean, variance, x.numel() // self.channels)
         scale = (variance + self.eps).sqrt()
         return _Standardised.apply(x, mean.view(per_channel), scale.view(per_channel), axes)
 
-    def _global_stats(self):
+    def forward_inplace(self, x):
+        return torch.addcmul(*self._shift_x_scale(x), out=x)
+
+    def _shift_x_scale(self, x):
+        """(shift, x, scale) for which shift + x * scale is x in the global statistics."""
         mean, variance, weight = self.blobs
         factor = torch.where(weight == 0, 0, 1 / weight)
-        return mean * factor, variance * factor
+        scale = (variance * factor + self.eps).rsqrt()
+        return (-mean * factor * scale).view(_per_channel(x)), x, scale.view(_per_channel(x))
 
     @torch.no_grad()
     def _add_stats(self, mean, variance, count):
         corrected = variance * (count / (count - 1) if count > 1 else 1)
         for blob, new in zip(self.blobs, (mean, corrected, 1)):
             blob.mul_(self.fraction).add_(new)
+
+
+def _per_channel(x):
+    """The shape in which (C,) numbers broadcast to x (N, C, ...), or one number to x (N,)."""
+    return (1, -1, *(1,) * (x.dim() - 2)) if x.dim() > 1 else (1,)
 
 
 @register("MVN")
