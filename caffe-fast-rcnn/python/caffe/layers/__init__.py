@@ -7,14 +7,19 @@ from . import (
     loss,
     metrics,
     normalization,
+    ohem,
     pooling,
+    proposal,
     recurrent,
     regularization,
+    resize,
     roi,
     shape,
     softmax,
     source,
+    ssd,
 )
 
 __all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "normalization",
-           "pooling", "recurrent", "regularization", "roi", "shape", "softmax", "source"]
+           "ohem", "pooling", "proposal", "recurrent", "regularization", "resize", "roi", "shape",
+           "softmax", "source", "ssd"]

@@ -53,16 +53,15 @@ class _ClassLoss(NormalizedLoss):
         self.check_labels(scores, labels, self.axis)
         classes = scores.shape[self.axis]
         rows = scores.movedim(self.axis, -1).reshape(-1, classes)
-        labels = labels.reshape(-1)
-        valid = self.valid(labels)
-        labels = (labels * valid).long()
-        self.check_range(labels, classes, "label")
-        losses = self.losses(F.log_softmax(rows, 1), labels, *others)
-        loss = self.normalized((losses * valid).sum(), valid,
-                               math.prod(scores.shape[:self.axis]))
+        valid = self.valid(labels.reshape(-1))
+        indices = (labels.reshape(-1) * valid).long()
+        self.check_range(indices, classes, "label")
+        losses = self.losses(F.log_softmax(rows, 1), indices, *others) * valid
+        loss = self.normalized(losses.sum(), valid, math.prod(scores.shape[:self.axis]))
         if len(self.param.top) == 1:
             return loss
-        return loss, torch.softmax(scores.detach(), self.axis)
+        probabilities = torch.softmax(scores.detach(), self.axis)
+        return (loss, probabilities, losses.detach().reshape(labels.shape))[:len(self.param.top)]
 
     def losses(self, logs, labels):
         """(M,): the loss of each place from log probabilities (M, C) and labels (M,)."""
