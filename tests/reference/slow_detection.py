@@ -39,12 +39,13 @@ def overlap(a, b, last=0):
     return w * h / (sum(areas) - w * h)
 
 
-def greedy(boxes, order, thresh, last=0):
-    """Indices that stay, in this order of looking."""
+def greedy(boxes, order, thresh, last=0, eta=1):
+    """Indices that stay, in this order of looking; eta is a factor on thresholds above 0.5."""
     kept = []
     for i in order:
         if all(overlap(boxes[i], boxes[j], last) <= thresh for j in kept):
             kept.append(i)
+            thresh *= eta if thresh > 0.5 else 1
     return kept
 
 
@@ -64,7 +65,7 @@ def detections(offsets, confidences, priors, variances, options):
             order = [i for i in sorted(range(len(boxes)), key=lambda i: -scores[i])
                      if scores[i] > options["confidence_threshold"]][:options["top_k"]]
             found += [(label, scores[i], *boxes[i])
-                      for i in greedy(boxes, order, options["nms_threshold"])]
+                      for i in greedy(boxes, order, options["nms_threshold"], 0, options["eta"])]
         best = sorted(found, key=lambda row: -row[1])
         if options["keep_top_k"] >= 0:
             best = best[:options["keep_top_k"]]
@@ -119,3 +120,60 @@ def interpolate(x, height, width):
         top[i, j] = ((1 - v) * ((1 - u) * x[y0, x0] + u * x[y0, x1])
                      + v * ((1 - u) * x[y1, x0] + u * x[y1, x1]))
     return top
+
+
+def match_priors(priors, boxes, threshold=None):
+    """The box of each prior, or None: first the best pairs, then what overlaps by the threshold."""
+    table = [[overlap(prior, box) for box in boxes] for prior in priors]
+    match = [None] * len(priors)
+    left = set(range(len(boxes)))
+    while left:
+        pairs = [(table[i][j], -i, -j) for i in range(len(priors)) if match[i] is None
+                 for j in left]
+        best, i, j = max(pairs, default=(0, 0, 0))
+        if best <= 1e-6:
+            break
+        match[-i] = -j
+        left.remove(-j)
+    for i, row in enumerate(table):
+        if match[i] is None and threshold is not None and max(row) >= threshold:
+            match[i] = row.index(max(row))
+    return match, [max(row) for row in table]
+
+
+def encode(prior, box, code):
+    (x1, y1, x2, y2), (a, b, c, d) = prior, box
+    w, h = x2 - x1, y2 - y1
+    if code == "CORNER":
+        return [a - x1, b - y1, c - x2, d - y2]
+    if code == "CORNER_SIZE":
+        return [(a - x1) / w, (b - y1) / h, (c - x2) / w, (d - y2) / h]
+    return [((a + c) / 2 - (x1 + x2) / 2) / w, ((b + d) / 2 - (y1 + y2) / 2) / h,
+            math.log((c - a) / w), math.log((d - b) / h)]
+
+
+def multibox_loss(offsets, scores, priors, variances, objects, options):
+    """(loss, matches) of offsets (N, P, 4), scores (N, P, C), objects (G, 8); background 0."""
+    box_loss = class_loss = matches = 0
+    for image in range(len(offsets)):
+        own = [o for o in objects if o[0] == image and (options["use_difficult_gt"] or not o[7])]
+        if not own:
+            continue
+        match, most = match_priors(priors, [o[3:7] for o in own], options["overlap_threshold"])
+        costs, negatives = [], []
+        for i, found in enumerate(match):
+            label = 0 if found is None else int(own[found][1])
+            cost = math.log(sum(math.exp(s) for s in scores[image, i])) - scores[image, i, label]
+            if found is None:
+                if most[i] < options["neg_overlap"]:
+                    negatives.append(cost)
+                continue
+            costs.append(cost)
+            wanted = encode(priors[i], own[found][3:7], options["code_type"])
+            for got, want, variance in zip(offsets[image, i], wanted, variances[i]):
+                d = abs(got - want / variance)
+                box_loss += 0.5 * d * d if d < 1 else d - 0.5
+        hardest = sorted(negatives, reverse=True)[:int(len(costs) * options["neg_pos_ratio"])]
+        class_loss += sum(costs) + sum(hardest)
+        matches += len(costs)
+    return options["loc_weight"] * box_loss + class_loss, matches

@@ -56,6 +56,8 @@ ROW = values((4, 3))
 ROIS = torch.tensor([[0, 0, 0, 3, 3], [1, 1, 0, 4, 2]], dtype=torch.float64)
 PRIORS = torch.tensor([[[0.1, 0.1, 0.5, 0.5, 0.4, 0.3, 0.9, 0.8], [0.1] * 8]],
                       dtype=torch.float64)
+OBJECTS = torch.tensor([[0, 1, 0, 0.1, 0.1, 0.5, 0.4, 0], [1, 2, 0, 0.5, 0.2, 0.9, 0.9, 0]],
+                       dtype=torch.float64)[None, None]
 CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
 RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
 WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
@@ -135,6 +137,10 @@ EXAMPLES = {
     "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
     "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
                            1)],
+    "MultiBoxLoss": [(f"multibox_loss_param {{ num_classes: 3 {text} }}",
+                      [values((2, 8)), values((2, 6)), PRIORS, OBJECTS], 1) for text in (
+        "code_type: CENTER_SIZE", "loc_loss_type: L2 conf_loss_type: LOGISTIC loc_weight: 2",
+        "mining_type: NONE code_type: CORNER_SIZE encode_variance_in_target: true")],
     "MultinomialLogisticLoss": [("", [ROW.abs() / 2, labels(4)], 1)],
     "Normalize": [("", [X], 1), ("norm_param { across_spatial: false channel_shared: false "
                                  "scale_filler { value: 20 } }", [X], 1)],

@@ -6,6 +6,7 @@ from . import (
     elementwise,
     loss,
     metrics,
+    multibox,
     normalization,
     ohem,
     pooling,
@@ -20,6 +21,6 @@ from . import (
     ssd,
 )
 
-__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "normalization",
-           "ohem", "pooling", "proposal", "recurrent", "regularization", "resize", "roi", "shape",
-           "softmax", "source", "ssd"]
+__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "multibox",
+           "normalization", "ohem", "pooling", "proposal", "recurrent", "regularization", "resize",
+           "roi", "shape", "softmax", "source", "ssd"]

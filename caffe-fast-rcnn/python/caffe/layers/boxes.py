@@ -1,4 +1,4 @@
-"""Boxes (..., 4) as x1, y1, x2, y2: from offsets to reference boxes, and ranks within groups."""
+"""Boxes (..., 4) as x1, y1, x2, y2: offsets to reference boxes, overlaps, ranks within groups."""
 import torch
 
 from ..proto import caffe_pb2
@@ -28,6 +28,26 @@ def decode(priors, offsets, code):
     if code == CENTER_SIZE:
         return from_centres((priors[..., :2] + priors[..., 2:]) / 2, sizes, offsets)
     return priors + offsets * torch.cat([sizes, sizes], -1)
+
+
+def encode(priors, boxes, code):
+    """The offsets that take priors (..., 4) to boxes (..., 4): what `decode` undoes."""
+    if code == CORNER:
+        return boxes - priors
+    sizes = priors[..., 2:] - priors[..., :2]
+    if code != CENTER_SIZE:
+        return (boxes - priors) / torch.cat([sizes, sizes], -1)
+    shifts = (boxes[..., :2] + boxes[..., 2:] - priors[..., :2] - priors[..., 2:]) / 2
+    return torch.cat([shifts / sizes, ((boxes[..., 2:] - boxes[..., :2]) / sizes).log()], -1)
+
+
+def overlaps(boxes, others):
+    """Intersection over union of boxes (P, 4) and others (G, 4), lengths as in `decode`: (P, G)."""
+    boxes = boxes[:, None]
+    shared = (torch.minimum(boxes[..., 2:], others[:, 2:])
+              - torch.maximum(boxes[..., :2], others[:, :2])).clamp(min=0).prod(2)
+    areas, other_areas = ((b[..., 2:] - b[..., :2]).prod(-1) for b in (boxes, others))
+    return shared / (areas + other_areas - shared)
 
 
 def rank_in_group(groups):

@@ -14,8 +14,9 @@ from ..registry import register
 from .base import Module
 from .loss import Loss, NormalizedLoss
 
-_SMALLEST = torch.finfo(torch.float32).tiny  # Caffe: the logarithm's argument is at least FLT_MIN
-_LOG_THRESHOLD = 1e-20                       # Caffe: or this in the two rarer losses
+# Caffe: the logarithm's argument is at least FLT_MIN, or 1e-20 in the two rarer losses
+LOG_SMALLEST = math.log(torch.finfo(torch.float32).tiny)
+_LOG_THRESHOLD = 1e-20
 
 
 @register("Softmax")
@@ -77,7 +78,7 @@ class SoftmaxWithLoss(_ClassLoss):
         return param.softmax_param
 
     def losses(self, logs, labels):
-        return -at_least(logs.gather(1, labels[:, None])[:, 0], math.log(_SMALLEST))
+        return -at_least(logs.gather(1, labels[:, None])[:, 0], LOG_SMALLEST)
 
 
 @register("InfogainLoss")

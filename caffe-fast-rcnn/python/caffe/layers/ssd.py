@@ -11,7 +11,7 @@ import torch
 from .. import ops
 from ..registry import register
 from .base import Module
-from .boxes import decode, rank_in_group
+from .boxes import decode, overlaps, rank_in_group
 
 log = logging.getLogger("caffe")
 
@@ -109,10 +109,9 @@ class DetectionOutput(Module):
         p = self.p = param.detection_output_param
         if p.num_classes < 1:
             raise self.error("expected num_classes > 0, got none")
-        if p.nms_param.nms_threshold < 0 or p.nms_param.eta != 1:
-            raise self.error("expected nms_threshold >= 0 and eta 1 (thresholds that fall are not "
-                             f"known here), got {p.nms_param.nms_threshold:g} and "
-                             f"{p.nms_param.eta:g}")
+        if p.nms_param.nms_threshold < 0 or not 0 < p.nms_param.eta <= 1:
+            raise self.error("expected nms_threshold >= 0 and eta > 0, at most 1, got "
+                             f"{p.nms_param.nms_threshold:g} and {p.nms_param.eta:g}")
         self.threshold = p.confidence_threshold if p.HasField("confidence_threshold") else -math.inf
         self.top_k = p.nms_param.top_k if p.nms_param.HasField("top_k") else -1
         self.labels = [c for c in range(p.num_classes) if c != p.background_label_id]
@@ -163,7 +162,7 @@ class DetectionOutput(Module):
         prior = order[image, label, rank]
         scores, boxes, label = scores[image, label, rank], boxes[image, label, prior], labels[label]
         group = image * self.p.num_classes + label
-        keep = _suppress(boxes, scores, group, self.p.nms_param.nms_threshold)
+        keep = _suppress(boxes, scores, group, self.p.nms_param)
         if self.p.keep_top_k >= 0:
             keep = keep[rank_in_group(image[keep]) < self.p.keep_top_k]
         keep = keep[group[keep].argsort(stable=True)]
@@ -171,11 +170,29 @@ class DetectionOutput(Module):
         return torch.cat([*columns, boxes[keep]], 1)
 
 
-def _suppress(boxes, scores, groups, thresh):
-    """ops.batched_nms over boxes whose widths are plain differences.
+def _suppress(boxes, scores, groups, options):
+    """The rows that stay, best first, of boxes (D, 4) whose widths are plain differences.
 
-    The operator counts pixels, the last one included: one unit in 2^20 is taken from the corner.
+    ops.batched_nms counts pixels, the last one included: one unit in 2^20 is taken from the corner.
     """
+    if options.eta < 1:
+        return _suppress_more_and_more(boxes, scores, groups, options.nms_threshold, options.eta)
     pixels = boxes * 2 ** 20
-    return ops.batched_nms(torch.cat([pixels[:, :2], pixels[:, 2:] - 1], 1), scores, groups, thresh,
-                           inclusive=False)
+    return ops.batched_nms(torch.cat([pixels[:, :2], pixels[:, 2:] - 1], 1), scores, groups,
+                           options.nms_threshold, inclusive=False)
+
+
+def _suppress_more_and_more(boxes, scores, groups, thresh, eta):
+    """As `_suppress`; each box that stays lowers its group's threshold, while it is above 0.5."""
+    kept = [groups[:0]]
+    for group in groups.unique():
+        own = (groups == group).nonzero()[:, 0]
+        own = own[scores[own].argsort(descending=True, stable=True)]
+        shared, limit, chosen = overlaps(boxes[own], boxes[own]).cpu(), thresh, []
+        for i in range(len(own)):
+            if not (shared[i, chosen] > limit).any():
+                chosen.append(i)
+                limit *= eta if limit > 0.5 else 1
+        kept.append(own[chosen])
+    kept = torch.cat(kept)
+    return kept[scores[kept].argsort(descending=True, stable=True)]
