@@ -82,8 +82,7 @@ def test_ssd_and_pvanet_solvers_are_read():
                                     'mean "permute_param"'),
     ("prior_box_param { min_sizes: 3 }", 'PriorBoxParameter has no field "min_sizes" .did you '
                                          'mean "min_size"'),
-    ("detection_output_param { code_type: CENTRE_SIZE }", 'did you mean "CENTER_SIZE"'),
-    ("box_annotator_ohem_param { }", "required.*box_annotator_ohem_param.roi_per_img")])
+    ("detection_output_param { code_type: CENTRE_SIZE }", 'did you mean "CENTER_SIZE"')])
 def test_what_no_fork_knows_is_still_an_error(text, problem):
     with pytest.raises(PrototxtError, match=problem) as caught:
         prototxt.read_net_text(f'layer {{ type: "Permute" {text} }}', "net.prototxt")
@@ -196,6 +195,39 @@ def test_an_ssd_net_detects():
     image, label, confidence = detections[0, 0, :, :3].T
     assert image.tolist() == [0] * 10 + [1] * 10 and set(label) <= {1, 2}
     assert (confidence > 0.01).all()
+
+
+def test_an_ssd_net_learns():
+    objects = np.full((2, 8), -1.0)
+    objects[0] = [0, 1, 0, 0.1, 0.1, 0.5, 0.6, 0]
+    p = pb.SolverParameter(base_lr=0.01, lr_policy="fixed")
+    p.net_param.CopyFrom(prototxt.read_net_text(
+        SSD_HEAD + input_layer("label", 1, 1, 2, 8)
+        + layer("mbox_loss", "MultiBoxLoss", "loc_flat conf_flat priors label", None,
+                "include { phase: TRAIN } propagate_down: true propagate_down: true "
+                "propagate_down: false propagate_down: false loss_param { normalization: VALID } "
+                "multibox_loss_param { num_classes: 3 code_type: CENTER_SIZE }")
+        + layer("silence", "Silence", "conf_out", "")))
+    solver = caffe.SGDSolver(p)
+    feed(solver.net, label=objects)
+    solver.step(1)
+    first = solver.last_loss
+    solver.step(20)
+    assert 0 < solver.last_loss < first / 2
+
+
+def test_net_specs_know_the_types():
+    from caffe import layers as L
+    from caffe import params as P
+    spec = caffe.NetSpec()
+    spec.data = L.Input(shape={"dim": [1, 3, 8, 8]})
+    spec.norm = L.Normalize(spec.data, scale_filler={"value": 20}, across_spatial=False)
+    spec.priors = L.PriorBox(spec.norm, spec.data, min_size=[2.0], clip=True)
+    spec.out = L.DetectionOutput(spec.norm, spec.norm, spec.priors, num_classes=3,
+                                 code_type=P.PriorBox.CENTER_SIZE)
+    _, norm, priors, out = spec.to_proto().layer
+    assert norm.norm_param.scale_filler.value == 20 and list(priors.prior_box_param.min_size) == [2]
+    assert out.detection_output_param.code_type == pb.PriorBoxParameter.CENTER_SIZE
 
 
 def test_segnet_puts_values_back_where_it_pooled_them():
