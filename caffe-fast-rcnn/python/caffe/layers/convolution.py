@@ -135,12 +135,12 @@ class _Depthwise(Convolution):
 
 @register("DepthwiseConvolution")
 class DepthwiseConvolution(_Depthwise):
-    __doc__ = _Depthwise.__doc__
+    """The name that most forks use."""
 
 
 @register("ConvolutionDepthwise")
 class ConvolutionDepthwise(_Depthwise):
-    __doc__ = _Depthwise.__doc__
+    """The name that others use."""
 
 
 @register("Deconvolution")
