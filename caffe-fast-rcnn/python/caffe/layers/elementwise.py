@@ -1,6 +1,6 @@
 """Arithmetic between bottoms, or between a bottom and a learned blob.
 
-Caffe: eltwise_layer.cpp, scale_layer.cpp, bias_layer.cpp.
+Caffe: eltwise_layer.cpp, scale_layer.cpp, bias_layer.cpp; Axpy: SENet's axpy_layer.cpp.
 """
 import functools
 import operator
@@ -156,3 +156,20 @@ class Reduction(Module):
         x = x.flatten(self.axis)
         x = self.terms(x) if self.terms else x
         return self.coeff * (x.mean(-1) if self.mean else x.sum(-1))
+
+
+@register("Axpy")
+class Axpy(Module):
+    """scale * x + y, with one scale for each item and channel.
+
+    bottom[0]: scale (N, C) or (N, C, 1, 1)     bottom[1], bottom[2]: x and y (N, C, ...)
+    """
+
+    bottoms = (3, 3)
+
+    def forward(self, scale, x, y):
+        if x.shape != y.shape or x.dim() < 2 or scale.shape[:2] != x.shape[:2] \
+                or scale.numel() != x.shape[0] * x.shape[1]:
+            raise self.error("expected bottoms of shape (N, C), (N, C, ...) and (N, C, ...), got "
+                             f"{tuple(scale.shape)}, {tuple(x.shape)} and {tuple(y.shape)}")
+        return scale.reshape(*x.shape[:2], *(1,) * (x.dim() - 2)) * x + y
