@@ -119,6 +119,8 @@ EXAMPLES = {
                            1)],
     "MultinomialLogisticLoss": [("", [ROW.abs() / 2, labels(4)], 1)],
     "PReLU": [("", [X], 1), ("prelu_param { channel_shared: true }", [X], 1)],
+    "PSROIPooling": [("psroi_pooling_param { output_dim: 2 group_size: 2 }",
+                      [values((2, 8, 4, 5)), ROIS], 1)],
     "Parameter": [("parameter_param { shape { dim: 2 dim: 3 } }", [], 1)],
     "Pooling": [
         ("pooling_param { kernel_size: 3 stride: 2 }", [X], 1),
