@@ -1,4 +1,4 @@
-"""The operators once more, slowly, in numpy: one loop per index, from their definitions."""
+"""The operators, and box voting, once more, slowly: one loop per index, from their definitions."""
 import math
 
 import numpy as np
@@ -146,6 +146,22 @@ def soft_nms(dets, thresh, method, sigma, score_thresh):
             elif iou >= thresh:
                 scores[row] *= 1 - iou
     return kept
+
+
+def bbox_vote(kept, dets, thresh, wanted, weight_empty):
+    """PVANet's box voting, one detection at a time, in float64."""
+    voted = np.empty((len(kept), 5))
+    for row, det in enumerate(kept.astype(np.float64)):
+        voters = [d for d in dets.astype(np.float64) if box_overlap(det, d) >= thresh]
+        weight = sum(d[4] for d in voters)
+        voted[row, :4] = sum(d[4] * d[:4] for d in voters) / weight
+        voted[row, 4] = det[4]
+        if wanted > 1:
+            best = sorted((d[4] for d in voters), reverse=True)[:wanted]
+            mean = sum(best) / len(best)
+            votes = best + [mean * weight_empty] * (wanted - len(best))
+            voted[row, 4] = min(det[4], sum(votes) / wanted)
+    return voted
 
 
 def lrn_across(x, size, alpha, beta, k):
