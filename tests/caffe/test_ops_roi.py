@@ -76,6 +76,22 @@ def test_roi_align_like_the_slow_one(device, bins, sampling_ratio, aligned, rng)
     np.testing.assert_allclose(single, want, atol=1e-4)
 
 
+@pytest.mark.parametrize("mode, aligned", [("output_half_pixel", False), ("half_pixel", True)])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_roi_align_like_the_reference_of_onnx(mode, aligned, sampling_ratio, rng):
+    onnx, reference = (pytest.importorskip(name) for name in ("onnx", "onnx.reference"))
+    features, rois = rng.standard_normal((2, 3, 9, 11)), random_rois(rng, 10, 2, 160)
+    rois = rois[(rois[:, 3] > rois[:, 1]) & (rois[:, 4] > rois[:, 2])]  # no rule for others there
+    node = onnx.helper.make_node(
+        "RoiAlign", ["x", "boxes", "images"], ["y"], mode="avg", output_height=3, output_width=2,
+        sampling_ratio=sampling_ratio, spatial_scale=1 / 16, coordinate_transformation_mode=mode)
+    want, = reference.ReferenceEvaluator(node).run(None, {
+        "x": features, "boxes": rois[:, 1:], "images": rois[:, 0].astype(np.int64)})
+    pooled = ops.roi_align(torch.from_numpy(features), torch.from_numpy(rois), 3, 2, 1 / 16,
+                           sampling_ratio, aligned)
+    np.testing.assert_allclose(pooled, want, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("sampling_ratio", [0, 2])
 def test_roi_align_gradients(device, sampling_ratio, aligned, rng):
