@@ -146,11 +146,15 @@ def operator_cases(torch):
 
     return {
         "roi_pool": (lambda x, r: ops.roi_pool(x, r, 7, 7, 1 / 16), [features], [rois]),
+        "roi_align": (lambda x, r: ops.roi_align(x, r, 7, 7, 1 / 16), [features, rois], []),
+        "psroi_pool": (lambda x, r: ops.psroi_pool(x, r, 4, 8, 1 / 16), [features], [rois]),
         "smooth_l1_loss": (lambda p, t, i, o: ops.smooth_l1_loss(p, t, i, o, 3.0),
                            maps[:2], maps[2:]),
         "nms": (lambda d: ops.nms(d, 0.7), [], [dets]),
         "batched_nms": (lambda b, s, g: ops.batched_nms(b, s, g, 0.3), [],
                         [boxes, dets[:, 4], groups]),
+        "soft_nms": (lambda b, s, g: torch.cat(ops.soft_nms(b, s, g, 0.3)), [],
+                     [boxes, dets[:, 4], groups]),
         "lrn_across": (lambda x: ops.lrn_across(x, 5, 0.1, 0.75), [features], []),
         "lrn_within": (lambda x: ops.lrn_within(x, 3, 0.1, 0.75), [features], []),
         "sgd_update_": (sgd, [], [random(1000, 300), random(1000, 300), random(1000, 300)]),

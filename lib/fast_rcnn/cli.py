@@ -12,6 +12,7 @@ from tqdm import tqdm
 import caffe
 from caffe.errors import CaffeError
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
+from fast_rcnn.detections import Refinement
 
 USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
 OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
@@ -116,7 +117,10 @@ def wait_for(path, what, wait):
 
 
 def apply_settings(args, show=True):
-    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force."""
+    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force.
+
+    ValueError where an option has a value that none of its meanings fits.
+    """
     if args.cfg_file is not None:
         cfg_from_file(args.cfg_file)
     if args.scale is not None:
@@ -127,6 +131,7 @@ def apply_settings(args, show=True):
             part.MAX_SIZE = cap or max(part.MAX_SIZE, round(side * 1000 / 600))
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
+    Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
     if args.gpu_id != "cpu":
         cfg.GPU_ID = args.gpu_id
     if show:

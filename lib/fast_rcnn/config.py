@@ -99,6 +99,19 @@ cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
+# Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
+# 1 - overlap instead, where it is NMS or more; "gaussian" by exp(-overlap^2 / SIGMA). A detection
+# is dropped when its score has fallen below THRESH
+cfg.TEST.SOFT_NMS = ""
+cfg.TEST.SOFT_NMS_SIGMA = 0.5
+cfg.TEST.SOFT_NMS_THRESH = 0.001
+# Box voting (Gidaris and Komodakis 2015; PVANet): a detection moves to the mean of all boxes of its
+# class that overlap it by 0.5 or more, weighted by score. N > 1: its score becomes the mean of the
+# N best of theirs, if that is less; where there are fewer, each missing one counts as
+# WEIGHT_EMPTY times their mean
+cfg.TEST.BBOX_VOTE = False
+cfg.TEST.BBOX_VOTE_N_WEIGHTED_SCORE = 1
+cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 0.5
 # Classify by the raw cls_score (linear SVMs trained afterwards) instead of cls_prob
 cfg.TEST.SVM = False
 # Apply the regressed deltas to the rois

@@ -108,6 +108,11 @@ def test_config_value_missing(run_tool, handful, tmp_path):
     assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.SCALES"), "TRAIN.SCALES")
 
 
+def test_unknown_choice_of_suppression(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "TEST.SOFT_NMS", "hard")
+    assert_refused(done, "TEST.SOFT_NMS", "'linear' or 'gaussian', not 'hard'")
+
+
 def test_unknown_data_set(run_tool, handful, tmp_path):
     assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, imdb="voc_2006_trainval")),
                    "voc_2006_trainval", "voc_2007_trainval")
