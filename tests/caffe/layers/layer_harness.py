@@ -54,6 +54,9 @@ def labels(shape, classes=3):
 X = values((2, 3, 4, 5))
 ROW = values((4, 3))
 ROIS = torch.tensor([[0, 0, 0, 3, 3], [1, 1, 0, 4, 2]], dtype=torch.float64)
+# away from the kinks of bilinear interpolation; the image index is rounded down
+BETWEEN = torch.tensor([[0.5, 0.12, 0.23, 2.97, 2.81], [1.5, 1.13, 0.21, 3.92, 2.34]],
+                       dtype=torch.float64)
 CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
 RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
 WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
@@ -126,6 +129,11 @@ EXAMPLES = {
         ("pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }", [X.abs()], 1)],
     "Power": [("power_param { power: 3 scale: 0.5 shift: 2 }", [X], 1), ("", [X], 1)],
     "RNN": [(RECURRENT, [values((3, 2, 3)), CONT], 1)],
+    "ROIAlign": [
+        ("roi_align_param { pooled_h: 2 pooled_w: 2 }", [X, BETWEEN], 1),
+        ("roi_align_param { pooled_h: 1 pooled_w: 3 spatial_scale: 0.6 sampling_ratio: 2 "
+         "aligned: true }", [X, BETWEEN], 1),
+        ("roi_pooling_param { pooled_h: 2 pooled_w: 1 }", [X, BETWEEN], 1)],
     "ROIPooling": [("roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [X, ROIS], 1)],
     "ReLU": [("", [X], 1), ("relu_param { negative_slope: 0.1 }", [X], 1)],
     "Reduction": [(f"reduction_param {{ operation: {name} axis: 1 coeff: 2 }}", [X], 1)

@@ -40,6 +40,8 @@ class Module(nn.Module):
       no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
                       such as labels: forcing it has no effect, needing it is an error
       ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
+      optional_gradient   bottoms whose gradient is costly: it stays 0 where the layers that made
+                      the bottom pass none on, unless the prototxt says `propagate_down`
       keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
@@ -54,6 +56,7 @@ class Module(nn.Module):
     auto_top = False
     no_gradient = ()
     ignores_forbidden_gradient = False
+    optional_gradient = ()
     keeps_shape = False
     in_place = False
     fresh_tops = False
