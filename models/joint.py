@@ -1,0 +1,66 @@
+"""The two nets and the solver of `faster_rcnn_end2end` (approximate joint training).
+
+RPN and detector learn together, in one pass over an image: the rois that the RPN proposes are taken
+as given by the head (Ren et al. 2015, section 3.2).
+
+    train     shared layers + RPN + head, four losses
+    test      the same layers; detections
+"""
+from dataclasses import replace
+
+from caffe.net_spec import NetSpec
+
+import detector
+from backbones import LABELS_BLOCKED
+from detector import FRESH, TARGETS
+from spec_layers import param_str, python, trained, trained_except
+
+METHOD = "faster_rcnn_end2end"
+RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
+
+
+def files(backbone):
+    """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
+    return nets_and_solver(published(backbone), METHOD, detector.roi_pooling)
+
+
+def nets_and_solver(backbone, method, pooling, **params):
+    """The files of a joint schedule.
+
+    pooling: adds the layer between rois and head; params: further parameters of the layers that
+    make and choose the rois.
+    """
+    return {"train.prototxt": train(backbone, pooling, params),
+            "test.prototxt": detector.detection_net(backbone, pooling),
+            "solver.prototxt": solver(backbone, method)}
+
+
+def published(backbone):
+    """The backbone with the names and loss fields that the joint nets were published with."""
+    return replace(backbone, rpn_names=RPN_NAMES,
+                   cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
+
+
+def solver(backbone, method):
+    """Text of the solver; the rate drops after 5/7 of the iterations."""
+    iterations = backbone.joint_iterations or backbone.data_set.joint_iterations
+    return detector.solver(backbone, f"{method}/train.prototxt", f"{backbone.prefix}_faster_rcnn",
+                           iterations * 5 // 7, iterations, backbone.iter_size)
+
+
+def train(backbone, pooling, params, rates=trained):
+    """An image and its annotated boxes in; losses of the RPN and of the detector out.
+
+    rates: of all layers but the backbone's frozen ones.
+    """
+    net = NetSpec()
+    detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
+    features = backbone.features(net, trained_except(backbone.frozen, rates))
+    scores, _ = detector.rpn(net, backbone, features, rates, FRESH)
+    detector.rpn_losses(net, backbone, scores)
+    detector.proposals(net, backbone, ["rpn_rois"], **params)
+    python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
+           param_str(num_classes=backbone.data_set.classes, **params),
+           ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
+    detector.train_head(net, backbone, pooling(net, backbone, features), rates)
+    return detector.finish(net, backbone, {"rpn-data": "RPN training"})
