@@ -126,7 +126,17 @@ def lrn_across(x, size, alpha, beta, k=1.0):
     x: (N, C, ...); the window is centred, `size` odd, zeros beyond the first and last channel.
     Caffe: LRN, ACROSS_CHANNELS. The result is laid out channels_last.
     """
+    if x.dim() > 1:
+        size, share = _clipped_window(size, x.shape[1])
+        alpha = alpha * share
     return _ops.lrn_across(x, size, alpha, beta, k)
+
+
+def _clipped_window(size, length):
+    """A window that sees as much of `length` cells and takes no more memory; its share of `size`.
+    """
+    clipped = min(size, max(2 * length - 1, 1))
+    return clipped, clipped / max(size, 1)
 
 
 def lrn_within(x, size, alpha, beta):
@@ -137,6 +147,9 @@ def lrn_within(x, size, alpha, beta):
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"lrn_within: size must be odd, not {size}")
+    if x.dim() == 4:
+        size, share = _clipped_window(size, max(x.shape[2:]))
+        alpha = alpha * share ** 2
     if not x.is_cuda:
         return _ops.lrn_within(x, size, alpha, beta)
     mean = F.avg_pool2d(x * x, size, 1, size // 2)

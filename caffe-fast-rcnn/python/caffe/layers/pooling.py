@@ -87,9 +87,14 @@ def average_pool(x, grid):
         return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode,
                             count_include_pad=True)
     sums = F.avg_pool2d(F.pad(x, grid.margins(size)), grid.kernel, grid.stride, divisor_override=1)
-    rows, columns = (_lengths(*each, x) for each in
+    return sums / window_divisors(size, grid, x)
+
+
+def window_divisors(size, grid, like):
+    """What Caffe divides the sum of each window by, (*grid.count); a tensor such as `like`."""
+    rows, columns = (_lengths(*each, like) for each in
                      zip(size, grid.kernel, grid.stride, grid.pad, grid.count))
-    return sums / torch.outer(rows, columns)
+    return torch.outer(rows, columns)
 
 
 def _lengths(size, kernel, stride, pad, count, like):
