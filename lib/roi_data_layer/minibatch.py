@@ -8,6 +8,7 @@ import torch
 
 from fast_rcnn.config import cfg
 from fast_rcnn.sampling import expand_targets, sample_rois
+from roi_data_layer import augment
 from utils.blob import im_list_to_blob, prep_im_for_blob
 from utils.images import read_image
 
@@ -26,14 +27,23 @@ class MinibatchOptions:
     fg_thresh: float
     bg_thresh: tuple
     inside_weights: tuple
+    changes: augment.AugmentOptions
+    use_all_gt: bool
 
     @classmethod
     def from_cfg(cls):
-        """The present settings."""
+        """The present settings; ValueError for those that cannot go together."""
         t = cfg.TRAIN
+        changes = augment.AugmentOptions(tuple(t.SCALE_JITTER), tuple(t.COLOR_JITTER),
+                                         tuple(t.RANDOM_CROP))
+        if changes.random_crop[0] > 0 and not t.HAS_RPN:
+            raise ValueError("TRAIN.RANDOM_CROP is for nets with an RPN (TRAIN.HAS_RPN): stored "
+                             "proposals and their targets are for whole images; set it to "
+                             "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
                    tuple(np.ravel(cfg.PIXEL_MEANS)), t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
-                   (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS))
+                   (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
+                   changes, bool(t.USE_ALL_GT))
 
     @property
     def top_names(self):
@@ -57,9 +67,10 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
     scale_inds = rng.randint(0, high=len(options.scales), size=len(roidb))
-    data, scales = _image_blob(roidb, [options.scales[i] for i in scale_inds], options)
+    target_sizes = [options.scales[i] for i in scale_inds]
     if options.has_rpn:
-        return _rpn_blobs(roidb, data, scales)
+        return _rpn_blobs(roidb, target_sizes, rng, options)
+    data, scales = _image_blob([_read(entry) for entry in roidb], target_sizes, rng, options)
     if options.batch_size % len(roidb):
         raise ValueError(f"TRAIN.BATCH_SIZE {options.batch_size} cannot be shared evenly by "
                          f"{len(roidb)} images (TRAIN.IMS_PER_BATCH)")
@@ -69,19 +80,24 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     return {"data": data, **blobs}
 
 
-def _image_blob(roidb, target_sizes, options):
-    """The images of the entries as (N, 3, H, W) float32, smaller ones padded, and their scale
-    factors.
-    """
-    ims, scales = [], []
-    for entry, target_size in zip(roidb, target_sizes):
-        im = read_image(entry["image"])
-        if entry["flipped"]:
-            im = im[:, ::-1]
+def _read(entry):
+    """The image of an entry, (h, w, 3) uint8, in the entry's position."""
+    return augment.turned_image(read_image(entry["image"]), entry)
+
+
+def _image_blob(ims, target_sizes, rng, options):
+    """Images as (N, 3, H, W) float32, smaller ones padded, and their scale factors."""
+    low, high = options.changes.scale_jitter
+    made, scales = [], []
+    for im, target_size in zip(ims, target_sizes):
+        if (low, high) != (1, 1):
+            target_size = augment.jittered_scale(rng, target_size, (low, high))
+        if any(options.changes.color_jitter):
+            im = augment.jittered_colors(rng, im, options.changes.color_jitter)
         im, scale = prep_im_for_blob(im, options.pixel_means, target_size, options.max_size)
-        ims.append(im)
+        made.append(im)
         scales.append(scale)
-    return im_list_to_blob(ims), scales
+    return im_list_to_blob(made), scales
 
 
 def _scaled(boxes, scale):
@@ -89,16 +105,24 @@ def _scaled(boxes, scale):
     return boxes.astype(np.float32) * np.float32(scale)
 
 
-def _rpn_blobs(roidb, data, scales):
+def _rpn_blobs(roidb, target_sizes, rng, options):
     if len(roidb) != 1:
         raise ValueError("an RPN trains on one image at a time; TRAIN.IMS_PER_BATCH is "
                          f"{len(roidb)}")
-    entry, scale = roidb[0], scales[0]
-    annotated = np.where(entry["gt_classes"] != 0)[0]
-    classes = entry["gt_classes"][annotated, None].astype(np.float32)
+    entry, im = roidb[0], _read(roidb[0])
+    annotated = entry["gt_classes"] != 0
+    if not options.use_all_gt:
+        annotated &= entry["max_overlaps"] >= 0
+    boxes, classes = entry["boxes"][annotated], entry["gt_classes"][annotated, None]
+    if options.changes.random_crop[0] > 0:
+        window = augment.crop_window(rng, im.shape, boxes, options.changes.random_crop)
+        inside = augment.centres_inside(boxes, window)
+        boxes, classes = augment.cropped_boxes(boxes[inside], window), classes[inside]
+        im = im[window[1]:window[3] + 1, window[0]:window[2] + 1]
+    data, (scale,) = _image_blob([im], target_sizes, rng, options)
     return {"data": data,
             "im_info": np.array([[data.shape[2], data.shape[3], scale]], np.float32),
-            "gt_boxes": np.hstack((_scaled(entry["boxes"][annotated], scale), classes))}
+            "gt_boxes": np.hstack((_scaled(boxes, scale), classes.astype(np.float32)))}
 
 
 def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):
