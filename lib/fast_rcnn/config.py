@@ -128,6 +128,11 @@ cfg.TEST.RPN_MIN_SIZE = 16
 
 # ------------------------------------------------------------------------------------------ common
 
+# Anchors of the RPN: sides of a square anchor in units of the base (16 pixels), and heights over
+# widths. Set, they replace those of the prototxts, whose layers follow; empty and 0: as they say
+cfg.ANCHOR_SCALES = ()
+cfg.ANCHOR_RATIOS = ()
+cfg.ANCHOR_BASE = 0
 # Rois that are equal after scaling by this and rounding are computed once (0: never);
 # rois given from outside only
 cfg.DEDUP_BOXES = 1.0 / 16.0

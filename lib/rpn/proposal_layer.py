@@ -3,7 +3,7 @@ import torch
 
 import caffe
 from fast_rcnn.config import cfg
-from rpn.anchors import AnchorGrid, map_to_rows
+from rpn.anchors import BASE_SIZE, AnchorGrid, map_to_rows
 from rpn.proposals import ProposalOptions, propose
 from utils.layer_params import layer_params
 
@@ -14,14 +14,14 @@ class ProposalLayer(caffe.TensorLayer):
     bottoms: rpn_cls_prob_reshape (1, 2 A, H, W), the last A channels scores of being an object;
              rpn_bbox_pred (1, 4 A, H, W); im_info (1, 3), height, width, scale of the net's input
     tops:    rois (R, 5), image index (0), x1, y1, x2, y2, best first; optionally scores (R, 1)
-    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2)
+    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16
     The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase. No gradient passes.
     """
 
     def setup(self, bottom, top):
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
-                              ratios=(0.5, 1, 2))
-        self._grid = AnchorGrid(params["feat_stride"], params["scales"], params["ratios"])
+                              ratios=(0.5, 1, 2), base_size=BASE_SIZE)
+        self._grid = AnchorGrid(**params)
         self._num_tops = len(top)
 
     def reshape(self, bottom, top):
