@@ -3,6 +3,7 @@ import argparse
 import logging
 import os
 import pprint
+import re
 import sys
 import time
 
@@ -10,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 import caffe
-from caffe.errors import CaffeError
+from caffe.errors import CaffeError, WeightsError
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
 from fast_rcnn.detections import Refinement
 
@@ -183,11 +184,19 @@ def run(main):
     except USER_ERRORS as error:
         if debug:
             raise
-        _fail("error: " + one_line(error), 2)
+        _fail("error: " + one_line(error) + _anchor_hint(error), 2)
     except torch.OutOfMemoryError:
         if debug:
             raise
         _fail("error: " + OUT_OF_MEMORY, 2)
+
+
+def _anchor_hint(error):
+    """Weights of an RPN that do not fit its net were trained with another number of anchors."""
+    does_not_fit = isinstance(error, WeightsError) and "shape mismatch" in str(error)
+    if does_not_fit and re.search("rpn_(cls_score|bbox_pred)", str(error)):
+        return " (the weights were trained with other anchors: see ANCHOR_SCALES, ANCHOR_RATIOS)"
+    return ""
 
 
 class _AboveBars(logging.Handler):

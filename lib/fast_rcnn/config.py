@@ -43,6 +43,20 @@ cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
+# ... on images mirrored top to bottom, and on those with rows for columns: with all three an image
+# is seen in every position of a square (cells, aerial pictures)
+cfg.TRAIN.USE_VFLIPPED = False
+cfg.TRAIN.USE_TRANSPOSED = False
+# Random changes of every image, drawn anew each time (roi_data_layer/augment.py): a factor on the
+# scale, between these two; MAX_SIZE still holds
+cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
+# ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
+cfg.TRAIN.COLOR_JITTER = (0.0, 0.0, 0.0, 0.0)
+# ... and, when an RPN is trained, the probability of a crop and the smallest share of the area it
+# keeps; boxes are clipped, and dropped when their centre is cut off
+cfg.TRAIN.RANDOM_CROP = (0.0, 0.5)
+# An RPN learns crowds (COCO) as objects, as the original
+cfg.TRAIN.USE_ALL_GT = True
 # Train box regressors, on rois whose overlap with a ground truth box is >= BBOX_THRESH
 cfg.TRAIN.BBOX_REG = True
 cfg.TRAIN.BBOX_THRESH = 0.5
@@ -139,6 +153,11 @@ cfg.TEST.RPN_MIN_SIZE = 16
 
 # ------------------------------------------------------------------------------------------ common
 
+# Anchors of the RPN: sides of a square anchor in units of the base (16 pixels), and heights over
+# widths. Set, they replace those of the prototxts, whose layers follow; empty and 0: as they say
+cfg.ANCHOR_SCALES = ()
+cfg.ANCHOR_RATIOS = ()
+cfg.ANCHOR_BASE = 0
 # Rois that are equal after scaling by this and rounding are computed once (0: never);
 # rois given from outside only
 cfg.DEDUP_BOXES = 1.0 / 16.0
