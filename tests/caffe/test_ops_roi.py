@@ -234,6 +234,28 @@ def test_psroi_pool_refuses_unsound_rois():
         ops.psroi_pool(torch.zeros(1, 4, 4, 4), torch.tensor([[1, 0, 0, 1, 1.0]]), 1, 2, 1.0)
 
 
+# Both
+
+def test_results_do_not_depend_on_the_number_of_threads(rng):
+    features = torch.from_numpy(rng.standard_normal((2, 72, 9, 11))).float()
+    rois = torch.from_numpy(random_rois(rng, 30, 2, 160)).float()
+
+    def results():
+        leaves = features.clone().requires_grad_(), rois.clone().requires_grad_()
+        tops = (ops.roi_align(*leaves, 3, 3, 1 / 16),
+                ops.psroi_pool(*leaves, 8, 3, 1 / 16))
+        sum((top ** 2).sum() for top in tops).backward()
+        return [*tops, *(leaf.grad for leaf in leaves)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = results()
+        torch.set_num_threads(3)
+        assert all(map(torch.equal, results(), alone))
+    finally:
+        torch.set_num_threads(threads)
+
+
 # What PyTorch asks of every operator
 
 @pytest.mark.parametrize("layout", LAYOUTS)
