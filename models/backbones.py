@@ -1,5 +1,5 @@
 """One description per backbone: its shared layers, and how the detector continues from them."""
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
 from spec_layers import conv_relu, lrn, max_pool, xavier
@@ -10,10 +10,25 @@ LABELS_BLOCKED = {"propagate_down": [True, False]}
 
 
 @dataclass(frozen=True)
+class DataSet:
+    """What the nets of a data set differ by."""
+
+    folder: str                     # models/<folder>
+    classes: int                    # with the background
+    joint_iterations: int           # of joint training, as published
+    scales: Optional[tuple] = None  # of the anchors; None: the backbone's own
+    dropout: bool = True
+
+
+PASCAL_VOC = DataSet("pascal_voc", classes=21, joint_iterations=70000)
+COCO = DataSet("coco", classes=81, joint_iterations=490000, scales=(4, 8, 16, 32), dropout=False)
+
+
+@dataclass(frozen=True)
 class Backbone:
     """What tells one detector from another. Defaults are those of the VGG nets."""
 
-    folder: str                     # models/pascal_voc/<folder>
+    folder: str                     # models/<data set>/<folder>
     title: str                      # the net's own name
     prefix: str                     # of snapshots: <prefix>_rpn_stage1_iter_N.caffemodel
     features: Callable              # features(net, rates) adds the shared layers, returns their top
@@ -36,6 +51,14 @@ class Backbone:
     cls_prob: dict = field(default_factory=dict)  # further fields of the layer cls_prob
     base_lr: float = 0.001
     iterations: Optional[tuple] = None  # of the four training steps; None: the published ones
+    joint_iterations: Optional[int] = None  # of joint training; None: the data set's
+    iter_size: int = 1              # images per update in joint training
+    data_set: DataSet = PASCAL_VOC
+
+    def on(self, data_set):
+        """The backbone as it is used for a data set."""
+        return replace(self, data_set=data_set, scales=data_set.scales or self.scales,
+                       dropout=self.dropout if data_set.dropout else None)
 
 
 def zf_features(net, rates):
@@ -97,14 +120,14 @@ BACKBONES = (
              pool_names=("roi_pool_conv5", "roi_pool_conv5"), loss_tops=("cls_loss", "bbox_loss"),
              dropout={"dropout_ratio": 0.5, "scale_train": False}, dropout_in_test=True,
              carried=("relu6",), cls_loss=dict(LABELS_BLOCKED, **LOSS_NORMALIZED),
-             cls_prob=LOSS_NORMALIZED),
+             cls_prob=LOSS_NORMALIZED, iter_size=2),
     Backbone("VGG_CNN_M_1024", "VGG_CNN_M_1024", "vgg_cnn_m_1024", cnn_m_features, channels=512,
              rpn_width=256, pooled=6, widths=(4096, 1024), frozen=("conv1",),
              cls_loss=LABELS_BLOCKED),
     Backbone("VGG16", "VGG_ILSVRC_16_layers", "vgg16", vgg16_features, channels=512,
              rpn_width=512, pooled=7, widths=(4096, 4096),
              frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
-             dummy_filler={"type": "constant", "value": 0}),
+             dummy_filler={"type": "constant", "value": 0}, iter_size=2),
     # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
              rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
@@ -114,5 +137,5 @@ BACKBONES = (
              widths=(128, 128), frozen=("conv1",), scales=(1.5, 2.5, 4, 6), fc_filler=xavier(),
              dropout=None,
              carried=("relu6",), cls_loss=LABELS_BLOCKED, base_lr=0.02,
-             iterations=(1500, 3000, 600, 1600)),
+             iterations=(1500, 3000, 600, 1600), joint_iterations=4200),
 )

@@ -50,9 +50,13 @@ def read(net, name):
 
 
 def build(net, name):
-    settings = {"HAS_RPN": "rpn" in name and "fast_rcnn" not in name, "IMS_PER_BATCH": 1}
-    with cfg_override(TRAIN=settings):
-        return caffe.Net(path_of(net, name), caffe.TEST if "test" in name else caffe.TRAIN)
+    return build_file(path_of(net, name), has_rpn="rpn" in name and "fast_rcnn" not in name)
+
+
+def build_file(path, has_rpn):
+    """The net of a file, in the phase that the file's name says."""
+    with cfg_override(TRAIN={"HAS_RPN": has_rpn, "IMS_PER_BATCH": 1}):
+        return caffe.Net(path, caffe.TEST if "test" in os.path.basename(path) else caffe.TRAIN)
 
 
 def learning(message):

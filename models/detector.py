@@ -1,0 +1,167 @@
+"""The parts of a detector that every schedule is put together from.
+
+`net` is a NetSpec and `backbone` a Backbone; functions add layers with the published names and
+return the tops that others continue from.
+"""
+from caffe.net_spec import NetSpec, layers as L
+
+from spec_layers import conv, dropout, fc, gaussian, no_rates, python, relu, reshape
+
+RATIOS = 3  # of the anchors: 0.5, 1, 2
+TARGETS = ["bbox_targets", "bbox_inside_weights", "bbox_outside_weights"]
+RPN_TARGETS = ["rpn_" + name for name in TARGETS]
+# Standard deviations of fresh weights: RPN and class scores, box deltas
+FRESH, FRESH_BOXES = gaussian(0.01), gaussian(0.001)
+
+SOLVER = """\
+train_net: "{train_net}"
+
+base_lr: {base_lr}
+lr_policy: "step"
+gamma: 0.1
+stepsize: {stepsize}
+{max_iter}display: 20
+average_loss: 100
+{iter_size}momentum: 0.9
+weight_decay: 0.0005
+
+# fast_rcnn.train writes the snapshots, with bbox_pred un-normalised, instead of the solver;
+# their names start with the prefix.
+snapshot: 0
+snapshot_prefix: "{prefix}"
+"""
+
+
+def solver(backbone, path, prefix, stepsize, max_iter=None, iter_size=1):
+    """Text of a solver; path: of its net, in the folder of the data set.
+
+    max_iter: None leaves it out, the number of iterations is then for the caller to know.
+    """
+    return SOLVER.format(
+        train_net=f"models/{backbone.data_set.folder}/{backbone.folder}/{path}",
+        base_lr=backbone.base_lr, stepsize=stepsize, prefix=prefix,
+        max_iter=f"max_iter: {max_iter}\n" if max_iter else "",
+        iter_size=f"iter_size: {iter_size}\n" if iter_size > 1 else "")
+
+
+def data_layer(net, backbone, name, tops):
+    """The layer that feeds minibatches of the training set."""
+    python(net, name, "roi_data_layer.layer", "RoIDataLayer",
+           f"'num_classes': {backbone.data_set.classes}", [], tops)
+
+
+def input_net():
+    """A NetSpec for an image and its im_info."""
+    net = NetSpec()
+    net["data"] = L.Input(name="data", shape={"dim": [1, 3, 224, 224]})
+    net["im_info"] = L.Input(name="im_info", shape={"dim": [1, 3]})
+    return net
+
+
+def anchors_param(backbone):
+    """param_str of the layers that know the anchors; without scales they take 8, 16, 32."""
+    stride = f"'feat_stride': {backbone.stride}"
+    if backbone.scales is None:
+        return stride
+    return f"{{{stride}, 'scales': {list(backbone.scales)}}}"
+
+
+def rpn(net, backbone, features, rates, filler=None):
+    """The RPN's convolutions on the features; returns the tops of scores and box deltas."""
+    name, relu_name, top = backbone.rpn_names
+    anchors = _num_anchors(backbone)
+    conv(net, name, features, backbone.rpn_width, 3, rates, pad=1, filler=filler, top=top)
+    top = relu(net, relu_name, top)
+    return (conv(net, "rpn_cls_score", top, 2 * anchors, 1, rates, filler=filler),
+            conv(net, "rpn_bbox_pred", top, 4 * anchors, 1, rates, filler=filler))
+
+
+def rpn_losses(net, backbone, scores):
+    """Anchor targets, and the RPN's two losses against them."""
+    reshaped = reshape(net, "rpn_cls_score_reshape", scores, [0, 2, -1, 0])
+    python(net, "rpn-data", "rpn.anchor_target_layer", "AnchorTargetLayer",
+           anchors_param(backbone), [scores, "gt_boxes", "im_info", "data"],
+           ["rpn_labels"] + RPN_TARGETS)
+    net["rpn_cls_loss"] = L.SoftmaxWithLoss(
+        net[reshaped], net["rpn_labels"], name="rpn_loss_cls", propagate_down=[True, False],
+        loss_weight=1, loss_param={"ignore_label": -1, "normalize": True})
+    net["rpn_loss_bbox"] = L.SmoothL1Loss(
+        net["rpn_bbox_pred"], *[net[name] for name in RPN_TARGETS], name="rpn_loss_bbox",
+        loss_weight=1, smooth_l1_loss_param={"sigma": 3})
+
+
+def proposals(net, backbone, tops):
+    """Probabilities per anchor from rpn_cls_score_reshape, then the proposal layer."""
+    net["rpn_cls_prob"] = L.Softmax(net["rpn_cls_score_reshape"], name="rpn_cls_prob")
+    reshape(net, "rpn_cls_prob_reshape", "rpn_cls_prob", [0, 2 * _num_anchors(backbone), -1, 0])
+    python(net, "proposal", "rpn.proposal_layer", "ProposalLayer",
+           anchors_param(backbone), ["rpn_cls_prob_reshape", "rpn_bbox_pred", "im_info"], tops)
+
+
+def test_proposals(net, backbone, features, tops):
+    """The RPN of a test net, up to its proposals."""
+    scores, _ = rpn(net, backbone, features, no_rates)
+    reshape(net, "rpn_cls_score_reshape", scores, [0, 2, -1, 0])
+    proposals(net, backbone, tops)
+
+
+def roi_pooling(net, backbone, features):
+    """The features of each roi."""
+    name, top = backbone.pool_names
+    net[top] = L.ROIPooling(net[features], net["rois"], name=name, roi_pooling_param={
+        "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,
+        "spatial_scale": 1 / backbone.stride})
+    return top
+
+
+def head(net, backbone, pooled, rates, with_dropout, fillers=(None, None, None)):
+    """fc6, fc7 and the outputs; returns the tops of class scores and box deltas."""
+    classes = backbone.data_set.classes
+    fc_filler, score_filler, box_filler = fillers
+    top = pooled
+    for number, width in zip((6, 7), backbone.widths):
+        top = relu(net, f"relu{number}", fc(net, f"fc{number}", top, width, rates, fc_filler))
+        if with_dropout and backbone.dropout:
+            top = dropout(net, f"drop{number}", top, backbone.dropout)
+    return (fc(net, "cls_score", top, classes, rates, score_filler),
+            fc(net, "bbox_pred", top, 4 * classes, rates, box_filler))
+
+
+def train_head(net, backbone, pooled, rates):
+    """The head of a training net and its two losses."""
+    scores, boxes = head(net, backbone, pooled, rates, with_dropout=True,
+                         fillers=(backbone.fc_filler, FRESH, FRESH_BOXES))
+    cls_top, bbox_top = backbone.loss_tops
+    net[cls_top] = L.SoftmaxWithLoss(net[scores], net["labels"], name="loss_cls", loss_weight=1,
+                                     **backbone.cls_loss)
+    net[bbox_top] = L.SmoothL1Loss(net[boxes], *[net[name] for name in TARGETS],
+                                   name="loss_bbox", loss_weight=1)
+
+
+def detection_net(backbone):
+    """An image in; proposals, class probabilities and box deltas out."""
+    net = input_net()
+    features = backbone.features(net, no_rates)
+    test_proposals(net, backbone, features, ["rois"])
+    scores, _ = head(net, backbone, roi_pooling(net, backbone, features), no_rates,
+                     with_dropout=backbone.dropout_in_test)
+    net["cls_prob"] = L.Softmax(net[scores], name="cls_prob", **backbone.cls_prob)
+    return finish(net, backbone)
+
+
+def finish(net, backbone, comments=None):
+    """(NetParameter with the net's name and the published way to name inputs, comments)."""
+    proto = net.to_proto()
+    proto.name = backbone.title
+    inputs = [layer for layer in proto.layer if layer.type == "Input"]
+    for layer in inputs:
+        proto.input.append(layer.name)
+        proto.input_shape.add().CopyFrom(layer.input_param.shape[0])
+        proto.layer.remove(layer)
+    comments = dict({backbone.rpn_names[0]: "RPN", "proposal": "Proposals",
+                     backbone.pool_names[0]: "Detector head"}, **(comments or {}))
+    return proto, comments
+
+
+def _num_anchors(backbone):
+    return RATIOS * len(backbone.scales or (8, 16, 32))

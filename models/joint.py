@@ -1,0 +1,55 @@
+"""The two nets and the solver of `faster_rcnn_end2end` (approximate joint training).
+
+RPN and detector learn together, in one pass over an image: the rois that the RPN proposes are taken
+as given by the head (Ren et al. 2015, section 3.2).
+
+    train     shared layers + RPN + head, four losses
+    test      the same layers; detections
+"""
+from dataclasses import replace
+
+from caffe.net_spec import NetSpec
+
+import detector
+from backbones import LABELS_BLOCKED
+from detector import FRESH, TARGETS
+from spec_layers import python, trained, trained_except
+
+METHOD = "faster_rcnn_end2end"
+RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
+
+
+def files(backbone):
+    """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
+    backbone = published(backbone)
+    return {"train.prototxt": train(backbone), "test.prototxt": detector.detection_net(backbone),
+            "solver.prototxt": solver(backbone, METHOD)}
+
+
+def published(backbone):
+    """The backbone with the names and loss fields that the joint nets were published with."""
+    return replace(backbone, rpn_names=RPN_NAMES,
+                   cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
+
+
+def solver(backbone, method):
+    """Text of the solver; the rate drops after 5/7 of the iterations."""
+    iterations = backbone.joint_iterations or backbone.data_set.joint_iterations
+    return detector.solver(backbone, f"{method}/train.prototxt", f"{backbone.prefix}_faster_rcnn",
+                           iterations * 5 // 7, iterations, backbone.iter_size)
+
+
+def train(backbone):
+    """An image and its annotated boxes in; losses of the RPN and of the detector out."""
+    net = NetSpec()
+    detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
+    features = backbone.features(net, trained_except(backbone.frozen))
+    scores, _ = detector.rpn(net, backbone, features, trained, FRESH)
+    detector.rpn_losses(net, backbone, scores)
+    detector.proposals(net, backbone, ["rpn_rois"])
+    python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
+           f"'num_classes': {backbone.data_set.classes}", ["rpn_rois", "gt_boxes"],
+           ["rois", "labels"] + TARGETS)
+    pooled = detector.roi_pooling(net, backbone, features)
+    detector.train_head(net, backbone, pooled, trained)
+    return detector.finish(net, backbone, {"rpn-data": "RPN training"})
