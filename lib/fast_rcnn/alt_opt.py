@@ -20,7 +20,7 @@ from fast_rcnn.alt_opt_files import STAGES, ScheduleFiles
 from fast_rcnn.config import cfg, cfg_override, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
 from fast_rcnn.manifest import Manifest
-from fast_rcnn.train import get_training_roidb, train_net
+from fast_rcnn.train import get_training_roidb, seed_generators, train_net
 from rpn.generate import imdb_proposals
 from utils import safe_pickle
 from utils.files import copy_file, file_hash
@@ -126,7 +126,7 @@ class _Run:
                              and not self.manifest.changed_inputs(step.name, inputs))
             self.manifest.begin(step.name, inputs)
             start = time.time()
-            _seed()
+            seed_generators()       # every step starts alike, as the original's processes did
             output, figures = (self._train(step, resume=started_alike) if step.trains
                                else self._generate(step))
             figures["seconds"] = round(time.time() - start, 1)
@@ -207,12 +207,6 @@ def write_proposals(path, proposals):
     """Writes a list over images of (R, 4) float32 boxes, in the original's form (a pickle)."""
     safe_pickle.dump([np.asarray(boxes, dtype=np.float32) for boxes in proposals], path)
     log.info("Wrote RPN proposals to %s", path)
-
-
-def _seed():
-    """Every step starts from the same seed, as the original's processes did."""
-    np.random.seed(cfg.RNG_SEED)
-    caffe.set_random_seed(cfg.RNG_SEED)
 
 
 def _free_memory():

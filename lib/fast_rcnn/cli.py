@@ -103,6 +103,19 @@ def four(kind):
     return parse_four
 
 
+def positive(kind):
+    """The type of options with one positive number."""
+    def parse_positive(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f'"{text}" is not a positive number')
+        return value
+    return parse_positive
+
+
 def flag(text):
     """The type of --wait: the words for no are false, whatever else true."""
     return text.strip().lower() not in ("", "0", "no", "false", "off")

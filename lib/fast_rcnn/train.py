@@ -80,16 +80,12 @@ class SolverWrapper:
         """
         net = self.solver.net
         path = os.path.join(self.output_dir,
-                            f"{self._file_stem()}_iter_{self.solver.iter}.caffemodel")
+                            f"{file_stem(self.solver_param)}_iter_{self.solver.iter}.caffemodel")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with self._unnormalized(net):
             net.save(path)
         print(f"Wrote snapshot to: {path}", flush=True)
         return path
-
-    def _file_stem(self):
-        infix = f"_{cfg.TRAIN.SNAPSHOT_INFIX}" if cfg.TRAIN.SNAPSHOT_INFIX else ""
-        return self.solver_param.snapshot_prefix + infix
 
     @contextlib.contextmanager
     def _unnormalized(self, net):
@@ -152,7 +148,7 @@ class SolverWrapper:
     @property
     def checkpoint_path(self):
         """<prefix>[_<infix>]_checkpoint.npz in output_dir."""
-        return os.path.join(self.output_dir, f"{self._file_stem()}_checkpoint.npz")
+        return os.path.join(self.output_dir, f"{file_stem(self.solver_param)}_checkpoint.npz")
 
     def write_checkpoint(self):
         """Writes all that the rest of the training depends on."""
@@ -178,6 +174,18 @@ class SolverWrapper:
         checkpoint.restore_generators(saved["generators"])
         log.info("Continuing from %s, iteration %d", self.checkpoint_path, self.solver.iter)
         return True
+
+
+def seed_generators():
+    """Starts the random generators of numpy and of the engine at cfg.RNG_SEED."""
+    np.random.seed(cfg.RNG_SEED)
+    caffe.set_random_seed(cfg.RNG_SEED)
+
+
+def file_stem(solver_param):
+    """What the names of a training's files start with: <prefix>[_<infix>]."""
+    infix = f"_{cfg.TRAIN.SNAPSHOT_INFIX}" if cfg.TRAIN.SNAPSHOT_INFIX else ""
+    return solver_param.snapshot_prefix + infix
 
 
 def get_training_roidb(imdb):

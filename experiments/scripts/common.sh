@@ -1,0 +1,107 @@
+# What the training scripts of this folder share; sourced by them.
+#
+#   METHOD=...  source common.sh; start "$@"   then train and test with `logged`
+
+set -euo pipefail
+export PYTHONUNBUFFERED=1
+SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# From the words of the command line sets
+#   GPU NET DATASET           the first three; DATASET as a card's name or path
+#   FOLDER                    models/FOLDER/NET/METHOD holds the net
+#   WEIGHTS CFG LOG PYTHON    initial weights, settings, log file, the Python to use
+#   TRAIN_IMDB TEST_IMDB      the data set's splits
+#   TRAIN_ARGS TEST_ARGS      what is left, for the training and the test tool
+# and goes to the project's folder.
+start() {
+  if [ $# -lt 3 ]; then
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+    exit 1
+  fi
+  GPU=$1 NET=$2 DATASET=$3
+  shift 3
+  CALLED_FROM=$PWD
+  cd "$SCRIPTS/../.."
+  PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
+  WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET.v2.caffemodel}")
+  CFG=experiments/cfgs/${METHOD}_$NET.yml  # a net may have settings of its own
+  [ -f "$CFG" ] || CFG=experiments/cfgs/$METHOD.yml
+  open_log "$@"
+  split_options "$@"
+  find_splits
+}
+
+# A file named relative to the folder of the call is still found after the cd
+from_here() {
+  case $1 in
+    /*) printf '%s' "$1" ;;
+    *) if [ -e "$1" ]; then printf '%s' "$1"; else printf '%s' "$CALLED_FROM/$1"; fi ;;
+  esac
+}
+
+open_log() {
+  local extra
+  extra=$(IFS=_; echo "$*")
+  extra=${extra//[^A-Za-z0-9._,-]/_}
+  LOGS=${LOGS:-experiments/logs}
+  mkdir -p "$LOGS"
+  LOG=$LOGS/${METHOD}_${NET}_${extra:0:80}.txt.$(date +%Y-%m-%d_%H-%M-%S)
+  echo "Logging output to $LOG"
+}
+
+# Options of the training alone, of the test alone, and of both; --set comes last
+split_options() {
+  TRAIN_ARGS=() TEST_ARGS=()
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --set) TRAIN_ARGS+=("$@") TEST_ARGS+=("$@"); break ;;
+      --iters | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
+      --resume | --rand | --iters=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
+      --num_dets) TEST_ARGS+=("$1" "${2-}"); shift ;;
+      --comp | --vis | --num_dets=*) TEST_ARGS+=("$1") ;;
+      *) TRAIN_ARGS+=("$1") TEST_ARGS+=("$1") ;;
+    esac
+    shift
+  done
+}
+
+# COCO's splits are those of the original; a card says which of its splits are for what
+find_splits() {
+  local imdbs
+  FOLDER=pascal_voc
+  case $DATASET in
+    coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=coco_2014_minival; return ;;
+    pascal_voc) DATASET=voc_2007 ;;
+    *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
+  esac
+  imdbs=$("$PYTHON" tools/card_splits.py "$DATASET") || exit
+  TRAIN_IMDB=$(sed -n 1p <<< "$imdbs")
+  TEST_IMDB=$(sed -n 2p <<< "$imdbs")
+}
+
+# Runs a tool and keeps what it prints
+logged() {
+  "$PYTHON" "$@" 2>&1 | tee -a "$LOG"
+}
+
+# Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot
+train_and_test() {
+  local model=models/$FOLDER/$NET/$METHOD
+  logged tools/train_net.py --gpu "$GPU" \
+    --solver "$model/solver.prototxt" \
+    --weights "$WEIGHTS" \
+    --imdb "$TRAIN_IMDB" \
+    --cfg "$CFG" \
+    ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"}
+  test_final "$model/test.prototxt"
+}
+
+# Tests the model that the log names last; $1: test net
+test_final() {
+  logged tools/test_net.py --gpu "$GPU" \
+    --def "$1" \
+    --net "$(sed -n 's/^Final model: //p' "$LOG" | tail -n 1)" \
+    --imdb "$TEST_IMDB" \
+    --cfg "$CFG" \
+    ${TEST_ARGS[@]+"${TEST_ARGS[@]}"}
+}

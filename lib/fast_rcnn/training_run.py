@@ -1,0 +1,96 @@
+"""One training by one solver, on one data set or several: checked, recorded, resumable.
+
+What tools/train_net.py runs: joint training, Fast R-CNN, any net whose first layer is RoIDataLayer.
+"""
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+from caffe import prototxt
+from datasets.factory import get_imdb
+from datasets.imdb import imdb as ImageDatabase
+from fast_rcnn.config import cfg, get_output_dir
+from fast_rcnn.fingerprint import data_hash, settings_hash
+from fast_rcnn.manifest import Manifest
+from fast_rcnn.solver_files import Numbers, adapt_solver, check_weights, require
+from fast_rcnn.train import file_stem, get_training_roidb, train_net
+from utils.files import file_hash
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chooses."""
+
+    solver: str
+    imdb_names: str             # names joined by +
+    weights: Optional[str]      # None: the net starts as its fillers say
+    numbers: Numbers = Numbers()
+    resume: bool = False
+
+
+def run_training(options):
+    """Trains, or finds that it was done before; returns the path of the last snapshot.
+
+    Everything is written to output/EXP_DIR/<imdb>[+<imdb> ...]: the snapshots, the adapted solver
+    and net in <prefix>_prototxts, and the record <prefix>_train.json, which a resumed run reads.
+    Prototxts, data sets and initial weights are all checked before anything is trained.
+    """
+    imdbs = load_imdbs(options.imdb_names)
+    output_dir = get_output_dir(ImageDatabase("+".join(imdb.name for imdb in imdbs)))
+    log.info("Output will be saved to `%s`", output_dir)
+    require(options.solver)
+    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(options.solver)))
+    solver = adapt_solver(options.solver, f"{stem}_prototxts", imdbs[0].num_classes,
+                          options.numbers)
+    if options.weights is not None:
+        check_weights(options.weights, solver.net, options.solver)
+    inputs = _inputs(options, imdbs, solver)
+    manifest = Manifest(f"{stem}_train.json", keep=options.resume)
+    hindrance = manifest.difference("train", inputs)
+    if hindrance is None:
+        log.info("The training is done already")
+        return manifest.output("train")
+    started_alike = "train" in manifest.steps and not manifest.changed_inputs("train", inputs)
+    if options.resume and not started_alike:
+        log.info("The training starts from the beginning (%s)", hindrance)
+    manifest.begin("train", inputs)
+    start, figures = time.time(), {"iterations": solver.iterations}
+    paths = train_net(solver.path, combined_roidb(imdbs), output_dir,
+                      pretrained_model=options.weights, max_iters=solver.iterations,
+                      resume=started_alike, figures=figures)
+    manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
+    return paths[-1]
+
+
+def load_imdbs(names):
+    """The data sets of "a+b+c"; ValueError unless they have the same classes."""
+    imdbs = [get_imdb(name) for name in names.split("+")]
+    for imdb in imdbs[1:]:
+        if list(imdb.classes) != list(imdbs[0].classes):
+            raise ValueError(f"{imdbs[0].name} and {imdb.name} cannot be joined: their classes "
+                             f"differ ({', '.join(imdbs[0].classes)}; {', '.join(imdb.classes)})")
+    return imdbs
+
+
+def combined_roidb(imdbs):
+    """The training entries of data sets, one after the other, mirrored ones behind each set's."""
+    roidb = []
+    for imdb in imdbs:
+        log.info("Loaded dataset `%s` for training", imdb.name)
+        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
+        log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+        roidb += get_training_roidb(imdb)
+    log.info("%d roidb entries", len(roidb))
+    return roidb
+
+
+def _inputs(options, imdbs, solver):
+    """A hash per input of the training."""
+    return {"weights": None if options.weights is None else file_hash(options.weights),
+            "prototxt": solver.hash, "iterations": solver.iterations,
+            "data": [data_hash(imdb) for imdb in imdbs],
+            "settings": settings_hash(cfg, "TRAIN")}

@@ -1,0 +1,178 @@
+"""Joint training with Tiny on a few pictures, by the script and by the tool."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from handful import command, places, run_command
+
+from caffe import prototxt, weights
+from fast_rcnn.config import cfg
+from utils import safe_pickle
+
+TRAIN = "train_net.py"
+MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_end2end")
+SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_end2end.sh")
+CFG = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "faster_rcnn_end2end_Tiny.yml")
+SETTINGS = ["TRAIN.RPN_MIN_SIZE", "4", "TEST.RPN_MIN_SIZE", "4", "EXP_DIR", "smoke dir",
+            "TRAIN.CHECKPOINT_ITERS", "5", "TRAIN.RPN_POST_NMS_TOP_N", "100"]
+ITERS = 30
+
+
+def train_args(handful, folder, *settings, **changed):
+    """Arguments of a short training; `changed` replaces options by their names, None drops one."""
+    options = {"--gpu": "cpu", "--solver": os.path.join(MODEL, "solver.prototxt"),
+               "--weights": handful.weights, "--imdb": handful.card + ":trainval", "--cfg": CFG,
+               "--iters": ITERS, "--lr": "0.001", "--scale": "120"}
+    options.update({"--" + key: value for key, value in changed.items()})
+    flat = [word for option, value in options.items() if value is not None
+            for word in ((option,) if value is True else (option, value))]
+    return [*flat, "--set", *SETTINGS, *places(folder), *settings]
+
+
+def results_of(folder, *names):
+    return os.path.join(str(folder), "output", "smoke dir", "handful_trainval", *names)
+
+
+def snapshot(folder, iteration=ITERS):
+    return results_of(folder, f"tiny_faster_rcnn_iter_{iteration}.caffemodel")
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@pytest.fixture(scope="module")
+def trained(handful, tmp_path_factory):
+    """(folder, the finished process) of one run of the script: training and test."""
+    folder = tmp_path_factory.mktemp("joint")
+    done = subprocess.run(
+        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", str(ITERS), "--lr", "0.001",
+         "--scale", "120", "--set", *SETTINGS, *places(folder)],
+        capture_output=True, text=True, timeout=600,
+        env=dict(os.environ, WEIGHTS=handful.weights, LOGS=str(folder / "logs")))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return folder, done
+
+
+def test_lines_that_scripts_look_for(trained):
+    folder, done = trained
+    lines = done.stdout.splitlines()
+    end = lines.index("done solving")
+    assert lines[end - 1] == f"Wrote snapshot to: {snapshot(folder)}"
+    assert f"Final model: {snapshot(folder)}" in lines
+    assert any(line.startswith("Mean AP = ") for line in lines)
+    logs = os.listdir(folder / "logs")
+    assert len(logs) == 1 and logs[0].startswith("faster_rcnn_end2end_Tiny_--iters_30_")
+
+
+def test_files_of_a_training(trained):
+    folder, _ = trained
+    assert sorted(os.listdir(results_of(folder))) == [
+        "tiny_faster_rcnn_iter_30.caffemodel", "tiny_faster_rcnn_prototxts",
+        "tiny_faster_rcnn_train.json"]
+    net = prototxt.read_net(results_of(folder, "tiny_faster_rcnn_prototxts", "train.prototxt"))
+    layers = {layer.name: layer for layer in net.layer}
+    assert layers["bbox_pred"].inner_product_param.num_output == 12
+    assert "'num_classes': 3" in layers["roi-data"].python_param.param_str
+    solver = prototxt.read_solver(results_of(folder, "tiny_faster_rcnn_prototxts",
+                                             "solver.prototxt"))
+    assert (solver.max_iter, solver.stepsize) == (30, 21)
+    with open(results_of(folder, "tiny_faster_rcnn_train.json")) as file:
+        step = json.load(file)["steps"]["train"]
+    assert step["finished"] and step["output"] == "tiny_faster_rcnn_iter_30.caffemodel"
+
+
+def test_rpn_and_detector_learn_and_frozen_layers_stay(trained, handful):
+    start, end = weights.read_weights(handful.weights), weights.read_weights(snapshot(trained[0]))
+    moved = {name for name in start if (start[name][0] != end[name][0]).any()}
+    assert moved == set(start) - {"conv1"}
+    assert end["cls_score"][0].shape[0] == 3 and end["bbox_pred"][0].shape[0] == 12
+
+
+def test_the_script_ends_with_detections(trained):
+    boxes = safe_pickle.load(os.path.join(str(trained[0]), "output", "smoke dir", "handful_test",
+                                          "tiny_faster_rcnn_iter_30", "detections.pkl"))
+    assert len(boxes) == 3 and all(len(per_image) == 3 for per_image in boxes)
+
+
+def test_resume_after_the_end_repeats_nothing(trained, handful, run_tool):
+    folder, before = trained[0], content(snapshot(trained[0]))
+    done = run_tool(TRAIN, *train_args(handful, folder, resume=True))
+    assert done.status == 0, done.err
+    assert "Wrote snapshot" not in done.out and "Solving" not in done.out
+    assert f"Final model: {snapshot(folder)}\n" in done.out
+    assert content(snapshot(folder)) == before
+
+
+def test_killed_and_resumed(trained, handful, tmp_path):
+    """After SIGKILL, --resume goes on at the checkpoint and gives what one run gives."""
+    process = subprocess.Popen(command(TRAIN, *train_args(handful, tmp_path)), cwd=cfg.ROOT_DIR,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(20000):
+            assert process.poll() is None, "the training ended before it could be killed"
+            if os.path.exists(results_of(tmp_path, "tiny_faster_rcnn_checkpoint.npz")):
+                break
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not os.path.exists(snapshot(tmp_path))
+    resumed = run_command(TRAIN, *train_args(handful, tmp_path, resume=True))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Continuing from" in resumed.stdout
+    assert content(snapshot(tmp_path)) == content(snapshot(trained[0]))
+
+
+def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
+    joined = f"{handful.card}:trainval+{handful.card}:test"
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=joined, weights=None, iters=1,
+                                       rand=True))
+    assert done.status == 0, done.err
+    folder = os.path.join(str(tmp_path), "output", "smoke dir", "handful_trainval+handful_test")
+    with open(os.path.join(folder, "tiny_faster_rcnn_train.json")) as file:
+        assert json.load(file)["steps"]["train"]["figures"]["images"] == 2 * (6 + 3)
+    assert f"Final model: {folder}/tiny_faster_rcnn_iter_1.caffemodel\n" in done.out
+
+
+@pytest.mark.parametrize("changed,words", (
+    ({"solver": None}, ("no solver", "--solver")),
+    ({"solver": "nowhere.prototxt"}, ("nowhere.prototxt", "does not exist")),
+    ({"weights": "nowhere.caffemodel"}, ("nowhere.caffemodel", "do not exist")),
+    ({"imdb": "voc_2006_trainval"}, ("voc_2006_trainval",)),
+    ({"imdb": "+"}, ("Unknown dataset",)),
+    ({"cfg": "nowhere.yml"}, ("nowhere.yml",)),
+))
+def test_what_users_mistype_is_one_line(handful, tmp_path, run_tool, changed, words):
+    refused(run_tool(TRAIN, *train_args(handful, tmp_path, **changed)), *words)
+
+
+def refused(done, *words):
+    """Exit status 2 and a single line that says all of `words`."""
+    lines = done.err.strip().splitlines()
+    assert done.status == 2 and len(lines) == 1 and "error: " in lines[0], done.err
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def test_data_sets_of_other_classes_cannot_be_joined(handful, tmp_path, run_tool):
+    other = tmp_path / "other.yml"
+    with open(handful.card) as file:
+        other.write_text(file.read().replace("[dark, light]", "[light, dark]"))
+    done = run_tool(TRAIN, *train_args(handful, tmp_path,
+                                       imdb=f"{handful.card}:trainval+{other}:test"))
+    refused(done, "cannot be joined", "classes")
+
+
+@pytest.mark.parametrize("words", (["--iters", "0"], ["--lr", "fast"], ["--steps", "1,2"]))
+def test_bad_numbers(handful, tmp_path, run_tool, words):
+    done = run_tool(TRAIN, *words, *train_args(handful, tmp_path, iters=None, lr=None))
+    assert done.status == 2 and "is not a positive number" in done.err
+
+
+def test_rpn_net_without_rpn_settings(handful, tmp_path, run_tool):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, "TRAIN.HAS_RPN", "False"))
+    refused(done, "3 tops", "TRAIN.HAS_RPN False")
