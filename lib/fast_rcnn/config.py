@@ -30,9 +30,9 @@ cfg.TRAIN = EasyDict()
 cfg.TRAIN.SCALES = (600,)
 # Largest length of the longer side after scaling
 cfg.TRAIN.MAX_SIZE = 1000
-# Images per minibatch; 1 when the data layer feeds an RPN
+# Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
-# Rois per minibatch, over all of its images
+# Rois per minibatch, shared evenly by its images
 cfg.TRAIN.BATCH_SIZE = 128
 # Share of the minibatch that is foreground, at most
 cfg.TRAIN.FG_FRACTION = 0.25
@@ -75,7 +75,7 @@ cfg.TRAIN.RPN_POSITIVE_OVERLAP = 0.7
 cfg.TRAIN.RPN_NEGATIVE_OVERLAP = 0.3
 # An anchor that is both is negative
 cfg.TRAIN.RPN_CLOBBER_POSITIVES = False
-# Anchors per minibatch, and the share of positive ones at most
+# Anchors per image, and the share of positive ones at most
 cfg.TRAIN.RPN_BATCHSIZE = 256
 cfg.TRAIN.RPN_FG_FRACTION = 0.5
 # Proposals: overlap above which NMS drops one; how many enter NMS and leave it (<= 0: all)

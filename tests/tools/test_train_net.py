@@ -139,6 +139,12 @@ def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
     assert f"Final model: {folder}/tiny_faster_rcnn_iter_1.caffemodel\n" in done.out
 
 
+def test_two_images_per_batch(handful, tmp_path, run_tool):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, "TRAIN.IMS_PER_BATCH", "2", iters=3))
+    assert done.status == 0, done.err
+    assert os.path.exists(snapshot(tmp_path, 3))
+
+
 @pytest.mark.parametrize("changed,words", (
     ({"solver": None}, ("no solver", "--solver")),
     ({"solver": "nowhere.prototxt"}, ("nowhere.prototxt", "does not exist")),
