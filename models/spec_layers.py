@@ -112,3 +112,9 @@ def python(net, name, module, layer, param_str, bottoms, tops):
                      python_param={"module": module, "layer": layer, "param_str": param_str})
     for top, blob in zip(tops, blobs if len(tops) > 1 else (blobs,)):
         net[top] = blob
+
+
+def param_str(**params):
+    """The param_str of a Python layer: a YAML mapping, without braces when it has one entry."""
+    text = ", ".join(f"'{name}': {value}" for name, value in params.items())
+    return text if len(params) == 1 else f"{{{text}}}"

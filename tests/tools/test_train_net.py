@@ -145,6 +145,13 @@ def test_two_images_per_batch(handful, tmp_path, run_tool):
     assert os.path.exists(snapshot(tmp_path, 3))
 
 
+def test_non_approximate_training(handful, tmp_path, run_tool):
+    solver = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_nonapprox", "solver.prototxt")
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, solver=solver, iters=3))
+    assert done.status == 0, done.err
+    assert os.path.exists(snapshot(tmp_path, 3))
+
+
 @pytest.mark.parametrize("changed,words", (
     ({"solver": None}, ("no solver", "--solver")),
     ({"solver": "nowhere.prototxt"}, ("nowhere.prototxt", "does not exist")),
