@@ -51,6 +51,18 @@ cfg.TRAIN.SNAPSHOT_ITERS = 10000
 cfg.TRAIN.SNAPSHOT_INFIX = ""
 # Iterations between checkpoints, from which an interrupted training continues
 cfg.TRAIN.CHECKPOINT_ITERS = 500
+# Validation (tools/train_net.py): mean AP on a split every VAL_ITERS iterations and at the end, by
+# the test net VAL_NET ("": test.prototxt beside the solver); the best weights are kept as
+# <prefix>_best.caffemodel. Training ends when VAL_PATIENCE validations in a row (0: any number)
+# were no better. VAL_IMDB "": none
+cfg.TRAIN.VAL_IMDB = ""
+cfg.TRAIN.VAL_ITERS = 10000
+cfg.TRAIN.VAL_NET = ""
+cfg.TRAIN.VAL_PATIENCE = 0
+# Iterations between points of the curves in <prefix>_curves.jsonl (0: mean AP alone), and whether
+# they go to TensorBoard as well
+cfg.TRAIN.CURVE_ITERS = 0
+cfg.TRAIN.TENSORBOARD = False
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
