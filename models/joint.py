@@ -48,16 +48,19 @@ def solver(backbone, method):
                            iterations * 5 // 7, iterations, backbone.iter_size)
 
 
-def train(backbone, pooling, params):
-    """An image and its annotated boxes in; losses of the RPN and of the detector out."""
+def train(backbone, pooling, params, rates=trained):
+    """An image and its annotated boxes in; losses of the RPN and of the detector out.
+
+    rates: of all layers but the backbone's frozen ones.
+    """
     net = NetSpec()
     detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
-    features = backbone.features(net, trained_except(backbone.frozen))
-    scores, _ = detector.rpn(net, backbone, features, trained, FRESH)
+    features = backbone.features(net, trained_except(backbone.frozen, rates))
+    scores, _ = detector.rpn(net, backbone, features, rates, FRESH)
     detector.rpn_losses(net, backbone, scores)
     detector.proposals(net, backbone, ["rpn_rois"], **params)
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
            param_str(num_classes=backbone.data_set.classes, **params),
            ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
-    detector.train_head(net, backbone, pooling(net, backbone, features), trained)
+    detector.train_head(net, backbone, pooling(net, backbone, features), rates)
     return detector.finish(net, backbone, {"rpn-data": "RPN training"})

@@ -34,9 +34,14 @@ def no_rates(_name):
     return []
 
 
-def trained_except(names):
+def bias_undecayed(_name):
+    """As `trained`, without weight decay of the biases."""
+    return [{"lr_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
+
+
+def trained_except(names, rates=trained):
     """Rates of a net in which the layers `names` are frozen."""
-    return lambda name: frozen(name) if name in names else trained(name)
+    return lambda name: frozen(name) if name in names else rates(name)
 
 
 def _learning(rates, name):

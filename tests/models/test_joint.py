@@ -125,6 +125,17 @@ def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
     assert solver.train_net == f"models/pascal_voc/{net}/faster_rcnn_nonapprox/train.prototxt"
 
 
+def test_recipe_of_simple_faster_rcnn():
+    folder = os.path.join(cfg.MODELS_DIR, "VGG16", "simple_faster_rcnn")
+    message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
+    rates = learning(message)
+    assert {name for name, rate in rates.items() if rate == (0, 0, 0, 0)} == FROZEN["VGG16"]
+    assert {rate for name, rate in rates.items() if name not in FROZEN["VGG16"]} == {(1, 2, 1, 0)}
+    assert "Dropout" not in {layer.type for layer in message.layer}
+    solver = prototxt.read_solver(os.path.join(folder, "solver.prototxt"))
+    assert (solver.max_iter, solver.stepsize, solver.iter_size) == (140000, 90000, 1)
+
+
 def test_zf_keeps_its_peculiarities():
     layers = named(read("pascal_voc", "ZF", "train.prototxt"))
     assert (list(layers["loss_cls"].top), list(layers["loss_bbox"].top)) == (["cls_loss"],
