@@ -146,9 +146,8 @@ class SVMTrainer:
 
     def _add_positives(self, svms):
         roidb = self.imdb.roidb
-        annotated = [i for i, entry in enumerate(roidb) if (entry["gt_classes"] > 0).any()]
-        for i, im in self._images(annotated):
-            rows = roidb[i]["gt_classes"] > 0
+        for i, im in self._images([i for i, entry in enumerate(roidb) if _objects(entry).any()]):
+            rows = _objects(roidb[i])
             classes = roidb[i]["gt_classes"][rows]
             _, features = self._features(im, roidb[i]["boxes"][rows])
             for k in np.unique(classes):
@@ -161,8 +160,14 @@ class SVMTrainer:
         usable = [i for i, entry in enumerate(roidb) if len(entry["boxes"])]
         for count, (i, im) in enumerate(self._images(usable), 1):
             scores, features = self._features(im, roidb[i]["boxes"])
-            hard = (scores > HARD_SCORE) & (roidb[i]["gt_overlaps"].toarray() < NEGATIVE_IOU)
+            overlaps = roidb[i]["gt_overlaps"].toarray()
+            hard = (scores > HARD_SCORE) & (overlaps < NEGATIVE_IOU) & (overlaps >= 0)
             for k, svm in enumerate(svms):
                 if k and svm.positives and hard[:, k].any():
                     self._install(k, svm.add_negatives(features[hard[:, k]]))
             print(f"train_svms: {count}/{len(usable)}", flush=True)
+
+
+def _objects(entry):
+    """Rows (R,) bool of an entry's annotated boxes, without crowds, whose overlaps are -1."""
+    return (entry["gt_classes"] > 0) & (entry["gt_overlaps"].max(axis=1).toarray().ravel() > 0)

@@ -83,7 +83,7 @@ def combined_roidb(imdbs):
     roidb = []
     for imdb in imdbs:
         log.info("Loaded dataset `%s` for training", imdb.name)
-        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
+        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
         log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
