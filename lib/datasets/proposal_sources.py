@@ -23,6 +23,7 @@ class ProposalSources:
     """
 
     proposal_folder = "proposals"
+    file_methods = (*FOLDERS, "rpn")
 
     def selective_search_roidb(self):
         """Annotated boxes, and selective search boxes (Uijlings et al. 2013)."""
@@ -41,7 +42,7 @@ class ProposalSources:
         return self._proposal_roidb("rpn")
 
     def _proposal_roidb(self, method):
-        path = self._proposal_path(method)
+        path = self.proposal_path(method)
         paths = [self.image_path_at(i) for i in range(self.num_images)]
         names = [os.path.splitext(os.path.basename(image))[0] for image in paths]
         # selective search files of a whole image set and all of MCG's count rows first
@@ -53,8 +54,8 @@ class ProposalSources:
             check_inside(boxes, image_size(image), f"{path}, image {image}")
         return self._with_annotations(box_list)
 
-    def _proposal_path(self, method):
-        """The file or folder of a method; an error with a hint when there is none."""
+    def proposal_path(self, method):
+        """The file or folder that a method reads; an error with a hint when there is none."""
         given = self.config.get("proposal_file") or (
             self.config.get("rpn_file") if method == "rpn" else None)
         if given:

@@ -93,6 +93,22 @@ def test_rpn_files_train_like_matlab_files(train, data, tmp_path):
     assert moved(train(""), found) == set()
 
 
+def test_resuming_on_other_proposals_starts_over(run_tool, handful, data, tmp_path):
+    path = str(tmp_path / "boxes.pkl")
+
+    def resumed(boxes):
+        safe_pickle.dump(boxes, path)
+        done = run_tool("train_net.py", "--cpu", "--solver", os.path.join(MODEL, "solver.prototxt"),
+                        "--weights", handful.weights, "--imdb", handful.card + ":trainval",
+                        "--iters", "1", "--scale", "60", "--resume", "--set", *places(tmp_path),
+                        "TRAIN.PROPOSAL_METHOD", "rpn", "TRAIN.PROPOSAL_FILE", path)
+        assert done.status == 0, done.err
+        return "done solving" in done.out
+
+    assert [resumed(data[1]), resumed(data[1])] == [True, False]
+    assert resumed([boxes[:-1] for boxes in data[1]])
+
+
 def test_classes_first_then_boxes(train, handful, tmp_path):
     classes = train("no_bbox_reg")
     assert moved(weights.read_weights(handful.weights), classes) == (
