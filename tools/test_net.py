@@ -17,6 +17,9 @@ EXAMPLES = """\
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
       --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
 """
+# Detections score above these: a probability, or with TEST.SVM a distance in margins, for which the
+# original's 0.05 would cost recall
+PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
 def parse_args():
@@ -57,7 +60,8 @@ def main():
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis)
+    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis,
+                       thresh=SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH)
     output_dir = get_output_dir(imdb, net)
     detections = os.path.join(output_dir, "detections.pkl")
     print(f"Wrote detections to: {detections}")
