@@ -29,6 +29,10 @@ from .state import (
     set_mode_cpu,
     set_mode_gpu,
     set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
 )
 
 __version__ = "1.0.0"
@@ -40,5 +44,6 @@ __all__ = [
     "NesterovSolver", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver", "TEST", "TRAIN",
     "TensorLayer", "Timer", "errors", "get_solver", "init_log", "io", "layer_type_list", "layers",
     "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
-    "set_random_seed", "state", "to_proto", "weights",
+    "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank",
+    "state", "to_proto", "weights",
 ]

@@ -80,6 +80,31 @@ def _plateau(file, path):
     return float(loss[0]), _integer(file, "iter_last_event", path)
 
 
+def read_datasets(path, names):
+    """The datasets of these names, float32 arrays of any shape, from the top of a file."""
+    with _opened(path) as file:
+        return [_floats(file, name, path) for name in names]
+
+
+def append_rows(path, datasets, new=False):
+    """Adds rows to the datasets {name: float32 array} of a file, which are made if need be.
+
+    new: the file is made anew.
+    """
+    with h5py.File(path, "w" if new else "a") as file:
+        for name, rows in datasets.items():
+            if name not in file:
+                file.create_dataset(name, data=rows, maxshape=(None, *rows.shape[1:]))
+                continue
+            dataset = file[name]
+            if dataset.shape[1:] != rows.shape[1:]:
+                raise WeightsError(f'{path}: the rows of "{name}" have shape {dataset.shape[1:]}, '
+                                   f"the new ones {rows.shape[1:]}")
+            count = len(dataset)
+            dataset.resize(count + len(rows), axis=0)
+            dataset[count:] = rows
+
+
 @contextmanager
 def _opened(path):
     """The open file; whatever h5py says about damage becomes a WeightsError."""

@@ -20,6 +20,7 @@ import torch
 from . import prototxt
 from .batches import batches, stacked
 from .errors import CaffeError, suggest
+from .layers.memory_data import MemoryData
 from .net_builder import NetBuilder
 from .net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
 from .proto import caffe_pb2
@@ -185,6 +186,13 @@ class Net:
             except ValueError:
                 raise CaffeError(f'{what} "{name}": an array of shape {array.shape} does not fit '
                                  f"the blob of shape {blob.shape}; reshape the blob") from None
+
+    def set_input_arrays(self, data, labels):
+        """The arrays from which the net's first layer, a MemoryData, takes its batches in turn."""
+        module = getattr(self._runners[0], "module", None) if self._runners else None
+        if not isinstance(module, MemoryData):
+            raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
+        module.set_arrays(data, labels)
 
     def forward_all(self, blobs=None, **inputs):
         """Forward passes over as many items as given, in batches; returns copies of all results.
