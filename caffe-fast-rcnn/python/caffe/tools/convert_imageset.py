@@ -75,7 +75,7 @@ def _options(flags):
     size = max(0, flags["resize_height"]), max(0, flags["resize_width"])
     if any(size) and not all(size):
         raise UsageError("give both -resize_height and -resize_width, or neither")
-    encode_type = _extension("." + flags["encode_type"].lstrip("."))
+    encode_type = _extension("image." + flags["encode_type"].lstrip("."))
     if encode_type and not flags["encoded"]:
         log.info("encode_type specified, assuming encoded=true.")
     if encode_type and not cv2.haveImageWriter("image." + encode_type):
