@@ -13,7 +13,7 @@ import torch
 from .. import state
 from ..errors import CaffeError, DataError, LayerError
 from ..prefetch import Prefetcher
-from .base import Module
+from .source import Source
 
 log = logging.getLogger("caffe")
 
@@ -59,18 +59,16 @@ def _tensors(arrays, pinned):
         yield [tensor.pin_memory() for tensor in tensors] if pinned else tensors
 
 
-class BatchSource(Module):
+class BatchSource(Source):
     """Base of the layers without bottoms that read batches, data_param's `prefetch` of them ahead.
 
     A type's constructor checks its parameters and calls `feed` or `feed_images`.
     """
 
-    bottoms = (0, 0)
     fresh_tops = True
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
-        self.register_buffer("where", torch.empty(0), persistent=False)  # tells dtype and device
         self._batches = self._prefetcher = None
         self._shapes = []
 

@@ -6,26 +6,24 @@ import numpy as np
 import torch
 
 from ..registry import register
-from .base import Module
+from .source import Source
 
 log = logging.getLogger("caffe")
 
 
 @register("MemoryData")
-class MemoryData(Module):
+class MemoryData(Source):
     """Tops: data (N, C, H, W), labels (N, 1, 1, 1): parts of the arrays in turn, over and over.
 
     The labels have the shape (N,) until the first pass, as in Caffe.
     """
 
-    bottoms = (0, 0)
     tops = (2, 2)
     fresh_tops = True
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         p = param.memory_data_param
-        self.register_buffer("where", torch.empty(0), persistent=False)  # tells dtype and device
         self._shape = p.batch_size, p.channels, p.height, p.width
         if math.prod(self._shape) == 0:
             raise self.error("expected batch_size, channels, height and width > 0, got "
