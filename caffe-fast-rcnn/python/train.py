@@ -16,6 +16,8 @@ def train(solver, snapshot, gpus, timing=False):
     """Trains by the file `solver` on the GPUs `gpus`; snapshot: a .solverstate to continue from."""
     caffe.init_log()
     caffe.log(f"Using devices {gpus}")
+    for gpu in gpus:
+        caffe.set_device(gpu)   # an error here rather than one in each process
     uid = caffe.NCCL.new_uid()
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=work, args=(solver, snapshot, gpus, timing, uid, rank))

@@ -11,22 +11,26 @@ log = logging.getLogger("caffe")
 
 def gpus(text):
     """The numbers of the GPUs in the flag -gpu, such as "0,1" or "all"; none for ""."""
+    count = torch.cuda.device_count()
+    if text == "all" and count:
+        return list(range(count))
     if text == "all":
-        return list(range(torch.cuda.device_count()))
+        raise UsageError("-gpu all: PyTorch sees no GPU here; leave out -gpu to use the CPU")
     words = [word.strip() for word in text.split(",")] if text else []
     if not all(word.isdigit() for word in words):
         raise UsageError(f'-gpu: expected numbers of GPUs (0,1) or all, got "{text}"')
     numbers = [int(word) for word in words]
     if len(set(numbers)) < len(numbers):
         raise UsageError(f"-gpu: each GPU can be used once, got {text}")
+    if max(numbers, default=-1) >= count:
+        raise UsageError(f"-gpu {text}: PyTorch sees {count} GPUs here; leave out -gpu to use the "
+                         "CPU")
     return numbers
 
 
 def use_one(text):
     """Computes on the (first) GPU of the flag -gpu, or on the CPU without one."""
     numbers = gpus(text)
-    if text and not numbers:
-        raise UsageError("-gpu all: PyTorch sees no GPU here; leave out -gpu to use the CPU")
     use(numbers[0] if numbers else None)
 
 
@@ -44,10 +48,10 @@ def use(gpu):
 def device_query(flags):
     """Logs what the GPUs in -gpu (all by default) are."""
     log.info("Querying GPUs %s", flags["gpu"] or "all")
-    numbers = gpus(flags["gpu"] or "all")
-    if not numbers:
+    if not torch.cuda.is_available():
         log.info("PyTorch %s sees no GPU here", torch.__version__)
-    for number in numbers:
+        return
+    for number in gpus(flags["gpu"] or "all"):
         state.set_device(number)
         properties = torch.cuda.get_device_properties(number)
         for what, value in (("Device id", number),

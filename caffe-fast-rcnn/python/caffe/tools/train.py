@@ -69,10 +69,7 @@ def _gpus(flags, p):
     Without -gpu the solver prototxt decides: a GPU if it says solver_mode: GPU, else the CPU.
     """
     if flags["gpu"]:
-        gpus = devices.gpus(flags["gpu"])
-        if not gpus:
-            raise UsageError("-gpu all: PyTorch sees no GPU here")
-        return gpus
+        return devices.gpus(flags["gpu"])
     if not p.HasField("solver_mode") or p.solver_mode == caffe_pb2.SolverParameter.CPU:
         return [None]
     if p.device_id >= torch.cuda.device_count():
