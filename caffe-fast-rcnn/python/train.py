@@ -68,7 +68,7 @@ def time(solver, nccl):
     """Has the mean times of the passes and of the exchange logged at the solver's `display`."""
     timers = {name: caffe.Timer() for name in ("forward", "backward", "allreduce")}
     sums = dict.fromkeys(timers, 0.0)
-    last = len(solver.net.layers) - 1
+    first, last = solver.iter, len(solver.net.layers) - 1
 
     def stop(name):
         timers[name].stop()
@@ -80,7 +80,8 @@ def time(solver, nccl):
         stop("allreduce")
         done = solver.iter + 1
         if solver.param.display and done % solver.param.display == 0:
-            means = ", ".join(f"{name}: {total / done:.3f} ms" for name, total in sums.items())
+            means = ", ".join(f"{name}: {total / (done - first):.3f} ms"
+                              for name, total in sums.items())
             caffe.log(f"Iteration {done}, mean times: {means}")
 
     solver.net.before_forward(lambda layer: layer == 0 and timers["forward"].start())
