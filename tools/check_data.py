@@ -31,7 +31,6 @@ def parse_args():
                         help="look at the images' headers and ends only, do not decode them")
     parser.add_argument("--out", default=None, metavar="DIR",
                         help="folder of the report [output/check_data/<data set>]")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return cli.parse(parser)
 
 
