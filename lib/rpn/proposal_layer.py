@@ -62,10 +62,15 @@ class ProposalLayer(caffe.TensorLayer):
 
     def _limited(self, deltas):
         """The deltas, whose gradient is limited where max_gradient says so."""
-        limit = self._max_gradient
-        if limit > 0 and deltas.requires_grad:
-            deltas.register_hook(lambda gradient: gradient.clamp(-limit, limit))
+        if deltas.requires_grad:
+            deltas.register_hook(self._limit)
         return deltas
+
+    def _limit(self, gradient):
+        # a box that overflows is clipped: 0 times infinity, and in truth 0
+        gradient = gradient.nan_to_num(nan=0.0)
+        limit = self._max_gradient
+        return gradient.clamp(-limit, limit) if limit > 0 else gradient
 
 
 def _options(limits):

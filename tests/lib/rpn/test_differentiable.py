@@ -77,6 +77,13 @@ def test_limited_gradients():
     assert gradients[0].abs().max() > 0.5
 
 
+def test_boxes_that_overflow_have_a_finite_gradient():
+    sampled, deltas = chain()
+    deltas[:, 2] = 1000         # dw of the first anchors
+    gradient, = torch.autograd.grad(sampled(deltas.requires_grad_())[0].sum(), deltas)
+    assert gradient.isfinite().all() and not gradient[:, 2].any() and gradient.any()
+
+
 def test_gradient_of_pooled_features_reaches_the_deltas():
     """The whole chain in float64, against finite differences in random directions."""
     sampled, deltas = chain()
