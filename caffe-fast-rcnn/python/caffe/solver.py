@@ -46,7 +46,7 @@ class Solver:
         rule = self.rule(self.param)
         if self.param.random_seed >= 0:
             state.set_random_seed(self.param.random_seed + state.solver_rank())
-        self.net = make_train_net(self.param)
+        self.net = make_train_net(self.param, lambda: self.iter)
         for paths in self.param.weights:
             for path in paths.split(","):
                 self.net.copy_from(path.strip())
@@ -193,7 +193,7 @@ class Solver:
         model, history = (f"{stem}.{kind}{'.h5' if hdf5 else ''}"
                           for kind in ("caffemodel", "solverstate"))
         log.info("Snapshotting to %s file %s", "HDF5" if hdf5 else "binary proto", model)
-        (self.net.save_hdf5 if hdf5 else self.net.save)(model)
+        (self.net.save_hdf5 if hdf5 else self.net.save)(model, self.param.snapshot_diff)
         log.info("Snapshotting solver state to %s file %s", "HDF5" if hdf5 else "binary proto",
                  history)
         weights.write_state(history, self.iter, model, self._progress.current_step,

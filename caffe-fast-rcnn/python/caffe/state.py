@@ -4,7 +4,7 @@ import enum
 import numpy as np
 import torch
 
-from .errors import DeviceError
+from .errors import CaffeError, DeviceError
 
 
 class Phase(enum.IntEnum):
@@ -51,11 +51,15 @@ def new_generator():
 
 def set_solver_count(count):
     """How many solvers train together; data layers built from now on share the items out."""
+    if int(count) < 1:
+        raise CaffeError(f"expected a solver count of at least 1, got {count}")
     _state["solver_count"] = int(count)
 
 
 def set_solver_rank(rank):
     """Which of them this process is, from 0."""
+    if int(rank) < 0:
+        raise CaffeError(f"expected a solver rank of at least 0, got {rank}")
     _state["solver_rank"] = int(rank)
 
 

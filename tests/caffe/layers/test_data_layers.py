@@ -118,6 +118,13 @@ def test_solvers_share_the_items_out_when_training(either):
         caffe.set_solver_rank(0)
 
 
+def test_impossible_counts_and_ranks():
+    with pytest.raises(caffe.CaffeError, match="solver count of at least 1, got 0"):
+        caffe.set_solver_count(0)
+    with pytest.raises(caffe.CaffeError, match="solver rank of at least 0, got -1"):
+        caffe.set_solver_rank(-1)
+
+
 def prefetch_threads():
     return [t for t in threading.enumerate() if t.name.startswith("prefetch")]
 

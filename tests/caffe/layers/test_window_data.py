@@ -96,6 +96,13 @@ def test_both_directions_mean_and_scale(tmp_path, image):
     assert {window.tobytes() for window in n.blobs["data"].data} == possible
 
 
+def test_the_own_scale_counts_before_the_common_one(tmp_path, image):
+    source = windows_of(tmp_path, image, (1, 1, 0, 0, 5, 5))
+    n = net(window_layer(source, 1, "fg_fraction: 1 scale: 2", "crop_size: 6 scale: 0.5"))
+    n.forward()
+    np.testing.assert_array_equal(n.blobs["data"].data[0], 2.0 * image[:, :6].transpose(2, 0, 1))
+
+
 def test_the_mean_image_is_cropped_at_its_centre_and_empty_stays_zero(tmp_path):
     image = np.full((40, 40, 3), 200, np.uint8)
     mean = np.random.default_rng(0).uniform(0, 200, (1, 3, 24, 24)).astype(np.float32)

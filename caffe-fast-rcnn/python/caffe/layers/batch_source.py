@@ -92,9 +92,9 @@ class BatchSource(Source):
             raise self.error(f"expected {field} > 0, got {value}")
         return value
 
-    def warn_of_legacy_fields(self, options):
+    def warn_of_legacy_fields(self, options, fields=("scale", "mean_file", "crop_size", "mirror")):
         """Caffe 1.0 looks for these settings in transform_param only."""
-        for field in ("scale", "mean_file", "crop_size", "mirror"):
+        for field in fields:
             if options.HasField(field):
                 log.warning('layer "%s" (%s): %s has no effect here; write it in '
                             "transform_param", self.name, self.type, field)

@@ -80,7 +80,7 @@ class WindowData(BatchSource):
         if 2 * p.context_pad >= crop_size:
             raise self.error(f"expected a context_pad below half the crop_size {crop_size}, got "
                              f"{p.context_pad}")
-        self.warn_of_legacy_fields(p)
+        self.warn_of_legacy_fields(p, ("mean_file", "crop_size", "mirror"))
         with self.named():
             windows = read_window_file(p.source)
             cutter = _Cutter(p, transform, windows)
@@ -137,7 +137,9 @@ class _Cutter:
 
     def __init__(self, p, transform, windows):
         self._windows, self._p = windows, p
-        self._crop_size, self._scale = transform.crop_size, np.float32(transform.scale)
+        self._crop_size = transform.crop_size
+        # Caffe: unlike other data layers this one reads the scale in its own block
+        self._scale = np.float32(p.scale if p.HasField("scale") else transform.scale)
         self.shape = (windows.channels, self._crop_size, self._crop_size)
         self._mean = self._read_mean(transform)
         self._cache = {} if p.cache_images else None

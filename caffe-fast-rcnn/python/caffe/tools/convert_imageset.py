@@ -57,10 +57,10 @@ def convert(flags, words):
             except DataError as problem:
                 log.error("%s: %s; left out", image.where, problem)
                 continue
-            if flags["check_size"] and len(datum.data) != (values or len(datum.data)):
+            values = len(datum.data) if values is None else values
+            if flags["check_size"] and len(datum.data) != values:
                 raise DataError(f"{image.where}: image {root_folder}{image.name} has "
                                 f"{len(datum.data)} values, those before it {values}")
-            values = len(datum.data)
             database.put(os.fsencode(f"{number:08d}_{image.name}"), datum.SerializeToString())
             count += 1
             if count % REPORT_EVERY == 0:
