@@ -68,8 +68,8 @@ class NCCL:
                              f"{self._count}), got {rank}")
         if not distributed.is_initialized():
             backend = "nccl" if self._device.type == "cuda" else "gloo"
-            distributed.init_process_group(backend, init_method=f"file://{uid}", rank=rank,
-                                           world_size=self._count, timeout=_PATIENCE)
+            _together(distributed.init_process_group, backend, init_method=f"file://{uid}",
+                      rank=rank, world_size=self._count, timeout=_PATIENCE)
         if distributed.get_world_size() != self._count:
             raise CaffeError(f"solver_count is {self._count}, but this process is already one of "
                              f"{distributed.get_world_size()}")
@@ -79,13 +79,13 @@ class NCCL:
         for learnable in self._solver.net.learnables:
             values = learnable.blob.values
             tensor = _plain_copy(values.get())
-            distributed.broadcast(tensor, src=0)
+            _together(distributed.broadcast, tensor, src=0)
             values.copy_(tensor)
 
     def agree(self, number):
         """The whole number that rank 0 has, for all."""
         tensor = torch.tensor(int(number), device=self._device)
-        distributed.broadcast(tensor, src=0)
+        _together(distributed.broadcast, tensor, src=0)
         return int(tensor)
 
     def close(self):
@@ -111,14 +111,23 @@ class NCCL:
                 self._start(blob)
         for blob in self._learned:
             exchange, total = self._under_way.pop(id(blob))
-            exchange.wait()
+            _together(exchange.wait)
             blob.gradient.set(total.div_(self._count))
 
     def _start(self, blob):
         # A gradient of all zeros takes part too: another solver's may be none.
         blob.gradient.fit(blob.shape)
         total = _plain_copy(blob.gradient.get())
-        self._under_way[id(blob)] = distributed.all_reduce(total, async_op=True), total
+        self._under_way[id(blob)] = _together(distributed.all_reduce, total, async_op=True), total
+
+
+def _together(collective, *arguments, **options):
+    """Does what all solvers must do; CaffeError where one of them is gone."""
+    try:
+        return collective(*arguments, **options)
+    except RuntimeError as problem:
+        raise CaffeError("the exchange with the other solvers broke off; did one of their processes "
+                         f"end? ({problem})") from None
 
 
 def _blobs_by_layer(solver):
