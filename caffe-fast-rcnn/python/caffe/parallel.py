@@ -126,8 +126,8 @@ def _together(collective, *arguments, **options):
     try:
         return collective(*arguments, **options)
     except RuntimeError as problem:
-        raise CaffeError("the exchange with the other solvers broke off; did one of their processes "
-                         f"end? ({problem})") from None
+        raise CaffeError("the exchange with the other solvers broke off; did one of their "
+                         f"processes end? ({problem})") from None
 
 
 def _blobs_by_layer(solver):
