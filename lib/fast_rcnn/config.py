@@ -30,6 +30,8 @@ cfg.TRAIN = EasyDict()
 cfg.TRAIN.SCALES = (600,)
 # Largest length of the longer side after scaling
 cfg.TRAIN.MAX_SIZE = 1000
+# Pad input right and below until its sides are multiples of this (PVANet: 32)
+cfg.TRAIN.SCALE_MULTIPLE_OF = 1
 # Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
 # Rois per minibatch, shared evenly by its images
@@ -126,6 +128,7 @@ cfg.TEST = EasyDict()
 # and the cap of the longer one
 cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
+cfg.TEST.SCALE_MULTIPLE_OF = 1
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
 # Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by

@@ -43,7 +43,10 @@ class RoIDataLayer(caffe.TensorLayer):
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
         images, regression = cfg.TRAIN.IMS_PER_BATCH, (1, 4 * self._num_classes)
-        return {"data": (images, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
+        multiple = cfg.TRAIN.SCALE_MULTIPLE_OF
+        height, width = (-(-side // multiple) * multiple
+                         for side in (max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE))
+        return {"data": (images, 3, height, width),
                 "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6), "rois": (1, 5),
                 "labels": (1,)}.get(name, regression)
 
