@@ -12,6 +12,7 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
+from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder
@@ -29,7 +30,7 @@ class RoIDataLayer(caffe.TensorLayer):
         self._loader = None
         self._recent = collections.deque(maxlen=64)
         names = MinibatchOptions.from_cfg().top_names
-        if len(top) == 5:       # the first nets of Fast R-CNN: bbox_loss_weights, the inside weights
+        if len(top) == 5:       # the first nets of Fast R-CNN: bbox_loss_weights, inside weights
             names = names[:5]
         if len(top) != len(names):
             raise ValueError(
