@@ -175,6 +175,12 @@ def write_binaryproto(path, array):
         file.writelines(parts)
 
 
+def write_bytes(path, data):
+    """Writes a file of any kind, in the place of an older one of that name."""
+    with _replacing(path) as partial, open(partial, "wb") as file:
+        file.write(data)
+
+
 def _read_layer(message, form, strange):
     """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
 
