@@ -21,18 +21,9 @@ RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
 
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    return nets_and_solver(published(backbone), METHOD, detector.roi_pooling)
-
-
-def nets_and_solver(backbone, method, pooling, **params):
-    """The files of a joint schedule.
-
-    pooling: adds the layer between rois and head; params: further parameters of the layers that
-    make and choose the rois.
-    """
-    return {"train.prototxt": train(backbone, pooling, params),
-            "test.prototxt": detector.detection_net(backbone, pooling),
-            "solver.prototxt": solver(backbone, method)}
+    backbone = published(backbone)
+    return {"train.prototxt": train(backbone), "test.prototxt": detector.detection_net(backbone),
+            "solver.prototxt": solver(backbone, METHOD)}
 
 
 def published(backbone):
@@ -48,19 +39,20 @@ def solver(backbone, method):
                            iterations * 5 // 7, iterations, backbone.iter_size)
 
 
-def train(backbone, pooling, params, rates=trained):
+def train(backbone, pooling=detector.roi_pooling, rates=trained, proposal=None, targets=None):
     """An image and its annotated boxes in; losses of the RPN and of the detector out.
 
-    rates: of all layers but the backbone's frozen ones.
+    pooling: adds the layer between rois and head; rates: of all layers but the backbone's frozen
+    ones; proposal, targets: dicts, further parameters of the layers that make and choose the rois.
     """
     net = NetSpec()
     detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
     features = backbone.features(net, trained_except(backbone.frozen, rates))
     scores, _ = detector.rpn(net, backbone, features, rates, FRESH)
     detector.rpn_losses(net, backbone, scores)
-    detector.proposals(net, backbone, ["rpn_rois"], **params)
+    detector.proposals(net, backbone, ["rpn_rois"], **(proposal or {}))
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
-           param_str(num_classes=backbone.data_set.classes, **params),
+           param_str(num_classes=backbone.data_set.classes, **(targets or {})),
            ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
     detector.train_head(net, backbone, pooling(net, backbone, features), rates)
     return detector.finish(net, backbone, {"rpn-data": "RPN training"})

@@ -108,6 +108,8 @@ def load_detector(args):
     weights = args.caffemodel or os.path.join(cfg.DATA_DIR, "faster_rcnn_models",
                                               f"{folder}_faster_rcnn_final.caffemodel")
     classes = ["__background__", *load_card(args.card or card).classes]
+    if len(classes) == 1:
+        raise ValueError(f"{args.card}: the card must list the classes for this")
     cli.require_file(definition, "net (--def)")
     cli.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
     message = prototxt.read_net(definition)

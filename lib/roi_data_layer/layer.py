@@ -12,6 +12,7 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
+from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder
@@ -29,18 +30,24 @@ class RoIDataLayer(caffe.TensorLayer):
         self._loader = None
         self._recent = collections.deque(maxlen=64)
         names = MinibatchOptions.from_cfg().top_names
+        if len(top) == 5:       # the first nets of Fast R-CNN: bbox_loss_weights, inside weights
+            names = names[:5]
         if len(top) != len(names):
             raise ValueError(
                 f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
                 f"{cfg.TRAIN.HAS_RPN} and TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} there are "
                 f"{len(names)}: {', '.join(names)}")
+        self._num_tops = len(top)
         for name, blob in zip(names, top):
             blob.reshape(*self._usual_shape(name))
 
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
         images, regression = cfg.TRAIN.IMS_PER_BATCH, (1, 4 * self._num_classes)
-        return {"data": (images, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
+        multiple = cfg.TRAIN.SCALE_MULTIPLE_OF
+        height, width = (-(-side // multiple) * multiple
+                         for side in (max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE))
+        return {"data": (images, 3, height, width),
                 "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6), "rois": (1, 5),
                 "labels": (1,)}.get(name, regression)
 
@@ -67,7 +74,7 @@ class RoIDataLayer(caffe.TensorLayer):
         inds, blobs = self._loader.next()
         self._recent.append(inds)
         device = caffe.state.device()
-        return tuple(blob.to(device, non_blocking=True) for blob in blobs)
+        return tuple(blob.to(device, non_blocking=True) for blob in blobs[:self._num_tops])
 
     def recent_images(self, num_minibatches):
         """Paths of the images of the last minibatches, with a word about mirrored ones."""

@@ -12,6 +12,8 @@ from roi_data_layer import augment
 from utils.blob import im_list_to_blob, prep_im_for_blob
 from utils.images import read_image
 
+ALL_ROIS = 2 ** 30      # a minibatch that no image fills: all of its rois are in it
+
 
 @dataclass(frozen=True)
 class MinibatchOptions:
@@ -21,6 +23,7 @@ class MinibatchOptions:
     bbox_reg: bool
     scales: tuple
     max_size: int
+    multiple_of: int
     pixel_means: tuple
     batch_size: int
     fg_fraction: float
@@ -41,7 +44,8 @@ class MinibatchOptions:
                              "proposals and their targets are for whole images; set it to "
                              "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
-                   tuple(np.ravel(cfg.PIXEL_MEANS)), t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
+                   t.SCALE_MULTIPLE_OF, tuple(np.ravel(cfg.PIXEL_MEANS)),
+                   ALL_ROIS if t.USE_OHEM else t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
                    (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
                    changes, bool(t.USE_ALL_GT))
 
@@ -73,7 +77,7 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
     ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
-    data = im_list_to_blob(ims)
+    data = im_list_to_blob(ims, options.multiple_of)
     if options.batch_size % len(roidb):
         raise ValueError(f"TRAIN.BATCH_SIZE {options.batch_size} cannot be shared evenly by "
                          f"{len(roidb)} images (TRAIN.IMS_PER_BATCH)")
@@ -118,7 +122,8 @@ def _annotated_blobs(roidb, target_sizes, rng, options):
         counts = [len(of_image) for of_image in boxes]
         columns.append(np.repeat(np.arange(len(roidb)), counts)[:, None])
     info = [[*im.shape[:2], scale] for im, scale in zip(ims, scales)]
-    return {"data": im_list_to_blob(ims), "im_info": np.array(info, np.float32),
+    data = im_list_to_blob(ims, options.multiple_of)
+    return {"data": data, "im_info": np.array(info, np.float32),
             "gt_boxes": np.hstack(columns).astype(np.float32)}
 
 

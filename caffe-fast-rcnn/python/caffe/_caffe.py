@@ -5,6 +5,7 @@ What is a Boost vector there is a list here: indexing, len, iteration and append
 from .blob import Blob, BlobVec
 from .logs import Timer, init_log, log
 from .net import Net
+from .parallel import NCCL, has_nccl
 from .python_layer import Layer
 from .registry import layer_type_list
 from .solver import (
@@ -21,6 +22,7 @@ from .state import (
     set_device,
     set_mode_cpu,
     set_mode_gpu,
+    set_multiprocess,
     set_random_seed,
     set_solver_count,
     set_solver_rank,
@@ -32,8 +34,8 @@ RawBlobVec = LayerVec = NetVec = IntVec = StringVec = BoolVec = DtypeVec = list
 
 __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "BlobVec", "BoolVec", "DtypeVec",
-    "IntVec", "Layer", "LayerVec", "Net", "NesterovSolver", "NetVec", "RMSPropSolver",
-    "RawBlobVec", "SGDSolver", "Solver", "StringVec", "Timer", "get_solver", "init_log",
-    "layer_type_list", "log", "set_device", "set_mode_cpu", "set_mode_gpu", "set_random_seed",
-    "set_solver_count", "set_solver_rank", "solver_count", "solver_rank",
+    "IntVec", "Layer", "LayerVec", "NCCL", "NesterovSolver", "Net", "NetVec", "RMSPropSolver",
+    "RawBlobVec", "SGDSolver", "Solver", "StringVec", "Timer", "get_solver", "has_nccl", "init_log",
+    "layer_type_list", "log", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
+    "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank",
 ]

@@ -30,14 +30,18 @@ def read_weights(path):
 
 
 def write_weights(path, layers):
-    """Writes an iterable of (layer name, list of arrays or None) to a new file."""
+    """Writes an iterable of (layer name, list of arrays or None) to a new file.
+
+    A third item, the list of gradients, goes to the group "diff" beside "data".
+    """
     with h5py.File(path, "w") as file:
-        data = file.create_group("data")
-        for name, blobs in layers:
-            group = data.require_group(name)
-            for index, array in enumerate(blobs):
-                if array is not None:
-                    group[str(index)] = np.asarray(array, dtype=np.float32)
+        file.create_group("data")
+        for name, *lists in layers:
+            for kind, arrays in zip(("data", "diff"), lists):
+                group = file.require_group(kind).require_group(name)
+                for index, array in enumerate(arrays):
+                    if array is not None:
+                        group[str(index)] = np.asarray(array, dtype=np.float32)
 
 
 def read_state(path):

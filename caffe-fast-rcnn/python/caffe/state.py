@@ -73,6 +73,10 @@ def solver_rank():
     return _state["solver_rank"]
 
 
+def set_multiprocess(multiprocess):
+    """Says that each solver has a process of its own, which is always so here."""
+
+
 def device():
     """The torch.device on which nets compute at present."""
     return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")

@@ -60,15 +60,23 @@ def run_tool(work, argv, usage, defaults, arguments):
     and for -help the usage is shown, as gflags does.
     """
     init_log()
+    if {"-help", "--help", "-h"} & set(argv):
+        print(usage)
+        return 0
     try:
-        if {"-help", "--help", "-h"} & set(argv):
-            print(usage)
-            return 0
         flags, words = parse_flags(argv, defaults)
-        if not arguments[0] <= len(words) <= arguments[1]:
-            print(usage, file=sys.stderr)
-            return 1
-        work(flags, words)
+    except UsageError as error:
+        return _failed(error)
+    if not arguments[0] <= len(words) <= arguments[1]:
+        print(usage, file=sys.stderr)
+        return 1
+    return status_of(work, flags, words)
+
+
+def status_of(work, *arguments):
+    """Runs work(*arguments); returns the exit status: 0, 2 after one line, 130 after Ctrl-C."""
+    try:
+        work(*arguments)
     except CaffeError as error:
         return _failed(error)
     except OSError as error:
