@@ -17,12 +17,6 @@ SCRIPTS = os.path.dirname(os.path.dirname(caffe.__file__))
 NET = (input_layer("data", 10, 3, 8, 8) + fc("out", "data", 2) + layer("prob", "Softmax", "out"))
 
 
-def needs(*names):
-    """A mark for tests of scripts over parts of pycaffe."""
-    missing = [name for name in names if not hasattr(caffe, name)]
-    return pytest.mark.skipif(bool(missing), reason=f"caffe has no {', '.join(missing)} here")
-
-
 @pytest.fixture
 def script(monkeypatch, capsys):
     """Runs a script in this process; gives (status, stdout, stderr)."""
@@ -55,7 +49,6 @@ def picture(tmp_path):
     return path
 
 
-@needs("Classifier")
 def test_classify_writes_predictions(script, model, picture, tmp_path):
     mean = tmp_path / "mean.npy"
     np.save(mean, np.array([100.0, 110, 120]))
@@ -76,7 +69,6 @@ def test_classify_refuses_in_one_line(script, model, picture, tmp_path):
     assert status == 2 and "not whole numbers" in err
 
 
-@needs("Detector")
 def test_detect_scores_the_windows_of_a_list(script, model, picture, tmp_path):
     windows = tmp_path / "windows.csv"
     windows.write_text(f"filename,ymin,xmin,ymax,xmax\n{picture},0,0,10,10\n"
@@ -102,7 +94,6 @@ def test_windows_that_cannot_be_read(tmp_path, text, expected):
 
 
 def test_draw_net_writes_an_image(script, tmp_path):
-    pytest.importorskip("caffe.draw")
     (tmp_path / "net.prototxt").write_text(NET)
     status, _, err = script("draw_net.py", tmp_path / "net.prototxt", tmp_path / "net.png",
                             "--rankdir", "TB", "--phase", "TEST", "--display_lrm")
