@@ -5,7 +5,7 @@ A net for K classes (background included) states K in the `num_classes` of its P
 layer of the class scores (K outputs) and in the layer of the box deltas (4K outputs). The two are
 found by what the detector does with them: deltas are the blob `bbox_pred`; scores are what the blob
 `cls_prob` (test) or the loss against the labels (training) is made from, whatever their layers are
-called. Layers that share their weights follow (OHEM).
+called.
 """
 import logging
 import os
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 NUM_CLASSES = re.compile(r"(num_classes['\"]?\s*:\s*)(\d+)")
 # Python layers that hand out the labels of rois: index of that top
-LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1, "OHEMDataLayer": 1}
+LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1}
 
 
 def adapted_test_net(source, weights, imdb):
@@ -61,7 +61,6 @@ def adapt(net, num_classes, name):
     name: what error messages call the net. Returns a sentence per change.
     """
     changes = adapt_anchors(net, AnchorOptions.from_cfg(), name)
-    before = _outputs_by_name(net)
     stated = _stated_by_python_layers(net)
     changes += _set_num_classes(net, num_classes)
     for layers, outputs in ((_score_layers(net), num_classes),
@@ -74,7 +73,7 @@ def adapt(net, num_classes, name):
                     f'{name} is a net for {max(stated)} classes, the data set has {num_classes} '
                     f'(background included), and layer "{layer.name}" ({layer.type}) cannot be '
                     "adapted: only InnerProduct layers can; edit the prototxt")
-    return changes + _follow_shared_weights(net, before)
+    return changes
 
 
 def _stated_by_python_layers(net):
@@ -98,24 +97,6 @@ def _set_outputs(layer, outputs):
     old = layer.inner_product_param.num_output
     layer.inner_product_param.num_output = outputs
     return [f"layer {layer.name}: {outputs} outputs instead of {old}"] if old != outputs else []
-
-
-def _outputs_by_name(net):
-    return {layer.name: layer.inner_product_param.num_output for layer in net.layer
-            if layer.type == "InnerProduct"}
-
-
-def _follow_shared_weights(net, before):
-    """Layers with the weights of one whose outputs have changed get as many.
-
-    before: {layer: outputs} before the change.
-    """
-    sharing = [layer for layer in net.layer if layer.name in before
-               and layer.param and layer.param[0].name]
-    outputs = {layer.param[0].name: layer.inner_product_param.num_output for layer in sharing
-               if layer.inner_product_param.num_output != before[layer.name]}
-    return [change for layer in sharing if layer.param[0].name in outputs
-            for change in _set_outputs(layer, outputs[layer.param[0].name])]
 
 
 def _score_layers(net):

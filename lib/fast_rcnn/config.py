@@ -43,12 +43,6 @@ cfg.TRAIN.FG_THRESH = 0.5
 # ... and background when it is in [LO, HI)
 cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
-# Online hard example mining with OHEMDataLayer: the data layer gives all rois, foreground and
-# background, and the net keeps the BATCH_SIZE hardest; with OHEM_USE_NMS only of those that overlap
-# no harder one by OHEM_NMS_THRESH
-cfg.TRAIN.USE_OHEM = False
-cfg.TRAIN.OHEM_USE_NMS = True
-cfg.TRAIN.OHEM_NMS_THRESH = 0.7
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
 # ... on images mirrored top to bottom, and on those with rows for columns: with all three an image

@@ -12,7 +12,6 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
-from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder

@@ -12,8 +12,6 @@ from roi_data_layer import augment
 from utils.blob import im_list_to_blob, prep_im_for_blob
 from utils.images import read_image
 
-ALL_ROIS = 2 ** 30      # a minibatch that no image fills: all of its rois are in it
-
 
 @dataclass(frozen=True)
 class MinibatchOptions:
@@ -45,7 +43,7 @@ class MinibatchOptions:
                              "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
                    t.SCALE_MULTIPLE_OF, tuple(np.ravel(cfg.PIXEL_MEANS)),
-                   ALL_ROIS if t.USE_OHEM else t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
+                   t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
                    (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
                    changes, bool(t.USE_ALL_GT))
 

@@ -30,6 +30,15 @@ def test_softmax_loss_with_the_loss_of_each_roi(options, divisor):
     np.testing.assert_allclose(gradient(text, 2, SCORES, LABELS, tops=3), expected, rtol=1e-5)
 
 
+def test_losses_of_classes_and_boxes_can_be_added():
+    scores, labels = np.reshape(SCORES, (3, 2, 1, 1)), np.reshape(LABELS, 3)
+    text = 'type: "SoftmaxWithLossOHEM" loss_param { ignore_label: -1 }'
+    _, _, of_classes = run(text, scores, labels, tops=3)
+    _, of_boxes = run('type: "SmoothL1LossOHEM"', scores, scores, tops=2)
+    assert of_classes.shape == of_boxes.shape == (3, 1, 1, 1)
+    assert of_classes.ravel() == pytest.approx(COSTS)
+
+
 def test_pre_fixed_divides_the_other_losses_as_well():
     text = 'type: "{}" loss_param {{ normalization: PRE_FIXED pre_fixed_normalizer: 8 }}'
     assert run(text.format("SoftmaxWithLoss"), SCORES[:1], [0]) == pytest.approx(math.log(4) / 8)

@@ -24,9 +24,16 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
 
     top[2]: the loss of each label, not normalized, 0 where it is ignored; of the labels' shape,
             without a gradient
+    Labels (R,) of scores (R, K, 1, 1) count as (R, 1, 1, 1), the shape in which SmoothL1LossOHEM
+    gives the losses of the boxes: nets add the two.
     """
 
     tops = (1, 3)
+
+    def forward(self, scores, labels, *others):
+        if labels.dim() == 1 and scores.dim() == 4:
+            labels = four_axes(labels)
+        return super().forward(scores, labels, *others)
 
 
 @register("SmoothL1LossOHEM")
