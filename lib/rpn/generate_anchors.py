@@ -1,19 +1,4 @@
-"""The reference boxes of one position of the feature map (Ren et al. 2015, Faster R-CNN, 3.1.1)."""
-import numpy as np
+"""The reference boxes of one position; the engine's Proposal layer shares them."""
+from caffe.anchors import generate_anchors
 
-from utils import boxes as geometry
-
-
-def generate_anchors(base_size=16, ratios=(0.5, 1, 2), scales=(8, 16, 32)):
-    """Anchors about a cell of base_size x base_size pixels whose first pixel is (0, 0).
-
-    A ratio is height / width; the width and height that it makes of the cell are rounded (halves to
-    the even neighbour) before they are scaled. Returns (len(ratios) * len(scales), 4) float64, the
-    ratio being the slow index and the scale the fast one.
-    """
-    ratios, scales = np.asarray(ratios, np.float64), np.asarray(scales, np.float64)
-    widths = np.round(np.sqrt(base_size * base_size / ratios))
-    heights = np.round(widths * ratios)
-    middle = (base_size - 1) / 2
-    return np.stack(geometry.around(middle, middle, np.outer(widths, scales).ravel(),
-                                    np.outer(heights, scales).ravel()), 1)
+__all__ = ["generate_anchors"]

@@ -24,12 +24,6 @@ def centres_and_sizes(boxes):
     return boxes[..., 0] + 0.5 * widths, boxes[..., 1] + 0.5 * heights, widths, heights
 
 
-def around(x, y, widths, heights):
-    """x1, y1, x2, y2 of boxes of given sizes whose corner pixels lie evenly about (x, y)."""
-    half_width, half_height = 0.5 * (widths - 1), 0.5 * (heights - 1)
-    return x - half_width, y - half_height, x + half_width, y + half_height
-
-
 def mirrored(boxes, width):
     """Boxes (N, 4) of an image `width` pixels wide, after it was mirrored left to right."""
     flipped = boxes.copy() if hasattr(boxes, "copy") else boxes.clone()

@@ -2,6 +2,7 @@
 
     weights   /data/<layer>/<index>            one float dataset per blob
     state     /iter /current_step /learned_net /history/<index>
+              /minimum_loss /iter_last_event, where the learning rate follows plateaus
 
 A blob that a layer shares with an earlier one is stored with its owner only.
 """
@@ -40,7 +41,7 @@ def write_weights(path, layers):
 
 
 def read_state(path):
-    """(iter, learned_net, current_step, history) of a .solverstate.h5 file."""
+    """(iter, learned_net, current_step, history, plateau) of a .solverstate.h5 file; see State."""
     with _opened(path) as file:
         blobs = OrderedDict()
         _collect(file, "", blobs, path, only="history")
@@ -48,11 +49,12 @@ def read_state(path):
         if isinstance(learned_net, bytes):
             learned_net = learned_net.decode("utf-8", "replace")
         return (_integer(file, "iter", path), str(learned_net).rstrip("\0"),
-                _integer(file, "current_step", path), blobs.get("history", []))
+                _integer(file, "current_step", path), blobs.get("history", []),
+                _plateau(file, path) if "minimum_loss" in file else None)
 
 
-def write_state(path, iteration, learned_net, current_step, history):
-    """Writes a solver state to a new file."""
+def write_state(path, iteration, learned_net, current_step, history, plateau=None):
+    """Writes a solver state to a new file; plateau as in State."""
     name = learned_net.encode("utf-8")
     with h5py.File(path, "w") as file:
         file["iter"] = np.array([iteration], dtype=np.int32)
@@ -62,6 +64,16 @@ def write_state(path, iteration, learned_net, current_step, history):
         group = file.create_group("history")
         for index, array in enumerate(history):
             group[str(index)] = np.asarray(array, dtype=np.float32)
+        if plateau:
+            file["minimum_loss"] = np.array([plateau[0]], dtype=np.float32)
+            file["iter_last_event"] = np.array([plateau[1]], dtype=np.int32)
+
+
+def _plateau(file, path):
+    loss = _floats(file, "minimum_loss", path).reshape(-1)
+    if loss.size != 1:
+        raise WeightsError(f"{path}: minimum_loss is not one number")
+    return float(loss[0]), _integer(file, "iter_last_event", path)
 
 
 @contextmanager

@@ -21,8 +21,8 @@ class ModuleLayer(GraphLayer):
                            or i - len(bottoms) in self.module.no_gradient}
         self._uploads = any(blob.values.is_copied for blob in self.blobs)
         self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
-        works_in_place = self.module.in_place and bottoms and bottoms[0] is tops[0]
-        self._may_change_bottom = bool(works_in_place)
+        works_in_place = self.module.in_place or self.module.overwrites
+        self._may_change_bottom = bool(works_in_place and bottoms and bottoms[0] is tops[0])
         self._changed = None        # the data after a pass in place
         self._shape_tops(self.module.top_shapes(shapes))
         for blob, tensor in zip(tops, self.module.initial_tops()):
@@ -78,16 +78,22 @@ class ModuleLayer(GraphLayer):
                 blob.values.fresh = fresh
 
     def forward(self, record):
-        values = self.bottoms[0].values if self._may_change_bottom else None
         self._changed = None
-        if values is None or not values.fresh:
+        if not self._can_change_bottom():
             super().forward(record)
             return
         self._graph = self._unrecorded = None
+        values = self.bottoms[0].values
         changed = self.module.forward_inplace(values.get())
         values.set(changed)
         if self.need_backward:
             self._changed = changed
+        else:
+            values.fresh = True
+
+    def _can_change_bottom(self):
+        return (self._may_change_bottom and self.bottoms[0].values.fresh
+                and (self.module.in_place or not self.need_backward))
 
     def backward(self):
         for i in self._forbidden:

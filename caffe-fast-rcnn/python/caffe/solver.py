@@ -9,6 +9,7 @@ type (`get_solver` goes by the file), and `solver_mode` is left to the command l
 where caffe.set_mode_cpu or set_mode_gpu says.
 """
 import collections
+import copy
 import logging
 import os
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from . import prototxt, state, updates, weights
 from .errors import CaffeError, WeightsError, suggest
-from .lr_policy import learning_rate
+from .lr_policy import Progress, advance, learning_rate
 from .proto import caffe_pb2
 from .solver_nets import make_test_nets, make_train_net
 from .upgrade import upgrade_solver
@@ -47,7 +48,7 @@ class Solver:
         self.test_nets = make_test_nets(self.param)
         self.iter = 0
         self._updater = updates.Updater(rule, self.net.learnables)
-        self._current_step = 0
+        self._progress = Progress()
         self._callbacks = []
         self._losses = collections.deque(maxlen=max(1, self.param.average_loss))
         self._new_losses = []       # scalars on the device that nobody has waited for yet
@@ -55,7 +56,7 @@ class Solver:
     @property
     def lr(self):
         """The learning rate of the next update."""
-        return learning_rate(self.param, self.iter, self._current_step)[0]
+        return learning_rate(self.param, self.iter, self._progress.current_step)[0]
 
     @property
     def last_loss(self):
@@ -140,7 +141,8 @@ class Solver:
 
     def apply_update(self):
         """Updates the weights from the gradients that are there, and counts the iteration."""
-        rate, self._current_step = learning_rate(self.param, self.iter, self._current_step)
+        rate, self._progress = advance(self.param, self.iter, self._progress,
+                                       lambda: self.smoothed_loss)
         if self.param.display and self.iter % self.param.display == 0:
             log.info("Iteration %d, lr = %.6g", self.iter, rate)
         self._updater.apply(rate, self.iter)
@@ -194,8 +196,8 @@ class Solver:
         (self.net.save_hdf5 if hdf5 else self.net.save)(model)
         log.info("Snapshotting solver state to %s file %s", "HDF5" if hdf5 else "binary proto",
                  history)
-        weights.write_state(history, self.iter, model, self._current_step,
-                            self._updater.history())
+        weights.write_state(history, self.iter, model, self._progress.current_step,
+                            self._updater.history(), self._progress.plateau(self.param))
         return model, history
 
     def restore(self, path):
@@ -207,11 +209,11 @@ class Solver:
             raise WeightsError(f"{path}: {problem}") from None
         if saved.learned_net:
             self.net.copy_from(saved.learned_net)
-        self.iter, self._current_step = saved.iter, saved.current_step
+        self.iter, self._progress = saved.iter, Progress(saved.current_step, *saved.plateau or ())
 
     def state_dict(self):
         """All that training depends on here, as arrays: what an exact continuation needs."""
-        arrays = {"iter": np.array(self.iter), "current_step": np.array(self._current_step)}
+        arrays = {"iter": np.array(self.iter), **self._progress.as_arrays()}
         for i, learnable in enumerate(self.net.learnables):
             arrays[f"param/{i}"] = learnable.blob.tensor.detach().cpu().numpy().copy()
         for i, array in enumerate(self._updater.history()):
@@ -231,7 +233,7 @@ class Solver:
         self._updater.load_history(_numbered(arrays, "history"))
         for blob, array in zip(blobs, params):
             blob.values.load(array)
-        self.iter, self._current_step = int(arrays["iter"]), int(arrays["current_step"])
+        self.iter, self._progress = int(arrays["iter"]), Progress.from_arrays(arrays)
         self._new_losses.clear()
         self._losses.clear()
         self._losses.extend(np.asarray(arrays["losses"], dtype=np.float64).tolist())
@@ -245,9 +247,7 @@ def _numbered(arrays, group):
 
 def _read(source):
     if isinstance(source, caffe_pb2.SolverParameter):
-        p = caffe_pb2.SolverParameter()
-        p.CopyFrom(source)
-        return upgrade_solver(p)
+        return upgrade_solver(copy.deepcopy(source))
     return prototxt.read_solver(os.fspath(source))
 
 

@@ -3,7 +3,11 @@
 Reading maps the file into memory: the arrays are read-only views of it (possibly not aligned) that
 cost nothing until they are copied into a blob. Writing streams to a file beside the target, which
 takes the target's place only when it is complete.
+
+Of a layer only its name and its blobs are read, whose fields have the same numbers in all forks of
+Caffe; what else a fork keeps there, under numbers that mean other things elsewhere, is ignored.
 """
+import logging
 import mmap
 import os
 from collections import OrderedDict
@@ -14,6 +18,9 @@ import numpy as np
 
 from . import hdf5, wire
 from .errors import WeightsError
+from .proto import caffe_pb2
+
+log = logging.getLogger("caffe")
 
 
 class State(NamedTuple):
@@ -23,6 +30,7 @@ class State(NamedTuple):
     learned_net: str
     current_step: int
     history: list
+    plateau: tuple | None = None    # (minimum_loss, iter_last_event) of the policy plateau
 
 
 class _LayerForm(NamedTuple):
@@ -31,9 +39,16 @@ class _LayerForm(NamedTuple):
     name: int
     blobs: int
     nested: int | None
+    known: frozenset
 
 
-_V2, _V1, _V0 = _LayerForm(1, 7, None), _LayerForm(4, 6, 1), _LayerForm(1, 50, None)
+def _known(message):
+    return frozenset(message.DESCRIPTOR.fields_by_number)
+
+
+_V2 = _LayerForm(1, 7, None, _known(caffe_pb2.LayerParameter))
+_V1 = _LayerForm(4, 6, 1, _known(caffe_pb2.V1LayerParameter))
+_V0 = _LayerForm(1, 50, None, _known(caffe_pb2.V0LayerParameter))
 _NET_LAYERS = {100: _V2, 2: _V1}
 
 
@@ -46,15 +61,18 @@ def read_weights(path):
     """
     if _is_hdf5(path):
         return hdf5.read_weights(path)
-    layers = OrderedDict()
+    layers, strange = OrderedDict(), set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
-            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number])
+            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number], strange)
             if blobs or name not in layers:
                 layers[name] = blobs
     if not layers:
         raise WeightsError(f"{path}: holds no layers; this is not a .caffemodel")
+    if strange:
+        log.info("%s: ignoring unknown layer fields (of a fork of Caffe?): %s", path,
+                 ", ".join(map(str, sorted(strange))))
     return layers
 
 
@@ -96,7 +114,7 @@ def read_state(path):
         return State(*hdf5.read_state(path))
     message = _mapped(path)
     iteration = step = 0
-    learned_net, history, known = "", [], False
+    learned_net, history, plateau, known = "", [], {}, False
     for number, kind, value in message:
         known = known or (number, kind) in ((1, wire.VARINT), (3, wire.BYTES))
         if number == 1 and kind == wire.VARINT:
@@ -107,20 +125,24 @@ def read_state(path):
             history.append(wire.read_blob(message.nested(value)))
         elif number == 4 and kind == wire.VARINT:
             step = value
+        elif (number, kind) in ((5, wire.FIXED32), (6, wire.VARINT)):
+            plateau[number] = message.number(value) if number == 5 else value
     if not known:
         raise WeightsError(f"{path}: holds neither an iteration nor a history; this is not a "
                            ".solverstate")
-    return State(iteration, learned_net, step, history)
+    return State(iteration, learned_net, step, history,
+                 (plateau[5], plateau[6]) if len(plateau) == 2 else None)
 
 
-def write_state(path, iteration, learned_net, current_step, history):
+def write_state(path, iteration, learned_net, current_step, history, plateau=None):
     """Writes a solver state: HDF5 when the name ends in .h5, else binary.
 
     history: list of arrays, in the order of the net's learnable blobs.
+    plateau: as in State; files of other policies have no such fields, as Caffe 1.0's.
     """
     with _replacing(path) as partial:
         if str(path).endswith(".h5"):
-            hdf5.write_state(partial, iteration, learned_net, current_step, history)
+            hdf5.write_state(partial, iteration, learned_net, current_step, history, plateau)
             return
         with open(partial, "wb") as file:
             file.write(wire.integer(1, iteration))
@@ -128,6 +150,8 @@ def write_state(path, iteration, learned_net, current_step, history):
             for array in history:
                 file.writelines(wire.blob(3, array))
             file.write(wire.integer(4, current_step))
+            if plateau:
+                file.write(wire.number(5, plateau[0]) + wire.integer(6, plateau[1]))
 
 
 def read_binaryproto(path):
@@ -143,10 +167,15 @@ def write_binaryproto(path, array):
         file.writelines(parts)
 
 
-def _read_layer(message, form):
-    """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both."""
+def _read_layer(message, form, strange):
+    """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
+
+    Numbers of fields that the schema does not have are added to the set `strange`.
+    """
     name, blobs = "", []
     for number, kind, value in message:
+        if number not in form.known:
+            strange.add(number)
         if kind != wire.BYTES:
             continue
         if number == form.name:
@@ -154,7 +183,7 @@ def _read_layer(message, form):
         elif number == form.blobs:
             blobs.append(wire.read_blob(message.nested(value)))
         elif number == form.nested:
-            return _read_layer(message.nested(value), _V0)
+            return _read_layer(message.nested(value), _V0, strange)
     return name, blobs
 
 

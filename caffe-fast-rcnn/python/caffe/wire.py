@@ -61,6 +61,10 @@ class Message:
         except UnicodeDecodeError:
             return data.decode("latin-1")
 
+    def number(self, value):
+        """The float in a FIXED32 field."""
+        return float(np.frombuffer(self.buffer, _FLOAT, 1, value[0])[0])
+
     def packed_varints(self, value):
         """The integers of a packed field."""
         inner, integers = self.nested(value), []
@@ -165,6 +169,11 @@ def varint(value):
 def integer(number, value):
     """An integer field."""
     return varint(number << 3 | VARINT) + varint(value)
+
+
+def number(field, value):
+    """A float field."""
+    return varint(field << 3 | FIXED32) + np.asarray(value, _FLOAT).tobytes()
 
 
 def sized(number, *parts):

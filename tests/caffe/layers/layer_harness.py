@@ -54,6 +54,10 @@ def labels(shape, classes=3):
 X = values((2, 3, 4, 5))
 ROW = values((4, 3))
 ROIS = torch.tensor([[0, 0, 0, 3, 3], [1, 1, 0, 4, 2]], dtype=torch.float64)
+PRIORS = torch.tensor([[[0.1, 0.1, 0.5, 0.5, 0.4, 0.3, 0.9, 0.8], [0.1] * 8]],
+                      dtype=torch.float64)
+OBJECTS = torch.tensor([[0, 1, 0, 0.1, 0.1, 0.5, 0.4, 0], [1, 2, 0, 0.5, 0.2, 0.9, 0.9, 0]],
+                       dtype=torch.float64)[None, None]
 CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
 RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
 WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
@@ -63,10 +67,19 @@ EXAMPLES = {
     "AbsVal": [("", [X], 1)],
     "Accuracy": [("accuracy_param { top_k: 2 }", [ROW, labels(4)], 2)],
     "ArgMax": [("argmax_param { out_max_val: true top_k: 2 }", [X], 1)],
+    "Axpy": [("", [values((2, 3)), X, values((2, 3, 4, 5), 1)], 1),
+             ("", [values((2, 3, 1, 1)), X, values((2, 3, 4, 5), 1)], 1)],
+    "BN": [(f"bn_param {{ {text} }}", [X], tops) for text, tops in (
+        ("slope_filler { value: 1 } bias_filler { value: 0.1 }", 1),
+        ("slope_filler { value: 1 } frozen: true", 1),
+        ("scale_filler { value: 1 } shift_filler { value: 0.1 }", 3),
+        ("scale_filler { value: 1 } bn_mode: INFERENCE", 1))],
     "BNLL": [("", [X], 1)],
     "BatchNorm": [("", [X], 1), ("batch_norm_param { use_global_stats: true }", [X], 1)],
     "BatchReindex": [("", [X, torch.tensor([1.0, 0, 1])], 1)],
     "Bias": [("bias_param { num_axes: 2 }", [X], 1), ("", [X, values((3, 4))], 1)],
+    "BoxAnnotatorOHEM": [("box_annotator_ohem_param { roi_per_img: 1 }",
+                          [ROIS, values((2, 1)), labels((2, 1)), values((2, 8))], 2)],
     "Clip": [("clip_param { min: -1.2 max: 0.7 }", [X], 1)],
     "Concat": [("concat_param { axis: -1 }", [X, values((2, 3, 4, 1))], 1)],
     "ContrastiveLoss": [
@@ -79,10 +92,17 @@ EXAMPLES = {
         (f"convolution_param {{ num_output: 4 kernel_size: 2 dilation: 2 group: 2 {WEIGHTS} }}",
          [values((2, 4, 7)), values((2, 4, 7), 1)], 2),
         (f"convolution_param {{ num_output: 2 kernel_size: 2 axis: 2 {WEIGHTS} }}", [X], 1)],
+    "ConvolutionDepthwise": [
+        (f"convolution_param {{ kernel_size: 3 pad: 1 stride: 2 {WEIGHTS} }}", [X], 1)],
     "Crop": [("crop_param { offset: 1 offset: 2 }", [X, values((2, 3, 2, 2))], 1)],
     "Deconvolution": [
         (f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 {WEIGHTS} }}",
          [X], 1)],
+    "DepthwiseConvolution": [
+        (f"convolution_param {{ num_output: 3 group: 3 kernel_size: 2 hole: 2 {WEIGHTS} }}",
+         [X], 1)],
+    "DetectionOutput": [("detection_output_param { num_classes: 2 keep_top_k: 1 }",
+                         [values((1, 8)), values((1, 4)), PRIORS], 1)],
     "Dropout": [("", [X], 1), ("dropout_param { scale_train: false }", [X], 1)],
     "DummyData": [("dummy_data_param { shape { dim: 2 dim: 3 } }", [], 2)],
     "ELU": [("elu_param { alpha: 0.5 }", [X], 1)],
@@ -104,6 +124,9 @@ EXAMPLES = {
         (f"inner_product_param {{ num_output: 4 {WEIGHTS} }}", [X], 1),
         (f"inner_product_param {{ num_output: 4 axis: -1 transpose: true {WEIGHTS} }}", [X], 1)],
     "Input": [("input_param { shape { dim: 2 } }", [], 1)],
+    "Interp": [(f"interp_param {{ {text} }}", bottoms, 1) for text, bottoms in (
+        ("height: 7 width: 3", [X]), ("zoom_factor: 3 pad_beg: -1 pad_end: -1", [X]),
+        ("shrink_factor: 2", [X]), ("", [X, values((1, 1, 6, 6))]))],
     "LRN": [("lrn_param { local_size: 3 alpha: 0.8 k: 2 }", [X], 1),
             ("lrn_param { local_size: 3 alpha: 0.8 norm_region: WITHIN_CHANNEL }", [X], 1)],
     "LSTM": [(RECURRENT, [values((3, 2, 3)), CONT], 1),
@@ -114,9 +137,17 @@ EXAMPLES = {
     "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
     "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
                            1)],
+    "MultiBoxLoss": [(f"multibox_loss_param {{ num_classes: 3 {text} }}",
+                      [values((2, 8)), values((2, 6)), PRIORS, OBJECTS], 1) for text in (
+        "code_type: CENTER_SIZE", "loc_loss_type: L2 conf_loss_type: LOGISTIC loc_weight: 2",
+        "mining_type: NONE code_type: CORNER_SIZE encode_variance_in_target: true")],
     "MultinomialLogisticLoss": [("", [ROW.abs() / 2, labels(4)], 1)],
+    "Normalize": [("", [X], 1), ("norm_param { across_spatial: false channel_shared: false "
+                                 "scale_filler { value: 20 } }", [X], 1)],
     "PReLU": [("", [X], 1), ("prelu_param { channel_shared: true }", [X], 1)],
     "Parameter": [("parameter_param { shape { dim: 2 dim: 3 } }", [], 1)],
+    "Permute": [("permute_param { order: 0 order: 2 order: 3 order: 1 }", [X], 1),
+                ("permute_param { order: 2 }", [X], 1)],
     "Pooling": [
         ("pooling_param { kernel_size: 3 stride: 2 }", [X], 1),
         ("pooling_param { kernel_size: 3 stride: 2 pad: 2 }", [X], 2),
@@ -125,9 +156,15 @@ EXAMPLES = {
         ("pooling_param { pool: AVE global_pooling: true }", [X], 1),
         ("pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }", [X.abs()], 1)],
     "Power": [("power_param { power: 3 scale: 0.5 shift: 2 }", [X], 1), ("", [X], 1)],
+    "PriorBox": [("prior_box_param { min_size: 3 max_size: 5 aspect_ratio: 2 clip: true }",
+                  [X, values((1, 3, 20, 20))], 1)],
+    "Proposal": [("proposal_param { ratio: 1 scale: 1 scale: 2 min_size: 1 post_nms_topn: 2 }",
+                  [values((1, 4, 2, 3)), values((1, 8, 2, 3)) / 10,
+                   torch.tensor([[32.0, 48, 1, 1, 1, 1]])], 2)],
     "RNN": [(RECURRENT, [values((3, 2, 3)), CONT], 1)],
     "ROIPooling": [("roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [X, ROIS], 1)],
     "ReLU": [("", [X], 1), ("relu_param { negative_slope: 0.1 }", [X], 1)],
+    "ReLU6": [("", [X * 4], 1), ("relu6_param { negative_slope: 0.1 }", [X * 4], 1)],
     "Reduction": [(f"reduction_param {{ operation: {name} axis: 1 coeff: 2 }}", [X], 1)
                   for name in ("SUM", "ASUM", "SUMSQ", "MEAN")],
     "Reshape": [("reshape_param { shape { dim: 0 dim: -1 dim: 10 } }", [X], 1)],
@@ -135,6 +172,7 @@ EXAMPLES = {
             ("spp_param { pyramid_height: 2 pool: AVE }", [X], 1)],
     "Scale": [("scale_param { bias_term: true }", [X], 1),
               ("scale_param { bias_term: true axis: 2 }", [X, values(4)], 1)],
+    "ShuffleChannel": [("shuffle_channel_param { group: 3 }", [values((2, 6, 4))], 1)],
     "Sigmoid": [("", [X], 1)],
     "SigmoidCrossEntropyLoss": [("loss_param { ignore_label: 0 normalization: VALID }",
                                  [ROW, labels((4, 3), 2)], 1)],
@@ -143,12 +181,22 @@ EXAMPLES = {
     "SmoothL1Loss": [
         ("smooth_l1_loss_param { sigma: 2 }", [ROW, values((4, 3), 1)], 1),
         ("", [ROW, values((4, 3), 1), values((4, 3), 2), values((4, 3), 3)], 1)],
+    "SmoothL1LossOHEM": [
+        ("", [X, values((2, 3, 4, 5), 1)], 2),
+        ("loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 3 }",
+         [ROW, values((4, 3), 1), labels((4, 3), 2)], 1)],
     "Softmax": [("softmax_param { axis: 2 }", [X], 1)],
     "SoftmaxWithLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
+    "SoftmaxWithLossOHEM": [
+        ("loss_param { ignore_label: 1 normalization: PRE_FIXED pre_fixed_normalizer: 7 }",
+         [X, labels((2, 4, 5))], 3)],
     "Split": [("", [X], 3)],
     "Swish": [("swish_param { beta: 1.5 }", [X], 1)],
     "TanH": [("", [X], 1)],
     "Threshold": [("threshold_param { threshold: 0.3 }", [X], 1)],
     "Tile": [("tile_param { axis: 2 tiles: 3 }", [X], 1)],
+    "Upsample": [("upsample_param { scale: 3 }", [X], 1),
+                 ("upsample_param { pad_out_w: true }",
+                  [values((1, 2, 2, 2)), labels((1, 2, 2, 2), 12)], 1)],
 }
 CASES = [(name, *example) for name, examples in EXAMPLES.items() for example in examples]

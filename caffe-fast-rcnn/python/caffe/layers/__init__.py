@@ -6,15 +6,21 @@ from . import (
     elementwise,
     loss,
     metrics,
+    multibox,
     normalization,
+    ohem,
     pooling,
+    proposal,
     recurrent,
     regularization,
+    resize,
     roi,
     shape,
     softmax,
     source,
+    ssd,
 )
 
-__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "normalization",
-           "pooling", "recurrent", "regularization", "roi", "shape", "softmax", "source"]
+__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "multibox",
+           "normalization", "ohem", "pooling", "proposal", "recurrent", "regularization", "resize",
+           "roi", "shape", "softmax", "source", "ssd"]

@@ -1,6 +1,7 @@
 """Functions of one value: every top has the shape of its bottom.
 
-Caffe: relu_layer.cpp, prelu_layer.cpp, sigmoid_layer.cpp and the files named like the other types.
+Caffe: relu_layer.cpp, prelu_layer.cpp, sigmoid_layer.cpp and the files named like the other types;
+ReLU6: MobileNet-YOLO's relu6_layer.cpp.
 """
 import math
 
@@ -33,6 +34,28 @@ class ReLU(Module):
         if self.slope:
             return torch.where(y > 0, grad, grad * self.slope)
         return torch.ops.aten.threshold_backward(grad, y, 0)
+
+
+@register("ReLU6")
+class ReLU6(Module):
+    """top = min(max(bottom, 0) + negative_slope * min(bottom, 0), 6)."""
+
+    keeps_shape = True
+    in_place = True
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        self.slope = param.relu6_param.negative_slope
+
+    def forward(self, x):
+        y = F.leaky_relu(x, self.slope)
+        return torch.where(y < 6, y, 6)
+
+    def forward_inplace(self, x):
+        return F.leaky_relu_(x, self.slope).clamp_(max=6)
+
+    def backward_inplace(self, y, grad):
+        return torch.where(y > 0, grad, grad * self.slope) * (y < 6)
 
 
 @register("PReLU")

@@ -42,6 +42,7 @@ class Module(nn.Module):
       ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
       keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
+      overwrites      has `forward_inplace` alone, which is used where no gradient is wanted
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
     """
@@ -56,6 +57,7 @@ class Module(nn.Module):
     ignores_forbidden_gradient = False
     keeps_shape = False
     in_place = False
+    overwrites = False
     fresh_tops = False
 
     def __init__(self, param, shapes, phase):

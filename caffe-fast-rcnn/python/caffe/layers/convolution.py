@@ -1,6 +1,7 @@
 """Convolution, Deconvolution and Im2col over any number of spatial axes.
 
 Caffe: base_conv_layer.cpp, conv_layer.cpp, deconv_layer.cpp, im2col_layer.cpp.
+DepthwiseConvolution, ConvolutionDepthwise: MobileNet's depthwise_conv_layer.cpp, conv_dw_layer.cpp.
 Shapes: (N, C, *size), where N may stand for several axes in front of the channel axis `axis`.
 Weights are kept channels_last, which makes the activations so too.
 """
@@ -71,17 +72,21 @@ class _Learned(_Windowed):
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         p = param.convolution_param
-        self.group, self.num_output = p.group, p.num_output
         self.channels = shapes[0][self.axis]
-        if p.num_output < 1:
+        self.group, self.num_output = self.groups_and_outputs(p)
+        if self.num_output < 1:
             raise self.error("expected num_output > 0, got none")
-        for name, count in (("bottom channels", self.channels), ("num_output", p.num_output)):
-            if p.group < 1 or count % p.group:
-                raise self.error(f"expected {name} to be a multiple of group {p.group}, got "
+        for name, count in (("bottom channels", self.channels), ("num_output", self.num_output)):
+            if self.group < 1 or count % self.group:
+                raise self.error(f"expected {name} to be a multiple of group {self.group}, got "
                                  f"{count}")
         self.add_blob(self.weight_shape(), p.weight_filler, memory_format=torch.channels_last)
         if p.bias_term:
-            self.add_blob((p.num_output,), p.bias_filler)
+            self.add_blob((self.num_output,), p.bias_filler)
+
+    def groups_and_outputs(self, p):
+        """How many groups and top channels the ConvolutionParameter asks for."""
+        return p.group, p.num_output
 
     def weight_shape(self):
         """Shape of the weights."""
@@ -112,6 +117,30 @@ class Convolution(_Learned):
             return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
                                    self.group)
         return convolve(x, self.blobs[0], self.bias, w, self.group)
+
+
+class _Depthwise(Convolution):
+    """A Convolution of each channel by itself: group and num_output are the bottom's channels.
+
+    params: weight (C, 1, *kernel), bias (C,)
+    """
+
+    def groups_and_outputs(self, p):
+        for field in ("group", "num_output"):
+            if p.HasField(field) and getattr(p, field) != self.channels:
+                raise self.error(f"expected no {field}, or the {self.channels} channels of the "
+                                 f"bottom, got {getattr(p, field)}")
+        return self.channels, self.channels
+
+
+@register("DepthwiseConvolution")
+class DepthwiseConvolution(_Depthwise):
+    """The name that most forks use."""
+
+
+@register("ConvolutionDepthwise")
+class ConvolutionDepthwise(_Depthwise):
+    """The name that others use."""
 
 
 @register("Deconvolution")

@@ -1,6 +1,6 @@
 """Arithmetic between bottoms, or between a bottom and a learned blob.
 
-Caffe: eltwise_layer.cpp, scale_layer.cpp, bias_layer.cpp.
+Caffe: eltwise_layer.cpp, scale_layer.cpp, bias_layer.cpp; Axpy: SENet's axpy_layer.cpp.
 """
 import functools
 import operator
@@ -99,15 +99,24 @@ class Scale(_Broadcast):
         super().__init__(param, shapes, phase)
         p = param.scale_param
         self.axis, self.has_bias = p.axis, p.bias_term
+        self.overwrites = len(shapes) == 1
         if len(shapes) == 1:
             self.add_blob(self.cover(shapes[0], p), filler_or(p, "filler", 1))
         if p.bias_term:
             self.add_blob(shapes[1] if len(shapes) > 1 else self.blobs[0].shape, p.bias_filler)
 
     def forward(self, x, scale=None):
-        scale = self.blobs[0] if scale is None else scale
-        top = x * self.place(x, scale, self.axis)
-        return top + self.place(x, self.blobs[-1], self.axis) if self.has_bias else top
+        scale = self.place(x, self.blobs[0] if scale is None else scale, self.axis)
+        return torch.addcmul(self._placed_bias(x), x, scale) if self.has_bias else x * scale
+
+    def _placed_bias(self, x):
+        return self.place(x, self.blobs[-1], self.axis)
+
+    def forward_inplace(self, x):
+        scale = self.place(x, self.blobs[0], self.axis)
+        if self.has_bias:
+            return torch.addcmul(self._placed_bias(x), x, scale, out=x)
+        return x.mul_(scale)
 
 
 @register("Bias")
@@ -147,3 +156,20 @@ class Reduction(Module):
         x = x.flatten(self.axis)
         x = self.terms(x) if self.terms else x
         return self.coeff * (x.mean(-1) if self.mean else x.sum(-1))
+
+
+@register("Axpy")
+class Axpy(Module):
+    """scale * x + y, with one scale for each item and channel.
+
+    bottom[0]: scale (N, C) or (N, C, 1, 1)     bottom[1], bottom[2]: x and y (N, C, ...)
+    """
+
+    bottoms = (3, 3)
+
+    def forward(self, scale, x, y):
+        if x.shape != y.shape or x.dim() < 2 or scale.shape[:2] != x.shape[:2] \
+                or scale.numel() != x.shape[0] * x.shape[1]:
+            raise self.error("expected bottoms of shape (N, C), (N, C, ...) and (N, C, ...), got "
+                             f"{tuple(scale.shape)}, {tuple(x.shape)} and {tuple(y.shape)}")
+        return scale.reshape(*x.shape[:2], *(1,) * (x.dim() - 2)) * x + y

@@ -16,6 +16,7 @@ from .gradients import with_gradient
 
 FULL, VALID = caffe_pb2.LossParameter.FULL, caffe_pb2.LossParameter.VALID
 BATCH_SIZE = caffe_pb2.LossParameter.BATCH_SIZE
+PRE_FIXED = caffe_pb2.LossParameter.PRE_FIXED
 
 
 class Loss(Module):
@@ -40,7 +41,6 @@ class Loss(Module):
                              f"{tuple(bottom.shape)} and {tuple(other.shape)}")
         return other.reshape(bottom.shape)
 
-
     def one_label_each(self, labels, rows):
         """The labels of (N, C) rows as integers (N,)."""
         if labels.numel() != rows.shape[0]:
@@ -62,6 +62,7 @@ class NormalizedLoss(Loss):
         self.ignore = p.ignore_label if p.HasField("ignore_label") else None
         self.normalization = (p.normalization if p.HasField("normalization")
                               else self.default_normalization)
+        self.pre_fixed = p.pre_fixed_normalizer
         if p.HasField("normalize") and not p.HasField("normalization"):
             self.normalization = VALID if p.normalize else BATCH_SIZE
 
@@ -78,7 +79,8 @@ class NormalizedLoss(Loss):
         """
         if self.normalization == VALID:
             return total / valid.sum().clamp(min=1)
-        return total / max(1, {FULL: valid.numel(), BATCH_SIZE: items}.get(self.normalization, 1))
+        divisor = {FULL: valid.numel(), BATCH_SIZE: items, PRE_FIXED: self.pre_fixed}
+        return total / max(1, divisor.get(self.normalization, 1))
 
 
 @register("EuclideanLoss")

@@ -162,8 +162,8 @@ class Pooling(Module):
         if x.dim() != 4:
             raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
         size = tuple(x.shape[2:])
-        grid = make_grid(size, self.kernel or size, self.stride, self.pad,
-                         up=self.p.round_mode == caffe_pb2.PoolingParameter.CEIL)
+        up = self.p.ceil_mode and self.p.round_mode == caffe_pb2.PoolingParameter.CEIL
+        grid = make_grid(size, self.kernel or size, self.stride, self.pad, up)
         if min(grid.count) < 1:
             raise self.error(f"expected a bottom that the kernel {grid.kernel} fits into, got "
                              f"{tuple(x.shape)} with pad {grid.pad}")

@@ -1,6 +1,7 @@
 """Layers that only move values: the same values under other axes, cut, joined or repeated.
 
 Caffe: the files named like the types. Flatten, Reshape and Split share memory with the bottom.
+Permute: SSD's permute_layer.cpp; ShuffleChannel: ShuffleNet's shuffle_channel_layer.cpp.
 """
 import itertools
 import math
@@ -241,3 +242,39 @@ class BatchReindex(Module):
         if index.dim() != 1:
             raise self.error(f"expected an index with one axis, got {tuple(index.shape)}")
         return x.index_select(0, index.long())
+
+
+@register("Permute")
+class Permute(Module):
+    """The bottom with its axes in another order; axes that `order` does not name follow."""
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        order = tuple(param.permute_param.order)
+        axes = range(len(shapes[0]))
+        if len(set(order)) < len(order) or not set(order) <= set(axes):
+            raise self.error(f"expected each order once and below {len(axes)}, got {order}")
+        self.order = (*order, *(axis for axis in axes if axis not in order))
+
+    def forward(self, x):
+        return x.permute(self.order).contiguous()
+
+
+@register("ShuffleChannel")
+class ShuffleChannel(Module):
+    """The channels dealt out in turn: channel g * C / group + i becomes i * group + g.
+
+    bottom[0]: (N, C, ...), C a multiple of group
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        self.group = param.shuffle_channel_param.group
+        if self.group < 1:
+            raise self.error(f"expected group > 0, got {self.group}")
+
+    def forward(self, x):
+        if x.dim() < 2 or x.shape[1] % self.group:
+            raise self.error(f"expected a multiple of {self.group} channels, got bottom "
+                             f"{tuple(x.shape)}")
+        return x.unflatten(1, (self.group, -1)).transpose(1, 2).flatten(1, 2)

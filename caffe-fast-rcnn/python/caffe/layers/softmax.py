@@ -14,8 +14,9 @@ from ..registry import register
 from .base import Module
 from .loss import Loss, NormalizedLoss
 
-_SMALLEST = torch.finfo(torch.float32).tiny  # Caffe: the logarithm's argument is at least FLT_MIN
-_LOG_THRESHOLD = 1e-20                       # Caffe: or this in the two rarer losses
+# Caffe: the logarithm's argument is at least FLT_MIN, or 1e-20 in the two rarer losses
+LOG_SMALLEST = math.log(torch.finfo(torch.float32).tiny)
+_LOG_THRESHOLD = 1e-20
 
 
 @register("Softmax")
@@ -53,16 +54,15 @@ class _ClassLoss(NormalizedLoss):
         self.check_labels(scores, labels, self.axis)
         classes = scores.shape[self.axis]
         rows = scores.movedim(self.axis, -1).reshape(-1, classes)
-        labels = labels.reshape(-1)
-        valid = self.valid(labels)
-        labels = (labels * valid).long()
-        self.check_range(labels, classes, "label")
-        losses = self.losses(F.log_softmax(rows, 1), labels, *others)
-        loss = self.normalized((losses * valid).sum(), valid,
-                               math.prod(scores.shape[:self.axis]))
+        valid = self.valid(labels.reshape(-1))
+        indices = (labels.reshape(-1) * valid).long()
+        self.check_range(indices, classes, "label")
+        losses = self.losses(F.log_softmax(rows, 1), indices, *others) * valid
+        loss = self.normalized(losses.sum(), valid, math.prod(scores.shape[:self.axis]))
         if len(self.param.top) == 1:
             return loss
-        return loss, torch.softmax(scores.detach(), self.axis)
+        probabilities = torch.softmax(scores.detach(), self.axis)
+        return (loss, probabilities, losses.detach().reshape(labels.shape))[:len(self.param.top)]
 
     def losses(self, logs, labels):
         """(M,): the loss of each place from log probabilities (M, C) and labels (M,)."""
@@ -78,7 +78,7 @@ class SoftmaxWithLoss(_ClassLoss):
         return param.softmax_param
 
     def losses(self, logs, labels):
-        return -at_least(logs.gather(1, labels[:, None])[:, 0], math.log(_SMALLEST))
+        return -at_least(logs.gather(1, labels[:, None])[:, 0], LOG_SMALLEST)
 
 
 @register("InfogainLoss")

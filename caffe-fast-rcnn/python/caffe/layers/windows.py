@@ -38,7 +38,7 @@ def read_windows(layer, p, axes):
     windows = Windows(_field(layer, p, "kernel", p.kernel_size, axes, None),
                       _field(layer, p, "stride", p.stride, axes, 1),
                       _field(layer, p, "pad", p.pad, axes, 0),
-                      _spread(layer, "dilation", p.dilation, axes, 1))
+                      _dilation(layer, p, axes))
     for name in ("kernel", "stride", "dilation"):
         if min(getattr(windows, name), default=1) < 1:
             raise layer.error(f"expected {name} > 0, got {getattr(windows, name)}")
@@ -55,6 +55,15 @@ def _field(layer, p, name, values, axes, default):
     if axes != 2:
         raise layer.error(f"expected 2 spatial axes for {h} and {w}, got {axes}")
     return getattr(p, h), getattr(p, w)
+
+
+def _dilation(layer, p, axes):
+    """`dilation`, or `hole` (hole_h, hole_w) as DeepLab spells it."""
+    if not any(map(p.HasField, ("hole", "hole_h", "hole_w"))):
+        return _spread(layer, "dilation", p.dilation, axes, 1)
+    if p.dilation:
+        raise layer.error("expected dilation or hole, got both")
+    return _field(layer, p, "hole", [p.hole] if p.HasField("hole") else [], axes, 1)
 
 
 def _spread(layer, name, values, axes, default):
