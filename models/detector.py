@@ -5,7 +5,8 @@ return the tops that others continue from.
 """
 from caffe.net_spec import NetSpec, layers as L
 
-from spec_layers import conv, dropout, fc, gaussian, no_rates, python, relu, reshape
+from spec_layers import (conv, dropout, fc, gaussian, no_rates, param_str, python, relu,
+                         reshape)
 
 RATIOS = 3  # of the anchors: 0.5, 1, 2
 TARGETS = ["bbox_targets", "bbox_inside_weights", "bbox_outside_weights"]
@@ -47,7 +48,7 @@ def solver(backbone, path, prefix, stepsize, max_iter=None, iter_size=1):
 def data_layer(net, backbone, name, tops):
     """The layer that feeds minibatches of the training set."""
     python(net, name, "roi_data_layer.layer", "RoIDataLayer",
-           f"'num_classes': {backbone.data_set.classes}", [], tops)
+           param_str(num_classes=backbone.data_set.classes), [], tops)
 
 
 def input_net():
@@ -58,12 +59,10 @@ def input_net():
     return net
 
 
-def anchors_param(backbone):
+def anchors_param(backbone, **more):
     """param_str of the layers that know the anchors; without scales they take 8, 16, 32."""
-    stride = f"'feat_stride': {backbone.stride}"
-    if backbone.scales is None:
-        return stride
-    return f"{{{stride}, 'scales': {list(backbone.scales)}}}"
+    scales = {} if backbone.scales is None else {"scales": list(backbone.scales)}
+    return param_str(feat_stride=backbone.stride, **scales, **more)
 
 
 def rpn(net, backbone, features, rates, filler=None):
@@ -90,12 +89,13 @@ def rpn_losses(net, backbone, scores):
         loss_weight=1, smooth_l1_loss_param={"sigma": 3})
 
 
-def proposals(net, backbone, tops):
+def proposals(net, backbone, tops, **more_params):
     """Probabilities per anchor from rpn_cls_score_reshape, then the proposal layer."""
     net["rpn_cls_prob"] = L.Softmax(net["rpn_cls_score_reshape"], name="rpn_cls_prob")
     reshape(net, "rpn_cls_prob_reshape", "rpn_cls_prob", [0, 2 * _num_anchors(backbone), -1, 0])
     python(net, "proposal", "rpn.proposal_layer", "ProposalLayer",
-           anchors_param(backbone), ["rpn_cls_prob_reshape", "rpn_bbox_pred", "im_info"], tops)
+           anchors_param(backbone, **more_params),
+           ["rpn_cls_prob_reshape", "rpn_bbox_pred", "im_info"], tops)
 
 
 def test_proposals(net, backbone, features, tops):
@@ -111,6 +111,15 @@ def roi_pooling(net, backbone, features):
     net[top] = L.ROIPooling(net[features], net["rois"], name=name, roi_pooling_param={
         "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,
         "spatial_scale": 1 / backbone.stride})
+    return top
+
+
+def roi_align(net, backbone, features):
+    """As roi_pooling, without rounding: differentiable in the rois as well."""
+    name, top = backbone.pool_names
+    net[top] = L.ROIAlign(net[features], net["rois"], name=name, roi_align_param={
+        "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,
+        "spatial_scale": 1 / backbone.stride, "sampling_ratio": 2, "aligned": True})
     return top
 
 
@@ -138,12 +147,12 @@ def train_head(net, backbone, pooled, rates):
                                    name="loss_bbox", loss_weight=1)
 
 
-def detection_net(backbone):
+def detection_net(backbone, pooling=roi_pooling):
     """An image in; proposals, class probabilities and box deltas out."""
     net = input_net()
     features = backbone.features(net, no_rates)
     test_proposals(net, backbone, features, ["rois"])
-    scores, _ = head(net, backbone, roi_pooling(net, backbone, features), no_rates,
+    scores, _ = head(net, backbone, pooling(net, backbone, features), no_rates,
                      with_dropout=backbone.dropout_in_test)
     net["cls_prob"] = L.Softmax(net[scores], name="cls_prob", **backbone.cls_prob)
     return finish(net, backbone)

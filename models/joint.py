@@ -13,7 +13,7 @@ from caffe.net_spec import NetSpec
 import detector
 from backbones import LABELS_BLOCKED
 from detector import FRESH, TARGETS
-from spec_layers import python, trained, trained_except
+from spec_layers import param_str, python, trained, trained_except
 
 METHOD = "faster_rcnn_end2end"
 RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
@@ -21,9 +21,18 @@ RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
 
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    backbone = published(backbone)
-    return {"train.prototxt": train(backbone), "test.prototxt": detector.detection_net(backbone),
-            "solver.prototxt": solver(backbone, METHOD)}
+    return nets_and_solver(published(backbone), METHOD, detector.roi_pooling)
+
+
+def nets_and_solver(backbone, method, pooling, **params):
+    """The files of a joint schedule.
+
+    pooling: adds the layer between rois and head; params: further parameters of the layers that
+    make and choose the rois.
+    """
+    return {"train.prototxt": train(backbone, pooling, params),
+            "test.prototxt": detector.detection_net(backbone, pooling),
+            "solver.prototxt": solver(backbone, method)}
 
 
 def published(backbone):
@@ -39,17 +48,19 @@ def solver(backbone, method):
                            iterations * 5 // 7, iterations, backbone.iter_size)
 
 
-def train(backbone):
-    """An image and its annotated boxes in; losses of the RPN and of the detector out."""
+def train(backbone, pooling, params, rates=trained):
+    """An image and its annotated boxes in; losses of the RPN and of the detector out.
+
+    rates: of all layers but the backbone's frozen ones.
+    """
     net = NetSpec()
     detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
-    features = backbone.features(net, trained_except(backbone.frozen))
-    scores, _ = detector.rpn(net, backbone, features, trained, FRESH)
+    features = backbone.features(net, trained_except(backbone.frozen, rates))
+    scores, _ = detector.rpn(net, backbone, features, rates, FRESH)
     detector.rpn_losses(net, backbone, scores)
-    detector.proposals(net, backbone, ["rpn_rois"])
+    detector.proposals(net, backbone, ["rpn_rois"], **params)
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
-           f"'num_classes': {backbone.data_set.classes}", ["rpn_rois", "gt_boxes"],
-           ["rois", "labels"] + TARGETS)
-    pooled = detector.roi_pooling(net, backbone, features)
-    detector.train_head(net, backbone, pooled, trained)
+           param_str(num_classes=backbone.data_set.classes, **params),
+           ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
+    detector.train_head(net, backbone, pooling(net, backbone, features), rates)
     return detector.finish(net, backbone, {"rpn-data": "RPN training"})

@@ -34,9 +34,14 @@ def no_rates(_name):
     return []
 
 
-def trained_except(names):
+def bias_undecayed(_name):
+    """As `trained`, without weight decay of the biases."""
+    return [{"lr_mult": 1}, {"lr_mult": 2, "decay_mult": 0}]
+
+
+def trained_except(names, rates=trained):
     """Rates of a net in which the layers `names` are frozen."""
-    return lambda name: frozen(name) if name in names else trained(name)
+    return lambda name: frozen(name) if name in names else rates(name)
 
 
 def _learning(rates, name):
@@ -112,3 +117,9 @@ def python(net, name, module, layer, param_str, bottoms, tops):
                      python_param={"module": module, "layer": layer, "param_str": param_str})
     for top, blob in zip(tops, blobs if len(tops) > 1 else (blobs,)):
         net[top] = blob
+
+
+def param_str(**params):
+    """The param_str of a Python layer: a YAML mapping, without braces when it has one entry."""
+    text = ", ".join(f"'{name}': {value}" for name, value in params.items())
+    return text if len(params) == 1 else f"{{{text}}}"

@@ -146,6 +146,7 @@ def operator_cases(torch):
 
     return {
         "roi_pool": (lambda x, r: ops.roi_pool(x, r, 7, 7, 1 / 16), [features], [rois]),
+        "roi_align": (lambda x, r: ops.roi_align(x, r, 7, 7, 1 / 16), [features, rois], []),
         "smooth_l1_loss": (lambda p, t, i, o: ops.smooth_l1_loss(p, t, i, o, 3.0),
                            maps[:2], maps[2:]),
         "nms": (lambda d: ops.nms(d, 0.7), [], [dets]),

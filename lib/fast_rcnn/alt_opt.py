@@ -91,6 +91,8 @@ def run_schedule(options):
     imdb = get_imdb(options.imdb_name)
     run = _Run(options, imdb, get_output_dir(imdb))
     log.info("Output will be saved to `%s`", run.output_dir)
+    if cfg.TRAIN.VAL_IMDB:
+        log.warning("TRAIN.VAL_IMDB is for tools/train_net.py: this schedule does not validate")
     for number, step in enumerate(STEPS, 1):
         _banner(step.title)
         run.step(number, step)

@@ -30,9 +30,9 @@ cfg.TRAIN = EasyDict()
 cfg.TRAIN.SCALES = (600,)
 # Largest length of the longer side after scaling
 cfg.TRAIN.MAX_SIZE = 1000
-# Images per minibatch; 1 when the data layer feeds an RPN
+# Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
-# Rois per minibatch, over all of its images
+# Rois per minibatch, shared evenly by its images
 cfg.TRAIN.BATCH_SIZE = 128
 # Share of the minibatch that is foreground, at most
 cfg.TRAIN.FG_FRACTION = 0.25
@@ -51,6 +51,18 @@ cfg.TRAIN.SNAPSHOT_ITERS = 10000
 cfg.TRAIN.SNAPSHOT_INFIX = ""
 # Iterations between checkpoints, from which an interrupted training continues
 cfg.TRAIN.CHECKPOINT_ITERS = 500
+# Validation (tools/train_net.py): mean AP on a split every VAL_ITERS iterations and at the end, by
+# the test net VAL_NET ("": test.prototxt beside the solver); the best weights are kept as
+# <prefix>_best.caffemodel. Training ends when VAL_PATIENCE validations in a row (0: any number)
+# were no better. VAL_IMDB "": none
+cfg.TRAIN.VAL_IMDB = ""
+cfg.TRAIN.VAL_ITERS = 10000
+cfg.TRAIN.VAL_NET = ""
+cfg.TRAIN.VAL_PATIENCE = 0
+# Iterations between points of the curves in <prefix>_curves.jsonl (0: mean AP alone), and whether
+# they go to TensorBoard as well
+cfg.TRAIN.CURVE_ITERS = 0
+cfg.TRAIN.TENSORBOARD = False
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
@@ -75,7 +87,7 @@ cfg.TRAIN.RPN_POSITIVE_OVERLAP = 0.7
 cfg.TRAIN.RPN_NEGATIVE_OVERLAP = 0.3
 # An anchor that is both is negative
 cfg.TRAIN.RPN_CLOBBER_POSITIVES = False
-# Anchors per minibatch, and the share of positive ones at most
+# Anchors per image, and the share of positive ones at most
 cfg.TRAIN.RPN_BATCHSIZE = 256
 cfg.TRAIN.RPN_FG_FRACTION = 0.5
 # Proposals: overlap above which NMS drops one; how many enter NMS and leave it (<= 0: all)

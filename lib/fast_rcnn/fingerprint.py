@@ -8,7 +8,8 @@ from utils.files import json_hash
 
 # Settings without influence on results: where things are, and how the work is spread
 INDIFFERENT = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID"}
-INDIFFERENT_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS", "USE_PREFETCH"}
+INDIFFERENT_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS", "USE_PREFETCH",
+                           "CURVE_ITERS", "TENSORBOARD"}
 
 
 def settings_hash(cfg, section):

@@ -8,6 +8,7 @@ import numpy as np
 import caffe
 from fast_rcnn import checkpoint
 from fast_rcnn.config import cfg
+from fast_rcnn.curves import Curves
 from fast_rcnn.progress import Progress
 from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 from utils.timer import Timer
@@ -24,14 +25,14 @@ class SolverWrapper:
 
     solver_prototxt: path of a solver's prototxt, or a SolverParameter. roidb: prepared entries,
     which get their regression targets here. Snapshots go to output_dir. pretrained_model: weights
-    to start from.
+    to start from. validation: a fast_rcnn.validation.Validation, or None.
 
     Attributes: solver, solver_param, output_dir, and with TRAIN.BBOX_REG bbox_means and bbox_stds
     (4 K,).
     """
 
-    def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None):
-        self.output_dir = output_dir
+    def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None, validation=None):
+        self.output_dir, self.validation = output_dir, validation
         if (cfg.TRAIN.HAS_RPN and cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
                 and not cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED):
             raise ValueError("a net with an RPN and a box regressor makes its rois as it goes, so "
@@ -52,6 +53,8 @@ class SolverWrapper:
         self._data_layer.set_roidb(roidb)
         self._images_hash = checkpoint.images_hash(roidb)
         self._snapshots = []
+        if validation is not None:
+            validation.attach(self.solver.net)
 
     def _check_outputs(self):
         """The net's box regressor must have four outputs per class of the data set."""
@@ -78,14 +81,16 @@ class SolverWrapper:
         In the file bbox_pred predicts plain targets, in the net it keeps predicting normalised
         ones.
         """
-        net = self.solver.net
-        path = os.path.join(self.output_dir,
-                            f"{file_stem(self.solver_param)}_iter_{self.solver.iter}.caffemodel")
+        path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with self._unnormalized(net):
-            net.save(path)
+        with self._unnormalized(self.solver.net):
+            self.solver.net.save(path)
         print(f"Wrote snapshot to: {path}", flush=True)
         return path
+
+    @property
+    def _stem(self):
+        return os.path.join(self.output_dir, file_stem(self.solver_param))
 
     @contextlib.contextmanager
     def _unnormalized(self, net):
@@ -104,12 +109,16 @@ class SolverWrapper:
             weight.data[...], bias.data[...] = saved
 
     def train_model(self, max_iters):
-        """Trains up to iteration max_iters; returns the paths of all snapshots."""
+        """Trains up to iteration max_iters, unless validation ends it before; returns the paths of
+        all snapshots.
+        """
         solver, timer = self.solver, Timer()
         display = self.solver_param.display
         images = cfg.TRAIN.IMS_PER_BATCH * self.solver_param.iter_size
+        os.makedirs(os.path.dirname(self._stem), exist_ok=True)
         progress = Progress((solver.iter, max_iters), images, display)
-        with contextlib.closing(progress):
+        curves = Curves(self._stem, solver.iter)
+        with contextlib.closing(progress), contextlib.closing(curves):
             while solver.iter < max_iters:
                 timer.tic()
                 solver.step(1)
@@ -118,11 +127,29 @@ class SolverWrapper:
                 progress.update(solver.iter, solver.smoothed_loss, solver.lr)
                 if display and solver.iter % (10 * display) == 0:
                     print(f"speed: {timer.average_time:.3f}s / iter", flush=True)
+                curves.add_losses(solver)
+                if self._validate_if_due(max_iters, curves):
+                    break
                 if solver.iter < max_iters:
                     self._write_if_due()
         self._snapshots.append(self.snapshot())
         checkpoint.remove(self.checkpoint_path)
         return self._snapshots
+
+    def _validate_if_due(self, max_iters, curves):
+        """Keeps the best weights; returns whether training should end."""
+        iteration = self.solver.iter
+        if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
+            return False
+        with self._unnormalized(self.solver.net):
+            mean_ap = self.validation.mean_ap()
+            if self.validation.note(iteration, mean_ap):
+                self.solver.net.save(f"{self._stem}_best.caffemodel")
+        curves.add(iteration, mean_ap=mean_ap)
+        if self.validation.is_hopeless:
+            log.info("Training ends: the last %d validations were no better",
+                     self.validation.waited)
+        return self.validation.is_hopeless
 
     def _write_if_due(self):
         """Between the first and the last iteration: snapshots and checkpoints at their periods."""
@@ -148,7 +175,7 @@ class SolverWrapper:
     @property
     def checkpoint_path(self):
         """<prefix>[_<infix>]_checkpoint.npz in output_dir."""
-        return os.path.join(self.output_dir, f"{file_stem(self.solver_param)}_checkpoint.npz")
+        return f"{self._stem}_checkpoint.npz"
 
     def write_checkpoint(self):
         """Writes all that the rest of the training depends on."""
@@ -156,6 +183,7 @@ class SolverWrapper:
         checkpoint.write(self.checkpoint_path, {
             "solver": self.solver.state_dict(), "data": self._data_layer.state_dict(),
             "generators": checkpoint.generator_state(),
+            "validation": {} if self.validation is None else self.validation.state_dict(),
             "files": {"images": self._images_hash,
                       "snapshots": np.array(self._snapshots, dtype=np.str_)}})
 
@@ -169,6 +197,8 @@ class SolverWrapper:
                              "remove it to start this training over")
         self.solver.load_state_dict(saved["solver"])
         self._data_layer.load_state_dict(saved["data"])
+        if self.validation is not None:
+            self.validation.load_state_dict(saved["validation"])
         self._snapshots = [path for path in saved["files"]["snapshots"].tolist()
                            if os.path.exists(path)]
         checkpoint.restore_generators(saved["generators"])
@@ -215,14 +245,15 @@ def filter_roidb(roidb):
 
 
 def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_iters=40000,
-              resume=False, figures=None):
-    """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters.
+              resume=False, figures=None, validation=None):
+    """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters unless
+    `validation` (a fast_rcnn.validation.Validation) ends the training before.
 
     resume: continue from the checkpoint in output_dir, when there is one; otherwise it is removed.
     figures: a dict that gets the number of images and the smoothed loss at the end.
     """
     roidb = filter_roidb(roidb)
-    wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model=pretrained_model)
+    wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model, validation)
     checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
     if resume:
         wrapper.restore_checkpoint()

@@ -14,8 +14,9 @@ from datasets.imdb import imdb as ImageDatabase
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
 from fast_rcnn.manifest import Manifest
-from fast_rcnn.solver_files import Numbers, adapt_solver, check_weights, require
+from fast_rcnn.solver_files import Numbers, adapt_net, adapt_solver, check_weights, require
 from fast_rcnn.train import file_stem, get_training_roidb, train_net
+from fast_rcnn.validation import Validation
 from utils.files import file_hash
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def run_training(options):
                           options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
+    validation = _validation(options.solver, stem, imdbs[0])
     inputs = _inputs(options, imdbs, solver)
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
     hindrance = manifest.difference("train", inputs)
@@ -61,7 +63,7 @@ def run_training(options):
     start, figures = time.time(), {"iterations": solver.iterations}
     paths = train_net(solver.path, combined_roidb(imdbs), output_dir,
                       pretrained_model=options.weights, max_iters=solver.iterations,
-                      resume=started_alike, figures=figures)
+                      resume=started_alike, figures=figures, validation=validation)
     manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
     return paths[-1]
 
@@ -86,6 +88,25 @@ def combined_roidb(imdbs):
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
     return roidb
+
+
+def _validation(solver, stem, trained):
+    """The Validation that TRAIN.VAL_IMDB asks for, or None; trained: a data set of the training."""
+    if not cfg.TRAIN.VAL_IMDB:
+        return None
+    if cfg.TRAIN.VAL_ITERS < 1:
+        raise ValueError(f"TRAIN.VAL_ITERS must be positive; it is {cfg.TRAIN.VAL_ITERS}")
+    imdb = get_imdb(cfg.TRAIN.VAL_IMDB)
+    if list(imdb.classes) != list(trained.classes):
+        raise ValueError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than {trained.name}")
+    source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
+    if not os.path.isfile(source):
+        raise FileNotFoundError(f"the test net {source} to validate with does not exist "
+                                "(TRAIN.VAL_NET)")
+    if not cfg.TEST.HAS_RPN:
+        imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD)
+    net = adapt_net(source, f"{stem}_prototxts", imdb.num_classes)
+    return Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
 
 
 def _inputs(options, imdbs, solver):

@@ -38,10 +38,10 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
-        regression = (1, 4 * self._num_classes)
-        return {"data": (cfg.TRAIN.IMS_PER_BATCH, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
-                "im_info": (1, 3), "gt_boxes": (1, 5), "rois": (1, 5), "labels": (1,)
-                }.get(name, regression)
+        images, regression = cfg.TRAIN.IMS_PER_BATCH, (1, 4 * self._num_classes)
+        return {"data": (images, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
+                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6), "rois": (1, 5),
+                "labels": (1,)}.get(name, regression)
 
     def set_roidb(self, roidb):
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's

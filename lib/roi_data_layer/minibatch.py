@@ -47,19 +47,22 @@ class MinibatchOptions:
 def get_minibatch(roidb, num_classes, rng=None, options=None):
     """The blobs of a minibatch: a dict of float32 arrays.
 
-    roidb:   N prepared entries, one per image rng:     generator of scales and rois; numpy's
-    global one by default options: MinibatchOptions; the present cfg by default With TRAIN.HAS_RPN
-    (N = 1): data (1, 3, H, W), im_info (1, 3) H, W, scale, and gt_boxes (G, 5) x1, y1, x2, y2,
-    class. Otherwise data (N, 3, H, W), rois (S, 5) image, x1, y1, x2, y2, labels (S,) and, with
-    TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights (S, 4 num_classes).
-    Boxes are in pixels of `data`.
+    roidb:   N prepared entries, one per image
+    rng:     generator of scales and rois; numpy's global one by default
+    options: MinibatchOptions; the present cfg by default
+    With TRAIN.HAS_RPN: data (N, 3, H, W), im_info (N, 3) height, width and scale of each image
+    without its padding, and gt_boxes (G, 5) x1, y1, x2, y2, class; with several images (G, 6), the
+    last column being the image's index. Otherwise data, rois (S, 5) image, x1, y1, x2, y2, labels
+    (S,) and, with TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights
+    (S, 4 num_classes). Boxes are in pixels of `data`.
     """
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
     scale_inds = rng.randint(0, high=len(options.scales), size=len(roidb))
-    data, scales = _image_blob(roidb, [options.scales[i] for i in scale_inds], options)
+    ims, scales = _scaled_images(roidb, [options.scales[i] for i in scale_inds], options)
+    data = im_list_to_blob(ims)
     if options.has_rpn:
-        return _rpn_blobs(roidb, data, scales)
+        return {"data": data, **_rpn_blobs(roidb, ims, scales)}
     if options.batch_size % len(roidb):
         raise ValueError(f"TRAIN.BATCH_SIZE {options.batch_size} cannot be shared evenly by "
                          f"{len(roidb)} images (TRAIN.IMS_PER_BATCH)")
@@ -69,10 +72,8 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     return {"data": data, **blobs}
 
 
-def _image_blob(roidb, target_sizes, options):
-    """The images of the entries as (N, 3, H, W) float32, smaller ones padded, and their scale
-    factors.
-    """
+def _scaled_images(roidb, target_sizes, options):
+    """The images of the entries, (h, w, 3) float32 each, and their scale factors."""
     ims, scales = [], []
     for entry, target_size in zip(roidb, target_sizes):
         im = read_image(entry["image"])
@@ -81,7 +82,7 @@ def _image_blob(roidb, target_sizes, options):
         im, scale = prep_im_for_blob(im, options.pixel_means, target_size, options.max_size)
         ims.append(im)
         scales.append(scale)
-    return im_list_to_blob(ims), scales
+    return ims, scales
 
 
 def _scaled(boxes, scale):
@@ -89,16 +90,17 @@ def _scaled(boxes, scale):
     return boxes.astype(np.float32) * np.float32(scale)
 
 
-def _rpn_blobs(roidb, data, scales):
-    if len(roidb) != 1:
-        raise ValueError("an RPN trains on one image at a time; TRAIN.IMS_PER_BATCH is "
-                         f"{len(roidb)}")
-    entry, scale = roidb[0], scales[0]
-    annotated = np.where(entry["gt_classes"] != 0)[0]
-    classes = entry["gt_classes"][annotated, None].astype(np.float32)
-    return {"data": data,
-            "im_info": np.array([[data.shape[2], data.shape[3], scale]], np.float32),
-            "gt_boxes": np.hstack((_scaled(entry["boxes"][annotated], scale), classes))}
+def _rpn_blobs(roidb, ims, scales):
+    """im_info (N, 3), and gt_boxes (G, 5), with several images (G, 6)."""
+    info = [[*im.shape[:2], scale] for im, scale in zip(ims, scales)]
+    boxes = []
+    for image, (entry, scale) in enumerate(zip(roidb, scales)):
+        annotated = np.where(entry["gt_classes"] != 0)[0]
+        columns = [_scaled(entry["boxes"][annotated], scale), entry["gt_classes"][annotated, None]]
+        if len(roidb) > 1:
+            columns.append(np.full((len(annotated), 1), image))
+        boxes.append(np.hstack(columns).astype(np.float32))
+    return {"im_info": np.array(info, np.float32), "gt_boxes": np.concatenate(boxes)}
 
 
 def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):

@@ -6,6 +6,7 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from rpn.anchors import AnchorGrid, rows_to_map
+from rpn.batches import boxes_of_images, check_info
 from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
 from utils.layer_params import layer_params
 
@@ -15,10 +16,12 @@ logger = logging.getLogger(__name__)
 class AnchorTargetLayer(caffe.TensorLayer):
     """Labels anchors by their overlap with the ground truth, and encodes what they should become.
 
-    bottoms: rpn_cls_score (1, 2 A, H, W), for its size only; gt_boxes (G, 5), x1, y1, x2, y2,
-             class; im_info (1, 3), height, width, scale of the net's input; that, not looked at
-    tops:    rpn_labels (1, 1, A * H, W), 1 object, 0 background, -1 neither; rpn_bbox_targets,
-             rpn_bbox_inside_weights and rpn_bbox_outside_weights (1, 4 A, H, W)
+    bottoms: rpn_cls_score (N, 2 A, H, W), for its size only; gt_boxes (G, 5), x1, y1, x2, y2,
+             class, with several images (G, 6), image index last; im_info (N, 3), height, width,
+             scale of each image; the net's input, not looked at
+    tops:    rpn_labels (N, 1, A * H, W), 1 object, 0 background, -1 neither; rpn_bbox_targets,
+             rpn_bbox_inside_weights and rpn_bbox_outside_weights (N, 4 A, H, W)
+    cfg.TRAIN.RPN_BATCHSIZE anchors of each image are trained.
     param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); allowed_border 0
     """
 
@@ -30,22 +33,22 @@ class AnchorTargetLayer(caffe.TensorLayer):
         self._warned = False
 
     def reshape(self, bottom, top):
-        height, width = bottom[0].shape[2:]
+        num_images, _, height, width = bottom[0].shape
         num_anchors = self._grid.num_anchors
-        top[0].reshape(1, 1, num_anchors * height, width)
+        top[0].reshape(num_images, 1, num_anchors * height, width)
         for blob in top[1:]:
-            blob.reshape(1, 4 * num_anchors, height, width)
+            blob.reshape(num_images, 4 * num_anchors, height, width)
 
     @torch.no_grad()
     def forward(self, rpn_cls_score, gt_boxes, im_info, *data):
-        if rpn_cls_score.shape[0] != 1:
-            raise ValueError(f'layer "{self.name}": one image per batch was expected; received '
-                             f"{rpn_cls_score.shape[0]} (set TRAIN.IMS_PER_BATCH 1)")
-        height, width = rpn_cls_score.shape[2:]
+        num_images, _, height, width = rpn_cls_score.shape
+        check_info(im_info, num_images, self.name)
         anchors = self._grid(height, width, rpn_cls_score.device)
-        targets = self._targets(anchors, gt_boxes[:, :4], im_info[0, :2])
-        labels, *others = [rows_to_map(rows, height, width) for rows in targets]
-        return labels.reshape(1, 1, -1, width), *others
+        maps = [[rows_to_map(rows, height, width)
+                 for rows in self._targets(anchors, boxes[:, :4], info[:2])]
+                for boxes, info in zip(boxes_of_images(gt_boxes, num_images, self.name), im_info)]
+        labels, *others = map(torch.cat, zip(*maps))
+        return labels.reshape(num_images, 1, -1, width), *others
 
     def _targets(self, anchors, gt_boxes, im_size):
         options = _options(self._allowed_border)

@@ -4,24 +4,30 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from rpn.anchors import AnchorGrid, map_to_rows
-from rpn.proposals import ProposalOptions, propose
+from rpn.batches import check_info, with_image
+from rpn.proposals import ProposalOptions, decode, propose
 from utils.layer_params import layer_params
 
 
 class ProposalLayer(caffe.TensorLayer):
     """Applies the regressed deltas to the anchors, keeps the best boxes that do not overlap much.
 
-    bottoms: rpn_cls_prob_reshape (1, 2 A, H, W), the last A channels scores of being an object;
-             rpn_bbox_pred (1, 4 A, H, W); im_info (1, 3), height, width, scale of the net's input
-    tops:    rois (R, 5), image index (0), x1, y1, x2, y2, best first; optionally scores (R, 1)
-    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2)
-    The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase. No gradient passes.
+    bottoms: rpn_cls_prob_reshape (N, 2 A, H, W), the last A channels scores of being an object;
+             rpn_bbox_pred (N, 4 A, H, W); im_info (N, 3), height, width, scale of each image
+    tops:    rois (R, 5), image index, x1, y1, x2, y2, image by image, best first;
+             optionally scores (R, 1)
+    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); differentiable false
+    The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, and count per image.
+
+    With `differentiable` gradients of the rois reach rpn_bbox_pred: which boxes are kept counts as
+    constant, where they lie follows the deltas (decoding and clipping). Otherwise none passes.
     """
 
     def setup(self, bottom, top):
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
-                              ratios=(0.5, 1, 2))
+                              ratios=(0.5, 1, 2), differentiable=False)
         self._grid = AnchorGrid(params["feat_stride"], params["scales"], params["ratios"])
+        self._differentiable = bool(params["differentiable"])
         self._num_tops = len(top)
 
     def reshape(self, bottom, top):
@@ -29,17 +35,25 @@ class ProposalLayer(caffe.TensorLayer):
         for blob in top[1:]:
             blob.reshape(1, 1)
 
-    @torch.no_grad()
     def forward(self, rpn_cls_prob, rpn_bbox_pred, im_info):
-        if rpn_cls_prob.shape[0] != 1:
-            raise ValueError(f'layer "{self.name}": one image per batch was expected; received '
-                             f"{rpn_cls_prob.shape[0]}")
+        num_images = len(rpn_cls_prob)
+        check_info(im_info, num_images, self.name)
         anchors = self._grid(*rpn_cls_prob.shape[2:], rpn_cls_prob.device)
-        scores = map_to_rows(rpn_cls_prob[:, self._grid.num_anchors:], 1)[:, 0]
-        proposals, scores = propose(anchors, scores, map_to_rows(rpn_bbox_pred, 4), im_info[0],
-                                    _options(cfg[str(self.phase)]))
-        rois = torch.cat([proposals.new_zeros(len(proposals), 1), proposals], 1)
-        return (rois, scores[:, None])[:self._num_tops]
+        rois, scores = zip(*[
+            self._of_image(anchors, rpn_cls_prob[i:i + 1], rpn_bbox_pred[i:i + 1], im_info[i], i)
+            for i in range(num_images)])
+        return (torch.cat(rois), torch.cat(scores))[:self._num_tops]
+
+    def _of_image(self, anchors, prob, deltas, info, image):
+        """Rois (R, 5) and scores (R, 1) of an image."""
+        options = _options(cfg[str(self.phase)])
+        deltas = map_to_rows(deltas, 4)
+        with torch.no_grad():
+            scores = map_to_rows(prob[:, self._grid.num_anchors:], 1)[:, 0]
+            boxes, scores, rows = propose(anchors, scores, deltas, info, options)
+        if self._differentiable:
+            boxes = decode(anchors[rows], deltas[rows], info, options.max_log_scale)
+        return with_image(boxes, image), scores[:, None]
 
 
 def _options(limits):

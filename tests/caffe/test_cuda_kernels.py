@@ -82,6 +82,47 @@ def test_roi_pool_marks_unsound_rois(kernels):
     assert (argmax[:3] == -1).all()
 
 
+def channels_last(array):
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("aligned", [0, 1])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_roi_align(kernels, sampling_ratio, aligned):
+    rng = np.random.default_rng(sampling_ratio)
+    features, grad = numbers(rng, 2, 5, 7, 9), numbers(rng, 9, 5, 3, 2)
+    corners = rng.uniform(-20, 160, (9, 4))     # some malformed, some sticking out
+    regions = np.column_stack([rng.integers(0, 2, 9), corners]).astype(np.float32)
+    regions[0, 1:] += 1e7
+    shape, options = np.array([9, 2, 5, 7, 9, 3, 2]), (1 / 16, sampling_ratio, aligned)
+    pooled = np.empty((9, 5, 3, 2), np.float32)
+    kernels("roi_align", channels_last(features), regions, shape, *options, pooled)
+    leaves = [torch.from_numpy(x).requires_grad_() for x in (features, regions)]
+    want = ops.roi_align(*leaves, 3, 2, *options)
+    want.backward(torch.from_numpy(grad))
+    np.testing.assert_allclose(pooled, want.detach(), rtol=1e-5, atol=1e-6)
+
+    for_features, for_rois = np.zeros((2, 7, 9, 5), np.float32), np.ones((9, 5), np.float32)
+    kernels("roi_align_backward", channels_last(grad), channels_last(features), regions, shape,
+            *options, for_features, for_rois)
+    np.testing.assert_allclose(for_features.transpose(0, 3, 1, 2), leaves[0].grad, rtol=1e-5,
+                               atol=1e-6)
+    np.testing.assert_allclose(for_rois, leaves[1].grad, rtol=1e-5, atol=1e-6)
+
+
+def test_roi_align_marks_unsound_rois(kernels):
+    regions = np.array([[2, 0, 0, 9, 9], [0, np.inf, 0, 9, 9], [1, 0, 0, 9, 9]], np.float32)
+    shape, options = np.array([3, 2, 3, 4, 4, 1, 1]), (0.25, 0, 0)
+    pooled, features = np.zeros((3, 3, 1, 1), np.float32), np.ones((2, 4, 4, 3), np.float32)
+    kernels("roi_align", features, regions, shape, *options, pooled)
+    assert np.isnan(pooled[:2]).all() and (pooled[2] == 1).all()
+    for_features, for_rois = np.zeros_like(features), np.ones((3, 5), np.float32)
+    kernels("roi_align_backward", np.ones((3, 1, 1, 3), np.float32), features, regions, shape,
+            *options, for_features, for_rois)
+    assert np.isclose(for_features.sum(), 3) and not for_features[0].any()
+    assert not for_rois[:2].any()
+
+
 @pytest.mark.parametrize("weights", [False, True])
 @pytest.mark.parametrize("count", [1, 300, 5000])
 def test_smooth_l1(kernels, count, weights):

@@ -106,6 +106,36 @@ def test_published_solver_numbers(data_set, net, prefix, iter_size):
     assert rates == pytest.approx((0.001, 0.1, 0.9, 0.0005))
 
 
+@pytest.mark.parametrize("net", NETS)
+def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
+    folder = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_nonapprox")
+    plain = read("pascal_voc", net, "train.prototxt")
+    message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
+    differing = [layer for layer, other in zip(message.layer, plain.layer) if layer != other]
+    assert [layer.type for layer in differing] == ["Python", "Python", "ROIAlign"]
+    assert all("'differentiable': True" in layer.python_param.param_str
+               for layer in differing[:2])
+    pooling, usual = (named(m)[differing[2].name] for m in (message, plain))
+    for field in ("pooled_h", "pooled_w", "spatial_scale"):
+        assert (getattr(pooling.roi_align_param, field)
+                == getattr(usual.roi_pooling_param, field))
+    test = prototxt.read_net(os.path.join(folder, "test.prototxt"))
+    assert named(test)[pooling.name].roi_align_param == pooling.roi_align_param
+    solver = prototxt.read_solver(os.path.join(folder, "solver.prototxt"))
+    assert solver.train_net == f"models/pascal_voc/{net}/faster_rcnn_nonapprox/train.prototxt"
+
+
+def test_recipe_of_simple_faster_rcnn():
+    folder = os.path.join(cfg.MODELS_DIR, "VGG16", "simple_faster_rcnn")
+    message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
+    rates = learning(message)
+    assert {name for name, rate in rates.items() if rate == (0, 0, 0, 0)} == FROZEN["VGG16"]
+    assert {rate for name, rate in rates.items() if name not in FROZEN["VGG16"]} == {(1, 2, 1, 0)}
+    assert "Dropout" not in {layer.type for layer in message.layer}
+    solver = prototxt.read_solver(os.path.join(folder, "solver.prototxt"))
+    assert (solver.max_iter, solver.stepsize, solver.iter_size) == (140000, 90000, 1)
+
+
 def test_zf_keeps_its_peculiarities():
     layers = named(read("pascal_voc", "ZF", "train.prototxt"))
     assert (list(layers["loss_cls"].top), list(layers["loss_bbox"].top)) == (["cls_loss"],

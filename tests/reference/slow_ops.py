@@ -45,6 +45,35 @@ def roi_pool_backward(grad, rois, argmax, feature_shape):
     return result
 
 
+def bilinear(plane, y, x):
+    """The value between the centres of the cells of a plane (H, W), at (y, x)."""
+    height, width = plane.shape
+    if not (-1 <= y <= height and -1 <= x <= width):
+        return 0.0
+    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+    return sum(plane[h, w] * max(1 - abs(y - h), 0) * max(1 - abs(x - w), 0)
+               for h in range(int(y), min(int(y) + 2, height))
+               for w in range(int(x), min(int(x) + 2, width)))
+
+
+def roi_align(features, rois, pooled_h, pooled_w, scale, sampling_ratio, aligned):
+    pooled = np.zeros((len(rois), features.shape[1], pooled_h, pooled_w))
+    for r, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = (corner * scale - (0.5 if aligned else 0) for corner in corners)
+        height, width = y2 - y1, x2 - x1
+        if not aligned:
+            height, width = max(height, 1), max(width, 1)
+        rows = sampling_ratio if sampling_ratio > 0 else math.ceil(height / pooled_h)
+        columns = sampling_ratio if sampling_ratio > 0 else math.ceil(width / pooled_w)
+        for c, ph, pw in np.ndindex(*pooled.shape[1:]):
+            samples = [bilinear(features[int(image), c],
+                                y1 + height * (ph + (i + 0.5) / rows) / pooled_h,
+                                x1 + width * (pw + (j + 0.5) / columns) / pooled_w)
+                       for i in range(rows) for j in range(columns)]
+            pooled[r, c, ph, pw] = np.mean(samples) if samples else 0
+    return pooled
+
+
 def smooth_l1_loss(pred, target, inside, outside, sigma):
     total = 0.0
     for p, t, w_in, w_out in zip(pred.flat, target.flat, inside.flat, outside.flat):

@@ -108,10 +108,14 @@ def test_resume_after_the_end_repeats_nothing(trained, handful, run_tool):
     assert content(snapshot(folder)) == before
 
 
-def test_killed_and_resumed(trained, handful, tmp_path):
-    """After SIGKILL, --resume goes on at the checkpoint and gives what one run gives."""
-    process = subprocess.Popen(command(TRAIN, *train_args(handful, tmp_path)), cwd=cfg.ROOT_DIR,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def test_killed_and_resumed_with_validation(trained, handful, tmp_path):
+    """After SIGKILL, --resume goes on at the checkpoint and gives what one run gives, which did
+    not validate."""
+    watched = ["TRAIN.VAL_IMDB", handful.card + ":test", "TRAIN.VAL_ITERS", "10",
+               "TRAIN.CURVE_ITERS", "10"]
+    process = subprocess.Popen(command(TRAIN, *train_args(handful, tmp_path, *watched)),
+                               cwd=cfg.ROOT_DIR, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
     try:
         for _ in range(20000):
             assert process.poll() is None, "the training ended before it could be killed"
@@ -122,10 +126,15 @@ def test_killed_and_resumed(trained, handful, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not os.path.exists(snapshot(tmp_path))
-    resumed = run_command(TRAIN, *train_args(handful, tmp_path, resume=True))
+    resumed = run_command(TRAIN, *train_args(handful, tmp_path, *watched, resume=True))
     assert resumed.returncode == 0, resumed.stderr
     assert "Continuing from" in resumed.stdout
     assert content(snapshot(tmp_path)) == content(snapshot(trained[0]))
+    assert os.path.exists(results_of(tmp_path, "tiny_faster_rcnn_best.caffemodel"))
+    with open(results_of(tmp_path, "tiny_faster_rcnn_curves.jsonl")) as file:
+        points = [json.loads(line) for line in file]
+    assert [p["iteration"] for p in points if "mean_ap" in p] == [10, 20, 30]
+    assert [p["iteration"] for p in points if "loss/rpn_cls_loss" in p] == [10, 20, 30]
 
 
 def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
@@ -137,6 +146,19 @@ def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
     with open(os.path.join(folder, "tiny_faster_rcnn_train.json")) as file:
         assert json.load(file)["steps"]["train"]["figures"]["images"] == 2 * (6 + 3)
     assert f"Final model: {folder}/tiny_faster_rcnn_iter_1.caffemodel\n" in done.out
+
+
+def test_two_images_per_batch(handful, tmp_path, run_tool):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, "TRAIN.IMS_PER_BATCH", "2", iters=3))
+    assert done.status == 0, done.err
+    assert os.path.exists(snapshot(tmp_path, 3))
+
+
+def test_non_approximate_training(handful, tmp_path, run_tool):
+    solver = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_nonapprox", "solver.prototxt")
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, solver=solver, iters=3))
+    assert done.status == 0, done.err
+    assert os.path.exists(snapshot(tmp_path, 3))
 
 
 @pytest.mark.parametrize("changed,words", (
@@ -158,12 +180,17 @@ def refused(done, *words):
     assert all(word in lines[0] for word in words), lines[0]
 
 
-def test_data_sets_of_other_classes_cannot_be_joined(handful, tmp_path, run_tool):
-    other = tmp_path / "other.yml"
+def other_card(handful, folder):
+    """A card of the same pictures with the classes in another order."""
+    other = folder / "other.yml"
     with open(handful.card) as file:
         other.write_text(file.read().replace("[dark, light]", "[light, dark]"))
-    done = run_tool(TRAIN, *train_args(handful, tmp_path,
-                                       imdb=f"{handful.card}:trainval+{other}:test"))
+    return other
+
+
+def test_data_sets_of_other_classes_cannot_be_joined(handful, tmp_path, run_tool):
+    joined = f"{handful.card}:trainval+{other_card(handful, tmp_path)}:test"
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=joined))
     refused(done, "cannot be joined", "classes")
 
 
@@ -171,6 +198,18 @@ def test_data_sets_of_other_classes_cannot_be_joined(handful, tmp_path, run_tool
 def test_bad_numbers(handful, tmp_path, run_tool, words):
     done = run_tool(TRAIN, *words, *train_args(handful, tmp_path, iters=None, lr=None))
     assert done.status == 2 and "is not a positive number" in done.err
+
+
+@pytest.mark.parametrize("settings,words", (
+    (("TRAIN.VAL_IMDB", "nothing_val"), ("Unknown dataset", "nothing_val")),
+    (("TRAIN.VAL_IMDB", "OTHER"), ("other classes", "VAL_IMDB")),
+    (("TRAIN.VAL_IMDB", "CARD", "TRAIN.VAL_NET", "nowhere.pt"), ("nowhere.pt", "VAL_NET")),
+    (("TRAIN.VAL_IMDB", "CARD", "TRAIN.VAL_ITERS", "0"), ("TRAIN.VAL_ITERS",)),
+))
+def test_validation_that_cannot_work(handful, tmp_path, run_tool, settings, words):
+    cards = {"CARD": handful.card, "OTHER": other_card(handful, tmp_path)}
+    settings = [f"{cards[word]}:test" if word in cards else word for word in settings]
+    refused(run_tool(TRAIN, *train_args(handful, tmp_path, *settings)), *words)
 
 
 def test_rpn_net_without_rpn_settings(handful, tmp_path, run_tool):

@@ -124,11 +124,14 @@ class GraphLayer(LayerRunner):
         tensors = [blob.values.get() for blob in self.bottoms]
         self._graph = self._unrecorded = None   # frees memory before this pass takes some
         if record and self.need_backward:
-            outputs = self._recorded(tensors)
+            passes_on = self._passes_gradients_on()
+            self.store(self._recorded(tensors))
+            for blob, out in zip(self.tops, self._graph[1]):
+                blob.values.is_dead_end = out is not None and not (passes_on and out.requires_grad)
         else:
             outputs = self.compute(*tensors)
             self._unrecorded = tensors if self.need_backward else None
-        self.store(outputs if isinstance(outputs, tuple) else (outputs,))
+            self.store(outputs if isinstance(outputs, tuple) else (outputs,))
 
     def _recorded(self, tensors):
         leaves = [tensor.detach().requires_grad_() if self.wanted(i) else tensor
@@ -138,6 +141,11 @@ class GraphLayer(LayerRunner):
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         self._graph = leaves, outputs
         return tuple(None if out is None else out.detach() for out in outputs)
+
+    def _passes_gradients_on(self):
+        """Whether a gradient of the tops may reach something that learns."""
+        return any(self.param_propagate_down) or any(
+            self.wanted(i) and not blob.values.is_dead_end for i, blob in enumerate(self.bottoms))
 
     def store(self, outputs):
         """Puts the results into the tops."""
@@ -153,7 +161,7 @@ class GraphLayer(LayerRunner):
         reached = [(out, diff) for out, diff in tops
                    if out is not None and out.requires_grad and diff is not None]
         bottoms = [i for i in range(len(leaves)) if self.propagate_down[i]]
-        asked = [i for i in bottoms if self.wanted(i)]
+        asked = [i for i in bottoms if leaves[i].requires_grad]
         params = [blob for blob, wanted in zip(self.blobs, self.param_propagate_down)
                   if wanted and blob.parameter.requires_grad]
         inputs = [leaves[i] for i in asked] + [blob.parameter for blob in params]

@@ -21,18 +21,20 @@ class Memory:
     """One tensor of a blob; unset values are all `fill` and take no memory.
 
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
+    is_dead_end: whether no gradient goes on from here, as the layers that made the tensor showed.
     is_copied: whether numpy's array is a copy, because the device is not the CPU.
     keeps_layout: whether the tensor stays where it is for ever, in its own memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
     """
 
-    __slots__ = ("device", "fill", "fresh", "keeps_layout", "_tensor", "_shape", "_owned", "_array",
-                 "_arrays_tensor", "is_copied", "_host", "_host_state")
+    __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
+                 "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state")
 
     def __init__(self, shape, device, tensor=None, keeps_layout=False):
         self.device = device
         self.fill = 0.0
         self.fresh = False
+        self.is_dead_end = False
         self.keeps_layout = keeps_layout
         self._tensor = tensor
         self._shape = tuple(shape)
@@ -65,7 +67,7 @@ class Memory:
         """Takes another tensor; owned: whether nobody else has its memory."""
         self._tensor = tensor
         self._owned = owned
-        self.fresh = False
+        self.fresh = self.is_dead_end = False
         self._host_state = _STALE
 
     def touch(self):

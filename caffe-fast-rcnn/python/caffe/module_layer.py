@@ -19,6 +19,7 @@ class ModuleLayer(GraphLayer):
         self.blobs = BlobVec((ParamBlob(p) for p in self.module.blobs), device)
         self._forbidden = {i for i in range(len(bottoms)) if i in self.module.no_gradient
                            or i - len(bottoms) in self.module.no_gradient}
+        self._optional = () if param.propagate_down else self.module.optional_gradient
         self._uploads = any(blob.values.is_copied for blob in self.blobs)
         self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
         works_in_place = self.module.in_place or self.module.overwrites
@@ -51,6 +52,8 @@ class ModuleLayer(GraphLayer):
         return [float(self.module.is_loss and i == 0) for i in range(len(self.tops))]
 
     def wanted(self, index):
+        if index in self._optional and self.bottoms[index].values.is_dead_end:
+            return False
         return self.propagate_down[index] and index not in self._forbidden
 
     def compute(self, *tensors):

@@ -1,22 +1,16 @@
 """The operators that PyTorch lacks or is slow at, over torch.ops.caffe_fast_rcnn.
 
-    roi_pool, smooth_l1_loss, nms, batched_nms, lrn_across, lrn_within, sgd_update_
+    roi_pool, roi_align, smooth_l1_loss, nms, batched_nms, lrn_across, lrn_within, sgd_update_
 
-Kernels for the CPU and for CUDA are in src/caffe/layers; here are their shapes on the meta device,
-their gradients, and the functions to call. float32 and float64 (nms: float32); channels_last
+Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
+operators.py; here are the functions to call. float32 and float64 (nms: float32); channels_last
 tensors are the fast path, every other layout works. A bad operand raises ValueError naming its
 shape. The library is built at the first import where a compiler is there (caffe.build).
 """
 import torch
 import torch.nn.functional as F
 
-from . import build
-
-try:
-    torch.ops.load_library(build.build())
-except build.BuildError as error:
-    raise ImportError(f"caffe.ops: {error}") from None
-_ops = torch.ops.caffe_fast_rcnn
+from .operators import raw as _ops
 
 
 def roi_pool(features, rois, pooled_h, pooled_w, spatial_scale):
@@ -34,6 +28,26 @@ def roi_pool(features, rois, pooled_h, pooled_w, spatial_scale):
     with_argmax = torch.is_grad_enabled() and features.requires_grad
     return _ops.roi_pool(features, rois.detach().to(features.dtype), pooled_h, pooled_w,
                          spatial_scale, with_argmax)[0]
+
+
+def roi_align(features, rois, pooled_h, pooled_w, spatial_scale, sampling_ratio=0, aligned=False):
+    """The mean of bilinear samples in every bin of a grid over each roi (Mask R-CNN: RoIAlign).
+
+    features:       (N, C, H, W)
+    rois:           (R, 5): image index, x1, y1, x2, y2 in image pixels, multiplied by spatial_scale
+                    and not rounded; the roi is x2 - x1 wide, and 1 cell at least unless `aligned`
+    sampling_ratio: samples of a bin along each side; <= 0: as many as it has cells, rounded up
+    aligned:        take half a cell from the scaled corners (Detectron2: ROIAlignV2); without it
+                    as in Caffe2, the Caffe forks and Mask R-CNN
+    returns         (R, C, pooled_h, pooled_w), contiguous; samples a cell or more outside the map
+                    count as 0
+
+    Gradients reach the features and the corners of the rois, whose image index and numbers of
+    samples are taken as constants; each is computed only where it is asked for. Rois that are not
+    sound are treated as by roi_pool. CUDA adds up the features' gradients in no fixed order.
+    """
+    return _ops.roi_align(features, rois.to(features.dtype), pooled_h, pooled_w, spatial_scale,
+                          sampling_ratio, aligned)
 
 
 def smooth_l1_loss(pred, target, inside=None, outside=None, sigma=1.0):
@@ -99,129 +113,3 @@ def sgd_update_(weight, grad, history, lr, momentum, decay):
     Caffe: SGDSolver with L2 regularisation, the learning rate inside the momentum.
     """
     _ops.sgd_update_(weight, grad, history, lr, momentum, decay)
-
-
-# Shapes on the meta device, for finding the top shapes of a net and for torch.compile.
-
-def _require(condition, message):
-    if not condition:
-        raise ValueError(message)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::roi_pool")
-def _(features, rois, pooled_h, pooled_w, spatial_scale, with_argmax):
-    _require(features.dim() == 4,
-             f"roi_pool: features must be (N, C, H, W), not {list(features.shape)}")
-    _require(rois.dim() == 2 and rois.shape[1] == 5,
-             "roi_pool: rois must be (R, 5): batch index, x1, y1, x2, y2; not "
-             f"{list(rois.shape)}")
-    pooled = features.new_empty((rois.shape[0], features.shape[1], pooled_h, pooled_w))
-    return pooled, features.new_empty(pooled.shape if with_argmax else (0,), dtype=torch.int32)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::roi_pool_backward")
-def _(grad, rois, argmax, feature_shape):
-    return grad.new_empty(feature_shape)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss")
-def _(pred, target, inside, outside, sigma):
-    for name, operand in (("target", target), ("inside", inside), ("outside", outside)):
-        _require(operand is None or operand.shape == pred.shape,
-                 f"smooth_l1_loss: {name} is {operand is not None and list(operand.shape)}, "
-                 f"pred is {list(pred.shape)}")
-    return pred.new_empty(())
-
-
-@torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss_backward")
-def _(grad, pred, target, inside, outside, sigma):
-    return torch.empty_like(pred, memory_format=_common_format(pred))
-
-
-@torch.library.register_fake("caffe_fast_rcnn::nms")
-def _(boxes, scores, groups, thresh, inclusive, max_keep):
-    return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::lrn_across")
-def _(x, size, alpha, beta, k):
-    _require(x.dim() >= 2, f"lrn_across: x must be (N, C, ...), not {list(x.shape)}")
-    _require(size > 0 and size % 2 == 1, f"lrn_across: size must be odd, not {size}")
-    return _channels_last(x)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::lrn_across_backward")
-def _(grad, x, size, alpha, beta, k):
-    return _channels_last(x)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::lrn_within")
-def _(x, size, alpha, beta):
-    _require(x.dim() == 4, f"lrn_within: x must be (N, C, H, W), not {list(x.shape)}")
-    return _channels_last(x)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::lrn_within_backward")
-def _(grad, x, size, alpha, beta):
-    return _channels_last(x)
-
-
-@torch.library.register_fake("caffe_fast_rcnn::sgd_update_")
-def _(weight, grad, history, lr, momentum, decay):
-    return None
-
-
-def _channels_last(x):
-    rows = x.movedim(1, -1)
-    return x.new_empty(rows.shape).movedim(-1, 1)
-
-
-def _common_format(x):
-    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
-# Gradients.
-
-def _roi_pool_context(ctx, inputs, output):
-    features, rois = inputs[:2]
-    ctx.feature_shape = features.shape
-    ctx.save_for_backward(rois, output[1])
-
-
-def _roi_pool_backward(ctx, grad, _):
-    rois, argmax = ctx.saved_tensors
-    return _ops.roi_pool_backward(grad, rois, argmax, ctx.feature_shape), *[None] * 5
-
-
-def _smooth_l1_context(ctx, inputs, output):
-    ctx.sigma = inputs[4]
-    ctx.save_for_backward(*inputs[:4])
-
-
-def _smooth_l1_backward(ctx, grad):
-    pred = _ops.smooth_l1_loss_backward(grad, *ctx.saved_tensors, ctx.sigma)
-    return pred, -pred if ctx.needs_input_grad[1] else None, None, None, None
-
-
-def _lrn_context(ctx, inputs, output):
-    ctx.formula = inputs[1:]
-    ctx.save_for_backward(inputs[0])
-
-
-def _lrn_across_backward(ctx, grad):
-    return _ops.lrn_across_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 4
-
-
-def _lrn_within_backward(ctx, grad):
-    return _ops.lrn_within_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 3
-
-
-torch.library.register_autograd("caffe_fast_rcnn::roi_pool", _roi_pool_backward,
-                                setup_context=_roi_pool_context)
-torch.library.register_autograd("caffe_fast_rcnn::smooth_l1_loss", _smooth_l1_backward,
-                                setup_context=_smooth_l1_context)
-torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backward,
-                                setup_context=_lrn_context)
-torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backward,
-                                setup_context=_lrn_context)

@@ -58,6 +58,9 @@ PRIORS = torch.tensor([[[0.1, 0.1, 0.5, 0.5, 0.4, 0.3, 0.9, 0.8], [0.1] * 8]],
                       dtype=torch.float64)
 OBJECTS = torch.tensor([[0, 1, 0, 0.1, 0.1, 0.5, 0.4, 0], [1, 2, 0, 0.5, 0.2, 0.9, 0.9, 0]],
                        dtype=torch.float64)[None, None]
+# away from the kinks of bilinear interpolation; the image index is rounded down
+BETWEEN = torch.tensor([[0.5, 0.12, 0.23, 2.97, 2.81], [1.5, 1.13, 0.21, 3.92, 2.34]],
+                       dtype=torch.float64)
 CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
 RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
 WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
@@ -162,6 +165,11 @@ EXAMPLES = {
                   [values((1, 4, 2, 3)), values((1, 8, 2, 3)) / 10,
                    torch.tensor([[32.0, 48, 1, 1, 1, 1]])], 2)],
     "RNN": [(RECURRENT, [values((3, 2, 3)), CONT], 1)],
+    "ROIAlign": [
+        ("roi_align_param { pooled_h: 2 pooled_w: 2 }", [X, BETWEEN], 1),
+        ("roi_align_param { pooled_h: 1 pooled_w: 3 spatial_scale: 0.6 sampling_ratio: 2 "
+         "aligned: true }", [X, BETWEEN], 1),
+        ("roi_pooling_param { pooled_h: 2 pooled_w: 1 }", [X, BETWEEN], 1)],
     "ROIPooling": [("roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [X, ROIS], 1)],
     "ReLU": [("", [X], 1), ("relu_param { negative_slope: 0.1 }", [X], 1)],
     "ReLU6": [("", [X * 4], 1), ("relu6_param { negative_slope: 0.1 }", [X * 4], 1)],

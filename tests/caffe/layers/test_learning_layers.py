@@ -144,6 +144,22 @@ def test_roi_pooling():
         run(text, features, [[0, 0, 0, 6]])
 
 
+def test_roi_align():
+    features = np.arange(12.).reshape(1, 1, 3, 4)       # 4 y + x
+    text = 'type: "ROIAlign" {} {{ pooled_h: 1 pooled_w: 2 spatial_scale: 0.5 {} }}'
+    # x from 0.5 to 2.5, y from 0 to 1, a sample in the middle of each bin of 1 x 1
+    for options in (("roi_align_param", ""), ("roi_pooling_param", ""),
+                    ("roi_align_param", "sampling_ratio: 4")):
+        top = run(text.format(*options), features, [[0, 1, 0, 5, 2]])
+        np.testing.assert_allclose(top, [[[[3, 4]]]], rtol=1e-6)
+    top = run(text.format("roi_align_param", "aligned: true"), features, [[0, 1, 0, 5, 2]])
+    np.testing.assert_allclose(top, [[[[0.5, 1.5]]]], rtol=1e-6)
+    with pytest.raises(LayerError, match="pooled_h and pooled_w > 0"):
+        build('type: "ROIAlign" roi_align_param { pooled_w: 2 }', (1, 1, 4, 4), (1, 5))
+    with pytest.raises(LayerError, match=r"feature map of shape \(N, C, H, W\), got \(1, 4\)"):
+        run(text.format("roi_align_param", ""), [[1, 2, 3, 4]], [[0, 0, 0, 6, 6]])
+
+
 def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 

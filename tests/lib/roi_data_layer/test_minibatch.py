@@ -36,6 +36,23 @@ def test_rpn_blobs(entry):
     assert blobs["gt_boxes"].tolist() == [[0, 0, 18, 18, 1]]
 
 
+def test_rpn_blobs_of_several_images(entry, tmp_path):
+    cv2.imwrite(str(tmp_path / "tall.png"), np.full((40, 30, 3), 9, np.uint8))
+    bare = {**entry, "gt_classes": np.zeros(5, np.int32)}
+    tall = {**entry, "image": str(tmp_path / "tall.png"),
+            "gt_classes": np.array([1, 0, 0, 2, 0], np.int32)}
+    with cfg_override(TRAIN={**RPN, "SCALES": [60]}):
+        blobs = get_minibatch([entry, bare, tall], 3)
+        alone = get_minibatch([tall], 3)["data"]
+    assert blobs["data"].shape == (3, 3, 80, 80)
+    assert not blobs["data"][:2, :, 60:].any() and not blobs["data"][2, :, :, 60:].any()
+    assert (blobs["data"][2:, :, :, :60] == alone).all()
+    assert blobs["im_info"].tolist() == [[60, 80, 2], [60, 80, 2], [80, 60, 2]]
+    assert blobs["gt_boxes"].tolist() == [
+        [0, 0, 18, 18, 1, 0], [0, 0, 18, 18, 1, 2], [40, 0, 58, 18, 2, 2]]
+    assert blobs["gt_boxes"].dtype == blobs["im_info"].dtype == np.float32
+
+
 def test_mirrored_images_are_mirrored_when_read(entry):
     with cfg_override(TRAIN=RPN):
         plain = get_minibatch([entry], 3)["data"]
@@ -89,8 +106,6 @@ def test_scales_are_drawn(entry):
 
 
 def test_what_cannot_work_is_said(entry):
-    with cfg_override(TRAIN=RPN), pytest.raises(ValueError, match="one image at a time.* is 2"):
-        get_minibatch([entry, entry], 3)
     with cfg_override(TRAIN={**ROIS, "BATCH_SIZE": 5}):
         with pytest.raises(ValueError, match="evenly by 2"):
             get_minibatch([entry, entry], 3)

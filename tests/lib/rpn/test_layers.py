@@ -91,9 +91,13 @@ def test_image_that_holds_no_anchor_is_trained_with_all_and_one_warning(caplog):
         'layer "tested": no anchor lies inside an image of 48 x 64 pixels']
 
 
-def test_more_than_one_image_is_refused():
-    with pytest.raises(Exception, match='"tested".*one image per batch'):
-        anchor_net(batch=2).forward()
+def test_several_images_need_to_be_told_apart():
+    net = anchor_net(batch=2)
+    with pytest.raises(Exception, match='"tested": im_info has 1 rows for 2 images'):
+        net.forward()
+    net.blobs["im_info"].reshape(2, 3)
+    with pytest.raises(Exception, match=r'"tested": 2 images need gt_boxes \(G, 6\)'):
+        net.forward()
     net = roi_net()
     net.blobs["rpn_rois"].data[1, 0] = 1
     with pytest.raises(Exception, match='"tested".*one image per batch'):

@@ -1,7 +1,7 @@
 """rpn.proposals: decode, clip, filter, sort, suppress."""
 import torch
 
-from rpn.proposals import ProposalOptions, propose
+from rpn.proposals import ProposalOptions, decode, propose
 
 OPTIONS = ProposalOptions(pre_nms_top_n=-1, post_nms_top_n=-1, nms_thresh=0.7, min_size=4)
 ANCHORS = torch.tensor([[0, 0, 9, 9], [20, 0, 29, 9], [0, 20, 9, 29], [1, 0, 10, 9]]).double()
@@ -10,7 +10,10 @@ IM_INFO = torch.tensor([40.0, 40, 1])
 
 def run(scores, deltas=None, options=OPTIONS, im_info=IM_INFO):
     deltas = torch.zeros(4, 4) if deltas is None else deltas
-    return propose(ANCHORS, torch.tensor(scores), deltas, im_info, options)
+    found = propose(ANCHORS, torch.tensor(scores), deltas, im_info, options)
+    assert torch.equal(decode(ANCHORS, deltas, im_info, options.max_log_scale)[found.rows],
+                       found.boxes)
+    return found.boxes, found.scores
 
 
 def test_zero_deltas_make_the_anchors_one_pixel_larger_best_first():

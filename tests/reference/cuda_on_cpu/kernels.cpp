@@ -3,6 +3,8 @@
 #include "lrn.cu"
 #undef CAFFE_INSTANTIATE
 #include "nms.cu"
+#include "roi_align.cu"
+#undef CAFFE_INSTANTIATE
 #include "roi_pooling.cu"
 #undef CAFFE_INSTANTIATE
 #include "sgd_update.cu"
@@ -13,16 +15,28 @@ using namespace caffe_fast_rcnn;
 
 extern "C" {
 
-void roi_pool(const float* features, const float* rois, const int64_t* shape, float scale,
+void roi_pool(const float* features, const float* rois, const RegionShape* shape, float scale,
               float* pooled, int32_t* argmax) {
-  const RoiPoolShape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};
-  launch_roi_pool(features, rois, s, scale, pooled, argmax, nullptr);
+  launch_roi_pool(features, rois, *shape, scale, pooled, argmax, nullptr);
 }
 
 void roi_pool_backward(const float* grad, const float* rois, const int32_t* argmax,
-                       const int64_t* shape, float* to) {
-  const RoiPoolShape s{shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};
-  launch_roi_pool_backward(grad, rois, argmax, s, to, nullptr);
+                       const RegionShape* shape, float* to) {
+  launch_roi_pool_backward(grad, rois, argmax, *shape, to, nullptr);
+}
+
+void roi_align(const float* features, const float* rois, const RegionShape* shape, float scale,
+               int64_t sampling_ratio, int64_t aligned, float* pooled) {
+  launch_roi_align<float>(features, rois, *shape,
+                          {scale, static_cast<int>(sampling_ratio), aligned != 0}, pooled, nullptr);
+}
+
+void roi_align_backward(const float* grad, const float* features, const float* rois,
+                        const RegionShape* shape, float scale, int64_t sampling_ratio,
+                        int64_t aligned, float* to_features, float* to_rois) {
+  const AlignOptions<float> options{scale, static_cast<int>(sampling_ratio), aligned != 0};
+  launch_roi_align_backward(grad, rois, *shape, options, to_features, nullptr);
+  launch_roi_align_rois_backward(grad, features, rois, *shape, options, to_rois, nullptr);
 }
 
 void smooth_l1(const float* pred, const float* target, const float* inside, const float* outside,

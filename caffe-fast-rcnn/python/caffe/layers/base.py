@@ -40,6 +40,8 @@ class Module(nn.Module):
       no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
                       such as labels: forcing it has no effect, needing it is an error
       ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
+      optional_gradient   bottoms whose gradient is costly: it stays 0 where the layers that made
+                      the bottom pass none on, unless the prototxt says `propagate_down`
       keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       overwrites      has `forward_inplace` alone, which is used where no gradient is wanted
@@ -55,6 +57,7 @@ class Module(nn.Module):
     auto_top = False
     no_gradient = ()
     ignores_forbidden_gradient = False
+    optional_gradient = ()
     keeps_shape = False
     in_place = False
     overwrites = False

@@ -1,9 +1,8 @@
 // The CUDA halves of the operators: PyTorch's tensors in, launchers of the .cu files out. Compiled
-// with a CUDA PyTorch only. All work is queued on PyTorch's current stream.
+// with a CUDA PyTorch only. All work is queued on PyTorch's current stream. The operators over
+// regions of interest are in bindings_roi_cuda.cpp.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -11,66 +10,10 @@
 
 #include "checks.h"
 #include "launchers.h"
+#include "on_device.h"
 
 namespace caffe_fast_rcnn {
 namespace {
-
-// The device of an operand becomes the current one, and its current stream is at hand.
-struct OnDevice {
-  explicit OnDevice(const at::Tensor& operand)
-      : guard(operand.device()), stream(c10::cuda::getCurrentCUDAStream()) {}
-  const c10::cuda::CUDAGuard guard;
-  const cudaStream_t stream;
-};
-
-void check_launch(const char* op, cudaError_t error) {
-  TORCH_CHECK(error == cudaSuccess, op, ": CUDA could not run the kernel: ",
-              cudaGetErrorString(error));
-}
-
-std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at::Tensor& rois,
-                                            int64_t pooled_h, int64_t pooled_w,
-                                            double spatial_scale, bool with_argmax) {
-  check_roi_pool(features, rois, pooled_h, pooled_w);
-  const OnDevice on(features);
-  const at::Tensor map = features.contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor regions = rois.contiguous();
-  const RoiPoolShape s{rois.size(0), map.size(0), map.size(1), map.size(2),
-                       map.size(3), pooled_h,    pooled_w};
-  at::Tensor out = at::empty({s.rois, s.channels, pooled_h, pooled_w}, map.options());
-  at::Tensor argmax = at::empty({0}, map.options().dtype(at::kInt));
-  if (with_argmax) argmax = at::empty(out.sizes(), argmax.options());
-  if (out.numel() == 0) return {out, argmax};
-  AT_DISPATCH_FLOATING_TYPES(map.scalar_type(), "roi_pool", [&] {
-    check_launch("roi_pool",
-                 launch_roi_pool(map.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(),
-                                 s, static_cast<scalar_t>(spatial_scale),
-                                 out.mutable_data_ptr<scalar_t>(),
-                                 with_argmax ? argmax.mutable_data_ptr<int32_t>() : nullptr,
-                                 on.stream));
-  });
-  return {out, argmax};
-}
-
-at::Tensor roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
-                             const at::Tensor& argmax, at::IntArrayRef feature_shape) {
-  check_roi_pool_backward(grad, rois, argmax, feature_shape);
-  const OnDevice on(grad);
-  const at::Tensor gradient = grad.contiguous(), where = argmax.contiguous();
-  const at::Tensor regions = rois.contiguous();
-  const RoiPoolShape s{rois.size(0),     feature_shape[0], feature_shape[1], feature_shape[2],
-                       feature_shape[3], grad.size(2),     grad.size(3)};
-  at::Tensor out = at::zeros(feature_shape, grad.options());
-  if (grad.numel() == 0) return out;
-  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_pool_backward", [&] {
-    check_launch("roi_pool_backward",
-                 launch_roi_pool_backward(
-                     gradient.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(),
-                     where.const_data_ptr<int32_t>(), s, out.mutable_data_ptr<scalar_t>(),
-                     on.stream));
-  });
-  return out;
-}
 
 // The operands of SmoothL1Loss in one memory layout; keeps them alive while the kernels are queued.
 struct SmoothL1Tensors {
@@ -215,8 +158,6 @@ void sgd_update_(const at::Tensor& weight, const at::Tensor& grad, const at::Ten
 }  // namespace
 
 TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CUDA, m) {
-  m.impl("roi_pool", &roi_pool);
-  m.impl("roi_pool_backward", &roi_pool_backward);
   m.impl("smooth_l1_loss", &smooth_l1_loss);
   m.impl("smooth_l1_loss_backward", &smooth_l1_loss_backward);
   m.impl("nms", &nms);

@@ -6,14 +6,21 @@
 
 #include <optional>
 
+#include "roi_align.h"
+
 namespace caffe_fast_rcnn {
 
 using OptionalTensor = std::optional<at::Tensor>;
 
-void check_roi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
-                    int64_t pooled_w);
+// Of every operator over regions of interest.
+void check_regions(const char* op, const at::Tensor& features, const at::Tensor& rois,
+                   int64_t pooled_h, int64_t pooled_w);
 void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
                              const at::Tensor& argmax, at::IntArrayRef feature_shape);
+void check_roi_align(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
+                     int64_t pooled_w, int64_t sampling_ratio);
+void check_roi_align_backward(const char* op, const at::Tensor& grad, const at::Tensor& rois,
+                              at::IntArrayRef feature_shape, int64_t sampling_ratio);
 void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
                           const OptionalTensor& inside, const OptionalTensor& outside,
                           double sigma);
@@ -38,6 +45,18 @@ inline at::Tensor channels_last_rows(const at::Tensor& x) { return x.movedim(1, 
 inline void note_update(const at::Tensor& weight, const at::Tensor& history) {
   weight.unsafeGetTensorImpl()->bump_version();
   history.unsafeGetTensorImpl()->bump_version();
+}
+
+inline RegionShape region_shape(const at::Tensor& rois, at::IntArrayRef feature_shape,
+                                int64_t pooled_h, int64_t pooled_w) {
+  return {rois.size(0),     feature_shape[0], feature_shape[1], feature_shape[2],
+          feature_shape[3], pooled_h,         pooled_w};
+}
+
+template <typename T>
+AlignOptions<T> align_options(double spatial_scale, int64_t sampling_ratio, bool aligned) {
+  return {static_cast<T>(spatial_scale), static_cast<int>(sampling_ratio < 0 ? 0 : sampling_ratio),
+          aligned};
 }
 
 // x itself, or a copy with the strides of `like`.

@@ -1,6 +1,7 @@
 // The arithmetic that the CPU and the CUDA kernels share, so that it is written once:
 // where a region of interest lies on a feature map, how far two boxes overlap, the smooth L1
-// function, and the momentum update. No PyTorch here: nvcc compiles it without PyTorch's headers.
+// function, and the momentum update (ROIAlign's samples: roi_align.h). No PyTorch here: nvcc
+// compiles it without PyTorch's headers.
 #pragma once
 
 #include <float.h>
@@ -30,6 +31,13 @@ template <typename T>
 CAFFE_HOST_DEVICE T lowest() {
   return -static_cast<T>(sizeof(T) == sizeof(float) ? FLT_MAX : DBL_MAX);
 }
+
+// The sizes that an operator over regions of interest works on.
+struct RegionShape {
+  int64_t rois, images, channels, height, width, pooled_h, pooled_w;
+  CAFFE_HOST_DEVICE int64_t bins() const { return pooled_h * pooled_w; }
+  CAFFE_HOST_DEVICE int64_t cells() const { return height * width; }
+};
 
 // Cells begin, ..., end - 1 of one side of a feature map.
 struct Span {
@@ -74,6 +82,15 @@ struct Roi {
   CAFFE_HOST_DEVICE Roi(const T* numbers, T scale, int pooled_h, int pooled_w)
       : x(numbers[1], numbers[3], scale, pooled_w), y(numbers[2], numbers[4], scale, pooled_h) {}
 };
+
+// Whether a region has finite numbers and the index of an image. The CPU refuses others by name;
+// CUDA, where asking would wait for the GPU, marks them.
+template <typename T>
+CAFFE_HOST_DEVICE bool is_sound_region(const T* numbers, int64_t images) {
+  bool sound = numbers[0] >= T(0) && numbers[0] < static_cast<T>(images);
+  for (int i = 1; i < 5; ++i) sound = sound && isfinite(numbers[i]);
+  return sound;
+}
 
 // A box with inclusive corners in pixels: its width is x2 - x1 + 1.
 struct Box {

@@ -1,4 +1,4 @@
-// How kernels are launched and how their threads share the work.
+// How kernels are launched, how their threads share the work, and how they add up.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -12,6 +12,18 @@ constexpr int64_t kMaxBlocks = 8192;
 inline int blocks_for(int64_t count) {
   const int64_t blocks = (count + kThreads - 1) / kThreads;
   return static_cast<int>(blocks < 1 ? 1 : blocks < kMaxBlocks ? blocks : kMaxBlocks);
+}
+
+// The sum of one number per thread of a block, in thread 0; the block size is a power of two.
+__device__ inline double block_sum(double part) {
+  __shared__ double parts[kThreads];
+  __syncthreads();  // the sum before this one has been read
+  parts[threadIdx.x] = part;
+  for (unsigned int half = blockDim.x / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+  }
+  return parts[threadIdx.x];
 }
 
 }  // namespace caffe_fast_rcnn

@@ -6,21 +6,36 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-namespace caffe_fast_rcnn {
+#include "roi_align.h"
 
-struct RoiPoolShape {
-  int64_t rois, images, channels, height, width, pooled_h, pooled_w;
-};
+namespace caffe_fast_rcnn {
 
 // features (N, H, W, C); pooled and argmax (R, C, ph, pw); argmax may be null.
 template <typename T>
-cudaError_t launch_roi_pool(const T* features, const T* rois, const RoiPoolShape& shape, T scale,
+cudaError_t launch_roi_pool(const T* features, const T* rois, const RegionShape& shape, T scale,
                             T* pooled, int32_t* argmax, cudaStream_t stream);
 
 // grad, argmax (R, C, ph, pw); to (N, C, H, W) holds zeros.
 template <typename T>
 cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t* argmax,
-                                     const RoiPoolShape& shape, T* to, cudaStream_t stream);
+                                     const RegionShape& shape, T* to, cudaStream_t stream);
+
+// features (N, H, W, C); pooled (R, C, ph, pw).
+template <typename T>
+cudaError_t launch_roi_align(const T* features, const T* rois, const RegionShape& shape,
+                             const AlignOptions<T>& options, T* pooled, cudaStream_t stream);
+
+// grad (R, ph, pw, C); to (N, H, W, C) holds zeros.
+template <typename T>
+cudaError_t launch_roi_align_backward(const T* grad, const T* rois, const RegionShape& shape,
+                                      const AlignOptions<T>& options, T* to, cudaStream_t stream);
+
+// grad (R, ph, pw, C); features (N, H, W, C); to (R, 5).
+template <typename T>
+cudaError_t launch_roi_align_rois_backward(const T* grad, const T* features, const T* rois,
+                                           const RegionShape& shape,
+                                           const AlignOptions<T>& options, T* to,
+                                           cudaStream_t stream);
 
 // The operands of SmoothL1Loss, `count` numbers each; the weights may be null (one).
 template <typename T>

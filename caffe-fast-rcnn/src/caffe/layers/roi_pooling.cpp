@@ -9,32 +9,31 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <tuple>
 #include <vector>
 
 #include "checks.h"
 #include "geometry.h"
+#include "roi_cpu.h"
 
 namespace caffe_fast_rcnn {
 
-void check_roi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
-                    int64_t pooled_w) {
-  TORCH_CHECK_VALUE(features.dim() == 4, "roi_pool: features must be (N, C, H, W), not ",
+void check_regions(const char* op, const at::Tensor& features, const at::Tensor& rois,
+                   int64_t pooled_h, int64_t pooled_w) {
+  TORCH_CHECK_VALUE(features.dim() == 4, op, ": features must be (N, C, H, W), not ",
                     features.sizes());
-  check_real("roi_pool", "features", features);
-  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5,
-                    "roi_pool: rois must be (R, 5): batch index, x1, y1, x2, y2; not ",
-                    rois.sizes());
-  TORCH_CHECK_VALUE(pooled_h > 0 && pooled_w > 0, "roi_pool: the grid must have bins, not ",
-                    pooled_h, " x ", pooled_w);
-  TORCH_CHECK_VALUE(features.scalar_type() == rois.scalar_type(), "roi_pool: rois are ",
+  check_real(op, "features", features);
+  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5, op,
+                    ": rois must be (R, 5): batch index, x1, y1, x2, y2; not ", rois.sizes());
+  TORCH_CHECK_VALUE(pooled_h > 0 && pooled_w > 0, op, ": the grid must have bins, not ", pooled_h,
+                    " x ", pooled_w);
+  TORCH_CHECK_VALUE(features.scalar_type() == rois.scalar_type(), op, ": rois are ",
                     rois.scalar_type(), ", features ", features.scalar_type());
-  TORCH_CHECK_VALUE(features.device() == rois.device(), "roi_pool: rois are on ", rois.device(),
+  TORCH_CHECK_VALUE(features.device() == rois.device(), op, ": rois are on ", rois.device(),
                     ", features on ", features.device());
-  TORCH_CHECK_VALUE(features.size(2) * features.size(3) <= std::numeric_limits<int32_t>::max(),
-                    "roi_pool: the feature map ", features.sizes(), " is too large");
+  TORCH_CHECK_VALUE(features.size(2) * features.size(3) <= std::numeric_limits<int32_t>::max(), op,
+                    ": the feature map ", features.sizes(), " is too large");
 }
 
 void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
@@ -50,20 +49,6 @@ void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
 
 namespace {
 
-constexpr int64_t kChannelBlock = 16;  // one cache line of float32
-
-template <typename T>
-void check_rois(const T* rois, int64_t count, int64_t images) {
-  for (int64_t r = 0; r < count; ++r) {
-    const T* roi = rois + 5 * r;
-    TORCH_CHECK_VALUE(std::all_of(roi, roi + 5, [](T v) { return std::isfinite(v); }),
-                      "roi_pool: rois[", r, "] = (", roi[0], ", ", roi[1], ", ", roi[2], ", ",
-                      roi[3], ", ", roi[4], ") is not finite");
-    TORCH_CHECK_VALUE(roi[0] >= 0 && roi[0] < images, "roi_pool: rois[", r, ", 0] = ", roi[0],
-                      " is not the index of an image in a batch of ", images);
-  }
-}
-
 template <typename T>
 void take_larger(const T* cell, int64_t channels, T* best) {
   for (int64_t c = 0; c < channels; ++c) best[c] = cell[c] > best[c] ? cell[c] : best[c];
@@ -78,31 +63,12 @@ void take_larger(const T* cell, int32_t index, int64_t channels, T* best, int32_
   }
 }
 
-// (bins, stride) -> (channels, bins), a block of channels at a time.
-template <typename T>
-void transpose_bins(const T* by_bin, int64_t stride, int64_t channels, int64_t bins, T* out) {
-  for (int64_t first = 0; first < channels; first += kChannelBlock) {
-    const int64_t last = std::min(first + kChannelBlock, channels);
-    for (int64_t b = 0; b < bins; ++b) {
-      for (int64_t c = first; c < last; ++c) out[c * bins + b] = by_bin[b * stride + c];
-    }
-  }
-}
-
-struct Shape {
-  int64_t images, channels, height, width, pooled_h, pooled_w;
-  int64_t bins() const { return pooled_h * pooled_w; }
-  int64_t cells() const { return height * width; }
-  // A row per bin, padded so that the rows do not all fall into the same sets of the cache.
-  int64_t stride() const { return channels + kChannelBlock; }
-};
-
 // The maxima of one region: best and, unless it is null, where are (bins, stride).
 template <typename T>
-void pool_region(const T* map, const Roi<T>& roi, const Shape& s, T* best, int32_t* where) {
+void pool_region(const T* map, const Roi<T>& roi, const RegionShape& s, T* best, int32_t* where) {
   for (int ph = 0; ph < s.pooled_h; ++ph) {
     const Span rows = roi.y.cells(ph, static_cast<int>(s.height));
-    for (int pw = 0; pw < s.pooled_w; ++pw, best += s.stride()) {
+    for (int pw = 0; pw < s.pooled_w; ++pw, best += bin_stride(s.channels)) {
       const Span columns = roi.x.cells(pw, static_cast<int>(s.width));
       const bool empty = rows.begin >= rows.end || columns.begin >= columns.end;
       std::fill_n(best, s.channels, empty ? T(0) : lowest<T>());
@@ -118,26 +84,26 @@ void pool_region(const T* map, const Roi<T>& roi, const Shape& s, T* best, int32
           }
         }
       }
-      if (where) where += s.stride();
+      if (where) where += bin_stride(s.channels);
     }
   }
 }
 
 template <typename T>
-void pool_regions(const T* features, const T* rois, int64_t count, T scale, const Shape& s,
-                  T* out, int32_t* argmax) {
-  at::parallel_for(0, count, 1, [&](int64_t first, int64_t last) {
-    std::vector<T> best(s.bins() * s.stride());
+void pool_regions(const T* features, const T* rois, T scale, const RegionShape& s, T* out,
+                  int32_t* argmax) {
+  at::parallel_for(0, s.rois, 1, [&](int64_t first, int64_t last) {
+    const int64_t stride = bin_stride(s.channels), size = s.channels * s.bins();
+    std::vector<T> best(s.bins() * stride);
     std::vector<int32_t> where(argmax ? best.size() : 0);
-    const int64_t size = s.channels * s.bins();
     for (int64_t r = first; r < last; ++r) {
       const T* numbers = rois + 5 * r;
       const Roi<T> roi(numbers, scale, static_cast<int>(s.pooled_h), static_cast<int>(s.pooled_w));
       const T* map = features + static_cast<int64_t>(numbers[0]) * s.cells() * s.channels;
       pool_region(map, roi, s, best.data(), argmax ? where.data() : nullptr);
-      transpose_bins(best.data(), s.stride(), s.channels, s.bins(), out + r * size);
+      transpose_bins(best.data(), stride, s.channels, s.bins(), out + r * size);
       if (argmax) {
-        transpose_bins(where.data(), s.stride(), s.channels, s.bins(), argmax + r * size);
+        transpose_bins(where.data(), stride, s.channels, s.bins(), argmax + r * size);
       }
     }
   });
@@ -146,21 +112,19 @@ void pool_regions(const T* features, const T* rois, int64_t count, T scale, cons
 std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at::Tensor& rois,
                                             int64_t pooled_h, int64_t pooled_w,
                                             double spatial_scale, bool with_argmax) {
-  check_roi_pool(features, rois, pooled_h, pooled_w);
-  const Shape s{features.size(0), features.size(1), features.size(2), features.size(3),
-                pooled_h,         pooled_w};
+  check_regions("roi_pool", features, rois, pooled_h, pooled_w);
+  const RegionShape s = region_shape(rois, features.sizes(), pooled_h, pooled_w);
   const at::Tensor map = features.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor regions = rois.contiguous();
-  const int64_t count = rois.size(0);
-  at::Tensor out = at::empty({count, s.channels, pooled_h, pooled_w}, map.options(),
+  at::Tensor out = at::empty({s.rois, s.channels, pooled_h, pooled_w}, map.options(),
                              at::MemoryFormat::Contiguous);
   at::Tensor argmax = with_argmax ? at::empty(out.sizes(), map.options().dtype(at::kInt))
                                   : at::empty({0}, map.options().dtype(at::kInt));
   AT_DISPATCH_FLOATING_TYPES(map.scalar_type(), "roi_pool", [&] {
     const scalar_t* numbers = regions.const_data_ptr<scalar_t>();
-    check_rois(numbers, count, s.images);
-    pool_regions(map.const_data_ptr<scalar_t>(), numbers, count,
-                 static_cast<scalar_t>(spatial_scale), s, out.mutable_data_ptr<scalar_t>(),
+    check_rois("roi_pool", numbers, s.rois, s.images);
+    pool_regions(map.const_data_ptr<scalar_t>(), numbers, static_cast<scalar_t>(spatial_scale), s,
+                 out.mutable_data_ptr<scalar_t>(),
                  with_argmax ? argmax.mutable_data_ptr<int32_t>() : nullptr);
   });
   return {out, argmax};

@@ -6,24 +6,17 @@
 namespace caffe_fast_rcnn {
 namespace {
 
-template <typename T>
-__device__ bool is_sound(const T* roi, int64_t images) {
-  bool sound = roi[0] >= T(0) && roi[0] < static_cast<T>(images);
-  for (int i = 1; i < 5; ++i) sound = sound && isfinite(roi[i]);
-  return sound;
-}
-
 // Neighbouring threads take neighbouring channels of a cell, which are neighbours in memory.
 template <typename T>
-__global__ void pool(const T* features, const T* rois, RoiPoolShape s, T scale, T* pooled,
+__global__ void pool(const T* features, const T* rois, RegionShape s, T scale, T* pooled,
                      int32_t* argmax) {
-  const int64_t bins = s.pooled_h * s.pooled_w;
+  const int64_t bins = s.bins();
   CAFFE_GRID_STRIDE(i, s.rois * bins * s.channels) {
     const int64_t c = i % s.channels, bin = i / s.channels % bins, r = i / s.channels / bins;
     const T* numbers = rois + 5 * r;
     T best = T(0);
     int32_t where = -1;
-    if (is_sound(numbers, s.images)) {
+    if (is_sound_region(numbers, s.images)) {
       const Roi<T> roi(numbers, scale, static_cast<int>(s.pooled_h), static_cast<int>(s.pooled_w));
       const Span rows = roi.y.cells(static_cast<int>(bin / s.pooled_w), static_cast<int>(s.height));
       const Span columns =
@@ -51,9 +44,9 @@ __global__ void pool(const T* features, const T* rois, RoiPoolShape s, T scale, 
 }
 
 template <typename T>
-__global__ void pool_backward(const T* grad, const T* rois, const int32_t* argmax, RoiPoolShape s,
+__global__ void pool_backward(const T* grad, const T* rois, const int32_t* argmax, RegionShape s,
                               T* to) {
-  const int64_t bins = s.pooled_h * s.pooled_w;
+  const int64_t bins = s.bins();
   CAFFE_GRID_STRIDE(i, s.rois * s.channels * bins) {
     if (argmax[i] < 0) continue;
     const int64_t c = i / bins % s.channels, r = i / bins / s.channels;
@@ -65,7 +58,7 @@ __global__ void pool_backward(const T* grad, const T* rois, const int32_t* argma
 }  // namespace
 
 template <typename T>
-cudaError_t launch_roi_pool(const T* features, const T* rois, const RoiPoolShape& shape, T scale,
+cudaError_t launch_roi_pool(const T* features, const T* rois, const RegionShape& shape, T scale,
                             T* pooled, int32_t* argmax, cudaStream_t stream) {
   const int64_t count = shape.rois * shape.channels * shape.pooled_h * shape.pooled_w;
   CAFFE_LAUNCH(pool<T>, blocks_for(count), kThreads, stream, features, rois, shape, scale, pooled,
@@ -75,7 +68,7 @@ cudaError_t launch_roi_pool(const T* features, const T* rois, const RoiPoolShape
 
 template <typename T>
 cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t* argmax,
-                                     const RoiPoolShape& shape, T* to, cudaStream_t stream) {
+                                     const RegionShape& shape, T* to, cudaStream_t stream) {
   const int64_t count = shape.rois * shape.channels * shape.pooled_h * shape.pooled_w;
   CAFFE_LAUNCH(pool_backward<T>, blocks_for(count), kThreads, stream, grad, rois, argmax, shape,
                to);
@@ -83,10 +76,10 @@ cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t
 }
 
 #define CAFFE_INSTANTIATE(T)                                                                   \
-  template cudaError_t launch_roi_pool<T>(const T*, const T*, const RoiPoolShape&, T, T*,      \
+  template cudaError_t launch_roi_pool<T>(const T*, const T*, const RegionShape&, T, T*,      \
                                           int32_t*, cudaStream_t);                             \
   template cudaError_t launch_roi_pool_backward<T>(const T*, const T*, const int32_t*,         \
-                                                   const RoiPoolShape&, T*, cudaStream_t);
+                                                   const RegionShape&, T*, cudaStream_t);
 CAFFE_INSTANTIATE(float)
 CAFFE_INSTANTIATE(double)
 

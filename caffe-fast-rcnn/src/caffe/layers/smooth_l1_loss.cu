@@ -6,17 +6,6 @@
 namespace caffe_fast_rcnn {
 namespace {
 
-// The sum of one number per thread of a block, in thread 0; the block size is a power of two.
-__device__ double block_sum(double part) {
-  __shared__ double parts[kThreads];
-  parts[threadIdx.x] = part;
-  for (unsigned int half = blockDim.x / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
-  }
-  return parts[threadIdx.x];
-}
-
 template <typename T>
 __device__ T inside_weight(const SmoothL1Operands<T>& of, int64_t i) {
   return of.inside ? of.inside[i] : T(1);

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Trains RPN and detector together, with gradients of the boxes between them (non-approximate joint
+# training), then tests.
+#
+#   ./experiments/scripts/faster_rcnn_nonapprox.sh GPU NET DATASET [options] [--set KEY VALUE ...]
+#
+#   GPU      number of the GPU, or cpu
+#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, Tiny
+#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#
+# Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
+# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or the folder named by $LOGS.
+#
+#   ./experiments/scripts/faster_rcnn_nonapprox.sh 0 VGG16 pascal_voc \
+#       --set EXP_DIR foo RNG_SEED 42 TRAIN.SCALES "[400, 500, 600, 700]"
+#   ./experiments/scripts/faster_rcnn_nonapprox.sh cpu Tiny shapes --iters 1000
+
+METHOD=faster_rcnn_nonapprox
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+start "$@"
+train_and_test
