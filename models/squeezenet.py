@@ -1,7 +1,7 @@
 """SqueezeNet v1.0 (Iandola et al. 2016): shared layers of a detector; the ImageNet classifier."""
 from caffe.net_spec import NetSpec, layers as L
 
-from spec_layers import conv, conv_relu, dropout, max_pool, no_rates, relu
+from spec_layers import conv, conv_relu, dropout, frozen, max_pool, no_rates, relu
 
 # number: (squeeze width, expand width of each branch)
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),
@@ -20,14 +20,18 @@ def squeezenet_features(net, rates):
 
 
 def detector_features(net, rates):
-    """The shared layers of a detector: fire9, brought to ordinary size.
+    """The shared layers of a detector: fire9, every channel normalised (BatchNorm).
 
-    Without BatchNorm its values reach hundreds (standard deviation 28 on photographs), and new
-    layers on top could only learn at tiny rates.
+    SqueezeNet has no normalisation of its own; its last values reach hundreds and differ a lot
+    from channel to channel, so that new layers on top diverge or crawl. Frozen layers (stage 2)
+    are normalised by the collected statistics, as in a test.
     """
     top = squeezenet_features(net, rates)
-    net["fire9/scaled"] = L.Power(net[top], name="fire9/scaled", power_param={"scale": 1 / 32})
-    return "fire9/scaled"
+    statistics = {"moving_average_fraction": 0.99}
+    if rates is frozen:
+        statistics["use_global_stats"] = True
+    net["fire9/bn"] = L.BatchNorm(net[top], name="fire9/bn", batch_norm_param=statistics)
+    return "fire9/bn"
 
 
 def classifier():

@@ -12,7 +12,7 @@ from datasets.cards import load_card
 from fast_rcnn import cli
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg
-from fast_rcnn.nms_wrapper import nms
+from fast_rcnn.detections import Refinement, select_detections
 from fast_rcnn.test import im_detect
 from utils.files import write_json
 from utils.images import read_image
@@ -125,17 +125,18 @@ def warm_up(net):
 
 
 def detect(net, im, classes, thresh, nms_thresh):
-    """{class name: (N, 5) boxes with scores of at least `thresh`, after NMS per class}."""
+    """{class name: (N, 5) boxes with scores of at least `thresh`, after NMS per class}.
+
+    All boxes take part in it, so that cfg.TEST.SOFT_NMS and BBOX_VOTE mean what they say.
+    """
     timer = Timer()
     timer.tic()
     scores, boxes = im_detect(net, im)
     timer.toc()
     print(f"Detection took {timer.total_time:.3f}s for {boxes.shape[0]:d} object proposals")
     found = {}
-    for number, name in enumerate(classes[1:], 1):
-        dets = np.hstack([boxes[:, 4 * number:4 * number + 4],
-                          scores[:, number:number + 1]]).astype(np.float32)
-        dets = dets[nms(dets, nms_thresh)]
+    selected = select_detections(scores, boxes, -np.inf, nms_thresh, 0, Refinement.of(cfg.TEST))
+    for name, dets in zip(classes[1:], selected[1:]):
         dets = dets[dets[:, 4] >= thresh]
         if len(dets):
             found[name] = dets

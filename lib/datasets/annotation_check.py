@@ -2,7 +2,8 @@
 
 A box is bad when it cannot be read, is not finite, has its corners in the wrong order or reaches
 beyond the image. What to do is the data set's `on_bad_box`: clamp (to the image; skip what no
-clamping can mend), skip, or error; and `on_unknown_class`: error or skip.
+clamping can mend), skip, or error. `on_unknown_class`, `on_bad_annotation` (files that cannot be
+read) and `on_bad_image` are skip or error. What is odd but usable is counted and named as well.
 """
 import logging
 import math
@@ -10,22 +11,27 @@ from dataclasses import dataclass
 
 from caffe.errors import suggest
 from datasets.voc_xml import AnnotationError
+from utils.images import image_orientation
 
 log = logging.getLogger(__name__)
 
 ON_BAD_BOX = ("clamp", "skip", "error")
-ON_UNKNOWN_CLASS = ("error", "skip")
+SKIP_OR_ERROR = ("skip", "error")
+# Names of things that an odd group shows before it says "..."
+SHOWN_PLACES = 5
 
 _reported = set()
 
 
 @dataclass(frozen=True)
 class CheckedObject:
-    """A usable object: index of its class, box as four ints from 0, inclusive."""
+    """A usable object: index of its class, box as four ints from 0, inclusive; area in pixels."""
 
     class_index: int
     box: tuple
     difficult: bool
+    crowd: bool
+    area: float
 
 
 @dataclass(frozen=True)
@@ -44,33 +50,54 @@ class Problem:
 class AnnotationChecker:
     """Checks annotations against the classes and image sizes of a data set.
 
-    class_index: lower-case class name -> index; policy: on_bad_box and on_unknown_class of the
-    data set; `problems` collects what was found.
+    class_index: lower-case class name -> index; card: what to do (on_bad_box and so on).
+    `problems` collects what was found; `notes`, {what: [places]}, what is odd but used.
+
+    Annotations have path, size and objects; objects have name, box (None, and `problem`, when it
+    cannot be read), difficult, crowd, area (or None), subject (how messages call them), and the
+    form of their boxes in the file: corners(box), from 0 and inclusive; written(corners), back
+    again; fault(box).
     """
 
-    def __init__(self, class_index, on_bad_box, on_unknown_class):
-        self.class_index = class_index
-        self.on_bad_box, self.on_unknown_class = on_bad_box, on_unknown_class
-        self.problems = []
+    def __init__(self, class_index, card):
+        self.class_index, self.card = class_index, card
+        self.problems, self.notes = [], {}
 
-    def check(self, annotation, size):
-        """The usable objects of a VocAnnotation; size: (width, height) of the image, or None."""
+    def check(self, annotation, size, image_path=None):
+        """The usable objects of an annotation, None when it does not fit the image.
+
+        size: (width, height) of the image, or None; image_path: its file, where there is one.
+        """
+        turned = image_path is not None and image_orientation(image_path) != 1
         if size and annotation.size and tuple(size) != annotation.size:
+            if turned and tuple(size) == annotation.size[::-1]:
+                return self._left_out(annotation.path, "was made on the turned image (EXIF "
+                                      "orientation), whose pixels are stored unturned; save the "
+                                      "image turned")
             self._note(annotation.path, "", "says that the image has %d x %d pixels, but it has "
                        "%d x %d" % (*annotation.size, *size), "the image's own size is used")
+        elif turned:
+            self._odd("images to be shown turned (EXIF orientation), used as they are stored",
+                      image_path)
+        if not annotation.objects:
+            self._odd("images without an object", annotation.place)
         checked = (self._object(annotation.path, thing, size or annotation.size)
                    for thing in annotation.objects)
         return [thing for thing in checked if thing is not None]
 
     def unreadable(self, error):
         """Notes an AnnotationError of a whole file, or raises it."""
-        if self.on_bad_box == "error":
-            raise error
         path, _, rule = str(error).partition(": ")
+        self._left_out(path, rule)
+
+    def _left_out(self, path, rule):
+        """Notes an annotation that is not used; raises when the data set wants that."""
+        if self.card.on_bad_annotation == "error":
+            raise AnnotationError(f"{path}: {rule}")
         self._note(path, "", rule, "image left out")
 
     def _object(self, path, thing, size):
-        subject = f"object {thing.number} ({thing.name or 'no name'})"
+        subject = thing.subject
         if not thing.name:
             return self._bad(path, subject, "has no class name")
         index = self.class_index.get(thing.name.lower())
@@ -78,29 +105,36 @@ class AnnotationChecker:
             return self._unknown(path, subject, thing.name)
         if thing.box is None:
             return self._bad(path, subject, thing.problem)
-        hopeless = _hopeless(thing.box, size)
+        corners = thing.corners(thing.box)
+        hopeless = _hopeless(thing, corners, size)
         if hopeless:
             return self._bad(path, subject, hopeless)
-        box = tuple(int(value - 1) for value in thing.box)
+        box = tuple(int(value) for value in corners)
         clamped = _clamp(box, size)
         if clamped != box:
             rule = (f"has the box {_shown(thing.box)}, which reaches beyond the image"
                     f"{' (%d x %d)' % tuple(size) if size else ''}")
-            if self.on_bad_box != "clamp":
+            if self.card.on_bad_box != "clamp":
                 return self._bad(path, subject, rule)
-            self._note(path, subject, rule, f"clamped to {_shown(v + 1 for v in clamped)}")
-        return CheckedObject(index, clamped, thing.difficult)
+            self._note(path, subject, rule, f"clamped to {_shown(thing.written(clamped))}")
+        width, height = clamped[2] - clamped[0] + 1, clamped[3] - clamped[1] + 1
+        if width == 1 or height == 1:
+            self._odd("boxes one pixel wide or high", f"{path} {subject}")
+        if thing.whole_numbers and any(value % 1 for value in thing.box):
+            self._odd("boxes with fractions, which are cut off", f"{path} {subject}")
+        area = float(width * height) if thing.area is None else thing.area
+        return CheckedObject(index, clamped, thing.difficult, thing.crowd, area)
 
     def _bad(self, path, subject, rule):
         """Notes an object that is skipped; raises when the data set wants that."""
-        if self.on_bad_box == "error":
+        if self.card.on_bad_box == "error":
             raise AnnotationError(f"{path}: {subject} {rule}; mend the file, or set on_bad_box: "
                                   "clamp or skip on the data set's card")
         self._note(path, subject, rule, "skipped")
 
     def _unknown(self, path, subject, name):
         known = list(self.class_index)
-        if self.on_unknown_class == "error":
+        if self.card.on_unknown_class == "error":
             raise AnnotationError(
                 f'{path}: {subject} is of class "{name}", which is missing on the data set\'s card'
                 f'{suggest(name.lower(), known)}; add it to the classes, or set on_unknown_class: '
@@ -111,9 +145,14 @@ class AnnotationChecker:
     def _note(self, path, subject, rule, action):
         self.problems.append(Problem(path, subject, rule, action))
 
+    def _odd(self, what, place):
+        self.notes.setdefault(what, []).append(place)
 
-def report(problems, data_set):
-    """Logs a line per problem that was not logged before in this process, and a summary."""
+
+def report(problems, data_set, notes=None):
+    """Logs a line per problem that was not logged before in this process, a summary, and a line
+    per kind of note ({what: [places]}).
+    """
     fresh = [problem for problem in dict.fromkeys(problems) if problem not in _reported]
     _reported.update(fresh)
     for problem in fresh:
@@ -121,17 +160,24 @@ def report(problems, data_set):
     if fresh:
         log.warning("%s: %d problems in %d annotation files, see above", data_set, len(fresh),
                     len({problem.path for problem in fresh}))
+    for what, places in (notes or {}).items():
+        line = (f"{data_set}: {len(places)} {what}: {', '.join(places[:SHOWN_PLACES])}"
+                f"{', ...' if len(places) > SHOWN_PLACES else ''}")
+        if line not in _reported:
+            _reported.add(line)
+            log.info("%s", line)
 
 
-def _hopeless(box, size):
-    """Why no part of a box (1-based) can be used; empty when some can."""
-    xmin, ymin, xmax, ymax = box
-    if not all(map(math.isfinite, box)):
-        return f"has the box {_shown(box)}, which is not finite"
-    if xmax < xmin or ymax < ymin:
-        return f"has the box {_shown(box)}, whose corners are in the wrong order"
-    if xmax < 1 or ymax < 1 or (size and (xmin > size[0] or ymin > size[1])):
-        return f"has the box {_shown(box)}, which lies outside the image"
+def _hopeless(thing, corners, size):
+    """Why no part of a box can be used; empty when some can."""
+    written = f"has the box {_shown(thing.box)}, "
+    if not all(map(math.isfinite, thing.box)):
+        return written + "which is not finite"
+    if thing.fault(thing.box):
+        return written + thing.fault(thing.box)
+    x1, y1, x2, y2 = corners
+    if x2 < 0 or y2 < 0 or (size and (x1 > size[0] - 1 or y1 > size[1] - 1)):
+        return written + "which lies outside the image"
     return ""
 
 

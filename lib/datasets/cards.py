@@ -1,4 +1,4 @@
-"""Data set cards: YAML files that make a folder in VOC layout usable by name.
+"""Data set cards: YAML files that make a folder of annotated images usable by name.
 
     name: bccd                       # the file's name without .yml; the default
     format: voc
@@ -12,27 +12,39 @@
     image_ext: [.jpg, .png]          # optional
     on_bad_box: clamp                # clamp (default), skip or error
     on_unknown_class: error          # error (default) or skip
+    on_bad_annotation: skip          # skip or error, for files that cannot be read, and
+    on_bad_image: skip               # ... images: by default error when on_bad_box is, else skip
 
 `root` may be a list of folders, which together make one data set; a split is then one file for all
 of them, or a list with a file, or null, for each.
 Shipped cards lie in data/cards and name their roots relative to the project's folder. In a card
 given by its path a relative root is looked for beside the card first, then in the project's
 folder.
+
+    format: coco                     # annotations as COCO writes them, a JSON file per split
+    root: my/parts
+    splits:                          # below the root; where a split is not listed:
+      val: {annotations: annotations/instances_val.json, images: images/val}
+    classes: [bolt, nut]             # default: all categories of the training split's file
+
+Such a card has one root, and neither metric (it is COCO's) nor image_ext.
 """
 import glob
 import os
 from dataclasses import dataclass, field
 
 from caffe.errors import suggest
-from datasets.annotation_check import ON_BAD_BOX, ON_UNKNOWN_CLASS
+from datasets.annotation_check import ON_BAD_BOX, SKIP_OR_ERROR
 from fast_rcnn.config import cfg
 from utils import safe_yaml
 
 FOLDER = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "data", "cards"))
-FORMATS = ("voc",)
+FORMATS = ("voc", "coco")
 METRICS = ("voc07", "area")
 IMAGE_EXT = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
 USUAL_SPLITS = ("train", "val", "trainval", "test")
+VOC_LIST = "ImageSets/Main/{}.txt"
+COCO_FILE, COCO_IMAGES = "annotations/instances_{}.json", "images/{}"
 
 
 class CardError(ValueError):
@@ -41,7 +53,11 @@ class CardError(ValueError):
 
 @dataclass(frozen=True)
 class Card:
-    """A data set: `roots` are absolute paths; `splits[name]` has a file or None for every root."""
+    """A data set: `roots` are absolute paths.
+
+    splits[name]: for format voc a file or None for every root, for coco (annotations, images).
+    classes: without the background; () for all categories of a COCO file.
+    """
 
     name: str
     roots: tuple
@@ -53,18 +69,32 @@ class Card:
     image_ext: tuple = IMAGE_EXT
     on_bad_box: str = "clamp"
     on_unknown_class: str = "error"
+    on_bad_annotation: str = "skip"
+    on_bad_image: str = "skip"
+    format: str = "voc"
     path: str = ""
 
     def split_files(self, split):
         """Paths of a split's image lists, one per root that takes part: [(root, file)]."""
-        names = self.splits.get(split, (f"ImageSets/Main/{split}.txt",) * len(self.roots))
+        names = self.splits.get(split, (VOC_LIST.format(split),) * len(self.roots))
         return [(root, os.path.join(root, name))
                 for root, name in zip(self.roots, names) if name is not None]
 
+    def coco_files(self, split):
+        """Paths of a split's annotation file and of the folder of its images."""
+        names = self.splits.get(split, (COCO_FILE.format(split), COCO_IMAGES.format(split)))
+        return tuple(os.path.join(self.roots[0], name) for name in names)
+
+    def has_split(self, split):
+        """Whether the files that name the images of a split are there."""
+        if self.format == "coco":
+            return os.path.exists(self.coco_files(split)[0])
+        return all(os.path.exists(path) for _, path in self.split_files(split))
+
     def split_names(self):
         """The splits that exist: those of the card, and usual ones whose files are there."""
-        found = [split for split in USUAL_SPLITS if split not in self.splits
-                 and all(os.path.exists(path) for _, path in self.split_files(split))]
+        found = [split for split in USUAL_SPLITS
+                 if split not in self.splits and self.has_split(split)]
         return sorted({*self.splits, *found, self.train, self.test})
 
 
@@ -95,7 +125,8 @@ class _Reader:
     """The options of one card file, each checked as it is taken."""
 
     KEYS = ("name", "format", "root", "classes", "splits", "train", "test", "metric",
-            "image_ext", "on_bad_box", "on_unknown_class")
+            "image_ext", "on_bad_box", "on_unknown_class", "on_bad_annotation", "on_bad_image")
+    VOC_ONLY = ("metric", "image_ext")
 
     def __init__(self, path, text):
         self.path = path
@@ -114,16 +145,32 @@ class _Reader:
         return CardError(f"{self.path}{f':{line}' if line else ''}: {message}")
 
     def card(self):
-        self.choice("format", FORMATS, None)
+        form = self.choice("format", FORMATS, None)
         roots = tuple(self.resolved(root) for root in self.texts("root"))
+        on_bad_box = self.choice("on_bad_box", ON_BAD_BOX, "clamp")
+        strict = "error" if on_bad_box == "error" else "skip"
+        is_coco = form == "coco"
+        if is_coco:
+            self.check_coco(roots)
         return Card(
-            name=self.name(), roots=roots, classes=self.classes(), splits=self.splits(len(roots)),
-            train=self.text("train", "trainval"), test=self.text("test", "test"),
-            metric=self.choice("metric", METRICS, "voc07"),
-            image_ext=self.texts("image_ext", IMAGE_EXT),
-            on_bad_box=self.choice("on_bad_box", ON_BAD_BOX, "clamp"),
-            on_unknown_class=self.choice("on_unknown_class", ON_UNKNOWN_CLASS, "error"),
+            name=self.name(), roots=roots, format=form,
+            classes=() if is_coco and "classes" not in self.options else self.classes(),
+            splits=self.coco_splits() if is_coco else self.splits(len(roots)),
+            train=self.text("train", "train" if is_coco else "trainval"),
+            test=self.text("test", "val" if is_coco else "test"),
+            metric="coco" if is_coco else self.choice("metric", METRICS, "voc07"),
+            image_ext=self.texts("image_ext", IMAGE_EXT), on_bad_box=on_bad_box,
+            on_unknown_class=self.choice("on_unknown_class", SKIP_OR_ERROR, "error"),
+            on_bad_annotation=self.choice("on_bad_annotation", SKIP_OR_ERROR, strict),
+            on_bad_image=self.choice("on_bad_image", SKIP_OR_ERROR, strict),
             path=os.path.abspath(self.path))
+
+    def check_coco(self, roots):
+        if len(roots) != 1:
+            raise self.error("root", f"a card of format coco has one root; received {len(roots)}")
+        for key in self.VOC_ONLY:
+            if key in self.options:
+                raise self.error(key, f"{key} is for cards of format voc; this one's is coco")
 
     def name(self):
         stem = os.path.splitext(os.path.basename(self.path))[0]
@@ -177,13 +224,27 @@ class _Reader:
             raise self.error("classes", "there must be a class besides the background")
         return names
 
-    def splits(self, num_roots):
-        value = self.options.get("splits", {})
+    def mapping(self, key):
+        value = self.options.get(key, {})
         if not isinstance(value, dict):
-            raise self.error("splits", "splits must map names to files below the root; received "
+            raise self.error(key, f"{key} must map names to files below the root; received "
                              f"{value!r}")
+        return value
+
+    def coco_splits(self):
         splits = {}
-        for name, files in value.items():
+        for name, files in self.mapping("splits").items():
+            if (not isinstance(files, dict) or not set(files) <= {"annotations", "images"}
+                    or not all(isinstance(text, str) for text in files.values())):
+                raise self.error(f"splits.{name}", f"split {name} must be {{annotations: file, "
+                                 f"images: folder}}, both below the root; received {files!r}")
+            splits[str(name)] = (files.get("annotations", COCO_FILE.format(name)),
+                                 files.get("images", COCO_IMAGES.format(name)))
+        return splits
+
+    def splits(self, num_roots):
+        splits = {}
+        for name, files in self.mapping("splits").items():
             files = (files,) * num_roots if isinstance(files, str) else files
             if (not isinstance(files, (list, tuple)) or len(files) != num_roots
                     or not any(isinstance(f, str) for f in files)

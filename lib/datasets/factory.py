@@ -3,6 +3,9 @@ import functools
 
 from caffe.errors import suggest
 from datasets.cards import list_cards, load_card
+from datasets.coco import SPLITS as COCO_SPLITS
+from datasets.coco import coco
+from datasets.coco_imdb import coco_imdb
 from datasets.pascal_voc import pascal_voc
 from datasets.voc_imdb import voc_imdb
 
@@ -24,6 +27,9 @@ def register_imdb(name, make):
 for _year in ("2007", "2012"):
     for _split in ("train", "val", "trainval", "test"):
         register_imdb(f"voc_{_year}_{_split}", functools.partial(pascal_voc, _split, _year))
+for _year, _splits in COCO_SPLITS.items():
+    for _split in _splits:
+        register_imdb(f"coco_{_year}_{_split}", functools.partial(coco, _split, _year))
 
 
 def get_imdb(name):
@@ -32,16 +38,21 @@ def get_imdb(name):
         return _makers[name]()
     path, colon, split = name.rpartition(":")
     if colon and path.endswith((".yml", ".yaml")):
-        return voc_imdb(load_card(path), split)
+        return card_split(load_card(path), split)
     if name.endswith((".yml", ".yaml")):
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
     for card in sorted(list_cards(), key=len, reverse=True):
         if name.startswith(card + "_"):
-            return voc_imdb(load_card(card), name[len(card) + 1:])
+            return card_split(load_card(card), name[len(card) + 1:])
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
                               "path/to/card.yml:split")
+
+
+def card_split(card, split):
+    """The data set of a split on a card."""
+    return {"voc": voc_imdb, "coco": coco_imdb}[card.format](card, split)
 
 
 def list_imdbs():

@@ -8,9 +8,11 @@ background is class 0),
     gt_classes   (R,)    int32, class of an annotated box, 0 for a proposal
     gt_overlaps  (R, K)  scipy.sparse CSR float32, overlap with the best annotation, in the column
                          of its class
-    seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal; mirrored
-                         entries have none
+    seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal; entries
+                         mirrored left to right have none
     flipped      bool    the boxes are those of the image mirrored left to right
+    vflipped, transposed  likewise, top to bottom and rows for columns, in this order; only where
+                         they are wanted
 
 `roi_data_layer.roidb.prepare_roidb` adds what training needs.
 
@@ -26,7 +28,7 @@ import scipy.sparse
 from caffe.errors import suggest
 from datasets import recall
 from fast_rcnn.config import cfg
-from utils.boxes import mirrored
+from utils.boxes import mirrored, transposed
 from utils.cython_bbox import bbox_overlaps
 from utils.images import image_size
 
@@ -116,7 +118,10 @@ class imdb:
         raise NotImplementedError(f"{type(self).__name__} must define evaluate_detections")
 
     def _get_widths(self):
-        return [image_size(self.image_path_at(i))[0] for i in range(self.num_images)]
+        return [width for width, _ in self._get_sizes()]
+
+    def _get_sizes(self):
+        return [image_size(self.image_path_at(i)) for i in range(self.num_images)]
 
     def append_flipped_images(self):
         """Appends an entry per image for the image mirrored left to right."""
@@ -128,13 +133,27 @@ class imdb:
                                "gt_classes": entry["gt_classes"], "flipped": True})
         self._image_index = list(self._image_index) * 2
 
-    def _mirrored_boxes(self, boxes, width, i):
+    def append_vflipped_images(self):
+        """Appends an entry per entry for the image mirrored top to bottom."""
+        for i, (_, height) in enumerate(self._get_sizes()):
+            entry = self.roidb[i]
+            boxes = self._mirrored_boxes(transposed(entry["boxes"]), height, i, "high")
+            self.roidb.append(dict(entry, boxes=transposed(boxes), vflipped=True))
+        self._image_index = list(self._image_index) * 2
+
+    def append_transposed_images(self):
+        """Appends an entry per entry for the image with rows for columns; comes last."""
+        self.roidb.extend([dict(entry, boxes=transposed(entry["boxes"]), transposed=True)
+                           for entry in self.roidb])
+        self._image_index = list(self._image_index) * 2
+
+    def _mirrored_boxes(self, boxes, width, i, way="wide"):
         """Boxes (R, 4) of image i after mirroring, in their own dtype."""
         wrong = np.where((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 2] >= width))[0]
         if wrong.size and boxes.dtype.kind in "ui":
             raise ValueError(f"{self.image_path_at(i)}: box {wrong[0] + 1} "
                              f"{boxes[wrong[0]].tolist()} does not lie in the image, which is "
-                             f"{width} pixels wide")
+                             f"{width} pixels {way}")
         wide = boxes.astype(np.int64) if boxes.dtype.kind in "ui" else boxes
         return mirrored(wide, width).astype(boxes.dtype)
 

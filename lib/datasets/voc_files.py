@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from datasets.annotation_check import Problem, report
 from datasets.cards import CardError
-from utils.images import ImageError
+from utils.images import ImageError, image_fault
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Sample:
 
 
 def read_split(card, split):
-    """The Samples of a split, in the order of its files.
+    """The Samples of a split, in the order of its files, and the Problems found.
 
-    Images named twice count once and images whose file is missing are left out, both reported (an
-    error if the card says so). When none of the files is there all stay: what needs images will
-    name the first one.
+    Images named twice count once and images whose file is missing or broken are left out, both
+    reported (an error if the card says so). When none of the files is there all stay: what needs
+    images will name the first one.
     """
     samples, problems = [], []
     for root, list_path in card.split_files(split):
@@ -49,18 +49,35 @@ def read_split(card, split):
         problems += [Problem(list_path, "", f"names image {image_id} {count} times", "used once")
                      for image_id, count in counts.items() if count > 1]
     _require_distinct(card, samples)
-    present = [sample for sample in samples if sample.image_path(card.image_ext)]
-    if present:
-        there = set(present)
-        missing = [sample for sample in samples if sample not in there]
-        if missing and card.on_bad_box == "error":
-            missing[0].required_image_path(card.image_ext)
-        problems += [Problem(os.path.join(sample.root, "JPEGImages"), "",
-                             f"image {sample.image_id} of split {split} is missing",
-                             "image left out") for sample in missing]
-        samples = present
+    faults = {sample: fault for sample in samples if (fault := _fault(card, split, sample))}
+    if len(faults) < len(samples):
+        problems += left_out_images(card, faults.values())
+        samples = [sample for sample in samples if sample not in faults]
     report(problems, f"{card.name}_{split}")
-    return samples
+    return samples, problems
+
+
+def left_out_images(card, faults):
+    """The Problems of images that are left out; ImageError when the card says so.
+
+    faults: (path, what is wrong) of each.
+    """
+    for path, rule in faults if card.on_bad_image == "error" else ():
+        raise ImageError(f"{path}: {rule}; mend or remove it, or set on_bad_image: skip on the "
+                         "data set's card")
+    return [Problem(path, "", rule, "image left out") for path, rule in faults]
+
+
+def _fault(card, split, sample):
+    """(path, what is wrong) of a sample's image; None when nothing is."""
+    path = sample.image_path(card.image_ext)
+    if path is None and card.on_bad_image == "error":
+        sample.required_image_path(card.image_ext)
+    if path is None:
+        return (os.path.join(sample.root, "JPEGImages"),
+                f"image {sample.image_id} of split {split} is missing")
+    fault = image_fault(path)
+    return (path, fault) if fault else None
 
 
 def _read_ids(card, split, root, path):

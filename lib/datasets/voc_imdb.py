@@ -2,42 +2,28 @@
 import os
 import uuid
 
-import numpy as np
-import scipy.io
-import scipy.sparse
-
-from datasets import ds_utils, voc_results
-from datasets.annotation_check import AnnotationChecker, report
-from datasets.imdb import imdb
+from datasets import voc_results
+from datasets.card_imdb import card_imdb
 from datasets.voc_files import read_split
 from datasets.voc_xml import AnnotationError, read_annotation
-from fast_rcnn.config import cfg
-from utils import safe_pickle
 from utils.images import ImageError, image_size
 
 
-class voc_imdb(imdb):
-    """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
+class voc_imdb(card_imdb):
+    """A split of a card whose format is voc.
 
-    config: use_diff (train on objects marked difficult), rpn_file (proposals of `rpn_roidb`),
-    min_size (smallest side of selective search boxes), cleanup (remove the results files after
-    the evaluation) and use_salt (a unique text in their names).
+    config, beside card_imdb's: cleanup (remove the results files after the evaluation) and
+    use_salt (a unique text in their names).
     """
 
     def __init__(self, card, split):
-        imdb.__init__(self, f"{card.name}_{split}")
-        self.card = card
-        self._image_set = split
-        self._classes = ("__background__", *card.classes)
-        self._class_to_ind = {name.lower(): i for i, name in enumerate(self._classes)}
-        self._samples = {sample.image_id: sample for sample in read_split(card, split)}
+        card_imdb.__init__(self, card, split, card.classes)
+        samples, self.problems = read_split(card, split)
+        self._samples = {sample.image_id: sample for sample in samples}
         self._image_index = list(self._samples)
         self._salt = str(uuid.uuid4())
         self._comp_id = "comp4"
-        self._checked = None
-        self.config = {"cleanup": True, "use_salt": True, "use_diff": False, "rpn_file": None,
-                       "min_size": 2}
-        self.set_proposal_method("selective_search")
+        self.config.update(cleanup=True, use_salt=True)
 
     def image_path_at(self, i):
         """Path of image i; ImageError when it is missing."""
@@ -54,19 +40,8 @@ class voc_imdb(imdb):
         """False for a test set whose annotations are kept secret."""
         return any(os.path.exists(sample.annotation_path) for sample in self._samples.values())
 
-    def checked_annotations(self):
-        """{image id: [CheckedObject, ...]}, or None for an image whose annotation cannot be used.
-
-        Read at the first call, when everything wrong with them is reported.
-        """
-        if self._checked is None:
-            checker = AnnotationChecker(
-                {name: i for name, i in self._class_to_ind.items() if i},
-                self.card.on_bad_box, self.card.on_unknown_class)
-            self._checked = {sample.image_id: self._read(checker, sample)
-                             for sample in self._samples.values()}
-            report(checker.problems, self.name)
-        return self._checked
+    def _check_all(self, checker):
+        return {sample.image_id: self._read(checker, sample) for sample in self._samples.values()}
 
     def _read(self, checker, sample):
         """The usable objects of one image, or None."""
@@ -80,66 +55,7 @@ class voc_imdb(imdb):
         except ImageError as error:
             checker.unreadable(AnnotationError(f"{path}: {error}"))
             return None
-        return checker.check(annotation, size)
-
-    def gt_roidb(self):
-        """The annotated boxes; an image whose annotation cannot be used has none."""
-        checked = self.checked_annotations()
-        return [self._annotation_entry(checked[index] or ()) for index in self._image_index]
-
-    def _annotation_entry(self, objects):
-        objects = [thing for thing in objects if self.config["use_diff"] or not thing.difficult]
-        boxes = np.array([thing.box for thing in objects], np.int64).reshape(-1, 4)
-        classes = np.array([thing.class_index for thing in objects], np.int32)
-        overlaps = np.zeros((len(objects), self.num_classes), np.float32)
-        overlaps[np.arange(len(objects)), classes] = 1
-        fits = boxes.max(initial=0) <= np.iinfo(np.uint16).max
-        areas = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-        return {"boxes": boxes.astype(np.uint16 if fits else np.int32), "gt_classes": classes,
-                "gt_overlaps": scipy.sparse.csr_matrix(overlaps), "flipped": False,
-                "seg_areas": areas.astype(np.float32)}
-
-    # --------------------------------------------------------------------------------- proposals
-
-    def rpn_roidb(self):
-        """Annotated boxes and the proposals in the file config["rpn_file"]."""
-        path = self.config["rpn_file"]
-        if path is None:
-            raise ValueError(f'{self.name}: set config["rpn_file"] to a proposals file '
-                             "(tools/rpn_generate.py) before using rpn_roidb")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"the proposals file {path} does not exist; "
-                                    "tools/rpn_generate.py makes one")
-        return self._with_annotations(safe_pickle.load(path))
-
-    def selective_search_roidb(self):
-        """Annotated boxes and those in DATA_DIR/selective_search_data/<name>.mat."""
-        path = os.path.join(os.path.abspath(cfg.DATA_DIR), "selective_search_data",
-                            self.name + ".mat")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"the selective search boxes {path} do not exist; "
-                                    "data/README.md says where they come from")
-        box_list = []
-        for matlab in scipy.io.loadmat(path)["boxes"].ravel():
-            # MATLAB's order is y1, x1, y2, x2, 1-based
-            boxes = matlab[:, (1, 0, 3, 2)].astype(np.float32) - 1
-            boxes = boxes[ds_utils.unique_boxes(boxes)]
-            box_list.append(boxes[ds_utils.filter_small_boxes(boxes, self.config["min_size"])])
-        return self._with_annotations(box_list)
-
-    def _with_annotations(self, box_list):
-        """The roidb of proposals behind the annotations, where there are any.
-
-        Images whose annotation cannot be used get none: all would count as background.
-        """
-        if not self.has_annotations:
-            return self.create_roidb_from_box_list(box_list, None)
-        gt_roidb, checked = self.gt_roidb(), self.checked_annotations()
-        if len(box_list) == len(self._image_index):
-            box_list = [np.asarray(boxes).reshape(-1, 4) if checked[index] is not None
-                        else np.zeros((0, 4), np.float32)
-                        for boxes, index in zip(box_list, self._image_index)]
-        return self.merge_roidbs(gt_roidb, self.create_roidb_from_box_list(box_list, gt_roidb))
+        return checker.check(annotation, size, path)
 
     # -------------------------------------------------------------------------------- evaluation
 

@@ -11,6 +11,8 @@ from utils.files import atomic_open, write_json
 log = logging.getLogger(__name__)
 
 OVERLAP = 0.5
+# Keys of the curves in a class' metrics, which metrics.json leaves out
+CURVE = ("rec", "prec")
 
 
 def write_results(template, classes, image_ids, all_boxes):
@@ -59,7 +61,7 @@ def evaluate(imdb, template, output_dir):
     metrics = {"imdb": imdb.name, "metric": imdb.card.metric, "overlap": OVERLAP,
                "num_images": len(checked), "mean_ap": _mean_ap(per_class), "per_class": per_class}
     _print(metrics)
-    _write_json(metrics, os.path.join(output_dir, "metrics.json"))
+    write_metrics(metrics, os.path.join(output_dir, "metrics.json"))
     return metrics
 
 
@@ -104,10 +106,10 @@ def _print(metrics):
     print("\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]), flush=True)
 
 
-def _write_json(metrics, path):
-    """The numbers without the curves; nan, which JSON does not know, becomes null."""
+def write_metrics(metrics, path):
+    """Writes metrics without the curves as JSON; nan, which JSON does not know, becomes null."""
     def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(entry) for key, entry in value.items() if key not in CURVE}
         return None if value != value else value
-    per_class = {name: {key: plain(curve[key]) for key in ("ap", "recall", "num_objects")}
-                 for name, curve in metrics["per_class"].items()}
-    write_json(path, {**metrics, "mean_ap": plain(metrics["mean_ap"]), "per_class": per_class})
+    write_json(path, plain(metrics))

@@ -28,6 +28,33 @@ class VocObject:
     truncated: bool
     pose: str
 
+    # VOC knows no crowds, and a box' area is its size
+    crowd = False
+    area = None
+    # whether boxes are meant to be whole numbers
+    whole_numbers = True
+
+    @property
+    def subject(self):
+        """How messages call the object."""
+        return f"object {self.number} ({self.name or 'no name'})"
+
+    @staticmethod
+    def corners(box):
+        """A box as written, from 0."""
+        return tuple(value - 1 for value in box)
+
+    @staticmethod
+    def written(corners):
+        """Corners from 0 as the file would say them."""
+        return tuple(value + 1 for value in corners)
+
+    @staticmethod
+    def fault(box):
+        """Why a finite box is none; empty when it is one."""
+        xmin, ymin, xmax, ymax = box
+        return "whose corners are in the wrong order" if xmax < xmin or ymax < ymin else ""
+
 
 @dataclass(frozen=True)
 class VocAnnotation:
@@ -36,6 +63,11 @@ class VocAnnotation:
     path: str
     size: Optional[tuple]
     objects: tuple
+
+    @property
+    def place(self):
+        """How messages call the annotation."""
+        return self.path
 
 
 def read_annotation(path):

@@ -1,4 +1,5 @@
 """Prototxts follow the data set: the class count is set in every place of a net that states it.
+Its anchors follow the settings, see adapt_anchors.py.
 
 A net for K classes (background included) states K in the `num_classes` of its Python layers, in the
 layer of the class scores (K outputs) and in the layer of the box deltas (4K outputs). The two are
@@ -11,8 +12,9 @@ import os
 import re
 
 from caffe import prototxt
+from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
 from utils.files import write_text
-from utils.prototxt_text import net_text
+from utils.prototxt_text import makers_of, net_text
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +39,15 @@ def adapt_file(source, target, num_classes):
 
 
 def adapt(net, num_classes, name):
-    """Sets the class count everywhere in a NetParameter; returns a sentence per change.
+    """Sets the class count everywhere in a NetParameter, and the anchors of cfg.ANCHOR_*.
 
-    name: what error messages call the net.
+    name: what error messages call the net. Returns a sentence per change.
     """
+    changes = adapt_anchors(net, AnchorOptions.from_cfg(), name)
     stated = _stated_by_python_layers(net)
-    changes = _set_num_classes(net, num_classes)
+    changes += _set_num_classes(net, num_classes)
     for layers, outputs in ((_score_layers(net), num_classes),
-                            (_makers(net, "bbox_pred"), 4 * num_classes)):
+                            (makers_of(net, "bbox_pred"), 4 * num_classes)):
         for layer in layers:
             if layer.type == "InnerProduct":
                 changes += _set_outputs(layer, outputs)
@@ -87,10 +90,4 @@ def _score_layers(net):
     scores = {layer.bottom[0] for layer in net.layer
               if (layer.type == "Softmax" and "cls_prob" in layer.top)
               or (layer.type.startswith("SoftmaxWithLoss") and set(layer.bottom[1:]) & labels)}
-    return [maker for blob in sorted(scores) for maker in _makers(net, blob)]
-
-
-def _makers(net, blob):
-    """The layers that make `blob` from other blobs: not in place, and not inputs."""
-    return [layer for layer in net.layer
-            if blob in layer.top and layer.bottom and blob not in layer.bottom]
+    return [maker for blob in sorted(scores) for maker in makers_of(net, blob)]

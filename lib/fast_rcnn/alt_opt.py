@@ -21,6 +21,7 @@ from fast_rcnn.config import cfg, cfg_override, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
 from fast_rcnn.manifest import Manifest
 from fast_rcnn.train import get_training_roidb, seed_generators, train_net
+from roi_data_layer.minibatch import MinibatchOptions
 from rpn.generate import imdb_proposals
 from utils import safe_pickle
 from utils.files import copy_file, file_hash
@@ -88,6 +89,9 @@ def run_schedule(options):
     step, proposals, the record <NET>_alt_opt.json and <NET>_faster_rcnn_final.caffemodel.
     Prototxts, data set and initial weights are all checked before the first step starts.
     """
+    for step in STEPS:
+        with cfg_override(**step.settings):
+            MinibatchOptions.from_cfg()     # refuses settings that a later step would refuse
     imdb = get_imdb(options.imdb_name)
     run = _Run(options, imdb, get_output_dir(imdb))
     log.info("Output will be saved to `%s`", run.output_dir)

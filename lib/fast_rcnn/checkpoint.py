@@ -69,5 +69,7 @@ def restore_generators(state):
 
 def images_hash(roidb):
     """A hash of the training images' names and order."""
-    names = "\n".join(f"{os.path.basename(entry['image'])} {entry['flipped']}" for entry in roidb)
+    names = "\n".join(f"{os.path.basename(entry['image'])} {entry['flipped']}"
+                      + "".join(f" {key}" for key in ("vflipped", "transposed") if entry.get(key))
+                      for entry in roidb)
     return hashlib.sha256(names.encode()).hexdigest()

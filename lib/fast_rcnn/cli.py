@@ -3,6 +3,7 @@ import argparse
 import logging
 import os
 import pprint
+import re
 import sys
 import time
 
@@ -10,8 +11,9 @@ import torch
 from tqdm import tqdm
 
 import caffe
-from caffe.errors import CaffeError
+from caffe.errors import CaffeError, WeightsError
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
+from fast_rcnn.detections import Refinement
 
 USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
 OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
@@ -129,7 +131,10 @@ def wait_for(path, what, wait):
 
 
 def apply_settings(args, show=True):
-    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force."""
+    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force.
+
+    ValueError where an option has a value that none of its meanings fits.
+    """
     if args.cfg_file is not None:
         cfg_from_file(args.cfg_file)
     if args.scale is not None:
@@ -140,6 +145,7 @@ def apply_settings(args, show=True):
             part.MAX_SIZE = cap or max(part.MAX_SIZE, round(side * 1000 / 600))
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
+    Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
     if args.gpu_id != "cpu":
         cfg.GPU_ID = args.gpu_id
     if show:
@@ -178,11 +184,19 @@ def run(main):
     except USER_ERRORS as error:
         if debug:
             raise
-        _fail("error: " + one_line(error), 2)
+        _fail("error: " + one_line(error) + _anchor_hint(error), 2)
     except torch.OutOfMemoryError:
         if debug:
             raise
         _fail("error: " + OUT_OF_MEMORY, 2)
+
+
+def _anchor_hint(error):
+    """Weights of an RPN that do not fit its net were trained with another number of anchors."""
+    does_not_fit = isinstance(error, WeightsError) and "shape mismatch" in str(error)
+    if does_not_fit and re.search("rpn_(cls_score|bbox_pred)", str(error)):
+        return " (the weights were trained with other anchors: see ANCHOR_SCALES, ANCHOR_RATIOS)"
+    return ""
 
 
 class _AboveBars(logging.Handler):

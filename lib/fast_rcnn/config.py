@@ -43,6 +43,20 @@ cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
+# ... on images mirrored top to bottom, and on those with rows for columns: with all three an image
+# is seen in every position of a square (cells, aerial pictures)
+cfg.TRAIN.USE_VFLIPPED = False
+cfg.TRAIN.USE_TRANSPOSED = False
+# Random changes of every image, drawn anew each time (roi_data_layer/augment.py): a factor on the
+# scale, between these two; MAX_SIZE still holds
+cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
+# ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
+cfg.TRAIN.COLOR_JITTER = (0.0, 0.0, 0.0, 0.0)
+# ... and, when an RPN is trained, the probability of a crop and the smallest share of the area it
+# keeps; boxes are clipped, and dropped when their centre is cut off
+cfg.TRAIN.RANDOM_CROP = (0.0, 0.5)
+# An RPN learns crowds (COCO) as objects, as the original
+cfg.TRAIN.USE_ALL_GT = True
 # Train box regressors, on rois whose overlap with a ground truth box is >= BBOX_THRESH
 cfg.TRAIN.BBOX_REG = True
 cfg.TRAIN.BBOX_THRESH = 0.5
@@ -111,6 +125,19 @@ cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
+# Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
+# 1 - overlap instead, where it is NMS or more; "gaussian" by exp(-overlap^2 / SIGMA). A detection
+# is dropped when its score has fallen below THRESH
+cfg.TEST.SOFT_NMS = ""
+cfg.TEST.SOFT_NMS_SIGMA = 0.5
+cfg.TEST.SOFT_NMS_THRESH = 0.001
+# Box voting (Gidaris and Komodakis 2015; PVANet): a detection moves to the mean of all boxes of its
+# class that overlap it by 0.5 or more, weighted by score. N > 1: its score becomes the mean of the
+# N best of theirs, if that is less; where there are fewer, each missing one counts as
+# WEIGHT_EMPTY times their mean
+cfg.TEST.BBOX_VOTE = False
+cfg.TEST.BBOX_VOTE_N_WEIGHTED_SCORE = 1
+cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 0.5
 # Classify by the raw cls_score (linear SVMs trained afterwards) instead of cls_prob
 cfg.TEST.SVM = False
 # Apply the regressed deltas to the rois
@@ -126,6 +153,11 @@ cfg.TEST.RPN_MIN_SIZE = 16
 
 # ------------------------------------------------------------------------------------------ common
 
+# Anchors of the RPN: sides of a square anchor in units of the base (16 pixels), and heights over
+# widths. Set, they replace those of the prototxts, whose layers follow; empty and 0: as they say
+cfg.ANCHOR_SCALES = ()
+cfg.ANCHOR_RATIOS = ()
+cfg.ANCHOR_BASE = 0
 # Rois that are equal after scaling by this and rounding are computed once (0: never);
 # rois given from outside only
 cfg.DEDUP_BOXES = 1.0 / 16.0

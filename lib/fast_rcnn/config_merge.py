@@ -81,6 +81,10 @@ def _like(value, default):
     """`value` in the kind of `default`; ValueError says what would be right."""
     if isinstance(default, np.ndarray):
         return _array_like(value, default)
+    if isinstance(default, (tuple, list)) and not default:
+        if value == "" or not isinstance(value, str) and _are_numbers(value):
+            return type(default)(value)
+        raise ValueError(f"a list of numbers, or empty; received {_shown(value)}")
     if isinstance(default, (tuple, list)):
         if not isinstance(value, (tuple, list)) or not value:
             raise ValueError(f"a list such as {list(default)}; received {_shown(value)}")
@@ -92,6 +96,11 @@ def _like(value, default):
         return type(default)(value)
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
     raise ValueError(f"{kind[type(default)]}; received {_shown(value)}")
+
+
+def _are_numbers(value):
+    return isinstance(value, (tuple, list)) and all(
+        isinstance(element, Real) and not isinstance(element, bool) for element in value)
 
 
 def _element_like(value, default):

@@ -5,7 +5,7 @@ import numpy as np
 
 from fast_rcnn.bbox_transform import bbox_transform_inv, clip_boxes
 from fast_rcnn.config import cfg, get_output_dir
-from fast_rcnn.detections import select_detections
+from fast_rcnn.detections import Refinement, select_detections
 from fast_rcnn.image_blob import forward, image_and_info_blobs, image_blob
 from fast_rcnn.nms_wrapper import nms
 from utils import boxes as geometry
@@ -92,6 +92,7 @@ def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False):
     mean times of the net and of the rest. vis: also write a picture of every image.
     Returns what imdb.evaluate_detections returns.
     """
+    refinement = Refinement.of(cfg.TEST)
     num_images = len(imdb.image_index)
     output_dir = get_output_dir(imdb, net)
     all_boxes = [[[] for _ in range(num_images)] for _ in range(imdb.num_classes)]
@@ -107,7 +108,7 @@ def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False):
         scores, boxes = _detect(net, given)
         detect_timer.toc()
         rest_timer.tic()
-        dets = select_detections(scores, boxes, thresh, cfg.TEST.NMS, max_per_image)
+        dets = select_detections(scores, boxes, thresh, cfg.TEST.NMS, max_per_image, refinement)
         for k in range(1, imdb.num_classes):
             all_boxes[k][i] = dets[k]
         rest_timer.toc()

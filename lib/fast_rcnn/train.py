@@ -219,11 +219,19 @@ def file_stem(solver_param):
 
 
 def get_training_roidb(imdb):
-    """The roidb of a data set, prepared for training, with mirrored images if TRAIN.USE_FLIPPED."""
+    """The roidb of a data set, prepared for training, with the mirrored and transposed images that
+    TRAIN.USE_FLIPPED, USE_VFLIPPED and USE_TRANSPOSED ask for.
+    """
     log_statistics(imdb)
     if cfg.TRAIN.USE_FLIPPED:
         log.info("Appending horizontally-flipped training examples...")
         imdb.append_flipped_images()
+    if cfg.TRAIN.USE_VFLIPPED:
+        log.info("Appending vertically-flipped training examples...")
+        imdb.append_vflipped_images()
+    if cfg.TRAIN.USE_TRANSPOSED:
+        log.info("Appending transposed training examples...")
+        imdb.append_transposed_images()
     log.info("Preparing training data...")
     prepare_roidb(imdb)
     return imdb.roidb

@@ -11,6 +11,7 @@ import torch
 
 import caffe
 from fast_rcnn.config import cfg
+from roi_data_layer.augment import turned_words
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder
@@ -71,7 +72,7 @@ class RoIDataLayer(caffe.TensorLayer):
     def recent_images(self, num_minibatches):
         """Paths of the images of the last minibatches, with a word about mirrored ones."""
         entries = [self._roidb[i] for inds in list(self._recent)[-num_minibatches:] for i in inds]
-        return [entry["image"] + (" (mirrored)" if entry["flipped"] else "") for entry in entries]
+        return [entry["image"] + turned_words(entry) for entry in entries]
 
     def state_dict(self):
         """Arrays that say where in the data training is, as of the last minibatch fed."""

@@ -8,6 +8,7 @@ import torch
 
 from fast_rcnn.config import cfg
 from fast_rcnn.sampling import expand_targets, sample_rois
+from roi_data_layer import augment
 from utils.blob import im_list_to_blob, prep_im_for_blob
 from utils.images import read_image
 
@@ -26,14 +27,23 @@ class MinibatchOptions:
     fg_thresh: float
     bg_thresh: tuple
     inside_weights: tuple
+    changes: augment.AugmentOptions
+    use_all_gt: bool
 
     @classmethod
     def from_cfg(cls):
-        """The present settings."""
+        """The present settings; ValueError for those that cannot go together."""
         t = cfg.TRAIN
+        changes = augment.AugmentOptions(tuple(t.SCALE_JITTER), tuple(t.COLOR_JITTER),
+                                         tuple(t.RANDOM_CROP))
+        if changes.random_crop[0] > 0 and not t.HAS_RPN:
+            raise ValueError("TRAIN.RANDOM_CROP is for nets with an RPN (TRAIN.HAS_RPN): stored "
+                             "proposals and their targets are for whole images; set it to "
+                             "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
                    tuple(np.ravel(cfg.PIXEL_MEANS)), t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
-                   (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS))
+                   (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
+                   changes, bool(t.USE_ALL_GT))
 
     @property
     def top_names(self):
@@ -59,10 +69,11 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
     scale_inds = rng.randint(0, high=len(options.scales), size=len(roidb))
-    ims, scales = _scaled_images(roidb, [options.scales[i] for i in scale_inds], options)
-    data = im_list_to_blob(ims)
+    target_sizes = [options.scales[i] for i in scale_inds]
     if options.has_rpn:
-        return {"data": data, **_rpn_blobs(roidb, ims, scales)}
+        return _annotated_blobs(roidb, target_sizes, rng, options)
+    ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
+    data = im_list_to_blob(ims)
     if options.batch_size % len(roidb):
         raise ValueError(f"TRAIN.BATCH_SIZE {options.batch_size} cannot be shared evenly by "
                          f"{len(roidb)} images (TRAIN.IMS_PER_BATCH)")
@@ -72,17 +83,24 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     return {"data": data, **blobs}
 
 
-def _scaled_images(roidb, target_sizes, options):
-    """The images of the entries, (h, w, 3) float32 each, and their scale factors."""
-    ims, scales = [], []
-    for entry, target_size in zip(roidb, target_sizes):
-        im = read_image(entry["image"])
-        if entry["flipped"]:
-            im = im[:, ::-1]
+def _read(entry):
+    """The image of an entry, (h, w, 3) uint8, in the entry's position."""
+    return augment.turned_image(read_image(entry["image"]), entry)
+
+
+def _scaled_images(ims, target_sizes, rng, options):
+    """Images as (h, w, 3) float32, jittered, scaled, less the means; and their scale factors."""
+    low, high = options.changes.scale_jitter
+    made, scales = [], []
+    for im, target_size in zip(ims, target_sizes):
+        if (low, high) != (1, 1):
+            target_size = augment.jittered_scale(rng, target_size, (low, high))
+        if any(options.changes.color_jitter):
+            im = augment.jittered_colors(rng, im, options.changes.color_jitter)
         im, scale = prep_im_for_blob(im, options.pixel_means, target_size, options.max_size)
-        ims.append(im)
+        made.append(im)
         scales.append(scale)
-    return ims, scales
+    return made, scales
 
 
 def _scaled(boxes, scale):
@@ -90,17 +108,32 @@ def _scaled(boxes, scale):
     return boxes.astype(np.float32) * np.float32(scale)
 
 
-def _rpn_blobs(roidb, ims, scales):
-    """im_info (N, 3), and gt_boxes (G, 5), with several images (G, 6)."""
+def _annotated_blobs(roidb, target_sizes, rng, options):
+    """Blobs for an RPN: data, im_info (N, 3), and gt_boxes (G, 5), with several images (G, 6)."""
+    ims, boxes, classes = zip(*(_image_and_boxes(entry, rng, options) for entry in roidb))
+    ims, scales = _scaled_images(ims, target_sizes, rng, options)
+    columns = [np.concatenate([_scaled(of_image, scale) for of_image, scale in zip(boxes, scales)]),
+               np.concatenate(classes)[:, None]]
+    if len(roidb) > 1:
+        counts = [len(of_image) for of_image in boxes]
+        columns.append(np.repeat(np.arange(len(roidb)), counts)[:, None])
     info = [[*im.shape[:2], scale] for im, scale in zip(ims, scales)]
-    boxes = []
-    for image, (entry, scale) in enumerate(zip(roidb, scales)):
-        annotated = np.where(entry["gt_classes"] != 0)[0]
-        columns = [_scaled(entry["boxes"][annotated], scale), entry["gt_classes"][annotated, None]]
-        if len(roidb) > 1:
-            columns.append(np.full((len(annotated), 1), image))
-        boxes.append(np.hstack(columns).astype(np.float32))
-    return {"im_info": np.array(info, np.float32), "gt_boxes": np.concatenate(boxes)}
+    return {"data": im_list_to_blob(ims), "im_info": np.array(info, np.float32),
+            "gt_boxes": np.hstack(columns).astype(np.float32)}
+
+
+def _image_and_boxes(entry, rng, options):
+    """The image of an entry, cropped where that is asked for, its annotated boxes and classes."""
+    im, annotated = _read(entry), entry["gt_classes"] != 0
+    if not options.use_all_gt:
+        annotated &= entry["max_overlaps"] >= 0
+    boxes, classes = entry["boxes"][annotated], entry["gt_classes"][annotated]
+    if options.changes.random_crop[0] > 0:
+        window = augment.crop_window(rng, im.shape, boxes, options.changes.random_crop)
+        inside = augment.centres_inside(boxes, window)
+        boxes, classes = augment.cropped_boxes(boxes[inside], window), classes[inside]
+        im = im[window[1]:window[3] + 1, window[0]:window[2] + 1]
+    return im, boxes, classes
 
 
 def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 
 from fast_rcnn.config import cfg
+from roi_data_layer.augment import turned_words
 from roi_data_layer.bbox_targets import (Statistics, compute_targets, normalize,
                                          target_statistics)
 from utils.images import image_size
@@ -25,7 +26,7 @@ def prepare_roidb(imdb):
         if path not in sizes:
             sizes[path] = image_size(path)
         entry["image"] = path
-        entry["width"], entry["height"] = sizes[path]
+        entry["width"], entry["height"] = sizes[path][::-1 if entry.get("transposed") else 1]
         overlaps = entry["gt_overlaps"].toarray()
         entry["max_overlaps"] = overlaps.max(axis=1)
         entry["max_classes"] = overlaps.argmax(axis=1)
@@ -56,7 +57,7 @@ def _check(entry):
         row = int(bad.argmax())
         raise ValueError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot "
                          f"be used in an image of {size[0]} x {size[1]} pixels"
-                         f"{' (mirrored)' if entry['flipped'] else ''}")
+                         f"{turned_words(entry)}")
     if ((entry["max_overlaps"] > 0) & (entry["max_classes"] == 0)).any():
         raise ValueError(f"{entry['image']}: a box overlaps the background class; gt_overlaps must "
                          "be 0 in column 0")

@@ -5,7 +5,7 @@ import torch
 
 import caffe
 from fast_rcnn.config import cfg
-from rpn.anchors import AnchorGrid, rows_to_map
+from rpn.anchors import BASE_SIZE, AnchorGrid, rows_to_map
 from rpn.batches import boxes_of_images, check_info
 from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
 from utils.layer_params import layer_params
@@ -22,14 +22,14 @@ class AnchorTargetLayer(caffe.TensorLayer):
     tops:    rpn_labels (N, 1, A * H, W), 1 object, 0 background, -1 neither; rpn_bbox_targets,
              rpn_bbox_inside_weights and rpn_bbox_outside_weights (N, 4 A, H, W)
     cfg.TRAIN.RPN_BATCHSIZE anchors of each image are trained.
-    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); allowed_border 0
+    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16; allowed_border 0
     """
 
     def setup(self, bottom, top):
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
-                              ratios=(0.5, 1, 2), allowed_border=0)
-        self._grid = AnchorGrid(params["feat_stride"], params["scales"], params["ratios"])
-        self._allowed_border = params["allowed_border"]
+                              ratios=(0.5, 1, 2), base_size=BASE_SIZE, allowed_border=0)
+        self._allowed_border = params.pop("allowed_border")
+        self._grid = AnchorGrid(**params)
         self._warned = False
 
     def reshape(self, bottom, top):

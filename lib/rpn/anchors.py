@@ -12,12 +12,13 @@ BASE_SIZE = 16
 class AnchorGrid:
     """The anchors of feature maps of any size.
 
-    scales, ratios: see generate_anchors; feat_stride: image pixels per cell of the map.
+    scales, ratios, base_size: see generate_anchors; feat_stride: image pixels per cell of the map.
     """
 
-    def __init__(self, feat_stride=16, scales=(8, 16, 32), ratios=(0.5, 1, 2)):
+    def __init__(self, feat_stride=16, scales=(8, 16, 32), ratios=(0.5, 1, 2),
+                 base_size=BASE_SIZE):
         self.feat_stride = feat_stride
-        self.base_anchors = torch.from_numpy(generate_anchors(BASE_SIZE, ratios, scales))   # (A, 4)
+        self.base_anchors = torch.from_numpy(generate_anchors(base_size, ratios, scales))   # (A, 4)
         self.num_anchors = len(self.base_anchors)
         self._cached = functools.lru_cache(maxsize=32)(self._shifted)
 

@@ -3,7 +3,7 @@ import torch
 
 import caffe
 from fast_rcnn.config import cfg
-from rpn.anchors import AnchorGrid, map_to_rows
+from rpn.anchors import BASE_SIZE, AnchorGrid, map_to_rows
 from rpn.batches import check_info, with_image
 from rpn.proposals import ProposalOptions, decode, propose
 from utils.layer_params import layer_params
@@ -16,7 +16,8 @@ class ProposalLayer(caffe.TensorLayer):
              rpn_bbox_pred (N, 4 A, H, W); im_info (N, 3), height, width, scale of each image
     tops:    rois (R, 5), image index, x1, y1, x2, y2, image by image, best first;
              optionally scores (R, 1)
-    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); differentiable false
+    param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16;
+               differentiable false
     The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, and count per image.
 
     With `differentiable` gradients of the rois reach rpn_bbox_pred: which boxes are kept counts as
@@ -25,9 +26,9 @@ class ProposalLayer(caffe.TensorLayer):
 
     def setup(self, bottom, top):
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
-                              ratios=(0.5, 1, 2), differentiable=False)
-        self._grid = AnchorGrid(params["feat_stride"], params["scales"], params["ratios"])
-        self._differentiable = bool(params["differentiable"])
+                              ratios=(0.5, 1, 2), base_size=BASE_SIZE, differentiable=False)
+        self._differentiable = bool(params.pop("differentiable"))
+        self._grid = AnchorGrid(**params)
         self._num_tops = len(top)
 
     def reshape(self, bottom, top):

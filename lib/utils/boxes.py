@@ -32,6 +32,11 @@ def mirrored(boxes, width):
     return flipped
 
 
+def transposed(boxes):
+    """Boxes (N, 4) of an image after its rows became columns."""
+    return boxes[:, [1, 0, 3, 2]]
+
+
 def clipped(boxes, im_shape):
     """Tensor (N, 4 K) of boxes with every coordinate limited to the image.
 

@@ -1,4 +1,6 @@
-"""Protobuf messages as prototxt text the way people write it: short blocks on one line."""
+"""Protobuf messages as prototxt text the way people write it: short blocks on one line. Layers by
+what they make.
+"""
 import re
 
 from google.protobuf import text_format
@@ -42,3 +44,9 @@ def net_text(net, comments=None):
         fields = message_text(layer).splitlines()
         text += "layer {\n" + "".join(f"  {line}\n" for line in fields) + "}\n"
     return text
+
+
+def makers_of(net, blob):
+    """The layers that make `blob` from other blobs: not in place, and not inputs."""
+    return [layer for layer in net.layer
+            if blob in layer.top and layer.bottom and blob not in layer.bottom]

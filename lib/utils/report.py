@@ -97,7 +97,7 @@ def class_counts(results, classes):
 def report_text(imdb, metrics, counts, pictures):
     """The page as Markdown; `pictures` = [(heading, file name), ...]."""
     lines = [f"# {imdb.name}: mean AP {metrics['mean_ap']:.4f}", "",
-             f"{imdb.num_images} images, AP at IoU 0.5.",
+             f"{imdb.num_images} images, AP at IoU {metrics.get('overlap', MATCH_OVERLAP)}.",
              f"Recall and precision count detections with a score of at least {SHOW_SCORE}.", "",
              "| class | AP | objects | recall | precision |", "|---|---|---|---|---|"]
     for name, (objects, found, false) in counts.items():

@@ -123,6 +123,32 @@ def test_roi_align_marks_unsound_rois(kernels):
     assert not for_rois[:2].any()
 
 
+def test_psroi_pool(kernels):
+    rng = np.random.default_rng(5)
+    features, grad = numbers(rng, 2, 12, 7, 9), numbers(rng, 9, 3, 2, 2)
+    corners = rng.uniform(-20, 160, (9, 4))
+    regions = np.column_stack([rng.integers(0, 2, 9), corners]).astype(np.float32)
+    shape, pooled = np.array([9, 2, 12, 7, 9, 2, 2]), np.empty((9, 3, 2, 2), np.float32)
+    kernels("psroi_pool", features, regions, shape, 1 / 16, pooled)
+    leaf = torch.from_numpy(features).requires_grad_()
+    want = ops.psroi_pool(leaf, torch.from_numpy(regions), 3, 2, 1 / 16)
+    np.testing.assert_array_equal(pooled, want.detach())
+    want.backward(torch.from_numpy(grad))
+    result = np.zeros_like(features)
+    kernels("psroi_pool_backward", grad, regions, shape, 1 / 16, result)
+    np.testing.assert_allclose(result, leaf.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_psroi_pool_marks_unsound_rois(kernels):
+    regions = np.array([[2, 0, 0, 9, 9], [0, 0, np.nan, 9, 9], [1, 0, 0, 9, 9]], np.float32)
+    shape, pooled = np.array([3, 2, 4, 4, 4, 2, 2]), np.zeros((3, 1, 2, 2), np.float32)
+    features, result = np.ones((2, 4, 4, 4), np.float32), np.zeros((2, 4, 4, 4), np.float32)
+    kernels("psroi_pool", features, regions, shape, 0.25, pooled)
+    assert np.isnan(pooled[:2]).all() and (pooled[2] == 1).all()
+    kernels("psroi_pool_backward", np.ones_like(pooled), regions, shape, 0.25, result)
+    assert np.isclose(result.sum(), 4) and not result[0].any()
+
+
 @pytest.mark.parametrize("weights", [False, True])
 @pytest.mark.parametrize("count", [1, 300, 5000])
 def test_smooth_l1(kernels, count, weights):

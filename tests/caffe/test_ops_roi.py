@@ -1,4 +1,4 @@
-"""ROIAlign: by hand, against a slow twin (tests/reference/slow_ops.py), gradients."""
+"""ROIAlign and PSROIPooling: by hand, against slow twins (slow_ops.py), gradients."""
 import numpy as np
 import pytest
 import slow_ops
@@ -74,6 +74,22 @@ def test_roi_align_like_the_slow_one(device, bins, sampling_ratio, aligned, rng)
     single = ops.roi_align(torch.from_numpy(features).float(), torch.from_numpy(rois).float(),
                            *bins, 0.4, sampling_ratio, aligned)
     np.testing.assert_allclose(single, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode, aligned", [("output_half_pixel", False), ("half_pixel", True)])
+@pytest.mark.parametrize("sampling_ratio", [0, 2])
+def test_roi_align_like_the_reference_of_onnx(mode, aligned, sampling_ratio, rng):
+    onnx, reference = (pytest.importorskip(name) for name in ("onnx", "onnx.reference"))
+    features, rois = rng.standard_normal((2, 3, 9, 11)), random_rois(rng, 10, 2, 160)
+    rois = rois[(rois[:, 3] > rois[:, 1]) & (rois[:, 4] > rois[:, 2])]  # no rule for others there
+    node = onnx.helper.make_node(
+        "RoiAlign", ["x", "boxes", "images"], ["y"], mode="avg", output_height=3, output_width=2,
+        sampling_ratio=sampling_ratio, spatial_scale=1 / 16, coordinate_transformation_mode=mode)
+    want, = reference.ReferenceEvaluator(node).run(None, {
+        "x": features, "boxes": rois[:, 1:], "images": rois[:, 0].astype(np.int64)})
+    pooled = ops.roi_align(torch.from_numpy(features), torch.from_numpy(rois), 3, 2, 1 / 16,
+                           sampling_ratio, aligned)
+    np.testing.assert_allclose(pooled, want, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("aligned", [False, True])
@@ -157,6 +173,89 @@ def test_roi_align_refuses_unsound_operands():
         raw.roi_align_backward(torch.zeros(1, 3, 1, 1), roi, [2, 1, 4, 4], 1.0, 0, False)
 
 
+# PSROIPooling
+
+def test_psroi_pool_by_hand(device):
+    # one class, 2 x 2 bins, a channel for each: channel k holds 100 k + 4 y + x, on 3 x 4 cells
+    ramps = RAMP + 100 * torch.arange(4.0).view(1, 4, 1, 1)
+    # scale 1/2: x from round(0.4) / 2 = 0 to (5 + 1) / 2 = 3, bins of 1.5: cells 0 1 and 1 2;
+    # y from 1 / 2 to (3 + 1) / 2, bins of 0.75: 0.5 to 1.25 is cells 0 1, 1.25 to 2 is cell 1
+    rois = torch.tensor([[0, 0.4, 1, 5, 3.0]], device=device)
+    pooled = ops.psroi_pool(ramps.to(device), rois, 1, 2, 0.5)
+    assert pooled.tolist() == [[[[2.5, 103.5], [204.5, 305.5]]]]
+
+
+def test_psroi_pool_of_malformed_and_outer_rois(device):
+    features = RAMP.to(device)
+    # rounded half away from zero, like all of Caffe's rounding: 0.5 -> 1, from cell 1 to cell 2
+    rois = torch.tensor([[0, 0.5, 0.5, 1.4, 1.4], [0, 2, 2, 0, 0], [0, 90, 0, 99, 9.0]],
+                        device=device)
+    # ends before it starts: 0.1 cells from (2, 2) on; outside: empty
+    assert ops.psroi_pool(features, rois, 1, 1, 1.0).flatten().tolist() == [5, 10, 0]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("output_dim, group", [(1, 1), (2, 3), (5, 2)])
+def test_psroi_pool_like_the_slow_one(device, layout, output_dim, group, rng):
+    features = rng.standard_normal((2, output_dim * group ** 2, 9, 11)).astype(np.float32)
+    rois = random_rois(rng, 14, 2, 10 * 16).astype(np.float32)
+    pooled = ops.psroi_pool(torch.from_numpy(features).to(device, memory_format=layout),
+                            torch.from_numpy(rois).to(device), output_dim, group, 1 / 16)
+    want = slow_ops.psroi_pool(features, rois, output_dim, group, 1 / 16)
+    np.testing.assert_allclose(pooled.cpu(), want, rtol=1e-5, atol=1e-6)
+
+
+def test_psroi_pool_gradient(device, rng):
+    features = torch.from_numpy(rng.standard_normal((2, 8, 5, 6))).to(device).requires_grad_()
+    rois = torch.from_numpy(random_rois(rng, 6, 2, 10)).to(device)
+    assert torch.autograd.gradcheck(lambda x: ops.psroi_pool(x, rois, 2, 2, 0.5), [features],
+                                    nondet_tol=1e-12)
+
+
+def test_psroi_pool_of_nothing(device):
+    features = torch.zeros(1, 8, 5, 5, device=device, requires_grad=True)
+    pooled = ops.psroi_pool(features, torch.zeros(0, 5, device=device), 2, 2, 1 / 16)
+    assert pooled.shape == (0, 2, 2, 2)
+    pooled.sum().backward()
+    assert not features.grad.any()
+
+
+@pytest.mark.parametrize("where", ["cpu", "meta"])
+def test_psroi_pool_names_a_bad_shape(where):
+    features, rois = torch.zeros(1, 9, 4, 4, device=where), torch.zeros(1, 5, device=where)
+    with pytest.raises(ValueError, match=r"= 2 \* 2\^2 channels, not \[1, 9, 4, 4\]"):
+        ops.psroi_pool(features, rois, 2, 2, 1.0)
+    with pytest.raises(ValueError, match=r"psroi_pool: rois must be \(R, 5\).* not \[5\]"):
+        ops.psroi_pool(features, rois[0], 1, 3, 1.0)
+
+
+def test_psroi_pool_refuses_unsound_rois():
+    with pytest.raises(ValueError, match=r"psroi_pool: rois\[0, 0\] = 1 is not the index .* of 1"):
+        ops.psroi_pool(torch.zeros(1, 4, 4, 4), torch.tensor([[1, 0, 0, 1, 1.0]]), 1, 2, 1.0)
+
+
+# Both
+
+def test_results_do_not_depend_on_the_number_of_threads(rng):
+    features = torch.from_numpy(rng.standard_normal((2, 72, 9, 11))).float()
+    rois = torch.from_numpy(random_rois(rng, 30, 2, 160)).float()
+
+    def results():
+        leaves = features.clone().requires_grad_(), rois.clone().requires_grad_()
+        tops = (ops.roi_align(*leaves, 3, 3, 1 / 16),
+                ops.psroi_pool(*leaves, 8, 3, 1 / 16))
+        sum((top ** 2).sum() for top in tops).backward()
+        return [*tops, *(leaf.grad for leaf in leaves)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = results()
+        torch.set_num_threads(3)
+        assert all(map(torch.equal, results(), alone))
+    finally:
+        torch.set_num_threads(threads)
+
+
 # What PyTorch asks of every operator
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -168,5 +267,7 @@ def test_operators_keep_their_promises(device, layout, rng):
             ("roi_align", (x.clone().requires_grad_(), rois.clone().requires_grad_(), 2, 2, 0.5, 0,
                            False)),
             ("roi_align_backward", (grad, rois, list(x.shape), 0.5, 0, False)),
-            ("roi_align_rois_backward", (grad, x, rois, 0.5, 0, False))):
+            ("roi_align_rois_backward", (grad, x, rois, 0.5, 0, False)),
+            ("psroi_pool", (x.clone().requires_grad_(), rois, 3, 1, 0.5)),
+            ("psroi_pool_backward", (grad[:, :, :1, :1], rois, list(x.shape), 0.5))):
         torch.library.opcheck(getattr(raw, name).default, arguments)

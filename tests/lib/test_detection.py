@@ -65,6 +65,25 @@ def test_net_writes_and_evaluates_all_detections(database, tmp_path, capsys):
     assert lines[3] == "Evaluating detections"
 
 
+@pytest.mark.parametrize("options, scores, last_x", [
+    ({}, [0.9], 21),
+    ({"SOFT_NMS": "linear", "SOFT_NMS_THRESH": 0.05}, [0.9], 21),
+    ({"SOFT_NMS": "linear"}, [0.9, 0.6 * (1 - 22 / 23)], 21),
+    ({"BBOX_VOTE": True}, [0.9], (0.9 * 21 + 0.6 * 22) / 1.5)])
+def test_net_refines_as_the_settings_say(database, options, scores, last_x):
+    def twice(fed, call, blobs):
+        """Two rois, of which the second is a little wider."""
+        outputs = answer(fed, call, blobs)
+        blobs["rois"].data = np.repeat(outputs["rois"], 2, 0) + [[0] * 5, [0, 0, 0, 2, 0]]
+        return {"cls_prob": np.array([[0.1, 0.9], [0.4, 0.6]], np.float32),
+                "bbox_pred": np.zeros((2, 8), np.float32)}
+
+    with cfg_override(TEST=options):
+        dets = detection.test_net(AnsweringNet(twice), database)[1][0]
+    assert dets[:, 4] == pytest.approx(scores, rel=1e-5)
+    assert dets[0, 2] == pytest.approx(last_x, rel=1e-6)
+
+
 def test_net_draws_pictures(database, tmp_path):
     detection.test_net(AnsweringNet(answer), database, vis=True)
     pictures = sorted((tmp_path / "output/default/golden/answering/pictures").iterdir())

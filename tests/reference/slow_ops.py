@@ -1,4 +1,4 @@
-"""The operators once more, slowly, in numpy: one loop per index, from their definitions."""
+"""The operators, and box voting, once more, slowly: one loop per index, from their definitions."""
 import math
 
 import numpy as np
@@ -74,6 +74,29 @@ def roi_align(features, rois, pooled_h, pooled_w, scale, sampling_ratio, aligned
     return pooled
 
 
+def psroi_bin(roi, group, i, j, scale, height, width):
+    """Rows and columns of bin (i, j) of a roi; R-FCN in float32."""
+    spans = []
+    for first, last, index, size in ((roi[2], roi[4], i, height), (roi[1], roi[3], j, width)):
+        start = np.float32(half_away_from_zero(first)) * np.float32(scale)
+        end = np.float32(half_away_from_zero(last) + 1) * np.float32(scale)
+        length = max(end - start, np.float32(0.1)) / np.float32(group)
+        begin = math.floor(np.float32(index) * length + start)
+        stop = math.ceil(np.float32(index + 1) * length + start)
+        spans.append(range(min(max(begin, 0), size), min(max(stop, 0), size)))
+    return spans
+
+
+def psroi_pool(features, rois, output_dim, group, scale):
+    pooled = np.zeros((len(rois), output_dim, group, group))
+    for r, c, i, j in np.ndindex(*pooled.shape):
+        rows, columns = psroi_bin(rois[r], group, i, j, scale, *features.shape[2:])
+        plane = features[int(rois[r, 0]), (c * group + i) * group + j]
+        values = [plane[h, w] for h in rows for w in columns]
+        pooled[r, c, i, j] = np.mean(values) if values else 0
+    return pooled
+
+
 def smooth_l1_loss(pred, target, inside, outside, sigma):
     total = 0.0
     for p, t, w_in, w_out in zip(pred.flat, target.flat, inside.flat, outside.flat):
@@ -83,25 +106,62 @@ def smooth_l1_loss(pred, target, inside, outside, sigma):
     return total / len(pred)
 
 
-def nms(dets, thresh, inclusive=True, groups=None):
-    """Rows that stay; every operation in float32, as in the original."""
+def box_overlap(a, b):
+    """Intersection over union; every operation in float32, as in the original."""
     one, zero = np.float32(1), np.float32(0)
+    (x1, y1, x2, y2), (u1, v1, u2, v2) = a[:4], b[:4]
+    w = max(zero, min(x2, u2) - max(x1, u1) + one)
+    h = max(zero, min(y2, v2) - max(y1, v1) + one)
+    return w * h / ((u2 - u1 + one) * (v2 - v1 + one) + (x2 - x1 + one) * (y2 - y1 + one) - w * h)
+
+
+def nms(dets, thresh, inclusive=True, groups=None):
+    """Rows that stay."""
     keep = []
     for row in np.argsort(-dets[:, 4], kind="stable"):
-        x1, y1, x2, y2 = dets[row, :4]
-        area = (x2 - x1 + one) * (y2 - y1 + one)
         for other in keep:
             if groups is not None and groups[other] != groups[row]:
                 continue
-            u1, v1, u2, v2 = dets[other, :4]
-            w = max(zero, min(x2, u2) - max(x1, u1) + one)
-            h = max(zero, min(y2, v2) - max(y1, v1) + one)
-            iou = w * h / ((u2 - u1 + one) * (v2 - v1 + one) + area - w * h)
+            iou = box_overlap(dets[row], dets[other])
             if float(iou) >= thresh if inclusive else iou > np.float32(thresh):
                 break
         else:
             keep.append(int(row))
     return keep
+
+
+def soft_nms(dets, thresh, method, sigma, score_thresh):
+    """[(row, lowered score)], best first (Bodla et al. 2017, figure 2)."""
+    scores = {row: float(score) for row, score in enumerate(dets[:, 4])}
+    kept = []
+    while scores:
+        best = max(scores, key=lambda row: (scores[row], -row))
+        if scores[best] < score_thresh:
+            break
+        kept.append((best, scores.pop(best)))
+        for row in scores:
+            iou = float(box_overlap(dets[best], dets[row]))
+            if method == "gaussian":
+                scores[row] *= math.exp(-iou ** 2 / sigma)
+            elif iou >= thresh:
+                scores[row] *= 1 - iou
+    return kept
+
+
+def bbox_vote(kept, dets, thresh, wanted, weight_empty):
+    """PVANet's box voting, one detection at a time, in float64."""
+    voted = np.empty((len(kept), 5))
+    for row, det in enumerate(kept.astype(np.float64)):
+        voters = [d for d in dets.astype(np.float64) if box_overlap(det, d) >= thresh]
+        weight = sum(d[4] for d in voters)
+        voted[row, :4] = sum(d[4] * d[:4] for d in voters) / weight
+        voted[row, 4] = det[4]
+        if wanted > 1:
+            best = sorted((d[4] for d in voters), reverse=True)[:wanted]
+            mean = sum(best) / len(best)
+            votes = best + [mean * weight_empty] * (wanted - len(best))
+            voted[row, 4] = min(det[4], sum(votes) / wanted)
+    return voted
 
 
 def lrn_across(x, size, alpha, beta, k):

@@ -211,12 +211,19 @@ def wait_until_under_way(process, folder, name):
 def test_demo_shows_the_detections_in_a_folder_of_pictures(trained, handful, run_tool, tmp_path):
     final = results_of(trained[0], "Tiny_faster_rcnn_final.caffemodel")
     images = os.path.join(os.path.dirname(handful.card), "JPEGImages")
-    shown = run_tool("demo.py", "--cpu", "--net", "tiny", "--weights", final, "--card",
-                     handful.card, "--out", tmp_path, "--thresh", "0", "--scale", "120", images,
-                     "--set", *places(trained[0]))
-    assert shown.status == 0, shown.err
-    with open(tmp_path / "detections.json") as file:
-        found = json.load(file)
+    args = ["--cpu", "--net", "tiny", "--weights", final, "--card", handful.card, "--out",
+            tmp_path, "--thresh", "0", "--scale", "120", images, "--set", *places(trained[0])]
+
+    def show(*settings):
+        shown = run_tool("demo.py", *args, *settings)
+        assert shown.status == 0, shown.err
+        with open(tmp_path / "detections.json") as file:
+            return json.load(file)
+
+    found = show()
+    softly = show("TEST.SOFT_NMS", "linear", "TEST.SOFT_NMS_THRESH", "0")
+    assert sum(len(image["detections"]) for image in softly) > \
+        sum(len(image["detections"]) for image in found)
     assert len(found) == 9
     classes = {detection["class"] for image in found for detection in image["detections"]}
     assert classes and classes <= {"dark", "light"}

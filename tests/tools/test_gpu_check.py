@@ -31,8 +31,8 @@ def test_operators_that_agree(gpu_check, capsys):
     assert gpu_check.compare_operators(torch, "cpu") == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     assert {line.split()[0] for line in lines} == {
-        "roi_pool", "roi_align", "smooth_l1_loss", "nms", "batched_nms", "lrn_across",
-        "lrn_within", "sgd_update_"}
+        "roi_pool", "roi_align", "psroi_pool", "smooth_l1_loss", "nms", "batched_nms", "soft_nms",
+        "lrn_across", "lrn_within", "sgd_update_"}
 
 
 def test_operators_that_differ(gpu_check, monkeypatch, capsys):

@@ -104,8 +104,19 @@ def test_unknown_config_key(run_tool, handful, tmp_path):
     assert_refused(done, "TRAIN.SCALE", "TRAIN.SCALES")
 
 
+def test_a_setting_that_a_later_step_refuses(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.RANDOM_CROP", "[0.5, 0.5]")
+    assert_refused(done, "TRAIN.RANDOM_CROP", "TRAIN.HAS_RPN")
+    assert not os.path.exists(tmp_path / "output")
+
+
 def test_config_value_missing(run_tool, handful, tmp_path):
     assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.SCALES"), "TRAIN.SCALES")
+
+
+def test_unknown_choice_of_suppression(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "TEST.SOFT_NMS", "hard")
+    assert_refused(done, "TEST.SOFT_NMS", "'linear' or 'gaussian', not 'hard'")
 
 
 def test_unknown_data_set(run_tool, handful, tmp_path):

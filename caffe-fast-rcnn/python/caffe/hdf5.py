@@ -48,8 +48,12 @@ def read_state(path):
         learned_net = _dataset(file, "learned_net", path)[()] if "learned_net" in file else b""
         if isinstance(learned_net, bytes):
             learned_net = learned_net.decode("utf-8", "replace")
+        history = blobs.get("history", [])
+        if any(array is None for array in history):
+            raise WeightsError(f"{path}: a dataset between /history/0 and /history/"
+                               f"{len(history) - 1} is missing")
         return (_integer(file, "iter", path), str(learned_net).rstrip("\0"),
-                _integer(file, "current_step", path), blobs.get("history", []),
+                _integer(file, "current_step", path), history,
                 _plateau(file, path) if "minimum_loss" in file else None)
 
 
@@ -89,7 +93,7 @@ def _opened(path):
 
 def _collect(group, prefix, layers, path, only=None):
     """Layers below a group; a layer's name may contain slashes, then its groups are nested."""
-    for key in group:
+    for key in _names(group, path):
         if only is not None and key != only:
             continue
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
@@ -103,9 +107,17 @@ def _collect(group, prefix, layers, path, only=None):
             layers.update(inner)
 
 
+def _names(group, path):
+    """Names in a group; h5py gives bytes for one that is not UTF-8."""
+    names = list(group)
+    if not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"{path}: {group.name} holds something whose name is not UTF-8")
+    return names
+
+
 def _blobs(group, path):
     """The datasets "0", "1", ... of a group; None where one in between is missing."""
-    indices = {int(key) for key in group
+    indices = {int(key) for key in _names(group, path)
                if key.isdecimal() and group.get(key, getclass=True) is h5py.Dataset}
     count = max(indices, default=-1) + 1
     if count > 2 * len(indices) + 64:

@@ -5,6 +5,7 @@ Images are float arrays (H, W, K), RGB, between 0 and 1; what a net takes is (K,
 """
 import cv2
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from .errors import CaffeError
 from .proto import caffe_pb2
@@ -44,7 +45,10 @@ def arraylist_to_blobprotovector_str(arraylist):
 
 def blobprotovector_str_to_arraylist(str):  # noqa: A002 - the name of the argument is public
     """The arrays of a serialized BlobProtoVector."""
-    vector = caffe_pb2.BlobProtoVector.FromString(str)
+    try:
+        vector = caffe_pb2.BlobProtoVector.FromString(str)
+    except DecodeError as error:
+        raise CaffeError(f"this is no serialized BlobProtoVector: {error}") from None
     return [blobproto_to_array(blob) for blob in vector.blobs]
 
 

@@ -5,7 +5,7 @@ from .blob import BlobVec, ParamBlob
 from .layer import GraphLayer, LayerRunner
 from .registry import lookup
 
-_FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError)
+_FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, MemoryError)
 
 
 class ModuleLayer(GraphLayer):
@@ -14,7 +14,10 @@ class ModuleLayer(GraphLayer):
     def __init__(self, param, bottoms, tops, device):
         super().__init__(param, bottoms, tops)
         shapes = [blob.shape for blob in bottoms]
-        self.module = lookup(param.type, param.name)(param, shapes, self.phase)
+        try:
+            self.module = lookup(param.type, param.name)(param, shapes, self.phase)
+        except (RuntimeError, MemoryError) as problem:      # its blobs are too large
+            raise self._explained(problem) from problem
         self.module.to(device)
         self.blobs = BlobVec((ParamBlob(p) for p in self.module.blobs), device)
         self._forbidden = {i for i in range(len(bottoms)) if i in self.module.no_gradient

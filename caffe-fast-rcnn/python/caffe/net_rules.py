@@ -45,7 +45,7 @@ def insert_splits(net):
     Each use then has a blob of its own, "<blob>_<layer>_<top index>_split_<use>". Counting in the
     objective is a use too.
     """
-    sources, uses, loss_weights = _uses_of_tops(net)
+    sources, uses, loss_weights = uses_of_tops(net)
     result = caffe_pb2.NetParameter()
     result.CopyFrom(net)
     del result.layer[:]
@@ -68,7 +68,7 @@ def insert_splits(net):
     return result
 
 
-def _uses_of_tops(net):
+def uses_of_tops(net):
     """Of each bottom (layer, index) the top it comes from; of each top its uses and loss weight."""
     last, sources, uses, loss_weights = {}, {}, Counter(), {}
     for i, layer in enumerate(net.layer):

@@ -55,6 +55,20 @@ def _(grad, features, rois, spatial_scale, sampling_ratio, aligned):
     return rois.new_empty(rois.shape)
 
 
+@torch.library.register_fake("caffe_fast_rcnn::psroi_pool")
+def _(features, rois, output_dim, group_size, spatial_scale):
+    _require_regions("psroi_pool", features, rois)
+    _require(output_dim > 0 and features.shape[1] == output_dim * group_size ** 2,
+             f"psroi_pool: features must have output_dim * group_size^2 = {output_dim} * "
+             f"{group_size}^2 channels, not {list(features.shape)}")
+    return features.new_empty((rois.shape[0], output_dim, group_size, group_size))
+
+
+@torch.library.register_fake("caffe_fast_rcnn::psroi_pool_backward")
+def _(grad, rois, feature_shape, spatial_scale):
+    return grad.new_empty(feature_shape)
+
+
 @torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss")
 def _(pred, target, inside, outside, sigma):
     for name, operand in (("target", target), ("inside", inside), ("outside", outside)):
@@ -72,6 +86,12 @@ def _(grad, pred, target, inside, outside, sigma):
 @torch.library.register_fake("caffe_fast_rcnn::nms")
 def _(boxes, scores, groups, thresh, inclusive, max_keep):
     return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::soft_nms")
+def _(boxes, scores, groups, gaussian, thresh, sigma, score_thresh):
+    count = torch.library.get_ctx().new_dynamic_size()
+    return boxes.new_empty(count, dtype=torch.int64), scores.new_empty(count)
 
 
 @torch.library.register_fake("caffe_fast_rcnn::lrn_across")
@@ -141,6 +161,17 @@ def _roi_align_backward(ctx, grad):
     return for_features, for_rois, *[None] * 5
 
 
+def _psroi_pool_context(ctx, inputs, output):
+    features, rois, _, _, ctx.spatial_scale = inputs
+    ctx.feature_shape = features.shape
+    ctx.save_for_backward(rois)
+
+
+def _psroi_pool_backward(ctx, grad):
+    return raw.psroi_pool_backward(grad, *ctx.saved_tensors, ctx.feature_shape,
+                                   ctx.spatial_scale), *[None] * 4
+
+
 def _smooth_l1_context(ctx, inputs, output):
     ctx.sigma = inputs[4]
     ctx.save_for_backward(*inputs[:4])
@@ -168,6 +199,8 @@ torch.library.register_autograd("caffe_fast_rcnn::roi_pool", _roi_pool_backward,
                                 setup_context=_roi_pool_context)
 torch.library.register_autograd("caffe_fast_rcnn::roi_align", _roi_align_backward,
                                 setup_context=_roi_align_context)
+torch.library.register_autograd("caffe_fast_rcnn::psroi_pool", _psroi_pool_backward,
+                                setup_context=_psroi_pool_context)
 torch.library.register_autograd("caffe_fast_rcnn::smooth_l1_loss", _smooth_l1_backward,
                                 setup_context=_smooth_l1_context)
 torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backward,

@@ -1,11 +1,12 @@
 """The operators that PyTorch lacks or is slow at, over torch.ops.caffe_fast_rcnn.
 
-    roi_pool, roi_align, smooth_l1_loss, nms, batched_nms, lrn_across, lrn_within, sgd_update_
+    roi_pool, roi_align, psroi_pool, smooth_l1_loss, nms, batched_nms, soft_nms, lrn_across,
+    lrn_within, sgd_update_
 
 Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
-operators.py; here are the functions to call. float32 and float64 (nms: float32); channels_last
-tensors are the fast path, every other layout works. A bad operand raises ValueError naming its
-shape. The library is built at the first import where a compiler is there (caffe.build).
+operators.py; here are the functions to call. float32 and float64 (nms, soft_nms: float32);
+channels_last tensors are the fast path, every other layout works. A bad operand raises ValueError
+naming its shape. The library is built at the first import where a compiler is there (caffe.build).
 """
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,21 @@ def roi_align(features, rois, pooled_h, pooled_w, spatial_scale, sampling_ratio=
                           sampling_ratio, aligned)
 
 
+def psroi_pool(features, rois, output_dim, group_size, spatial_scale):
+    """The mean of every bin of a grid over each roi, from channels of its own (R-FCN).
+
+    features: (N, output_dim * group_size^2, H, W); bin (i, j) of class c looks at channel
+              (c * group_size + i) * group_size + j
+    rois:     (R, 5): image index, x1, y1, x2, y2 in image pixels, inclusive corners, which are
+              rounded and then multiplied by spatial_scale; 0.1 cells wide and high at least
+    returns   (R, output_dim, group_size, group_size); bins outside the map are 0
+
+    Gradients reach the features only. Rois that are not sound are treated as by roi_pool.
+    """
+    return _ops.psroi_pool(features, rois.detach().to(features.dtype), output_dim, group_size,
+                           spatial_scale)
+
+
 def smooth_l1_loss(pred, target, inside=None, outside=None, sigma=1.0):
     """sum(outside * s(inside * (pred - target))) / pred.shape[0] (Fast R-CNN: SmoothL1Loss).
 
@@ -82,13 +98,45 @@ def batched_nms(boxes, scores, groups, thresh, inclusive=True, max_keep=-1):
                     inclusive, max_keep)
 
 
+def soft_nms(boxes, scores, groups, thresh, method="linear", sigma=0.5, score_thresh=0.001):
+    """Soft non-maximum suppression (Bodla et al. 2017) within each group.
+
+    boxes:    (N, 4), pixels, inclusive corners; scores: (N,); computed in float32
+    groups:   (N,) integers (class, image), or None: all boxes are in one
+    method    the best box is kept, and the scores of all others are multiplied by 1 - overlap
+              where it is >= thresh ("linear"), or by exp(-overlap^2 / sigma) ("gaussian"); and so
+              on with the best of the rest, until all scores are below score_thresh
+    returns   rows that are kept, (K,) int64, and their lowered scores, (K,) float32, in falling
+              order of these scores; equal ones keep the order of the rows
+
+    Computed on the CPU, wherever the operands are.
+    """
+    if method not in ("linear", "gaussian"):
+        raise ValueError(f'soft_nms: method must be "linear" or "gaussian", not "{method}"')
+    keep, lowered = _ops.soft_nms(
+        boxes.detach().float().cpu(), scores.detach().float().cpu(),
+        None if groups is None else groups.long().cpu(), method == "gaussian", thresh, sigma,
+        score_thresh)
+    return keep.to(boxes.device), lowered.to(boxes.device)
+
+
 def lrn_across(x, size, alpha, beta, k=1.0):
     """x * (k + alpha / size * sum of x^2 over `size` neighbouring channels) ^ -beta.
 
     x: (N, C, ...); the window is centred, `size` odd, zeros beyond the first and last channel.
     Caffe: LRN, ACROSS_CHANNELS. The result is laid out channels_last.
     """
+    if x.dim() > 1:
+        size, share = _clipped_window(size, x.shape[1])
+        alpha = alpha * share
     return _ops.lrn_across(x, size, alpha, beta, k)
+
+
+def _clipped_window(size, length):
+    """A window that sees as much of `length` cells and takes no more memory; its share of `size`.
+    """
+    clipped = min(size, max(2 * length - 1, 1))
+    return clipped, clipped / max(size, 1)
 
 
 def lrn_within(x, size, alpha, beta):
@@ -99,6 +147,9 @@ def lrn_within(x, size, alpha, beta):
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(f"lrn_within: size must be odd, not {size}")
+    if x.dim() == 4:
+        size, share = _clipped_window(size, max(x.shape[2:]))
+        alpha = alpha * share ** 2
     if not x.is_cuda:
         return _ops.lrn_within(x, size, alpha, beta)
     mean = F.avg_pool2d(x * x, size, 1, size // 2)

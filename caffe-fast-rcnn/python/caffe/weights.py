@@ -110,8 +110,14 @@ def fits(array, shape):
 
 def read_state(path):
     """The State in a binary or HDF5 solver state file. Raises WeightsError."""
-    if _is_hdf5(path):
-        return State(*hdf5.read_state(path))
+    state = State(*hdf5.read_state(path)) if _is_hdf5(path) else _read_binary_state(path)
+    for name, count in (("iter", state.iter), ("current_step", state.current_step)):
+        if not 0 <= count < 1 << 31:
+            raise WeightsError(f"{path}: {name} {count} is impossible; the file is damaged")
+    return state
+
+
+def _read_binary_state(path):
     message = _mapped(path)
     iteration = step = 0
     learned_net, history, plateau, known = "", [], {}, False

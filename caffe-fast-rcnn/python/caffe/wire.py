@@ -142,7 +142,8 @@ def read_blob(message):
     shape = tuple(legacy.get(i, 0) for i in (1, 2, 3, 4)) if legacy else tuple(dims)
     flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
     try:
-        array = flat.astype(np.float32, copy=False).reshape(shape)
+        with np.errstate(over="ignore"):    # doubles beyond float32 become infinite, as in Caffe
+            array = flat.astype(np.float32, copy=False).reshape(shape)
     except (ValueError, OverflowError):
         raise message.damaged(f"a blob of shape {shape} has {flat.size} values") from None
     return array.view(LegacyArray) if legacy else array

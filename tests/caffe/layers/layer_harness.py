@@ -148,6 +148,8 @@ EXAMPLES = {
     "Normalize": [("", [X], 1), ("norm_param { across_spatial: false channel_shared: false "
                                  "scale_filler { value: 20 } }", [X], 1)],
     "PReLU": [("", [X], 1), ("prelu_param { channel_shared: true }", [X], 1)],
+    "PSROIPooling": [("psroi_pooling_param { output_dim: 2 group_size: 2 }",
+                      [values((2, 8, 4, 5)), ROIS], 1)],
     "Parameter": [("parameter_param { shape { dim: 2 dim: 3 } }", [], 1)],
     "Permute": [("permute_param { order: 0 order: 2 order: 3 order: 1 }", [X], 1),
                 ("permute_param { order: 2 }", [X], 1)],

@@ -160,6 +160,20 @@ def test_roi_align():
         run(text.format("roi_align_param", ""), [[1, 2, 3, 4]], [[0, 0, 0, 6, 6]])
 
 
+def test_psroi_pooling():
+    # one class, 2 x 1 cells a bin: channel k holds 100 k + 4 y + x
+    ramp = np.arange(16.).reshape(1, 1, 4, 4) + 100 * np.arange(4).reshape(1, 4, 1, 1)
+    text = ('type: "PSROIPooling" psroi_pooling_param { output_dim: 1 group_size: 2 '
+            'spatial_scale: 0.5 }')
+    top = run(text, ramp, [[0, 0, 0, 7, 3]])
+    np.testing.assert_array_equal(top, [[[[0.5, 102.5], [204.5, 306.5]]]])
+    with pytest.raises(LayerError, match=r"2 \* 2\^2 channels, not \[1, 4, 4, 4\]"):
+        build(text.replace("dim: 1", "dim: 2"), (1, 4, 4, 4), (1, 5)).top_shapes(
+            [(1, 4, 4, 4), (1, 5)])
+    with pytest.raises(LayerError, match="output_dim and group_size > 0"):
+        build('type: "PSROIPooling" psroi_pooling_param { output_dim: 2 }', (1, 4, 4, 4), (1, 5))
+
+
 def sigmoid(x):
     return 1 / (1 + math.exp(-x))
 

@@ -6,6 +6,7 @@ import pytest
 from voc_folder import annotation_xml, object_xml, write_card, write_set
 
 from datasets.annotation_check import AnnotationChecker
+from datasets.cards import Card
 from datasets.factory import get_imdb
 from datasets.voc_xml import AnnotationError, VocAnnotation, VocObject
 
@@ -95,7 +96,7 @@ def test_class_missing_on_the_card_is_an_error_by_default(tmp_path):
 
 def check_one(corners, size=None):
     thing = VocObject(1, "dog", corners, "", False, False, "")
-    checker = AnnotationChecker({"dog": 1}, "clamp", "error")
+    checker = AnnotationChecker({"dog": 1}, Card("set", (), ("dog",)))
     usable = checker.check(VocAnnotation("f", None, (thing,)), size)
     return [thing.box for thing in usable], checker.problems
 

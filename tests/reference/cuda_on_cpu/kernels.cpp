@@ -3,6 +3,8 @@
 #include "lrn.cu"
 #undef CAFFE_INSTANTIATE
 #include "nms.cu"
+#include "psroi_pooling.cu"
+#undef CAFFE_INSTANTIATE
 #include "roi_align.cu"
 #undef CAFFE_INSTANTIATE
 #include "roi_pooling.cu"
@@ -37,6 +39,16 @@ void roi_align_backward(const float* grad, const float* features, const float* r
   const AlignOptions<float> options{scale, static_cast<int>(sampling_ratio), aligned != 0};
   launch_roi_align_backward(grad, rois, *shape, options, to_features, nullptr);
   launch_roi_align_rois_backward(grad, features, rois, *shape, options, to_rois, nullptr);
+}
+
+void psroi_pool(const float* features, const float* rois, const RegionShape* shape, float scale,
+                float* pooled) {
+  launch_psroi_pool(features, rois, *shape, scale, pooled, nullptr);
+}
+
+void psroi_pool_backward(const float* grad, const float* rois, const RegionShape* shape,
+                         float scale, float* to) {
+  launch_psroi_pool_backward(grad, rois, *shape, scale, to, nullptr);
 }
 
 void smooth_l1(const float* pred, const float* target, const float* inside, const float* outside,

@@ -199,9 +199,13 @@ class Power(Module):
     def forward(self, x):
         if self.power == 0 or self.scale == 0:  # Caffe: a constant, whatever the bottom holds
             return torch.full_like(x, self.shift).pow(self.power)
-        y = x if self.scale == 1 else x * self.scale
-        y = y if self.shift == 0 else y + self.shift
-        return y.clone() if self.power == 1 else y.pow(self.power)
+        if self.shift:
+            y = torch.add(self.shift, x, alpha=self.scale)
+        elif self.scale != 1 or self.power == 1:
+            y = x * self.scale
+        else:
+            y = x
+        return y if self.power == 1 else y.pow(self.power)
 
 
 class _Logarithmic(Module):

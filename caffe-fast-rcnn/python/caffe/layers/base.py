@@ -133,14 +133,14 @@ class Module(nn.Module):
         tensors = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         meta = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
         dtype = self.blobs[0].dtype if len(self.blobs) else torch.float32
-        bottoms = tuple(torch.empty(tuple(s), device="meta", dtype=dtype) for s in shapes)
         try:
+            bottoms = tuple(torch.empty(tuple(s), device="meta", dtype=dtype) for s in shapes)
             with torch.no_grad():
                 tops = functional_call(self, meta, bottoms)
-        except (RuntimeError, IndexError, ValueError) as problem:
+        except (RuntimeError, IndexError, ValueError, MemoryError) as problem:
             shown = ", ".join(str(tuple(s)) for s in shapes)
-            raise self.error(f"does not fit bottoms of shape {shown}: "
-                             f"{str(problem).splitlines()[0]}") from problem
+            sentence = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+            raise self.error(f"does not fit bottoms of shape {shown}: {sentence}") from problem
         return [tuple(top.shape) for top in (tops if isinstance(tops, tuple) else (tops,))]
 
     def initial_tops(self):

@@ -4,6 +4,7 @@ The number of windows is rounded up, so that the last one may stick out of the b
 it must at least start inside bottom + pad. An average divides by the part of the window inside
 bottom + both pads.
 """
+import functools
 import math
 from typing import NamedTuple
 
@@ -27,16 +28,6 @@ class Grid(NamedTuple):
     pad: tuple
     count: tuple
 
-    def ceil_mode(self, size):
-        """The ceil_mode with which PyTorch's pooling has exactly these windows, or None."""
-        if any(2 * p > k for k, p in zip(self.kernel, self.pad)):
-            return None
-        for up in (True, False):
-            windows = zip(size, self.kernel, self.stride, self.pad)
-            if tuple(_count(*each, clip=True, up=up) for each in windows) == self.count:
-                return up
-        return None
-
     def margins(self, size):
         """Cells that the windows need beyond each side of the bottom, in F.pad's order."""
         after = [s * (c - 1) + k - p - n for n, k, s, p, c in
@@ -50,11 +41,24 @@ def _count(size, kernel, stride, pad, clip, up):
     return count - 1 if clip and (count - 1) * stride >= size + pad else count
 
 
+@functools.lru_cache(maxsize=256)
 def make_grid(size, kernel, stride, pad, up=True):
     """The Grid over a bottom of this (height, width); `up`: round the number of windows up."""
     clip = any(pad)  # Caffe clips only where there is padding
     count = tuple(_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
     return Grid(tuple(kernel), tuple(stride), tuple(pad), count)
+
+
+@functools.lru_cache(maxsize=256)
+def _ceil_mode(grid, size):
+    """The ceil_mode with which PyTorch's pooling has exactly these windows, or None."""
+    if any(2 * p > k for k, p in zip(grid.kernel, grid.pad)):
+        return None
+    for up in (True, False):
+        windows = zip(size, grid.kernel, grid.stride, grid.pad)
+        if tuple(_count(*each, clip=True, up=up) for each in windows) == grid.count:
+            return up
+    return None
 
 
 def max_pool(x, grid):
@@ -63,7 +67,7 @@ def max_pool(x, grid):
     Of equal values the first counts. Windows without values give -FLT_MAX and index -1.
     """
     size = x.shape[2:]
-    ceil_mode = grid.ceil_mode(size)
+    ceil_mode = _ceil_mode(grid, size)
     if ceil_mode is not None:
         return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=ceil_mode,
                             return_indices=True)
@@ -78,14 +82,19 @@ def max_pool(x, grid):
 def average_pool(x, grid):
     """Averages over the windows, (N, C, *grid.count)."""
     size = x.shape[2:]
-    ceil_mode = grid.ceil_mode(size)
+    ceil_mode = _ceil_mode(grid, size)
     if ceil_mode is not None:
         return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode,
                             count_include_pad=True)
     sums = F.avg_pool2d(F.pad(x, grid.margins(size)), grid.kernel, grid.stride, divisor_override=1)
-    rows, columns = (_lengths(*each, x) for each in
+    return sums / window_divisors(size, grid, x)
+
+
+def window_divisors(size, grid, like):
+    """What Caffe divides the sum of each window by, (*grid.count); a tensor such as `like`."""
+    rows, columns = (_lengths(*each, like) for each in
                      zip(size, grid.kernel, grid.stride, grid.pad, grid.count))
-    return sums / torch.outer(rows, columns)
+    return torch.outer(rows, columns)
 
 
 def _lengths(size, kernel, stride, pad, count, like):

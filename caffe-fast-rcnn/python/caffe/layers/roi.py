@@ -1,6 +1,7 @@
 """Layers that look at regions of interest.
 
-Fast R-CNN: roi_pooling_layer.cu; Mask R-CNN: RoIAlign, as in Caffe2's roi_align_op.
+Fast R-CNN: roi_pooling_layer.cu; R-FCN: psroi_pooling_layer.cu; Mask R-CNN: RoIAlign, as in
+Caffe2's roi_align_op.
 """
 from .. import ops
 from ..registry import register
@@ -75,3 +76,28 @@ class ROIAlign(_RegionModule):
     def forward(self, features, rois):
         rois = self.check_bottoms(features, rois)
         return ops.roi_align(features, rois, *self.pooled, self.spatial_scale, *self.sampling)
+
+
+@register("PSROIPooling")
+class PSROIPooling(_RegionModule):
+    """The mean of each of the group_size x group_size bins of each roi, from its own channels.
+
+    bottom[0]: feature map (N, output_dim * group_size^2, H, W); the channels of a class lie
+               together, one per bin, row by row
+    bottom[1]: rois (R, 5): image index, x1, y1, x2, y2 in image pixels, inclusive
+    top[0]:    (R, output_dim, group_size, group_size)
+    """
+
+    no_gradient = (1,)
+    ignores_forbidden_gradient = True   # R-FCN: rois come from layers that learn
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.psroi_pooling_param
+        self.grid, self.spatial_scale = (p.output_dim, p.group_size), p.spatial_scale
+        if min(self.grid) < 1:
+            raise self.error(f"expected output_dim and group_size > 0, got {self.grid}")
+
+    def forward(self, features, rois):
+        rois = self.check_bottoms(features, rois)
+        return ops.psroi_pool(features, rois, *self.grid, self.spatial_scale)

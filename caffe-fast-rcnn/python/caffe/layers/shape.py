@@ -192,7 +192,7 @@ class Tile(Module):
         self.axis, self.tiles = self.axis_of(shapes[0], p.axis), p.tiles
 
     def forward(self, x):
-        return torch.cat([x] * self.tiles, self.axis)
+        return x.repeat([self.tiles if axis == self.axis else 1 for axis in range(x.dim())])
 
 
 @register("Filter")

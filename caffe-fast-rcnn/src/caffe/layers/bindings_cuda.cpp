@@ -76,7 +76,7 @@ at::Tensor smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pre
 
 at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups,
                double thresh, bool inclusive, int64_t max_keep) {
-  check_nms(boxes, scores, groups);
+  check_nms("nms", boxes, scores, groups);
   const at::TensorOptions long_options = boxes.options().dtype(at::kLong);
   const int64_t count = boxes.size(0);
   if (count == 0) return at::empty({0}, long_options);

@@ -117,6 +117,42 @@ at::Tensor roi_align_rois_backward(const at::Tensor& grad, const at::Tensor& fea
   return out;
 }
 
+at::Tensor psroi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t output_dim,
+                      int64_t group_size, double spatial_scale) {
+  check_psroi_pool(features, rois, output_dim, group_size);
+  const OnDevice on(features);
+  const at::Tensor map = features.contiguous(), regions = rois.contiguous();
+  const RegionShape s = region_shape(rois, features.sizes(), group_size, group_size);
+  at::Tensor out = at::empty({s.rois, output_dim, group_size, group_size}, map.options());
+  if (out.numel() == 0) return out;
+  AT_DISPATCH_FLOATING_TYPES(map.scalar_type(), "psroi_pool", [&] {
+    check_launch("psroi_pool",
+                 launch_psroi_pool(map.const_data_ptr<scalar_t>(),
+                                   regions.const_data_ptr<scalar_t>(), s,
+                                   static_cast<scalar_t>(spatial_scale),
+                                   out.mutable_data_ptr<scalar_t>(), on.stream));
+  });
+  return out;
+}
+
+at::Tensor psroi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                               at::IntArrayRef feature_shape, double spatial_scale) {
+  check_psroi_pool_backward(grad, rois, feature_shape);
+  const OnDevice on(grad);
+  const at::Tensor gradient = grad.contiguous(), regions = rois.contiguous();
+  const RegionShape s = region_shape(rois, feature_shape, grad.size(2), grad.size(3));
+  at::Tensor out = at::zeros(feature_shape, grad.options());
+  if (grad.numel() == 0) return out;
+  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "psroi_pool_backward", [&] {
+    check_launch("psroi_pool_backward",
+                 launch_psroi_pool_backward(
+                     gradient.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(), s,
+                     static_cast<scalar_t>(spatial_scale), out.mutable_data_ptr<scalar_t>(),
+                     on.stream));
+  });
+  return out;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CUDA, m) {
@@ -125,6 +161,8 @@ TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CUDA, m) {
   m.impl("roi_align", &roi_align);
   m.impl("roi_align_backward", &roi_align_backward);
   m.impl("roi_align_rois_backward", &roi_align_rois_backward);
+  m.impl("psroi_pool", &psroi_pool);
+  m.impl("psroi_pool_backward", &psroi_pool_backward);
 }
 
 }  // namespace caffe_fast_rcnn

@@ -21,13 +21,18 @@ void check_roi_align(const at::Tensor& features, const at::Tensor& rois, int64_t
                      int64_t pooled_w, int64_t sampling_ratio);
 void check_roi_align_backward(const char* op, const at::Tensor& grad, const at::Tensor& rois,
                               at::IntArrayRef feature_shape, int64_t sampling_ratio);
+void check_psroi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t output_dim,
+                      int64_t group_size);
+void check_psroi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                               at::IntArrayRef feature_shape);
 void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
                           const OptionalTensor& inside, const OptionalTensor& outside,
                           double sigma);
 void check_smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
                                    const at::Tensor& target, const OptionalTensor& inside,
                                    const OptionalTensor& outside, double sigma);
-void check_nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups);
+void check_nms(const char* op, const at::Tensor& boxes, const at::Tensor& scores,
+               const OptionalTensor& groups);
 void check_lrn_across(const at::Tensor& x, int64_t size);
 void check_lrn_across_backward(const at::Tensor& grad, const at::Tensor& x, int64_t size);
 void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad, const at::Tensor& history);

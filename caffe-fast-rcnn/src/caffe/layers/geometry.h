@@ -44,6 +44,14 @@ struct Span {
   int begin, end;
 };
 
+// A whole number as an int: far beyond any map at most, and far enough from the limits of int that
+// sums of two stay inside.
+template <typename T>
+CAFFE_HOST_DEVICE int to_cell(T number) {
+  const T limit = static_cast<T>(1 << 24);
+  return static_cast<int>(smaller(larger(-limit, number), limit));
+}
+
 // One side of a region of interest on the feature map: its first cell and the length of a bin.
 // Caffe (roi_pooling_layer): both corners are multiplied by the scale and rounded half away from
 // zero, both belong to the region, and a malformed region is taken as one cell long.
@@ -53,8 +61,9 @@ struct RoiSide {
   T bin;
 
   CAFFE_HOST_DEVICE RoiSide(T first, T last, T scale, int bins) {
-    start = cell(first * scale);
-    bin = static_cast<T>(larger(cell(last * scale) - start + 1, 1)) / static_cast<T>(bins);
+    start = to_cell(round(first * scale));
+    bin = static_cast<T>(larger(to_cell(round(last * scale)) - start + 1, 1)) /
+          static_cast<T>(bins);
   }
 
   // The cells of bin number `index`, cut off at the borders of a map `size` cells long.
@@ -62,15 +71,6 @@ struct RoiSide {
     const int begin = static_cast<int>(floor(static_cast<T>(index) * bin)) + start;
     const int end = static_cast<int>(ceil(static_cast<T>(index + 1) * bin)) + start;
     return {smaller(larger(begin, 0), size), smaller(larger(end, 0), size)};
-  }
-
- private:
-  // Far beyond any map, and far enough from the limits of int that sums of two stay inside.
-  static constexpr int kFarAway = 1 << 24;
-
-  CAFFE_HOST_DEVICE static int cell(T position) {
-    const T limit = static_cast<T>(kFarAway);
-    return static_cast<int>(smaller(larger(static_cast<T>(round(position)), -limit), limit));
   }
 };
 
@@ -81,6 +81,48 @@ struct Roi {
 
   CAFFE_HOST_DEVICE Roi(const T* numbers, T scale, int pooled_h, int pooled_w)
       : x(numbers[1], numbers[3], scale, pooled_w), y(numbers[2], numbers[4], scale, pooled_h) {}
+};
+
+// One side of a region under position-sensitive pooling, in cells and fractions of them.
+// R-FCN (psroi_pooling_layer): whole pixels are multiplied by the scale, the last one belongs to
+// the region, and a region is a tenth of a cell long at least.
+template <typename T>
+struct PositionSensitiveSide {
+  T start, bin;
+
+  CAFFE_HOST_DEVICE PositionSensitiveSide(T first, T last, T scale, int bins) {
+    start = static_cast<T>(round(first)) * scale;
+    const T end = (static_cast<T>(round(last)) + T(1)) * scale;
+    bin = larger(T(0.1), end - start) / static_cast<T>(bins);
+  }
+
+  // The cells that bin number `index` touches, cut off at the borders of a map `size` cells long.
+  CAFFE_HOST_DEVICE Span cells(int index, int size) const {
+    const int begin = to_cell(floor(static_cast<T>(index) * bin + start));
+    const int end = to_cell(ceil(static_cast<T>(index + 1) * bin + start));
+    return {smaller(larger(begin, 0), size), smaller(larger(end, 0), size)};
+  }
+};
+
+// The cells of one of the group x group bins of a region.
+template <typename T>
+struct PositionSensitiveBin {
+  Span rows, columns;
+
+  CAFFE_HOST_DEVICE PositionSensitiveBin(const T* numbers, T scale, int64_t bin,
+                                         const RegionShape& s)
+      : rows(PositionSensitiveSide<T>(numbers[2], numbers[4], scale, static_cast<int>(s.pooled_h))
+                 .cells(static_cast<int>(bin / s.pooled_w), static_cast<int>(s.height))),
+        columns(
+            PositionSensitiveSide<T>(numbers[1], numbers[3], scale, static_cast<int>(s.pooled_w))
+                .cells(static_cast<int>(bin % s.pooled_w), static_cast<int>(s.width))) {}
+
+  CAFFE_HOST_DEVICE bool is_empty() const {
+    return rows.end <= rows.begin || columns.end <= columns.begin;
+  }
+  CAFFE_HOST_DEVICE T area() const {
+    return static_cast<T>(rows.end - rows.begin) * static_cast<T>(columns.end - columns.begin);
+  }
 };
 
 // Whether a region has finite numbers and the index of an image. The CPU refuses others by name;

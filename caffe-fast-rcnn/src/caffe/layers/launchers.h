@@ -37,6 +37,16 @@ cudaError_t launch_roi_align_rois_backward(const T* grad, const T* features, con
                                            const AlignOptions<T>& options, T* to,
                                            cudaStream_t stream);
 
+// features (N, C, H, W); pooled (R, C): a channel for every bin of every class.
+template <typename T>
+cudaError_t launch_psroi_pool(const T* features, const T* rois, const RegionShape& shape, T scale,
+                              T* pooled, cudaStream_t stream);
+
+// grad (R, C); to (N, C, H, W) holds zeros.
+template <typename T>
+cudaError_t launch_psroi_pool_backward(const T* grad, const T* rois, const RegionShape& shape,
+                                       T scale, T* to, cudaStream_t stream);
+
 // The operands of SmoothL1Loss, `count` numbers each; the weights may be null (one).
 template <typename T>
 struct SmoothL1Operands {

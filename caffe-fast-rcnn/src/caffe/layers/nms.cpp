@@ -16,18 +16,19 @@
 
 namespace caffe_fast_rcnn {
 
-void check_nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups) {
-  TORCH_CHECK_VALUE(boxes.dim() == 2 && boxes.size(1) == 4,
-                    "nms: boxes must be (N, 4): x1, y1, x2, y2; not ", boxes.sizes());
-  TORCH_CHECK_VALUE(boxes.scalar_type() == at::kFloat && scores.scalar_type() == at::kFloat,
-                    "nms: boxes and scores must be float32, not ", boxes.scalar_type(), " and ",
+void check_nms(const char* op, const at::Tensor& boxes, const at::Tensor& scores,
+               const OptionalTensor& groups) {
+  TORCH_CHECK_VALUE(boxes.dim() == 2 && boxes.size(1) == 4, op,
+                    ": boxes must be (N, 4): x1, y1, x2, y2; not ", boxes.sizes());
+  TORCH_CHECK_VALUE(boxes.scalar_type() == at::kFloat && scores.scalar_type() == at::kFloat, op,
+                    ": boxes and scores must be float32, not ", boxes.scalar_type(), " and ",
                     scores.scalar_type());
-  TORCH_CHECK_VALUE(scores.dim() == 1 && scores.size(0) == boxes.size(0), "nms: scores are ",
+  TORCH_CHECK_VALUE(scores.dim() == 1 && scores.size(0) == boxes.size(0), op, ": scores are ",
                     scores.sizes(), ", boxes are ", boxes.sizes());
   if (groups) {
-    TORCH_CHECK_VALUE(groups->dim() == 1 && groups->size(0) == boxes.size(0), "nms: groups are ",
+    TORCH_CHECK_VALUE(groups->dim() == 1 && groups->size(0) == boxes.size(0), op, ": groups are ",
                       groups->sizes(), ", boxes are ", boxes.sizes());
-    TORCH_CHECK_VALUE(groups->scalar_type() == at::kLong, "nms: groups must be int64, not ",
+    TORCH_CHECK_VALUE(groups->scalar_type() == at::kLong, op, ": groups must be int64, not ",
                       groups->scalar_type());
   }
 }
@@ -78,7 +79,7 @@ class KeptBoxes {
 
 at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, const OptionalTensor& groups,
                double thresh, bool inclusive, int64_t max_keep) {
-  check_nms(boxes, scores, groups);
+  check_nms("nms", boxes, scores, groups);
   const at::Tensor rows = boxes.contiguous();
   const at::Tensor order = std::get<1>(scores.sort(/*stable=*/true, 0, /*descending=*/true));
   const at::Tensor group_of = groups ? groups->contiguous() : at::Tensor();

@@ -1,0 +1,24 @@
+"""Nets in other programs' forms: ONNX graphs, and plain dictionaries of PyTorch tensors.
+
+    part = select(net, start=["rois", "conv5_3"], end=["cls_prob"])     # all of it by default
+    model = to_onnx(net, part)                                          # onnx.ModelProto
+    tensors = state_dict(net)                                           # name -> tensor
+
+`to_onnx` and `largest_difference` need the package onnx.
+"""
+from .part import Part, select
+from .tensors import state_dict
+
+__all__ = ["Part", "largest_difference", "select", "state_dict", "to_onnx"]
+
+
+def to_onnx(net, part=None):
+    """As `model.to_onnx`."""
+    from .model import to_onnx as build
+    return build(net, part or select(net))
+
+
+def largest_difference(net, part, model):
+    """As `model.largest_difference`."""
+    from .model import largest_difference as compare
+    return compare(net, part, model)

@@ -1,0 +1,63 @@
+"""A part of a net: the layers between some blobs and others."""
+from typing import NamedTuple
+
+from ..errors import CaffeError, suggest
+
+
+class Part(NamedTuple):
+    """Layers (indices in net order), the blobs that they start from and those they end with."""
+
+    layers: list
+    inputs: list
+    outputs: list
+
+
+def select(net, start=(), end=(), shapes=None):
+    """The Part of a net that computes the blobs `end` from the blobs `start` and its inputs.
+
+    start, end: blob names; a blob stands for its last value, after all layers that work in place.
+    Without `end` the net's outputs are meant. shapes: {input of the part: shape}, which the net is
+    reshaped to. Raises CaffeError for unknown blobs and for a start that `end` does not depend on.
+    """
+    end = list(end) or list(net.outputs)
+    for name in (*start, *end):
+        if name not in net.blobs:
+            raise CaffeError(f'the net has no blob "{name}"{suggest(name, net.blobs)}')
+    sources, final = _wiring(net)
+    stops = {(name, final[name]) for name in start}
+    layers, reached = set(), set()
+    todo = [(name, final[name]) for name in end if (name, final[name]) not in stops]
+    while todo:
+        name, index = todo.pop()
+        runner = net._runners[index]
+        if runner.type == "Input":
+            reached.add(name)
+        elif index not in layers:
+            layers.add(index)
+            reached.update(value[0] for value in sources[index] if value in stops)
+            todo += [value for value in sources[index] if value not in stops]
+    unused = [name for name in start if name not in reached]
+    if unused:
+        raise CaffeError(f'{", ".join(end)} does not depend on "{unused[0]}"')
+    part = Part(sorted(layers), [name for name in net.blobs if name in reached], end)
+    _reshape(net, part, shapes or {})
+    return part
+
+
+def _wiring(net):
+    """Per layer the values (blob, layer that wrote it) it reads; per blob its last writer."""
+    sources, final = [], {}
+    for index, runner in enumerate(net._runners):
+        sources.append([(name, final[name]) for name in runner.bottom_names])
+        final.update((name, index) for name in runner.top_names)
+    return sources, final
+
+
+def _reshape(net, part, shapes):
+    for name, shape in shapes.items():
+        if name not in part.inputs:
+            raise CaffeError(f'"{name}" is no input here{suggest(name, part.inputs)}; the inputs '
+                             f"are {', '.join(part.inputs)}")
+        net.blobs[name].reshape(*shape)
+    for index in part.layers if shapes else ():
+        net._runners[index].reshape()

@@ -1,0 +1,44 @@
+"""The learnable blobs of a net as a dictionary of tensors, under PyTorch's names."""
+from collections import OrderedDict
+
+import torch
+
+_WEIGHT_AND_BIAS = ("weight", "bias")
+_NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
+          "InnerProduct": _WEIGHT_AND_BIAS, "Embed": _WEIGHT_AND_BIAS, "Scale": _WEIGHT_AND_BIAS,
+          "PReLU": ("weight",), "Bias": ("bias",)}
+
+
+def state_dict(net):
+    """OrderedDict: "<layer>.weight", "<layer>.bias", ... -> float32 tensor on the CPU.
+
+    BatchNorm layers give running_mean and running_var (Caffe's sums divided by their weight); blobs
+    of types without names of their own are "<layer>.0", "<layer>.1", ... Every tensor has memory of
+    its own.
+    """
+    tensors = OrderedDict()
+    for runner in net._runners:
+        for name, tensor in zip(_blob_names(runner), _values(runner)):
+            tensors[f"{runner.name}.{name}"] = torch.empty(tensor.shape).copy_(tensor)
+    return tensors
+
+
+def batch_statistics(runner):
+    """Mean and variance (C,) of a BatchNorm layer."""
+    mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs)
+    factor = torch.where(weight == 0, 0, 1 / weight)
+    return mean * factor, variance * factor
+
+
+def _values(runner):
+    if runner.type == "BatchNorm":
+        return batch_statistics(runner)
+    return [blob.tensor.detach() for blob in runner.blobs]
+
+
+def _blob_names(runner):
+    if runner.type == "BatchNorm":
+        return "running_mean", "running_var"
+    if runner.type == "Scale" and len(runner.bottoms) == 2:
+        return ("bias",)
+    return _NAMES.get(runner.type) or [str(i) for i in range(len(runner.blobs))]

@@ -1,0 +1,149 @@
+"""ONNX nodes of the layers that compute with single values, with blobs, and with whole items."""
+import functools
+
+import numpy as np
+
+from .tensors import batch_statistics
+
+
+def number(scope, value):
+    """A constant scalar."""
+    return scope.constant(np.float32(value))
+
+
+def affine(scope, x, scale, shift):
+    """scale * x + shift, without the nodes that would do nothing."""
+    x = x if scale == 1 else scope.op("Mul", x, number(scope, scale))
+    return x if shift == 0 else scope.op("Add", x, number(scope, shift))
+
+
+def relu(scope, x):
+    slope = scope.module.slope
+    return scope.op("LeakyRelu", x, alpha=slope) if slope else scope.op("Relu", x)
+
+
+def prelu(scope, x):
+    axes = len(scope.bottom_shapes[0])
+    return scope.op("PRelu", x, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
+
+
+def elu(scope, x):
+    return scope.op("Elu", x, alpha=scope.module.alpha)
+
+
+def swish(scope, x):
+    return scope.op("Mul", x, scope.op("Sigmoid", affine(scope, x, scope.module.beta, 0)))
+
+
+def clip(scope, x):
+    return scope.op("Clip", x, number(scope, scope.module.min), number(scope, scope.module.max))
+
+
+def threshold(scope, x):
+    above = scope.op("Greater", x, number(scope, scope.module.threshold))
+    return scope.op("Cast", above, to=1)     # 1: float
+
+
+def power(scope, x):
+    """(shift + scale x) ^ power; with power or scale 0 a constant, whatever x holds."""
+    module = scope.module
+    if module.power == 0 or module.scale == 0:
+        value = np.float32(module.shift) ** np.float32(module.power)
+        return scope.constant(np.full(scope.top_shapes[0], value, np.float32))
+    y = affine(scope, x, module.scale, module.shift)
+    return y if module.power == 1 else scope.op("Pow", y, number(scope, module.power))
+
+
+def exp(scope, x):
+    module = scope.module
+    return scope.op("Exp", affine(scope, x, module.log_base * module.scale,
+                                  module.log_base * module.shift))
+
+
+def log(scope, x):
+    module = scope.module
+    return affine(scope, scope.op("Log", affine(scope, x, module.scale, module.shift)),
+                  1 / module.log_base, 0)
+
+
+def dropout(scope, x):
+    """Nothing at test time; without scale_train a factor."""
+    return affine(scope, x, 1 if scope.module.scale_train else 1 - scope.module.ratio, 0)
+
+
+def eltwise(scope, *bottoms):
+    p = scope.layer.param.eltwise_param
+    if p.operation == p.MAX:
+        return scope.op("Max", *bottoms)
+    if p.operation == p.PROD:
+        return functools.reduce(lambda a, b: scope.op("Mul", a, b), bottoms)
+    coefficients = scope.module.coeff or (1,) * len(bottoms)
+    return scope.op("Sum", *(affine(scope, x, c, 0) for c, x in zip(coefficients, bottoms)))
+
+
+def scale(scope, x, factor=None):
+    if factor is None:
+        factor = scope.blob(0, "weight", _place(scope, scope.layer.blobs[0].shape))
+    else:
+        factor = scope.reshape(factor, _place(scope, scope.bottom_shapes[1]))
+    y = scope.op("Mul", x, factor)
+    if not scope.module.has_bias:
+        return y
+    bias = scope.layer.blobs[len(scope.layer.blobs) - 1]
+    return scope.op("Add", y, scope.blob(len(scope.layer.blobs) - 1, "bias",
+                                         _place(scope, bias.shape)))
+
+
+def bias(scope, x, summand=None):
+    if summand is None:
+        summand = scope.blob(0, "bias", _place(scope, scope.layer.blobs[0].shape))
+    else:
+        summand = scope.reshape(summand, _place(scope, scope.bottom_shapes[1]))
+    return scope.op("Add", x, summand)
+
+
+def _place(scope, shape):
+    """The shape with which a blob of `shape` broadcasts to the bottom from `axis` on."""
+    axes = len(scope.bottom_shapes[0])
+    axis = scope.module.axis % axes if shape else axes
+    return (*shape, *(1,) * (axes - axis - len(shape)))
+
+
+def batch_norm(scope, x):
+    if not scope.module.use_global:
+        raise scope.error("normalising with the statistics of the batch itself")
+    mean, variance = (stat.cpu().numpy() for stat in batch_statistics(scope.layer))
+    if len(scope.bottom_shapes[0]) < 2:
+        raise scope.error("a bottom with a single axis")
+    return scope.op("BatchNormalization", x, scope.constant(np.ones_like(mean)),
+                    scope.constant(np.zeros_like(mean)), scope.constant(mean, "running_mean"),
+                    scope.constant(variance, "running_var"), epsilon=scope.module.eps)
+
+
+def mvn(scope, x):
+    """(x - mean) / (standard deviation + eps) over the axes behind the channels (or the items)."""
+    module, axes = scope.module, len(scope.bottom_shapes[0])
+    over = list(range(1 if module.across else 2, axes))
+    centred = scope.op("Sub", x, scope.op("ReduceMean", x, axes=over))
+    if not module.variance:
+        return centred
+    variance = scope.op("ReduceMean", scope.op("Mul", centred, centred), axes=over)
+    return scope.op("Div", centred, affine(scope, scope.op("Sqrt", variance), 1, module.eps))
+
+
+def softmax(scope, x):
+    return scope.op("Softmax", x, axis=scope.module.axis)
+
+
+def inner_product(scope, x):
+    module, blobs = scope.module, scope.layer.blobs
+    rows = scope.op("Flatten", x, axis=module.axis)
+    bias_of = [scope.blob(1, "bias")] if len(blobs) > 1 else []
+    top = scope.op("Gemm", rows, scope.blob(0, "weight"), *bias_of,
+                   transB=0 if module.transpose else 1)
+    return top if module.axis == 1 else scope.reshape(top, scope.top_shapes[0])
+
+
+def embed(scope, index):
+    rows = scope.op("Gather", scope.blob(0, "weight"), scope.op("Cast", index, to=7))  # 7: int64
+    return scope.op("Add", rows, scope.blob(1, "bias")) if len(scope.layer.blobs) > 1 else rows

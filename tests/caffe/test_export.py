@@ -1,0 +1,145 @@
+"""Parts of nets, their ONNX graphs, and weights as PyTorch tensors."""
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from caffe import export, prototxt
+from caffe.errors import CaffeError, LayerError
+from caffe.export import reference_ops
+from caffe.export.model import evaluate
+from slow_ops import roi_pool
+
+import caffe
+
+NET = """
+layer { name: "data" type: "Input" top: "data" top: "rois"
+        input_param { shape { dim: 1 dim: 3 dim: 8 dim: 10 } shape { dim: 1 dim: 5 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        convolution_param { num_output: 4 kernel_size: 3 pad: 1
+                            weight_filler { type: "gaussian" std: 1 } } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "aside" type: "Convolution" bottom: "conv" top: "aside"
+        convolution_param { num_output: 2 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "odd" type: "Python" bottom: "aside" top: "chosen"
+        python_param { module: "export_test_layer" layer: "Same" } }
+layer { name: "pool" type: "ROIPooling" bottom: "conv" bottom: "rois" top: "pool"
+        roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.5 } }
+layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
+        inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "drop" type: "Dropout" bottom: "fc" top: "fc" }
+"""
+
+
+@pytest.fixture
+def net(monkeypatch):
+    module = type(sys)("export_test_layer")
+    module.Same = type("Same", (caffe.TensorLayer,), {
+        "reshape": lambda self, bottom, top: top[0].reshape(*bottom[0].shape),
+        "forward": lambda self, x: x})
+    monkeypatch.setitem(sys.modules, "export_test_layer", module)
+    caffe.set_random_seed(1)
+    net = caffe.Net(prototxt.read_net_text(NET), caffe.TEST)
+    mean, variance, weight = net.params["bn"]
+    mean.data[...], variance.data[...], weight.data[...] = [1, 2, 3, 4], [4, 8, 2, 2], 2
+    net.params["scale"][0].data[...] = [1, -2, 3, 0.5]
+    return net
+
+
+def test_whole_net_names_the_layer_without_a_form(net):
+    with pytest.raises(LayerError, match=r'layer "odd" \(Python\) has no ONNX form.*'
+                                         r"end: aside.*start: chosen"):
+        export.to_onnx(net)
+
+
+def test_part_before_the_python_layer(net):
+    part = export.select(net, end=["aside", "conv"])
+    assert part.inputs == ["data"]
+    assert [net._runners[i].name for i in part.layers if net._runners[i].type != "Split"] == \
+        ["conv", "bn", "scale", "relu", "aside"]
+    assert export.largest_difference(net, part, export.to_onnx(net, part)) < 1e-5
+
+
+def test_part_behind_a_blob_with_other_sizes(net):
+    shapes = {"conv": (2, 4, 20, 30), "rois": (7, 5)}
+    part = export.select(net, ["conv", "rois"], ["fc"], shapes)
+    model = export.to_onnx(net, part)
+    assert sorted(part.inputs) == ["conv", "rois"]
+    assert [node.op_type for node in model.graph.node] == ["MaxRoiPool", "Flatten", "Gemm",
+                                                           "Identity"]
+    assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [7, 3]
+    assert export.largest_difference(net, part, model) < 1e-5
+
+
+def test_the_start_stands_for_the_last_value_of_a_blob(net):
+    part = export.select(net, ["conv"], ["aside"])
+    assert [node.op_type for node in export.to_onnx(net, part).graph.node] == ["Conv"]
+
+
+@pytest.mark.parametrize("start, end, shapes, says", [
+    ([], ["asid"], {}, 'no blob "asid".*did you mean "aside"'),
+    (["fc"], ["aside"], {}, 'aside does not depend on "fc"'),
+    ([], ["aside"], {"conv": (1, 4, 3, 3)}, '"conv" is no input here.*inputs are data'),
+    ([], ["aside"], {"data": (1, 2, 8, 8)}, 'layer "conv".*expected 3 channels'),
+])
+def test_impossible_parts(net, start, end, shapes, says):
+    with pytest.raises(CaffeError, match=says):
+        export.select(net, start, end, shapes)
+
+
+def test_graph_reads_back_and_keeps_the_weights(net, tmp_path):
+    model = export.to_onnx(net, export.select(net, end=["aside"]))
+    onnx.save(model, tmp_path / "m.onnx")
+    weights = {entry.name: onnx.numpy_helper.to_array(entry)
+               for entry in onnx.load(tmp_path / "m.onnx").graph.initializer}
+    assert np.array_equal(weights["conv.weight"], net.params["conv"][0].data)
+    assert np.array_equal(weights["bn.running_var"], np.float32([2, 4, 1, 1]))
+
+
+def test_too_many_weights_for_one_message(net, monkeypatch):
+    monkeypatch.setattr("caffe.export.model._LIMIT", 100)
+    with pytest.raises(CaffeError, match="one ONNX file"):
+        export.to_onnx(net, export.select(net, end=["aside"]))
+
+
+def test_state_dict_in_pytorch(net):
+    tensors = export.state_dict(net)
+    assert list(tensors) == ["conv.weight", "conv.bias", "bn.running_mean", "bn.running_var",
+                             "scale.weight", "scale.bias", "aside.weight", "aside.bias",
+                             "fc.weight", "fc.bias"]
+    conv, norm = torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.BatchNorm2d(4)
+    conv.load_state_dict({name: tensors[f"conv.{name}"] for name in ("weight", "bias")})
+    norm.load_state_dict({
+        "weight": tensors["scale.weight"], "bias": tensors["scale.bias"],
+        "running_mean": tensors["bn.running_mean"], "running_var": tensors["bn.running_var"]})
+    x = torch.randn(1, 3, 8, 10)
+    net.blobs["data"].data[...] = x
+    net.run_forward(0, net._layer_names.index("relu"))
+    with torch.no_grad():
+        expected = torch.relu(norm.eval()(conv(x)))
+    np.testing.assert_allclose(net.blobs["conv"].data, expected, rtol=1e-4, atol=1e-5)
+    tensors["conv.weight"].zero_()
+    assert net.params["conv"][0].data.any()
+
+
+def test_emulated_roi_pooling_is_the_definition(rng):
+    x = rng.standard_normal((2, 3, 9, 11)).astype(np.float32)
+    corners = np.sort(rng.uniform(-20, 120, (40, 2, 2)), 1).reshape(-1, 4)
+    rois = np.c_[rng.integers(0, 2, 40), corners].astype(np.float32)
+    node = onnx.helper.make_node("MaxRoiPool", ["x", "rois"], ["y"], pooled_shape=[3, 4],
+                                 spatial_scale=0.125)
+    values = [onnx.helper.make_tensor_value_info(name, 1, None) for name in ("x", "rois", "y")]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", values[:2], values[2:]),
+                                   opset_imports=[onnx.helper.make_opsetid("", 14)])
+    [top] = evaluate(model, {"x": x, "rois": rois})
+    assert np.array_equal(top, roi_pool(x, rois, 3, 4, 0.125)[0])
+
+
+def test_emulated_lrn_is_the_definition(rng):
+    x = rng.standard_normal((1, 7, 2, 2)).astype(np.float32)
+    [top] = reference_ops.LRN.eval(x, size=3, alpha=0.6, beta=0.75, bias=2.0)
+    around = x[0, 3:6, 1, 1].astype(np.float64)
+    assert top[4, 1, 1] == pytest.approx(around[1] / (2 + 0.2 * (around ** 2).sum()) ** 0.75)

@@ -1,0 +1,58 @@
+#!/usr/bin/env python
+"""Folds BatchNorm, Scale and Bias layers into the convolutions before them: the same outputs, with
+fewer layers, for testing.
+"""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+from caffe import prototxt, weights
+from caffe.merge_bn import merge_batch_norm
+from fast_rcnn import cli
+from utils.files import write_text
+from utils.prototxt_text import net_text
+
+EXAMPLES = """\
+  tools/gen_merged_model.py models/pvanet/test.pt pvanet.caffemodel \\
+      --output_model models/pvanet/test_merged.pt --output_weights pvanet_merged.caffemodel
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("model", metavar="MODEL", help="a test net (prototxt)")
+    parser.add_argument("weights", metavar="WEIGHTS", help="its weights (.caffemodel or .h5)")
+    parser.add_argument("--output_model", metavar="FILE", help="[MODEL with _merged in its name]")
+    parser.add_argument("--output_weights", metavar="FILE",
+                        help="[WEIGHTS with _merged in its name]")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return cli.parse(parser)
+
+
+def merged_name(path):
+    """net.pt -> net_merged.pt"""
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}_merged{suffix}"
+
+
+def main():
+    args = parse_args()
+    cli.require_file(args.model, "net")
+    cli.require_file(args.weights, "weights")
+    net, blobs, folded = merge_batch_norm(prototxt.read_net(args.model),
+                                          weights.read_weights(args.weights))
+    output_model = args.output_model or merged_name(args.model)
+    output_weights = args.output_weights or merged_name(args.weights)
+    types = {layer.name: layer.type for layer in net.layer}
+    if output_weights.endswith(".h5"):
+        weights.write_weights_hdf5(output_weights, blobs.items())
+    else:
+        weights.write_weights(output_weights, net.name, (
+            (name, types.get(name, ""), arrays) for name, arrays in blobs.items()))
+    write_text(output_model, net_text(net))
+    print(f"{len(folded)} layers folded: {', '.join(folded) or 'none'}")
+    print(f"Wrote {output_model} and {output_weights}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,121 @@
+#!/usr/bin/env python
+"""Makes a .caffemodel of a PyTorch checkpoint (.pth, .pt, .safetensors): torchvision's VGG16,
+SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch.
+"""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+import caffe
+from caffe import prototxt, weights
+from fast_rcnn import cli
+from pretrained.checkpoints import read_checkpoint
+from pretrained.families import convert
+from pretrained.fitting import fit_to_net
+from pretrained.geometry import adapt_geometry
+from pretrained.input_scale import (
+    TORCHVISION_MEAN,
+    TORCHVISION_STD,
+    fold_scale,
+    means_option,
+    pixel_means,
+)
+from utils.files import write_text
+from utils.prototxt_text import net_text
+
+EXAMPLES = """\
+  tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel
+  tools/import_weights.py --from resnet50-0676ba61.pth --out resnet50.caffemodel \\
+      --def ResNet-50-deploy.prototxt --out_def resnet50_v1.5.prototxt
+  tools/import_weights.py --from fasterrcnn_12211511_0.701.pth --out vgg16_joint.caffemodel
+"""
+
+
+def three_numbers(text):
+    """The type of --mean and --std: "0.485,0.456,0.406"."""
+    numbers = tuple(float(part) for part in text.split(","))
+    if len(numbers) != 3:
+        raise ValueError(text)
+    return numbers
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--from", dest="checkpoint", metavar="FILE", help="the checkpoint")
+    parser.add_argument("--out", metavar="FILE", help="the .caffemodel to write")
+    parser.add_argument("--def", dest="prototxt", metavar="FILE",
+                        help="a net that the weights are for: they are checked against it, and "
+                             "biases that it has on top are written as zeros")
+    parser.add_argument("--out_def", metavar="FILE",
+                        help="--def with the strides and pads that the weights want")
+    parser.add_argument("--input", choices=("torchvision", "caffe"),
+                        help="what the net was trained on: (RGB / 255 - mean) / std, or BGR from 0 "
+                             "to 255 minus means [what a detector's checkpoint says; torchvision]")
+    parser.add_argument("--mean", type=three_numbers, default=TORCHVISION_MEAN, metavar="R,G,B",
+                        help="of --input torchvision [0.485,0.456,0.406]")
+    parser.add_argument("--std", type=three_numbers, default=TORCHVISION_STD, metavar="R,G,B",
+                        help="of --input torchvision [0.229,0.224,0.225]")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return cli.parse(parser)
+
+
+def check_args(args):
+    cli.require_file(args.checkpoint, "checkpoint (--from)")
+    if not args.out:
+        raise ValueError("no file to write given (--out)")
+    if args.prototxt:
+        cli.require_file(args.prototxt, "net (--def)")
+    elif args.out_def:
+        raise ValueError("--out_def needs the net that it is made of (--def)")
+    if min(args.std) <= 0:
+        raise ValueError(f"--std must be above 0, not {args.std}")
+
+
+def adapt_input(imported, args):
+    """Folds scale and channel order into the first convolution; returns the means to subtract."""
+    if args.input == "caffe" or (args.input is None and imported.pixel_means is not None):
+        return imported.pixel_means
+    for name, _, arrays in imported.layers:
+        if name == imported.first:
+            arrays[0] = fold_scale(arrays[0], args.std)
+    return pixel_means(args.mean)
+
+
+def adapt_net(imported, args):
+    """The NetParameter of --def, adapted where --out_def asks for it; None without --def."""
+    if not args.prototxt:
+        return None
+    net = prototxt.read_net(args.prototxt)
+    changes = adapt_geometry(net, imported.family)
+    for change in changes:
+        print(f"{args.out_def}: {change}" if args.out_def else
+              f"warning: these weights do not fit {args.prototxt} as it is; --out_def would write "
+              f"a net in which {change}")
+    return net
+
+
+def main():
+    args = parse_args()
+    check_args(args)
+    caffe.set_mode_cpu()
+    imported = convert(*read_checkpoint(args.checkpoint))
+    means = adapt_input(imported, args)
+    net = adapt_net(imported, args)
+    if net is not None:
+        missing = fit_to_net(imported, caffe.Net(net, caffe.TEST))
+        print("layers of the net without weights here: " + (", ".join(missing) or "none"))
+    os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
+    weights.write_weights(args.out, imported.net, imported.layers)
+    if args.out_def:
+        write_text(args.out_def, net_text(net))
+        print(f"Wrote {args.out_def}")
+    print(f"Wrote {args.out}: {imported.net}, {len(imported.layers)} layers")
+    for note in imported.notes:
+        print(f"note: {note}")
+    if means is not None:
+        print(f"Its input is BGR from 0 to 255 minus these means; give the tools\n"
+              f"  {means_option(means)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
