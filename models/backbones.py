@@ -16,12 +16,15 @@ class DataSet:
     folder: str                     # models/<folder>
     classes: int                    # with the background
     joint_iterations: int           # of joint training, as published
+    fast_rcnn_schedule: tuple       # iterations of Fast R-CNN training, and until the rate drops
     scales: Optional[tuple] = None  # of the anchors; None: the backbone's own
     dropout: bool = True
 
 
-PASCAL_VOC = DataSet("pascal_voc", classes=21, joint_iterations=70000)
-COCO = DataSet("coco", classes=81, joint_iterations=490000, scales=(4, 8, 16, 32), dropout=False)
+PASCAL_VOC = DataSet("pascal_voc", classes=21, joint_iterations=70000,
+                     fast_rcnn_schedule=(40000, 30000))
+COCO = DataSet("coco", classes=81, joint_iterations=490000, fast_rcnn_schedule=(280000, 200000),
+               scales=(4, 8, 16, 32), dropout=False)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,21 @@ def vgg16_features(net, rates):
     return top
 
 
+def caffenet_features(net, rates):
+    """BVLC's AlexNet, padded so that features lie 16 pixels apart from the image's border on."""
+    top = "data"
+    for number, width, kernel, geometry in ((1, 96, 11, {"pad": 5, "stride": 4}),
+                                            (2, 256, 5, {"pad": 2, "group": 2})):
+        top = conv_relu(net, f"conv{number}", top, width, kernel, rates, f"relu{number}",
+                        **geometry)
+        top = max_pool(net, f"pool{number}", top, 3, 2, pad=1)
+        top = lrn(net, f"norm{number}", top, local_size=5, alpha=0.0001, beta=0.75)
+    for number, width, group in ((3, 384, 1), (4, 384, 2), (5, 256, 2)):
+        top = conv_relu(net, f"conv{number}", top, width, 3, rates, f"relu{number}", pad=1,
+                        group=group)
+    return top
+
+
 def tiny_features(net, rates):
     """A small stack for the embedded data set: images of about 200 pixels, two CPU cores.
 
@@ -138,4 +156,7 @@ BACKBONES = (
              dropout=None,
              carried=("relu6",), cls_loss=LABELS_BLOCKED, base_lr=0.02,
              iterations=(1500, 3000, 600, 1600), joint_iterations=4200),
+    # as published, for Fast R-CNN only
+    Backbone("CaffeNet", "CaffeNet", "caffenet", caffenet_features, channels=256, rpn_width=256,
+             pooled=6, widths=(4096, 4096), frozen=("conv1",), cls_loss=LABELS_BLOCKED),
 )

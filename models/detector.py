@@ -147,14 +147,18 @@ def train_head(net, backbone, pooled, rates):
                                    name="loss_bbox", loss_weight=1)
 
 
+def test_head(net, backbone, pooled):
+    """The head of a test net: class probabilities and box deltas."""
+    scores, _ = head(net, backbone, pooled, no_rates, with_dropout=backbone.dropout_in_test)
+    net["cls_prob"] = L.Softmax(net[scores], name="cls_prob", **backbone.cls_prob)
+
+
 def detection_net(backbone, pooling=roi_pooling):
     """An image in; proposals, class probabilities and box deltas out."""
     net = input_net()
     features = backbone.features(net, no_rates)
     test_proposals(net, backbone, features, ["rois"])
-    scores, _ = head(net, backbone, pooling(net, backbone, features), no_rates,
-                     with_dropout=backbone.dropout_in_test)
-    net["cls_prob"] = L.Softmax(net[scores], name="cls_prob", **backbone.cls_prob)
+    test_head(net, backbone, pooling(net, backbone, features))
     return finish(net, backbone)
 
 

@@ -49,10 +49,12 @@ def _learning(rates, name):
     return {"param": params} if params else {}
 
 
-def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, filler=None, top=None):
+def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, group=1, filler=None,
+         top=None):
     """A convolution; returns its top: the layer's name unless `top` is given."""
     geometry = {"num_output": num_output, "kernel_size": kernel}
-    geometry.update({key: value for key, value in (("pad", pad), ("stride", stride))
+    geometry.update({key: value for key, value in (("pad", pad), ("stride", stride),
+                                                   ("group", group))
                      if value != (0 if key == "pad" else 1)})
     top = top or name
     net[top] = L.Convolution(net[bottom], name=name, **_learning(rates, name),

@@ -4,10 +4,9 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-import caffe
 from datasets.factory import get_imdb
 from fast_rcnn import cli
-from fast_rcnn.adapt import adapt_file
+from fast_rcnn.adapt import adapted_test_net
 from fast_rcnn.alt_opt import PROPOSALS, write_proposals
 from fast_rcnn.config import cfg_override, get_output_dir
 from rpn.generate import imdb_proposals
@@ -35,16 +34,11 @@ def main():
     imdb = get_imdb(args.imdb_name)
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
-    net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
-    output_dir = os.path.join(get_output_dir(imdb), net_name)
-    os.makedirs(output_dir, exist_ok=True)
-    adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
-    adapt_file(args.prototxt, adapted, imdb.num_classes)
     with cfg_override(**PROPOSALS):
-        net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
-        net.name = net_name
+        net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
         proposals = imdb_proposals(net, imdb)
-    write_proposals(os.path.join(output_dir, net_name + "_rpn_proposals.pkl"), proposals)
+    write_proposals(os.path.join(get_output_dir(imdb, net), net.name + "_rpn_proposals.pkl"),
+                    proposals)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-import caffe
 from datasets.factory import get_imdb
 from fast_rcnn import cli
-from fast_rcnn.adapt import adapt_file
+from fast_rcnn.adapt import adapted_test_net
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.test import test_net
 from utils import safe_pickle
@@ -18,6 +17,9 @@ EXAMPLES = """\
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
       --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
 """
+# Detections score above these: a probability, or with TEST.SVM a distance in margins, for which the
+# original's 0.05 would cost recall
+PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
 def parse_args():
@@ -30,8 +32,21 @@ def parse_args():
                         help="write a picture of every image with its detections")
     parser.add_argument("--num_dets", dest="max_per_image", default=100, type=int, metavar="N",
                         help="most detections per image, over all classes [100]")
+    parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
+                        help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
+                             "TEST.PROPOSAL_METHOD]")
     cli.add_common_args(parser, "voc_2007_test")
     return cli.parse(parser)
+
+
+def set_proposals(imdb, rpn_file):
+    """Says where the rois of a net without an RPN come from."""
+    if not cfg.TEST.HAS_RPN:
+        method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
+        imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
+    elif rpn_file is not None:
+        raise ValueError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True (--cfg, "
+                         "--set)")
 
 
 def main():
@@ -41,18 +56,13 @@ def main():
     cli.require_file(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     imdb.competition_mode(args.comp_mode)
-    if not cfg.TEST.HAS_RPN:
-        imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD)
+    set_proposals(imdb, args.rpn_file)
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
-    net_name = os.path.splitext(os.path.basename(args.caffemodel))[0]
-    output_dir = os.path.join(get_output_dir(imdb), net_name)
-    os.makedirs(output_dir, exist_ok=True)
-    adapted = os.path.join(output_dir, os.path.basename(args.prototxt))
-    adapt_file(args.prototxt, adapted, imdb.num_classes)
-    net = caffe.Net(adapted, args.caffemodel, caffe.TEST)
-    net.name = net_name
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis)
+    net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
+    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis,
+                       thresh=SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH)
+    output_dir = get_output_dir(imdb, net)
     detections = os.path.join(output_dir, "detections.pkl")
     print(f"Wrote detections to: {detections}")
     if metrics is not None:

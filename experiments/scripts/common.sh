@@ -86,21 +86,30 @@ logged() {
 
 # Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot
 train_and_test() {
-  local model=models/$FOLDER/$NET/$METHOD
+  train "models/$FOLDER/$NET/$METHOD/solver.prototxt"
+  test_final "models/$FOLDER/$NET/$METHOD/test.prototxt"
+}
+
+# $1: solver
+train() {
   logged tools/train_net.py --gpu "$GPU" \
-    --solver "$model/solver.prototxt" \
+    --solver "$1" \
     --weights "$WEIGHTS" \
     --imdb "$TRAIN_IMDB" \
     --cfg "$CFG" \
     ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"}
-  test_final "$model/test.prototxt"
 }
 
 # Tests the model that the log names last; $1: test net
 test_final() {
+  test_model "$1" "$(sed -n 's/^Final model: //p' "$LOG" | tail -n 1)"
+}
+
+# $1: test net, $2: its weights
+test_model() {
   logged tools/test_net.py --gpu "$GPU" \
     --def "$1" \
-    --net "$(sed -n 's/^Final model: //p' "$LOG" | tail -n 1)" \
+    --net "$2" \
     --imdb "$TEST_IMDB" \
     --cfg "$CFG" \
     ${TEST_ARGS[@]+"${TEST_ARGS[@]}"}

@@ -1,25 +1,19 @@
 """Data sets described by a card, whatever the format of their annotations."""
-import os
-
 import numpy as np
-import scipy.io
 import scipy.sparse
 
-from datasets import ds_utils
 from datasets.annotation_check import AnnotationChecker, report
 from datasets.imdb import imdb
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from datasets.proposal_sources import ProposalSources
 
 
-class card_imdb(imdb):
+class card_imdb(ProposalSources, imdb):
     """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
 
     A subclass calls __init__, sets `_image_index`, and defines image_path_at, has_annotations,
     _check_all and evaluate_detections. `problems` and `notes` hold what was found wrong or odd.
 
-    config: use_diff (train on objects marked difficult), rpn_file (proposals of `rpn_roidb`),
-    min_size (smallest side of selective search boxes).
+    config: use_diff (train on objects marked difficult), and those of ProposalSources.
     """
 
     def __init__(self, card, split, classes):
@@ -30,7 +24,7 @@ class card_imdb(imdb):
         self._class_to_ind = {name.lower(): i for i, name in enumerate(self._classes)}
         self._checked = None
         self.problems, self.notes = [], {}
-        self.config = {"use_diff": False, "rpn_file": None, "min_size": 2}
+        self.config = {"use_diff": False, "rpn_file": None, "min_size": 2, "top_k": 2000}
         self.set_proposal_method("selective_search")
 
     # ------------------------------------------------------------------------------- annotations
@@ -77,44 +71,11 @@ class card_imdb(imdb):
                 "gt_overlaps": scipy.sparse.csr_matrix(overlaps), "flipped": False,
                 "seg_areas": np.array(areas, np.float32)}
 
-    # --------------------------------------------------------------------------------- proposals
-
-    def rpn_roidb(self):
-        """Annotated boxes and the proposals in the file config["rpn_file"]."""
-        path = self.config["rpn_file"]
-        if path is None:
-            raise ValueError(f'{self.name}: set config["rpn_file"] to a proposals file '
-                             "(tools/rpn_generate.py) before using rpn_roidb")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"the proposals file {path} does not exist; "
-                                    "tools/rpn_generate.py makes one")
-        return self._with_annotations(safe_pickle.load(path))
-
-    def selective_search_roidb(self):
-        """Annotated boxes and those in DATA_DIR/selective_search_data/<name>.mat."""
-        path = os.path.join(os.path.abspath(cfg.DATA_DIR), "selective_search_data",
-                            self.name + ".mat")
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f"the selective search boxes {path} do not exist; "
-                                    "data/README.md says where they come from")
-        box_list = []
-        for matlab in scipy.io.loadmat(path)["boxes"].ravel():
-            # MATLAB's order is y1, x1, y2, x2, 1-based
-            boxes = matlab[:, (1, 0, 3, 2)].astype(np.float32) - 1
-            boxes = boxes[ds_utils.unique_boxes(boxes)]
-            box_list.append(boxes[ds_utils.filter_small_boxes(boxes, self.config["min_size"])])
-        return self._with_annotations(box_list)
-
     def _with_annotations(self, box_list):
-        """The roidb of proposals behind the annotations, where there are any.
-
-        Images whose annotation cannot be used get none: all would count as background.
+        """Images whose annotation cannot be used get no proposals: all would count as background.
         """
-        if not self.has_annotations:
-            return self.create_roidb_from_box_list(box_list, None)
-        gt_roidb, checked = self.gt_roidb(), self.checked_annotations()
-        if len(box_list) == len(self._image_index):
-            box_list = [np.asarray(boxes).reshape(-1, 4) if checked[index] is not None
-                        else np.zeros((0, 4), np.float32)
+        if self.has_annotations:
+            checked = self.checked_annotations()
+            box_list = [boxes if checked[index] is not None else boxes[:0]
                         for boxes, index in zip(box_list, self._image_index)]
-        return self.merge_roidbs(gt_roidb, self.create_roidb_from_box_list(box_list, gt_roidb))
+        return super()._with_annotations(box_list)

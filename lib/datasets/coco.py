@@ -13,7 +13,12 @@ PART_OF = {"minival2014": "val2014", "valminusminival2014": "val2014", "test-dev
 
 
 class coco(coco_imdb):
-    """A split of COCO in DATA_DIR/coco: annotations/, and images/<set><year> or <set><year>."""
+    """A split of COCO in DATA_DIR/coco: annotations/, and images/<set><year> or <set><year>.
+
+    Proposals are in DATA_DIR/coco_proposals.
+    """
+
+    proposal_folder = "coco_proposals"
 
     def __init__(self, image_set, year):
         self._year = str(year)

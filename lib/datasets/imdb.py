@@ -94,14 +94,19 @@ class imdb:
             self._roidb = roidb
         return self._roidb
 
-    def set_proposal_method(self, method):
-        """From now on the roidb comes from the method `<method>_roidb`."""
+    def set_proposal_method(self, method, path=""):
+        """From now on the roidb comes from the method `<method>_roidb`.
+
+        path: what it reads, kept as config["proposal_file"]; {imdb} stands for the data set's
+        name. "": its usual place.
+        """
         handler = getattr(self, f"{method}_roidb", None)
         if handler is None:
             known = sorted(name[:-len("_roidb")] for name in dir(type(self))
                            if name.endswith("_roidb") and name != "default_roidb")
             raise ValueError(f'{self.name} has no proposal method "{method}"'
                              f'{suggest(method, known)}; it has: {", ".join(known) or "none"}')
+        self.config["proposal_file"] = path.replace("{imdb}", self.name)
         self.roidb_handler = handler
 
     def image_path_at(self, i):
@@ -162,7 +167,8 @@ class imdb:
 
         area: a range of object sizes, see recall.AREA_RANGES; limit: only the first `limit`
         candidates of an image. Returns a dict: ar (mean recall), recalls and thresholds (T,),
-        gt_overlaps (G,), the best overlaps of the objects, sorted.
+        gt_overlaps (G,), the best overlaps of the objects, sorted, and num_objects, all of them
+        (images without candidates add none to gt_overlaps).
         """
         return recall.evaluate(self.roidb, candidate_boxes, thresholds, area, limit)
 

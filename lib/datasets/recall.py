@@ -28,7 +28,7 @@ def evaluate(roidb, candidate_boxes, thresholds, area, limit):
     with np.errstate(invalid="ignore"):
         recalls = (overlaps[:, None] >= thresholds).sum(axis=0) / np.float64(num_objects)
     return {"ar": recalls.mean(), "recalls": recalls, "thresholds": thresholds,
-            "gt_overlaps": overlaps}
+            "gt_overlaps": overlaps, "num_objects": num_objects}
 
 
 def _objects(entry, area_range):

@@ -11,8 +11,10 @@ import logging
 import os
 import re
 
+import caffe
 from caffe import prototxt
 from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
+from fast_rcnn.config import get_output_dir
 from utils.files import write_text
 from utils.prototxt_text import makers_of, net_text
 
@@ -21,6 +23,21 @@ log = logging.getLogger(__name__)
 NUM_CLASSES = re.compile(r"(num_classes['\"]?\s*:\s*)(\d+)")
 # Python layers that hand out the labels of rois: index of that top
 LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1}
+
+
+def adapted_test_net(source, weights, imdb):
+    """A test net with weights, named after their file, for the classes of an imdb.
+
+    The adapted prototxt goes to the net's results folder, get_output_dir(imdb, net).
+    """
+    name = os.path.splitext(os.path.basename(weights))[0]
+    folder = os.path.join(get_output_dir(imdb), name)
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, os.path.basename(source))
+    adapt_file(source, path, imdb.num_classes)
+    net = caffe.Net(path, weights, caffe.TEST)
+    net.name = name
+    return net
 
 
 def adapt_file(source, target, num_classes):

@@ -23,35 +23,41 @@ log = logging.getLogger(__name__)
 
 
 def parser_for(description, examples):
-    """An ArgumentParser that shows `examples` (command lines) below the options."""
-    return argparse.ArgumentParser(description=description, epilog="examples:\n" + examples,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    """An ArgumentParser with --debug that shows `examples` (command lines) below the options."""
+    parser = argparse.ArgumentParser(description=description, epilog="examples:\n" + examples,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
 def add_device_args(parser):
-    """--gpu, --cpu and --debug."""
+    """--gpu and --cpu."""
     parser.add_argument("--gpu", dest="gpu_id", default=0, type=gpu_or_cpu, metavar="N",
                         help="number of the GPU, or the word cpu [0]")
     parser.add_argument("--cpu", dest="gpu_id", action="store_const", const="cpu",
                         help="compute on the CPU")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def add_common_args(parser, imdb=None):
-    """Device and settings; with `imdb`, the default one's name, also --imdb.
+    """Device and settings; with `imdb`, the default one's name, also --imdb."""
+    add_device_args(parser)
+    parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
+                        help="shorter side of the pictures for training and test, in pixels, and "
+                             "a cap for the longer one [600,1000]")
+    add_settings_args(parser, imdb)
+
+
+def add_settings_args(parser, imdb=None):
+    """--cfg and --set, and --imdb as above; alone, for the tools that run no net.
 
     --set takes the rest of the command line, so it must come last.
     """
-    add_device_args(parser)
     if imdb is not None:
         parser.add_argument("--imdb", dest="imdb_name", default=imdb, metavar="NAME",
                             help="data set: voc_2007_trainval, <card>_<split> or path/to/card.yml:"
                                  f"split [{imdb}]")
     parser.add_argument("--cfg", dest="cfg_file", default=None, metavar="FILE",
                         help="settings (YAML)")
-    parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
-                        help="shorter side of the pictures for training and test, in pixels, and "
-                             "a cap for the longer one [600,1000]")
     parser.add_argument("--set", dest="set_cfgs", default=None, nargs=argparse.REMAINDER,
                         metavar="KEY VALUE", help="settings by name; must be the last option")
 
@@ -137,7 +143,7 @@ def apply_settings(args, show=True):
     """
     if args.cfg_file is not None:
         cfg_from_file(args.cfg_file)
-    if args.scale is not None:
+    if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
             part.SCALES = (side,)
@@ -146,7 +152,7 @@ def apply_settings(args, show=True):
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
     Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
-    if args.gpu_id != "cpu":
+    if getattr(args, "gpu_id", "cpu") != "cpu":
         cfg.GPU_ID = args.gpu_id
     if show:
         log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))

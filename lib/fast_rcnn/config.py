@@ -88,8 +88,11 @@ cfg.TRAIN.BBOX_NORMALIZE_MEANS = (0.0, 0.0, 0.0, 0.0)
 cfg.TRAIN.BBOX_NORMALIZE_STDS = (0.1, 0.1, 0.2, 0.2)
 # Weights of dx, dy, dw, dh in the regression loss of the roi's class
 cfg.TRAIN.BBOX_INSIDE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
-# Where training rois come from: the imdb's <PROPOSAL_METHOD>_roidb (gt, rpn, selective_search)
+# Where training rois come from: the imdb's <PROPOSAL_METHOD>_roidb (gt, rpn, selective_search,
+# edge_boxes, mcg), and the file or folder that it reads; {imdb} in it is the data set's name,
+# "" is the usual place (datasets/proposal_sources.py)
 cfg.TRAIN.PROPOSAL_METHOD = "selective_search"
+cfg.TRAIN.PROPOSAL_FILE = ""
 # Put images of like orientation (wide, tall) into one minibatch
 cfg.TRAIN.ASPECT_GROUPING = True
 
@@ -142,9 +145,10 @@ cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 0.5
 cfg.TEST.SVM = False
 # Apply the regressed deltas to the rois
 cfg.TEST.BBOX_REG = True
-# The net makes its own proposals; otherwise they come from the imdb's <PROPOSAL_METHOD>_roidb
+# The net makes its own proposals; otherwise they come from the imdb, as in TRAIN
 cfg.TEST.HAS_RPN = False
 cfg.TEST.PROPOSAL_METHOD = "selective_search"
+cfg.TEST.PROPOSAL_FILE = ""
 # As in TRAIN
 cfg.TEST.RPN_NMS_THRESH = 0.7
 cfg.TEST.RPN_PRE_NMS_TOP_N = 6000

@@ -80,3 +80,21 @@ def _voted(dets, of_class, found, classes, refinement):
             weight_empty=refinement.bbox_vote_weight_empty)
     order = np.argsort(-dets[:, 4], kind="stable")
     return dets[order], of_class[order]
+
+
+def check_detections(all_boxes, imdb, origin):
+    """ValueError unless all_boxes[class][image], (N, 5) each or an empty list, fits an imdb."""
+    classes, images = imdb.num_classes, imdb.num_images
+    if not isinstance(all_boxes, list) or len(all_boxes) != classes:
+        found = len(all_boxes) if isinstance(all_boxes, list) else "no list of"
+        raise ValueError(f"{origin} holds {found} classes, but {imdb.name} has {classes} (with the "
+                         "background); is it of another data set (--imdb)?")
+    for name, of_class in zip(imdb.classes, all_boxes):
+        if len(of_class) != images:
+            raise ValueError(f"{origin}: class {name} has detections for {len(of_class)} images, "
+                             f"but {imdb.name} has {images} (--imdb)")
+        shapes = {np.shape(dets) for dets in of_class if len(dets)}
+        wrong = [shape for shape in shapes if len(shape) != 2 or shape[1] != 5]
+        if wrong:
+            raise ValueError(f"{origin}: class {name} has detections of shape {wrong[0]}; (N, 5) "
+                             "was expected")

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from utils.files import json_hash
+from utils.files import file_hash, json_hash
 
 # Settings without influence on results: where things are, and how the work is spread
 INDIFFERENT = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID"}
@@ -32,6 +32,18 @@ def data_hash(imdb):
         for key in ("boxes", "gt_classes"):
             digest.update(np.ascontiguousarray(entry[key], dtype=np.float64).tobytes())
     return digest.hexdigest()
+
+
+def proposals_hash(imdb, method, path):
+    """Hash of the file that a proposal method reads, or the path of a folder; None for no file.
+
+    The method stays set; see imdb.set_proposal_method.
+    """
+    imdb.set_proposal_method(method, path)
+    if method not in getattr(imdb, "file_methods", ()):
+        return None
+    found = imdb.proposal_path(method)
+    return file_hash(found) if os.path.isfile(found) else found
 
 
 def _plain(value):

@@ -12,7 +12,7 @@ from caffe import prototxt
 from datasets.factory import get_imdb
 from datasets.imdb import imdb as ImageDatabase
 from fast_rcnn.config import cfg, get_output_dir
-from fast_rcnn.fingerprint import data_hash, settings_hash
+from fast_rcnn.fingerprint import data_hash, proposals_hash, settings_hash
 from fast_rcnn.manifest import Manifest
 from fast_rcnn.solver_files import Numbers, adapt_net, adapt_solver, check_weights, require
 from fast_rcnn.train import file_stem, get_training_roidb, train_net
@@ -83,7 +83,7 @@ def combined_roidb(imdbs):
     roidb = []
     for imdb in imdbs:
         log.info("Loaded dataset `%s` for training", imdb.name)
-        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
+        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
         log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
@@ -114,4 +114,6 @@ def _inputs(options, imdbs, solver):
     return {"weights": None if options.weights is None else file_hash(options.weights),
             "prototxt": solver.hash, "iterations": solver.iterations,
             "data": [data_hash(imdb) for imdb in imdbs],
+            "proposals": [proposals_hash(imdb, cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
+                          for imdb in imdbs],
             "settings": settings_hash(cfg, "TRAIN")}

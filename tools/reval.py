@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""Evaluates the detections of an earlier test again, without running the net."""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+from datasets.factory import get_imdb
+from fast_rcnn import cli
+from fast_rcnn.config import cfg
+from fast_rcnn.detections import check_detections
+from fast_rcnn.test import apply_nms
+from utils import safe_pickle
+
+EXAMPLES = """\
+  tools/reval.py output/default/voc_2007_test/vgg16_fast_rcnn_iter_40000 --imdb voc_2007_test --comp
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("output_dir", help="folder of a test, with detections.pkl")
+    parser.add_argument("--matlab", dest="matlab_eval", action="store_true",
+                        help="not here: the evaluation is done in Python")
+    parser.add_argument("--comp", dest="comp_mode", action="store_true",
+                        help="competition mode: keep the result files")
+    parser.add_argument("--nms", dest="apply_nms", action="store_true",
+                        help="suppress the detections once more, at TEST.NMS")
+    cli.add_settings_args(parser, "voc_2007_test")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args, show=False)
+    if args.matlab_eval:
+        raise ValueError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
+                         "in Python computes the same figures")
+    path = os.path.join(args.output_dir, "detections.pkl")
+    cli.require_file(path, "detections")
+    imdb = get_imdb(args.imdb_name)
+    imdb.competition_mode(args.comp_mode)
+    all_boxes = safe_pickle.load(path)
+    check_detections(all_boxes, imdb, path)
+    if args.apply_nms:
+        print("Applying NMS to all detections")
+        all_boxes = apply_nms(all_boxes, cfg.TEST.NMS)
+    print("Evaluating detections")
+    imdb.evaluate_detections(all_boxes, args.output_dir)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""Trains linear SVMs on the features of a Fast R-CNN net, to classify by instead of softmax.
+
+The weights with the SVMs in cls_score go beside the given ones, to <name>_svm.caffemodel; test them
+with TEST.SVM True (experiments/cfgs/svm.yml).
+"""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+import numpy as np
+
+from datasets.factory import get_imdb
+from fast_rcnn import cli
+from fast_rcnn.adapt import adapted_test_net
+from fast_rcnn.config import cfg
+from fast_rcnn.svm import SVMTrainer
+
+EXAMPLES = """\
+  tools/train_svms.py --gpu 0 --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
+      --net output/default/voc_2007_trainval/vgg16_fast_rcnn_iter_40000.caffemodel \\
+      --imdb voc_2007_trainval --cfg experiments/cfgs/svm.yml
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    cli.add_net_args(parser, "test net without an RPN (prototxt)", "its weights (.caffemodel)")
+    cli.add_common_args(parser, "voc_2007_trainval")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    cli.require_file(args.prototxt, "net (--def)")
+    imdb = get_imdb(args.imdb_name)
+    print(f"Loaded dataset `{imdb.name}` for training")
+    imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
+    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+    np.random.seed(cfg.RNG_SEED)
+    net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
+    if cfg.TRAIN.USE_FLIPPED:
+        imdb.append_flipped_images()
+    SVMTrainer(net, imdb).train()
+    path = os.path.splitext(args.caffemodel)[0] + "_svm.caffemodel"
+    net.save(path)
+    print(f"Wrote svm model to: {path}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
