@@ -20,19 +20,27 @@ RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
 
 
 def files(backbone):
-    """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    return nets_and_solver(published(backbone), METHOD, detector.roi_pooling)
+    """File name -> solver text, or (NetParameter, {layer name: comment above it}).
+
+    Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins.
+    """
+    backbone = published(backbone)
+    made = nets_and_solver(backbone, METHOD, detector.roi_pooling)
+    if backbone.head:
+        made.update(nets_and_solver(replace(backbone, pooled=7), METHOD, detector.roi_align,
+                                    "_align"))
+    return made
 
 
-def nets_and_solver(backbone, method, pooling, **params):
-    """The files of a joint schedule.
+def nets_and_solver(backbone, method, pooling, suffix="", **params):
+    """The files of a joint schedule, their names ending in the suffix.
 
     pooling: adds the layer between rois and head; params: further parameters of the layers that
     make and choose the rois.
     """
-    return {"train.prototxt": train(backbone, pooling, params),
-            "test.prototxt": detector.detection_net(backbone, pooling),
-            "solver.prototxt": solver(backbone, method)}
+    return {f"train{suffix}.prototxt": train(backbone, pooling, params),
+            f"test{suffix}.prototxt": detector.detection_net(backbone, pooling),
+            f"solver{suffix}.prototxt": solver(backbone, method, suffix)}
 
 
 def published(backbone):
@@ -41,11 +49,12 @@ def published(backbone):
                    cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
 
 
-def solver(backbone, method):
+def solver(backbone, method, suffix=""):
     """Text of the solver; the rate drops after 5/7 of the iterations."""
     iterations = backbone.joint_iterations or backbone.data_set.joint_iterations
-    return detector.solver(backbone, f"{method}/train.prototxt", f"{backbone.prefix}_faster_rcnn",
-                           iterations * 5 // 7, iterations, backbone.iter_size)
+    return detector.solver(backbone, f"{method}/train{suffix}.prototxt",
+                           f"{backbone.prefix}_faster_rcnn", iterations * 5 // 7, iterations,
+                           backbone.iter_size)
 
 
 def train(backbone, pooling, params, rates=trained):
