@@ -17,6 +17,8 @@ import alternating  # noqa: E402
 import given_proposals  # noqa: E402
 import joint  # noqa: E402
 import nonapprox  # noqa: E402
+import rfcn  # noqa: E402
+import rfcn_alternating  # noqa: E402
 import simple_faster_rcnn  # noqa: E402
 import squeezenet  # noqa: E402
 from utils.files import write_text  # noqa: E402
@@ -32,6 +34,8 @@ METHODS = (
     (PASCAL_VOC, nonapprox, RPN_NETS),
     (PASCAL_VOC, simple_faster_rcnn, ("VGG16",)),
     (PASCAL_VOC, given_proposals, (*RPN_NETS, "CaffeNet")),
+    (PASCAL_VOC, rfcn, RESNETS),
+    (PASCAL_VOC, rfcn_alternating, RESNETS),
     (COCO, joint, (*COCO_NETS, *RESNETS)),
     (COCO, given_proposals, COCO_NETS),
 )

@@ -39,19 +39,21 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
-        images, regression = cfg.TRAIN.IMS_PER_BATCH, (1, 4 * self._num_classes)
+        images, more = cfg.TRAIN.IMS_PER_BATCH, (1, 1) if cfg.TRAIN.AGNOSTIC else ()
         return {"data": (images, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
-                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6), "rois": (1, 5),
-                "labels": (1,)}.get(name, regression)
+                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6),
+                "rois": (1, 5, *more),
+                "labels": (1, *more, *more[1:])}.get(name, (1, 4 * self._num_classes, *more))
 
     def set_roidb(self, roidb):
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
         generator.
         """
-        classes = roidb[0]["gt_overlaps"].shape[1]
+        classes = 2 if cfg.TRAIN.AGNOSTIC else roidb[0]["gt_overlaps"].shape[1]
         if classes != self._num_classes and not cfg.TRAIN.HAS_RPN:
             raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
-                             f"(num_classes), the data set has {classes}, with the background")
+                             f"(num_classes), the data set has {classes}, with the background "
+                             "(with TRAIN.AGNOSTIC all count as one)")
         wide = None
         if cfg.TRAIN.ASPECT_GROUPING:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
