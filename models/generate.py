@@ -14,6 +14,7 @@ sys.path[:0] = [MODELS, os.path.join(ROOT, "caffe-fast-rcnn", "python"), os.path
 
 from backbones import BACKBONES, COCO, PASCAL_VOC  # noqa: E402  (needs the path above)
 import alternating  # noqa: E402
+import fast_rcnn_ohem  # noqa: E402
 import given_proposals  # noqa: E402
 import joint  # noqa: E402
 import nonapprox  # noqa: E402
@@ -34,6 +35,7 @@ METHODS = (
     (PASCAL_VOC, nonapprox, RPN_NETS),
     (PASCAL_VOC, simple_faster_rcnn, ("VGG16",)),
     (PASCAL_VOC, given_proposals, (*RPN_NETS, "CaffeNet")),
+    (PASCAL_VOC, fast_rcnn_ohem, ("VGG16", "VGG_CNN_M_1024")),
     (PASCAL_VOC, rfcn, RESNETS),
     (PASCAL_VOC, rfcn_alternating, RESNETS),
     (COCO, joint, (*COCO_NETS, *RESNETS)),

@@ -27,7 +27,7 @@ NUM_CLASSES = re.compile(r"(num_classes['\"]?\s*:\s*)(\d+)")
 KEEPING_COLUMNS = ("Softmax", "Reshape", "Pooling", "PSROIPooling")
 AGNOSTIC_COLUMNS = 8
 # Python layers that hand out the labels of rois: index of that top
-LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1}
+LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1, "OHEMDataLayer": 1}
 
 
 def adapted_test_net(source, weights, imdb):
@@ -68,7 +68,7 @@ def adapt(net, num_classes, name):
     changes = adapt_anchors(net, AnchorOptions.from_cfg(), name)
     stated = _stated_by_python_layers(net)
     scores = [chain for blob in _score_blobs(net) for chain in _chains(net, blob)]
-    boxes = _chains(net, "bbox_pred")
+    boxes = [chain for blob in ("bbox_pred", *_mined(net, 1)) for chain in _chains(net, blob)]
     agnostic = _is_agnostic(scores, boxes)
     changes += _set_num_classes(net, num_classes, agnostic)
     for chains, outputs in ((scores, num_classes),
@@ -111,9 +111,15 @@ def _score_blobs(net):
     labels = {layer.top[LABELS_TOP[layer.python_param.layer]] for layer in net.layer
               if layer.type == "Python"
               and LABELS_TOP.get(layer.python_param.layer, len(layer.top)) < len(layer.top)}
-    return sorted({"cls_prob"} | {layer.bottom[0] for layer in net.layer
+    return sorted({"cls_prob", *_mined(net, 0)} | {layer.bottom[0] for layer in net.layer
                                   if layer.type.startswith("SoftmaxWithLoss")
                                   and set(layer.bottom[1:]) & labels})
+
+
+def _mined(net, index):
+    """Blobs of scores (0) or deltas (1) that hard rois are chosen by."""
+    return [layer.bottom[index] for layer in net.layer
+            if layer.python_param.layer == "OHEMDataLayer"]
 
 
 def _chains(net, blob):

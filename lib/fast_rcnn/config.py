@@ -41,6 +41,11 @@ cfg.TRAIN.FG_THRESH = 0.5
 # ... and background when it is in [LO, HI)
 cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
+# Fast R-CNN on the BATCH_SIZE rois with the largest losses (OHEMDataLayer): all rois reach the net;
+# of those of an image and class that overlap by more than NMS_THRESH only the hardest counts
+cfg.TRAIN.USE_OHEM = False
+cfg.TRAIN.OHEM_USE_NMS = True
+cfg.TRAIN.OHEM_NMS_THRESH = 0.7
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
 # ... on images mirrored top to bottom, and on those with rows for columns: with all three an image

@@ -30,13 +30,13 @@ def regressors(net, means, stds):
     found = []
     if cfg.TRAIN.BBOX_REG:
         for layer in {"bbox_pred", "rfcn_bbox"} & set(net.params):
-            bins = _bins(layer, net.params[layer][0].shape[0], len(stds))
+            bins = _bins(layer, len(net.params[layer][0].data), len(stds))
             found.append(Regressor(layer, np.repeat(means, bins), np.repeat(stds, bins)))
         if not cfg.TRAIN.BBOX_NORMALIZE_TARGETS:
             found.clear()
     normalization = rpn_normalization()
     if normalization and "rpn_bbox_pred" in net.params:
-        anchors = net.params["rpn_bbox_pred"][0].shape[0] // 4
+        anchors = len(net.params["rpn_bbox_pred"][0].data) // 4
         found.append(Regressor("rpn_bbox_pred", *(np.tile(v, anchors) for v in normalization)))
     return found
 

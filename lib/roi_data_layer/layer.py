@@ -14,6 +14,7 @@ from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
+from roi_data_layer.ohem import hard_rois, roi_losses
 from roi_data_layer.order import ImageOrder
 from utils.layer_params import layer_params
 
@@ -83,6 +84,39 @@ class RoIDataLayer(caffe.TensorLayer):
     def load_state_dict(self, state):
         """Continues as if the minibatches before the state had been fed."""
         self._loader.load_state_dict(state)
+
+
+class OHEMDataLayer(caffe.TensorLayer):
+    """Of all rois of a minibatch passes on those with the largest losses (cfg.TRAIN.OHEM_*).
+
+    bottoms: cls_prob (R, K) and bbox_pred (R, 4 K) of the head as it is; rois (R, 5), labels (R,);
+             with TRAIN.BBOX_REG bbox_targets, bbox_inside_weights, bbox_outside_weights (R, 4 K)
+    tops:    the same rows of rois, labels, ...: TRAIN.BATCH_SIZE, hardest first
+    param_str: num_classes (K). No gradient passes.
+    """
+
+    def setup(self, bottom, top):
+        self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
+        expected = (7, 5) if cfg.TRAIN.BBOX_REG else (4, 2)
+        if (len(bottom), len(top)) != expected:
+            raise ValueError(f'layer "{self.name}": with TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} '
+                             f"{expected[0]} bottoms and {expected[1]} tops were expected; "
+                             f"received {len(bottom)} and {len(top)}")
+
+    def reshape(self, bottom, top):
+        for blob, like in zip(top, bottom[2:]):
+            blob.reshape(*like.shape)
+
+    @torch.no_grad()
+    def forward(self, cls_prob, bbox_pred, rois, labels, *regression):
+        if cls_prob.shape[1] != self._num_classes:
+            raise ValueError(f'layer "{self.name}" is for {self._num_classes} classes '
+                             f"(num_classes); received scores of {cls_prob.shape[1]}")
+        train = cfg.TRAIN
+        losses = roi_losses(cls_prob, labels, *((bbox_pred, *regression) if regression else ()))
+        rows = hard_rois(losses, rois, labels, train.BATCH_SIZE,
+                         train.OHEM_NMS_THRESH if train.OHEM_USE_NMS else None)
+        return tuple(blob[rows] for blob in (rois, labels, *regression))
 
 
 def _maker(roidb, num_classes):

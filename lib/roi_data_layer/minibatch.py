@@ -42,7 +42,8 @@ class MinibatchOptions:
                              "proposals and their targets are for whole images; set it to "
                              "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
-                   tuple(np.ravel(cfg.PIXEL_MEANS)), t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
+                   tuple(np.ravel(cfg.PIXEL_MEANS)), -1 if t.USE_OHEM else t.BATCH_SIZE,
+                   t.FG_FRACTION, t.FG_THRESH,
                    (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
                    changes, bool(t.USE_ALL_GT), bool(t.AGNOSTIC))
 
