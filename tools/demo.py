@@ -26,10 +26,12 @@ EXAMPLES = """\
 Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages --scale 192
 """
 
-# name: folder of models/pascal_voc, card that names the classes
+# name: folder of models/pascal_voc, card that names the classes; R-FCN's with capitals, as published
 NETS = {"vgg16": ("VGG16", "voc_2007"), "zf": ("ZF", "voc_2007"),
         "vgg_cnn_m_1024": ("VGG_CNN_M_1024", "voc_2007"),
-        "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes")}
+        "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes"),
+        "ResNet-50": ("ResNet-50", "voc_2007"), "ResNet-101": ("ResNet-101", "voc_2007")}
+RFCN_NETS = ("ResNet-50", "ResNet-101")
 IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -103,10 +105,13 @@ def picture_paths(given):
 def load_detector(args):
     """(net, class names with the background first)."""
     folder, card = NETS[args.demo_net]
-    definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, "faster_rcnn_alt_opt",
-                                               "faster_rcnn_test.pt")
-    weights = args.caffemodel or os.path.join(cfg.DATA_DIR, "faster_rcnn_models",
-                                              f"{folder}_faster_rcnn_final.caffemodel")
+    usual = ("faster_rcnn_alt_opt", "faster_rcnn_test.pt")
+    model = ("faster_rcnn_models", f"{folder}_faster_rcnn_final.caffemodel")
+    if folder in RFCN_NETS:
+        usual = ("rfcn_end2end", "test_agnostic.prototxt")
+        model = ("rfcn_models", f"{prefix_of(folder)}_rfcn_final.caffemodel")
+    definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, *usual)
+    weights = args.caffemodel or os.path.join(cfg.DATA_DIR, *model)
     classes = ["__background__", *load_card(args.card or card).classes]
     cli.require_file(definition, "net (--def)")
     cli.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
