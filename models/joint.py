@@ -25,22 +25,16 @@ def files(backbone):
     Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins.
     """
     backbone = published(backbone)
-    made = nets_and_solver(backbone, METHOD, detector.roi_pooling)
+    made = _nets_and_solver(backbone, "", detector.roi_pooling)
     if backbone.head:
-        made.update(nets_and_solver(replace(backbone, pooled=7), METHOD, detector.roi_align,
-                                    "_align"))
+        made.update(_nets_and_solver(replace(backbone, pooled=7), "_align", detector.roi_align))
     return made
 
 
-def nets_and_solver(backbone, method, pooling, suffix="", **params):
-    """The files of a joint schedule, their names ending in the suffix.
-
-    pooling: adds the layer between rois and head; params: further parameters of the layers that
-    make and choose the rois.
-    """
-    return {f"train{suffix}.prototxt": train(backbone, pooling, params),
+def _nets_and_solver(backbone, suffix, pooling):
+    return {f"train{suffix}.prototxt": train(backbone, pooling),
             f"test{suffix}.prototxt": detector.detection_net(backbone, pooling),
-            f"solver{suffix}.prototxt": solver(backbone, method, suffix)}
+            f"solver{suffix}.prototxt": solver(backbone, METHOD, suffix)}
 
 
 def published(backbone):
@@ -57,19 +51,20 @@ def solver(backbone, method, suffix=""):
                            backbone.iter_size)
 
 
-def train(backbone, pooling, params, rates=trained):
+def train(backbone, pooling=detector.roi_pooling, rates=trained, proposal=None, targets=None):
     """An image and its annotated boxes in; losses of the RPN and of the detector out.
 
-    rates: of all layers but the backbone's frozen ones.
+    pooling: adds the layer between rois and head; rates: of all layers but the backbone's frozen
+    ones; proposal, targets: dicts, further parameters of the layers that make and choose the rois.
     """
     net = NetSpec()
     detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
     features = backbone.features(net, trained_except(backbone.frozen, rates))
     scores, _ = detector.rpn(net, backbone, features, rates, FRESH)
     detector.rpn_losses(net, backbone, scores)
-    detector.proposals(net, backbone, ["rpn_rois"], **params)
+    detector.proposals(net, backbone, ["rpn_rois"], **(proposal or {}))
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
-           param_str(num_classes=backbone.data_set.classes, **params),
+           param_str(num_classes=backbone.data_set.classes, **(targets or {})),
            ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
     detector.train_head(net, backbone, pooling(net, backbone, features), rates)
     return detector.finish(net, backbone, {"rpn-data": "RPN training"})

@@ -8,9 +8,18 @@ import detector
 import joint
 
 METHOD = "faster_rcnn_nonapprox"
+# The most that an entry of the boxes' gradient may be: about 1 / 256, an anchor's weight in the
+# RPN's own loss. Otherwise the detector drives boxes off the objects, which lowers its losses and
+# ruins the proposals.
+MAX_GRADIENT = 0.0039
 
 
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    return joint.nets_and_solver(joint.published(backbone), METHOD, detector.roi_align,
-                                 differentiable=True)
+    backbone = joint.published(backbone)
+    train = joint.train(backbone, detector.roi_align,
+                        proposal={"differentiable": True, "max_gradient": MAX_GRADIENT},
+                        targets={"differentiable": True})
+    return {"train.prototxt": train,
+            "test.prototxt": detector.detection_net(backbone, detector.roi_align),
+            "solver.prototxt": joint.solver(backbone, METHOD)}

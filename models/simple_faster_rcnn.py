@@ -17,7 +17,7 @@ ITERATIONS, STEPSIZE = 140000, 90000
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
     backbone = replace(joint.published(backbone), dropout=None)
-    return {"train.prototxt": joint.train(backbone, detector.roi_pooling, {}, bias_undecayed),
+    return {"train.prototxt": joint.train(backbone, rates=bias_undecayed),
             "test.prototxt": detector.detection_net(backbone),
             "solver.prototxt": detector.solver(backbone, f"{METHOD}/train.prototxt",
                                                f"{backbone.prefix}_{METHOD}", STEPSIZE, ITERATIONS)}

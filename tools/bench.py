@@ -5,6 +5,7 @@
     ./tools/bench.py --net ZF --stage test --layers
     ./tools/bench.py --net Tiny --repeats 20 --json bench.json
     ./tools/bench.py --engine                      # what the engine adds to each layer
+    ./tools/bench.py --net VGG16 --stage weights   # saving and loading, time and memory
 
 Pictures of 600 x 800, 300 proposals at test time, 2000 per picture in training; random weights,
 synthetic pictures and annotations. The two sides run in turn (A B A B ...) in one process; a row
@@ -32,9 +33,11 @@ from fast_rcnn import alt_opt, cli
 from fast_rcnn.alt_opt_files import METHOD
 from fast_rcnn.config import cfg, cfg_override
 from fast_rcnn.train import SolverWrapper, get_training_roidb
+from utils import weights_cost
 from utils.bare_net import BareNet
 
 STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
+WEIGHTS = "weights"
 HEIGHT, WIDTH = 600, 800
 CLASSES = 21
 
@@ -43,8 +46,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", nargs="+", default=["ZF", "VGG16"], help="%(default)s")
-    parser.add_argument("--stage", nargs="+", default=list(STAGES), choices=STAGES, metavar="STAGE",
-                        help=", ".join(STAGES))
+    parser.add_argument("--stage", nargs="+", default=list(STAGES), metavar="STAGE",
+                        choices=(*STAGES, WEIGHTS),
+                        help=", ".join(STAGES) + f"; or {WEIGHTS}: saving and loading")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     parser.add_argument("--layers", action="store_true", help="a table of the time of each layer")
@@ -126,6 +130,9 @@ def training_case(net_name, stage, folder):
 
 def measure(net_name, stage, args):
     """The figures of one net at one stage; with --layers also {"layers": [...]}."""
+    if stage == WEIGHTS:
+        figures = weights_cost.cost(model_file(net_name, "faster_rcnn_test.pt"), args.repeats)
+        return {"net": net_name, "stage": stage, **figures}
     train = stage != "test"
     settings = next((s.settings for s in alt_opt.STEPS if s.name == stage), {})
     settings = {**settings, "TRAIN": {**settings.get("TRAIN", {}), "USE_FLIPPED": False,
@@ -186,6 +193,11 @@ def engine_overhead(repeats, count=100):
 # ---------------------------------------------------------------------------------------- printing
 
 def show(result):
+    if result["stage"] == WEIGHTS:
+        print("{net:<16} {stage:<18} {file_mb:.0f} MB   saved in {save_s:.2f} s, loaded in "
+              "{load_s:.2f} s; memory, with the net, {save_memory:.2f} and {load_memory:.2f} "
+              "times the file".format(**result), flush=True)
+        return
     print(f"{result['net']:<16} {result['stage']:<18} ours {result['ours'] * 1e3:9.2f} ms   "
           f"bare {result['bare'] * 1e3:9.2f} ms   ratio {result['ratio']:.3f}   "
           f"of the fastest {result['ratio_of_fastest']:.3f}", flush=True)

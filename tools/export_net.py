@@ -12,7 +12,6 @@ import torch
 import caffe
 from caffe import export
 from fast_rcnn import cli
-from fast_rcnn.config import cfg_from_file, cfg_from_list
 from utils.files import atomic_open
 
 EXAMPLES = """\
@@ -49,10 +48,7 @@ def parse_args():
                         help="ONNX: sizes of the inputs, which are fixed [those of the prototxt]")
     parser.add_argument("--check", action="store_true",
                         help="ONNX: run the result in onnx's reference evaluator and compare; slow")
-    parser.add_argument("--cfg", dest="cfg_file", metavar="FILE", help="settings (YAML)")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--set", dest="set_cfgs", nargs="+", metavar="KEY VALUE",
-                        help="settings by name")
+    cli.add_settings_args(parser)
     return cli.parse(parser)
 
 
@@ -90,9 +86,7 @@ def main():
     cli.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
         raise ValueError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
-    if args.cfg_file:
-        cfg_from_file(args.cfg_file)
-    cfg_from_list(args.set_cfgs or [])
+    cli.apply_settings(args, show=False)
     caffe.set_mode_cpu()
     net = caffe.Net(args.prototxt, args.caffemodel, caffe.TEST)
     if net.last_copy.missing:

@@ -25,7 +25,6 @@ def parse_args():
     parser.add_argument("--output_model", metavar="FILE", help="[MODEL with _merged in its name]")
     parser.add_argument("--output_weights", metavar="FILE",
                         help="[WEIGHTS with _merged in its name]")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return cli.parse(parser)
 
 

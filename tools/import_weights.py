@@ -55,7 +55,6 @@ def parse_args():
                         help="of --input torchvision [0.485,0.456,0.406]")
     parser.add_argument("--std", type=three_numbers, default=TORCHVISION_STD, metavar="R,G,B",
                         help="of --input torchvision [0.229,0.224,0.225]")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return cli.parse(parser)
 
 

@@ -17,6 +17,11 @@ log = logging.getLogger(__name__)
 
 ON_BAD_BOX = ("clamp", "skip", "error")
 SKIP_OR_ERROR = ("skip", "error")
+# Odd things: what they are called in a line that counts them
+TURNED = "images to be shown turned (EXIF orientation), used as they are stored"
+EMPTY = "images without an object"
+ONE_PIXEL = "boxes one pixel wide or high"
+FRACTIONS = "boxes with fractions, which are cut off"
 # Names of things that an odd group shows before it says "..."
 SHOWN_PLACES = 5
 
@@ -51,7 +56,7 @@ class AnnotationChecker:
     """Checks annotations against the classes and image sizes of a data set.
 
     class_index: lower-case class name -> index; card: what to do (on_bad_box and so on).
-    `problems` collects what was found; `notes`, {what: [places]}, what is odd but used.
+    `problems` collects what was found; `notes`, {what: [(path, subject)]}, what is odd but used.
 
     Annotations have path, size and objects; objects have name, box (None, and `problem`, when it
     cannot be read), difficult, crowd, area (or None), subject (how messages call them), and the
@@ -77,10 +82,9 @@ class AnnotationChecker:
             self._note(annotation.path, "", "says that the image has %d x %d pixels, but it has "
                        "%d x %d" % (*annotation.size, *size), "the image's own size is used")
         elif turned:
-            self._odd("images to be shown turned (EXIF orientation), used as they are stored",
-                      image_path)
+            self._odd(TURNED, image_path, "")
         if not annotation.objects:
-            self._odd("images without an object", annotation.place)
+            self._odd(EMPTY, annotation.place, "")
         checked = (self._object(annotation.path, thing, size or annotation.size)
                    for thing in annotation.objects)
         return [thing for thing in checked if thing is not None]
@@ -119,9 +123,9 @@ class AnnotationChecker:
             self._note(path, subject, rule, f"clamped to {_shown(thing.written(clamped))}")
         width, height = clamped[2] - clamped[0] + 1, clamped[3] - clamped[1] + 1
         if width == 1 or height == 1:
-            self._odd("boxes one pixel wide or high", f"{path} {subject}")
+            self._odd(ONE_PIXEL, path, subject)
         if thing.whole_numbers and any(value % 1 for value in thing.box):
-            self._odd("boxes with fractions, which are cut off", f"{path} {subject}")
+            self._odd(FRACTIONS, path, subject)
         area = float(width * height) if thing.area is None else thing.area
         return CheckedObject(index, clamped, thing.difficult, thing.crowd, area)
 
@@ -145,13 +149,13 @@ class AnnotationChecker:
     def _note(self, path, subject, rule, action):
         self.problems.append(Problem(path, subject, rule, action))
 
-    def _odd(self, what, place):
-        self.notes.setdefault(what, []).append(place)
+    def _odd(self, what, path, subject):
+        self.notes.setdefault(what, []).append((path, subject))
 
 
 def report(problems, data_set, notes=None):
     """Logs a line per problem that was not logged before in this process, a summary, and a line
-    per kind of note ({what: [places]}).
+    per kind of note ({what: [(path, subject)]}).
     """
     fresh = [problem for problem in dict.fromkeys(problems) if problem not in _reported]
     _reported.update(fresh)
@@ -161,11 +165,17 @@ def report(problems, data_set, notes=None):
         log.warning("%s: %d problems in %d annotation files, see above", data_set, len(fresh),
                     len({problem.path for problem in fresh}))
     for what, places in (notes or {}).items():
-        line = (f"{data_set}: {len(places)} {what}: {', '.join(places[:SHOWN_PLACES])}"
+        line = (f"{data_set}: {counted(what, places[:SHOWN_PLACES], len(places))}"
                 f"{', ...' if len(places) > SHOWN_PLACES else ''}")
         if line not in _reported:
             _reported.add(line)
             log.info("%s", line)
+
+
+def counted(what, places, count):
+    """A note as words: how many, what, and places [(path, subject)]."""
+    shown = ", ".join(f"{path}: {subject}" if subject else path for path, subject in places)
+    return f"{count} {what}: {shown}"
 
 
 def _hopeless(thing, corners, size):

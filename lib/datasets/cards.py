@@ -104,6 +104,11 @@ def list_cards():
                   for path in glob.glob(os.path.join(FOLDER, "*.yml")))
 
 
+def is_card(name_or_path):
+    """Whether load_card is to be asked: a name in data/cards, or a path ending in .yml, .yaml."""
+    return name_or_path.endswith((".yml", ".yaml")) or name_or_path in list_cards()
+
+
 def load_card(name_or_path):
     """The card of a name in data/cards, or of a path that ends in .yml or .yaml.
 

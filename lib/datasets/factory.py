@@ -36,18 +36,27 @@ def get_imdb(name):
     """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
     if name in _makers:
         return _makers[name]()
-    path, colon, split = name.rpartition(":")
-    if colon and path.endswith((".yml", ".yaml")):
-        return card_split(load_card(path), split)
     if name.endswith((".yml", ".yaml")):
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
-    for card in sorted(list_cards(), key=len, reverse=True):
-        if name.startswith(card + "_"):
-            return card_split(load_card(card), name[len(card) + 1:])
+    card, split = find_card(name)
+    if card is not None:
+        return card_split(card, split)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
                               "path/to/card.yml:split")
+
+
+def find_card(name):
+    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, None for others."""
+    path, colon, split = name.rpartition(":")
+    if colon and path.endswith((".yml", ".yaml")):
+        return load_card(path), split
+    if name not in _makers:
+        for card in sorted(list_cards(), key=len, reverse=True):
+            if name.startswith(card + "_"):
+                return load_card(card), name[len(card) + 1:]
+    return None, None
 
 
 def card_split(card, split):

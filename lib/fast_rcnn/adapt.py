@@ -7,7 +7,8 @@ found by what the detector does with them: deltas are the blob `bbox_pred`; scor
 `cls_prob` (test) or the loss against the labels (training) is made from, whatever their layers are
 called. In between may lie layers that keep the columns: Reshape, Pooling and PSROIPooling, below
 which a Convolution has an output per column and bin (R-FCN). A net that regresses the boxes of all
-classes alike has 8 columns of deltas, and layers for 2 classes, whatever the data set.
+classes alike has 8 columns of deltas, and layers for 2 classes, whatever the data set. Layers
+that share their weights follow (OHEM).
 """
 import logging
 import math
@@ -66,9 +67,10 @@ def adapt(net, num_classes, name):
     name: what error messages call the net. Returns a sentence per change.
     """
     changes = adapt_anchors(net, AnchorOptions.from_cfg(), name)
+    before = _outputs_by_name(net)
     stated = _stated_by_python_layers(net)
     scores = [chain for blob in _score_blobs(net) for chain in _chains(net, blob)]
-    boxes = [chain for blob in ("bbox_pred", *_mined(net, 1)) for chain in _chains(net, blob)]
+    boxes = _chains(net, "bbox_pred")
     agnostic = _is_agnostic(scores, boxes)
     changes += _set_num_classes(net, num_classes, agnostic)
     for chains, outputs in ((scores, num_classes),
@@ -82,7 +84,7 @@ def adapt(net, num_classes, name):
                     f'(background included), and layer "{chain[0].name}" ({chain[0].type}) cannot '
                     "be adapted: only InnerProduct layers and what R-FCN is made of can; edit the "
                     "prototxt")
-    return changes
+    return changes + _follow_shared_weights(net, before)
 
 
 def _stated_by_python_layers(net):
@@ -106,20 +108,38 @@ def _set_num_classes(net, num_classes, agnostic):
     return changes
 
 
+def _set_outputs(layer, outputs):
+    old = layer.inner_product_param.num_output
+    layer.inner_product_param.num_output = outputs
+    return [f"layer {layer.name}: {outputs} outputs instead of {old}"] if old != outputs else []
+
+
+def _outputs_by_name(net):
+    return {layer.name: layer.inner_product_param.num_output for layer in net.layer
+            if layer.type == "InnerProduct"}
+
+
+def _follow_shared_weights(net, before):
+    """Layers with the weights of one whose outputs have changed get as many.
+
+    before: {layer: outputs} before the change.
+    """
+    sharing = [layer for layer in net.layer if layer.name in before
+               and layer.param and layer.param[0].name]
+    outputs = {layer.param[0].name: layer.inner_product_param.num_output for layer in sharing
+               if layer.inner_product_param.num_output != before[layer.name]}
+    return [change for layer in sharing if layer.param[0].name in outputs
+            for change in _set_outputs(layer, outputs[layer.param[0].name])]
+
+
 def _score_blobs(net):
     """The class scores: below cls_prob, or below the loss against labels."""
     labels = {layer.top[LABELS_TOP[layer.python_param.layer]] for layer in net.layer
               if layer.type == "Python"
               and LABELS_TOP.get(layer.python_param.layer, len(layer.top)) < len(layer.top)}
-    return sorted({"cls_prob", *_mined(net, 0)} | {layer.bottom[0] for layer in net.layer
+    return sorted({"cls_prob"} | {layer.bottom[0] for layer in net.layer
                                   if layer.type.startswith("SoftmaxWithLoss")
                                   and set(layer.bottom[1:]) & labels})
-
-
-def _mined(net, index):
-    """Blobs of scores (0) or deltas (1) that hard rois are chosen by."""
-    return [layer.bottom[index] for layer in net.layer
-            if layer.python_param.layer == "OHEMDataLayer"]
 
 
 def _chains(net, blob):

@@ -49,8 +49,7 @@ def adapt_anchors(net, options, name):
     known, or a layer cannot be changed.
     """
     given = options.stated()
-    layers = [layer for layer in net.layer
-              if layer.type == "Python" and "feat_stride" in layer.python_param.param_str]
+    layers = _anchor_layers(net)
     if not given or not (layers or makers_of(net, "rpn_cls_score")):
         return []
     changes = [f"layer {layer.name}: {layer.python_param.param_str}"
@@ -63,6 +62,16 @@ def adapt_anchors(net, options, name):
     for reshape in _probability_reshapes(net, layers):
         reshape.reshape_param.shape.dim[1] = 2 * num_anchors
     return changes
+
+
+def anchor_params(net, name):
+    """What the net's layers with anchors have in their param_str: a list of dictionaries."""
+    return [_params(layer, name) for layer in _anchor_layers(net)]
+
+
+def _anchor_layers(net):
+    return [layer for layer in net.layer
+            if layer.type == "Python" and "feat_stride" in layer.python_param.param_str]
 
 
 def _params(layer, name):

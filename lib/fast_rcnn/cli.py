@@ -182,15 +182,15 @@ def require_file(path, what, hint=""):
 
 
 def run(main):
-    """Runs a tool: exit status 0; 2 with one line for what the user can mend; 130 after Ctrl-C.
+    """Runs a tool: exit status 0, or what main returns; 2 with one line for what the user can mend;
+    130 after Ctrl-C.
 
     --debug, or the environment variable FASTER_RCNN_DEBUG, shows the traceback instead.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
     debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
     try:
-        main()
-        sys.exit(0)
+        sys.exit(main() or 0)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except USER_ERRORS as error:

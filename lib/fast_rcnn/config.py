@@ -30,6 +30,8 @@ cfg.TRAIN = EasyDict()
 cfg.TRAIN.SCALES = (600,)
 # Largest length of the longer side after scaling
 cfg.TRAIN.MAX_SIZE = 1000
+# Pad input right and below until its sides are multiples of this (PVANet: 32)
+cfg.TRAIN.SCALE_MULTIPLE_OF = 1
 # Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
 # Rois per minibatch, shared evenly by its images; -1: all of them (R-FCN, whose net chooses)
@@ -41,8 +43,9 @@ cfg.TRAIN.FG_THRESH = 0.5
 # ... and background when it is in [LO, HI)
 cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
-# Fast R-CNN on the BATCH_SIZE rois with the largest losses (OHEMDataLayer): all rois reach the net;
-# of those of an image and class that overlap by more than NMS_THRESH only the hardest counts
+# Online hard example mining with OHEMDataLayer: the data layer gives all rois, foreground and
+# background, and the net keeps the BATCH_SIZE hardest; with OHEM_USE_NMS only of those that overlap
+# no harder one by OHEM_NMS_THRESH
 cfg.TRAIN.USE_OHEM = False
 cfg.TRAIN.OHEM_USE_NMS = True
 cfg.TRAIN.OHEM_NMS_THRESH = 0.7
@@ -139,6 +142,7 @@ cfg.TEST = EasyDict()
 # and the cap of the longer one
 cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
+cfg.TEST.SCALE_MULTIPLE_OF = 1
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
 # Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by

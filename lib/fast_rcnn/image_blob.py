@@ -2,7 +2,7 @@
 import numpy as np
 
 from fast_rcnn.config import ConfigValueError, cfg
-from utils.blob import image_pyramid_blob
+from utils.blob import im_list_to_blob, image_pyramid_blob, prep_im_for_blob
 
 
 def image_blob(im):
@@ -10,16 +10,21 @@ def image_blob(im):
 
     Returns the blob (levels, 3, H, W) float32 and the scale factors (levels,) float64.
     """
-    return image_pyramid_blob(im, cfg.PIXEL_MEANS, cfg.TEST.SCALES, cfg.TEST.MAX_SIZE)
+    return image_pyramid_blob(im, cfg.PIXEL_MEANS, cfg.TEST.SCALES, cfg.TEST.MAX_SIZE,
+                              cfg.TEST.SCALE_MULTIPLE_OF)
 
 
 def image_and_info_blobs(im):
-    """The inputs of a net with an RPN: {"data": (1, 3, H, W), "im_info": (1, 3) H, W, scale}."""
+    """The inputs of a net with an RPN: {"data": (1, 3, H, W), "im_info": (1, 3)}.
+
+    im_info: height and width of the scaled image without its padding, and its scale.
+    """
     if len(cfg.TEST.SCALES) != 1:
         raise ConfigValueError("TEST.SCALES must hold one scale for a net with an RPN "
                                f"(TEST.HAS_RPN); it holds {list(cfg.TEST.SCALES)}")
-    blob, scales = image_blob(im)
-    return {"data": blob, "im_info": np.array([[*blob.shape[2:], scales[0]]], np.float32)}
+    scaled, scale = prep_im_for_blob(im, cfg.PIXEL_MEANS, cfg.TEST.SCALES[0], cfg.TEST.MAX_SIZE)
+    return {"data": im_list_to_blob([scaled], cfg.TEST.SCALE_MULTIPLE_OF),
+            "im_info": np.array([[*scaled.shape[:2], scale]], np.float32)}
 
 
 def forward(net, blobs):

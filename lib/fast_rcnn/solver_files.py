@@ -109,8 +109,15 @@ def _find_net(param, source):
 
 
 def _resolve(path, beside):
-    """A path in a prototxt: relative to the working folder, the project, or the file itself."""
-    folders = (os.getcwd(), cfg.ROOT_DIR, os.path.dirname(beside))
+    """A path in a prototxt: relative to the working folder, the project, or the file itself.
+
+    Solvers name their net from the top of their own project (models/ZF/.../train.pt); a solver that
+    lies in such a folder means the file there, not this project's of the same name.
+    """
+    folder = os.path.dirname(os.path.abspath(beside))
+    inner = os.path.normpath(os.path.dirname(path))
+    own = [folder[:-len(inner)]] if folder.endswith(os.sep + inner) else []
+    folders = (*own, os.getcwd(), cfg.ROOT_DIR, folder)
     found = [os.path.join(folder, path) for folder in folders
              if os.path.isfile(os.path.join(folder, path))]
     if not found:

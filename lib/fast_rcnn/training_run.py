@@ -104,7 +104,7 @@ def _validation(solver, stem, trained):
         raise FileNotFoundError(f"the test net {source} to validate with does not exist "
                                 "(TRAIN.VAL_NET)")
     if not cfg.TEST.HAS_RPN:
-        imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD)
+        imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD, cfg.TEST.PROPOSAL_FILE)
     net = adapt_net(source, f"{stem}_prototxts", imdb.num_classes)
     return Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
 

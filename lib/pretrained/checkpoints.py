@@ -59,6 +59,6 @@ def _read_pickle(path):
                               f"read: {reason}") from None
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError,
             UnicodeDecodeError, AssertionError, OverflowError, MemoryError,
-            struct.error) as error:
+            struct.error, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not readable as a PyTorch checkpoint: {reason}") from None

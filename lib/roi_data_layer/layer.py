@@ -12,9 +12,9 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
+from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
-from roi_data_layer.ohem import hard_rois, roi_losses
 from roi_data_layer.order import ImageOrder
 from utils.layer_params import layer_params
 
@@ -30,18 +30,24 @@ class RoIDataLayer(caffe.TensorLayer):
         self._loader = None
         self._recent = collections.deque(maxlen=64)
         names = MinibatchOptions.from_cfg().top_names
+        if len(top) == 5:       # the first nets of Fast R-CNN: bbox_loss_weights, inside weights
+            names = names[:5]
         if len(top) != len(names):
             raise ValueError(
                 f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
                 f"{cfg.TRAIN.HAS_RPN} and TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} there are "
                 f"{len(names)}: {', '.join(names)}")
+        self._num_tops = len(top)
         for name, blob in zip(names, top):
             blob.reshape(*self._usual_shape(name))
 
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
         images, more = cfg.TRAIN.IMS_PER_BATCH, (1, 1) if cfg.TRAIN.AGNOSTIC else ()
-        return {"data": (images, 3, max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE),
+        multiple = cfg.TRAIN.SCALE_MULTIPLE_OF
+        height, width = (-(-side // multiple) * multiple
+                         for side in (max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE))
+        return {"data": (images, 3, height, width),
                 "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6),
                 "rois": (1, 5, *more),
                 "labels": (1, *more, *more[1:])}.get(name, (1, 4 * self._num_classes, *more))
@@ -70,7 +76,7 @@ class RoIDataLayer(caffe.TensorLayer):
         inds, blobs = self._loader.next()
         self._recent.append(inds)
         device = caffe.state.device()
-        return tuple(blob.to(device, non_blocking=True) for blob in blobs)
+        return tuple(blob.to(device, non_blocking=True) for blob in blobs[:self._num_tops])
 
     def recent_images(self, num_minibatches):
         """Paths of the images of the last minibatches, with a word about mirrored ones."""
@@ -84,39 +90,6 @@ class RoIDataLayer(caffe.TensorLayer):
     def load_state_dict(self, state):
         """Continues as if the minibatches before the state had been fed."""
         self._loader.load_state_dict(state)
-
-
-class OHEMDataLayer(caffe.TensorLayer):
-    """Of all rois of a minibatch passes on those with the largest losses (cfg.TRAIN.OHEM_*).
-
-    bottoms: cls_prob (R, K) and bbox_pred (R, 4 K) of the head as it is; rois (R, 5), labels (R,);
-             with TRAIN.BBOX_REG bbox_targets, bbox_inside_weights, bbox_outside_weights (R, 4 K)
-    tops:    the same rows of rois, labels, ...: TRAIN.BATCH_SIZE, hardest first
-    param_str: num_classes (K). No gradient passes.
-    """
-
-    def setup(self, bottom, top):
-        self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
-        expected = (7, 5) if cfg.TRAIN.BBOX_REG else (4, 2)
-        if (len(bottom), len(top)) != expected:
-            raise ValueError(f'layer "{self.name}": with TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} '
-                             f"{expected[0]} bottoms and {expected[1]} tops were expected; "
-                             f"received {len(bottom)} and {len(top)}")
-
-    def reshape(self, bottom, top):
-        for blob, like in zip(top, bottom[2:]):
-            blob.reshape(*like.shape)
-
-    @torch.no_grad()
-    def forward(self, cls_prob, bbox_pred, rois, labels, *regression):
-        if cls_prob.shape[1] != self._num_classes:
-            raise ValueError(f'layer "{self.name}" is for {self._num_classes} classes '
-                             f"(num_classes); received scores of {cls_prob.shape[1]}")
-        train = cfg.TRAIN
-        losses = roi_losses(cls_prob, labels, *((bbox_pred, *regression) if regression else ()))
-        rows = hard_rois(losses, rois, labels, train.BATCH_SIZE,
-                         train.OHEM_NMS_THRESH if train.OHEM_USE_NMS else None)
-        return tuple(blob[rows] for blob in (rois, labels, *regression))
 
 
 def _maker(roidb, num_classes):

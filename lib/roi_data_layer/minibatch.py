@@ -21,6 +21,7 @@ class MinibatchOptions:
     bbox_reg: bool
     scales: tuple
     max_size: int
+    multiple_of: int
     pixel_means: tuple
     batch_size: int
     fg_fraction: float
@@ -42,8 +43,8 @@ class MinibatchOptions:
                              "proposals and their targets are for whole images; set it to "
                              "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
-                   tuple(np.ravel(cfg.PIXEL_MEANS)), -1 if t.USE_OHEM else t.BATCH_SIZE,
-                   t.FG_FRACTION, t.FG_THRESH,
+                   t.SCALE_MULTIPLE_OF, tuple(np.ravel(cfg.PIXEL_MEANS)),
+                   -1 if t.USE_OHEM else t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
                    (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
                    changes, bool(t.USE_ALL_GT), bool(t.AGNOSTIC))
 
@@ -76,7 +77,7 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
     ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
-    data = im_list_to_blob(ims)
+    data = im_list_to_blob(ims, options.multiple_of)
     parts = [_roi_blobs(entry, i, scale, num_classes, len(roidb), rng, options)
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
     blobs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -118,7 +119,8 @@ def _annotated_blobs(roidb, target_sizes, rng, options):
         counts = [len(of_image) for of_image in boxes]
         columns.append(np.repeat(np.arange(len(roidb)), counts)[:, None])
     info = [[*im.shape[:2], scale] for im, scale in zip(ims, scales)]
-    return {"data": im_list_to_blob(ims), "im_info": np.array(info, np.float32),
+    data = im_list_to_blob(ims, options.multiple_of)
+    return {"data": data, "im_info": np.array(info, np.float32),
             "gt_boxes": np.hstack(columns).astype(np.float32)}
 
 

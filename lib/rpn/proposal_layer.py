@@ -18,18 +18,22 @@ class ProposalLayer(caffe.TensorLayer):
     tops:    rois (R, 5), image index, x1, y1, x2, y2, image by image, best first;
              optionally scores (R, 1)
     param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16;
-               differentiable false
+               differentiable false; max_gradient 0
     With cfg.TRAIN.RPN_NORMALIZE_TARGETS a training net's deltas are un-normalised first.
     The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, and count per image.
 
     With `differentiable` gradients of the rois reach rpn_bbox_pred: which boxes are kept counts as
     constant, where they lie follows the deltas (decoding and clipping). Otherwise none passes.
+    max_gradient > 0 limits each entry of that gradient, as Dai et al. 2016 (MNC) do: a box of many
+    pixels multiplies it, and the RPN's own loss weighs 1 / RPN_BATCHSIZE per anchor.
     """
 
     def setup(self, bottom, top):
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
-                              ratios=(0.5, 1, 2), base_size=BASE_SIZE, differentiable=False)
+                              ratios=(0.5, 1, 2), base_size=BASE_SIZE, differentiable=False,
+                              max_gradient=0)
         self._differentiable = bool(params.pop("differentiable"))
+        self._max_gradient = float(params.pop("max_gradient"))
         self._grid = AnchorGrid(**params)
         self._num_tops = len(top)
 
@@ -59,8 +63,20 @@ class ProposalLayer(caffe.TensorLayer):
             scores = map_to_rows(prob[:, self._grid.num_anchors:], 1)[:, 0]
             boxes, scores, rows = propose(anchors, scores, deltas, info, options)
         if self._differentiable:
-            boxes = decode(anchors[rows], deltas[rows], info, options.max_log_scale)
+            boxes = decode(anchors[rows], self._limited(deltas[rows]), info, options.max_log_scale)
         return with_image(boxes, image), scores[:, None]
+
+    def _limited(self, deltas):
+        """The deltas, whose gradient is limited where max_gradient says so."""
+        if deltas.requires_grad:
+            deltas.register_hook(self._limit)
+        return deltas
+
+    def _limit(self, gradient):
+        # a box that overflows is clipped: 0 times infinity, and in truth 0
+        gradient = gradient.nan_to_num(nan=0.0)
+        limit = self._max_gradient
+        return gradient.clamp(-limit, limit) if limit > 0 else gradient
 
 
 def _options(limits):

@@ -11,6 +11,8 @@ from utils import safe_yaml
 from utils.blob import im_scale_factor
 from utils.images import image_size
 
+GRID_PARAMS = ("feat_stride", "scales", "ratios", "base_size")
+
 
 def anchor_target_statistics(path, imdb):
     """Means and standard deviations (4,) of dx, dy, dw, dh over all positive anchors of a data set.
@@ -72,6 +74,5 @@ def _grid(path):
     for layer in prototxt.read_net(path).layer:
         if layer.python_param.layer == "ProposalLayer":
             params = safe_yaml.load(layer.python_param.param_str, path)
-            params.pop("differentiable", None)
-            return AnchorGrid(**params)
+            return AnchorGrid(**{name: params[name] for name in GRID_PARAMS if name in params})
     raise ValueError(f"{path}: no ProposalLayer, which states the anchors")

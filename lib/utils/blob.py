@@ -3,9 +3,12 @@ import cv2
 import numpy as np
 
 
-def im_list_to_blob(ims):
-    """A list of (h, w, 3) float32 images as one (n, 3, H, W) float32, zeros right and below."""
-    height, width = np.max([im.shape[:2] for im in ims], axis=0)
+def im_list_to_blob(ims, multiple_of=1):
+    """A list of (h, w, 3) float32 images as one (n, 3, H, W) float32, zeros right and below.
+
+    H and W are the largest sides, rounded up to multiples of a number.
+    """
+    height, width = -(-np.max([im.shape[:2] for im in ims], axis=0) // multiple_of) * multiple_of
     if all(im.shape[:2] == (height, width) for im in ims):
         blob = np.asarray(ims[0], np.float32)[None] if len(ims) == 1 else np.stack(ims)
     else:
@@ -37,11 +40,12 @@ def prep_im_for_blob(im, pixel_means, target_size, max_size):
     return cv2.resize(centred, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
 
 
-def image_pyramid_blob(im, pixel_means, target_sizes, max_size):
+def image_pyramid_blob(im, pixel_means, target_sizes, max_size, multiple_of=1):
     """An image at several scales as network input.
 
-    Returns the blob (levels, 3, H, W) float32, padded to the largest level, and the scale
-    factors (levels,) float64.
+    Returns the blob (levels, 3, H, W) float32, padded to the largest level and to multiples of a
+    number, and the scale factors (levels,) float64.
     """
     levels = [prep_im_for_blob(im, pixel_means, size, max_size) for size in target_sizes]
-    return im_list_to_blob([level for level, _ in levels]), np.array([scale for _, scale in levels])
+    return (im_list_to_blob([level for level, _ in levels], multiple_of),
+            np.array([scale for _, scale in levels]))

@@ -65,7 +65,9 @@ def _inspect(path, size, mtime):
         return "is empty", 1
     try:
         with Image.open(path) as im:
-            mark, orientation = _END_MARKS.get(im.format), im.getexif().get(_ORIENTATION, 1)
+            mark, orientation = _END_MARKS.get(im.format), 1
+            if im.format in ("JPEG", "MPO"):    # others would be decoded for it
+                orientation = im.getexif().get(_ORIENTATION, 1)
     except Image.DecompressionBombError:
         return "is too large to be decoded", 1
     except Exception:   # PIL's readers raise almost anything on damaged headers

@@ -83,6 +83,12 @@ class Program:
         assert target.shape == self.arrays[step["array"]].shape
         target[...] = self.arrays[step["array"]]
 
+    def do_set_input_arrays(self, step):
+        self.net(step).set_input_arrays(self.arrays[step["data"]], self.arrays[step["labels"]])
+
+    def do_drop(self, step):
+        del self.nets[step["net"]]
+
     def do_reshape_blob(self, step):
         self.blob(step).reshape(*step["shape"])
 

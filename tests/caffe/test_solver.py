@@ -1,6 +1,7 @@
 """Solvers: what they write, log and restore; their numbers are judged in test_golden.py."""
 import logging
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -258,3 +259,38 @@ def test_statistics_are_not_trained():
     data = solver.net.blobs["data"].data
     np.testing.assert_allclose(weight, 1 + 0.999, rtol=1e-6)
     np.testing.assert_allclose(mean / weight, data.mean(0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["BINARYPROTO", "HDF5"])
+def test_snapshot_diff_writes_the_gradients(kind, tmp_path):
+    solver = caffe.SGDSolver(parameters(
+        f'snapshot_prefix: "{tmp_path}/s" snapshot_format: {kind} snapshot_diff: true '))
+    feed(solver)
+    solver.step(1)
+    model, _ = solver.snapshot()
+    for name, blobs in solver.net.params.items():
+        assert all(blob.diff.any() for blob in blobs)
+        for blob, diff in zip(blobs, stored_diffs(model, name), strict=True):
+            assert np.array_equal(diff, blob.diff)
+    expected = values(solver)
+    solver.net.copy_from(model)         # the gradients are no obstacle to reading
+    assert all(np.array_equal(a, b) for a, b in zip(expected, values(solver), strict=True))
+
+
+def stored_diffs(path, name):
+    if path.endswith(".h5"):
+        with h5py.File(path) as file:
+            group = file["diff"][name]
+            return [group[str(i)][()] for i in range(len(group))]
+    with open(path, "rb") as file:
+        net = caffe_pb2.NetParameter.FromString(file.read())
+    blobs = next(saved.blobs for saved in net.layer if saved.name == name)
+    return [caffe.io.blobproto_to_array(blob, return_diff=True) for blob in blobs]
+
+
+def test_a_snapshot_has_no_gradients_by_default(tmp_path):
+    solver = caffe.SGDSolver(parameters(f'snapshot_prefix: "{tmp_path}/s" '))
+    with open(solver.snapshot()[0], "rb") as file:
+        net = caffe_pb2.NetParameter.FromString(file.read())
+    blobs = [blob for saved in net.layer for blob in saved.blobs]
+    assert len(blobs) == 4 and not any(len(blob.diff) for blob in blobs)

@@ -1,9 +1,11 @@
-"""A training step of Fast R-CNN on hard rois."""
+"""Fast R-CNN on hard rois: its net, and a training step."""
 import os
 
 import numpy as np
 import one_image
 
+from caffe import prototxt
+from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg, cfg_override
 from roi_data_layer.roidb import add_bbox_regression_targets
 
@@ -27,3 +29,33 @@ def test_the_head_learns_from_hard_rois_and_its_copy_follows(tmp_path):
     for name in ("fc6", "fc7", "cls_score", "bbox_pred"):
         for own, copy in zip(net.params[name], net.params[f"{name}_readonly"]):
             np.testing.assert_array_equal(own.data, copy.data)
+
+
+def test_the_copy_of_the_head_shares_its_weights_and_learns_nothing():
+    layers = {layer.name: layer for layer in prototxt.read_net(NET).layer}
+    for name in ("fc6", "fc7", "cls_score", "bbox_pred"):
+        own, copy = layers[name], layers[f"{name}_readonly"]
+        assert [p.name for p in own.param] == [p.name for p in copy.param] == [f"{name}_w",
+                                                                              f"{name}_b"]
+        assert [(p.lr_mult, p.decay_mult) for p in own.param] == [(1, 1), (2, 0)]
+        assert not any(p.HasField("lr_mult") for p in copy.param)
+        assert list(copy.propagate_down) == [False]
+    miner = layers["hard_roi_mining"]
+    assert list(miner.propagate_down) == [False] * 7
+    assert list(miner.bottom)[:4] == ["cls_prob_readonly", "bbox_pred_readonly", "rois", "labels"]
+    assert list(layers["roi_pool5"].bottom) == ["conv5", "rois_hard"]
+    assert list(layers["loss_bbox"].bottom) == ["bbox_pred"] + [
+        f"bbox_{kind}_hard" for kind in ("targets", "inside_weights", "outside_weights")]
+    solver = prototxt.read_solver(os.path.join(os.path.dirname(NET), "solver.prototxt"))
+    assert (solver.max_iter, solver.stepsize, solver.iter_size) == (40000, 30000, 2)
+
+
+def test_the_class_count_follows_in_both_heads():
+    net = prototxt.read_net(NET)
+    assert adapt(net, 21, "net") == []
+    adapt(net, 4, "net")
+    layers = {layer.name: layer for layer in net.layer}
+    for suffix in ("", "_readonly"):
+        assert layers[f"cls_score{suffix}"].inner_product_param.num_output == 4
+        assert layers[f"bbox_pred{suffix}"].inner_product_param.num_output == 16
+    assert "'num_classes': 4" in layers["hard_roi_mining"].python_param.param_str

@@ -109,3 +109,11 @@ def test_test_net_has_300_proposals(bench):
 def test_engine_overhead_is_measured(bench):
     figures = bench.engine_overhead(repeats=3, count=10)
     assert 0 < figures["bare_us"] < figures["ours_us"]
+
+
+def test_saving_and_loading_weights_is_measured(bench, capsys):
+    [result] = bench.main(["--net", "Tiny", "--stage", "weights", "--repeats", "1"])
+    assert result["save_s"] > 0 and result["load_s"] > 0
+    assert result["file_mb"] == pytest.approx(2.57, abs=0.1)
+    assert result["load_memory"] > 1 and result["save_memory"] > 1
+    assert f"loaded in {result['load_s']:.2f} s" in capsys.readouterr().out

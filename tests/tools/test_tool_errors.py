@@ -110,6 +110,14 @@ def test_a_setting_that_a_later_step_refuses(run_tool, handful, tmp_path):
     assert not os.path.exists(tmp_path / "output")
 
 
+def test_weights_trained_with_other_anchors(run_tool, handful, tmp_path):
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "ANCHOR_SCALES", "[2]")
+    assert_refused(done, "ANCHOR_SCALES and ANCHOR_RATIOS must both be set")
+    done = run_tool(TRAIN, *train_args(handful, tmp_path), "ANCHOR_SCALES", "[2]",
+                    "ANCHOR_RATIOS", "[1]")
+    assert_refused(done, "rpn_cls_score", "(24, 96, 1, 1)", "trained with other anchors")
+
+
 def test_config_value_missing(run_tool, handful, tmp_path):
     assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path), "TRAIN.SCALES"), "TRAIN.SCALES")
 

@@ -10,6 +10,7 @@ from .errors import CaffeError
 from .logs import Timer, init_log, log
 from .net import Net
 from .net_spec import NetSpec, layers, params, to_proto
+from .parallel import NCCL, has_nccl
 from .python_layer import Layer, TensorLayer
 from .registry import layer_type_list
 from .solver import (
@@ -28,7 +29,12 @@ from .state import (
     set_device,
     set_mode_cpu,
     set_mode_gpu,
+    set_multiprocess,
     set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
 )
 
 __version__ = "1.0.0"
@@ -36,9 +42,10 @@ __version__ = "1.0.0"
 allocation.keep_freed_memory()
 
 __all__ = [
-    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Layer", "Net",
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Layer", "NCCL", "Net",
     "NesterovSolver", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver", "TEST", "TRAIN",
-    "TensorLayer", "Timer", "errors", "get_solver", "init_log", "io", "layer_type_list", "layers",
-    "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
-    "set_random_seed", "state", "to_proto", "weights",
+    "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io", "layer_type_list",
+    "layers", "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
+    "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count",
+    "solver_rank", "state", "to_proto", "weights",
 ]

@@ -21,6 +21,10 @@ class WeightsError(CaffeError):
     """A weights or state file that cannot be read or does not fit the net."""
 
 
+class DataError(CaffeError):
+    """A database, a list or an image that cannot be read; the message names it."""
+
+
 class DeviceError(CaffeError):
     """A device that was asked for and is not there."""
 

@@ -30,14 +30,18 @@ def read_weights(path):
 
 
 def write_weights(path, layers):
-    """Writes an iterable of (layer name, list of arrays or None) to a new file."""
+    """Writes an iterable of (layer name, list of arrays or None) to a new file.
+
+    A third item, the list of gradients, goes to the group "diff" beside "data".
+    """
     with h5py.File(path, "w") as file:
-        data = file.create_group("data")
-        for name, blobs in layers:
-            group = data.require_group(name)
-            for index, array in enumerate(blobs):
-                if array is not None:
-                    group[str(index)] = np.asarray(array, dtype=np.float32)
+        file.create_group("data")
+        for name, *lists in layers:
+            for kind, arrays in zip(("data", "diff"), lists):
+                group = file.require_group(kind).require_group(name)
+                for index, array in enumerate(arrays):
+                    if array is not None:
+                        group[str(index)] = np.asarray(array, dtype=np.float32)
 
 
 def read_state(path):
@@ -78,6 +82,31 @@ def _plateau(file, path):
     if loss.size != 1:
         raise WeightsError(f"{path}: minimum_loss is not one number")
     return float(loss[0]), _integer(file, "iter_last_event", path)
+
+
+def read_datasets(path, names):
+    """The datasets of these names, float32 arrays of any shape, from the top of a file."""
+    with _opened(path) as file:
+        return [_floats(file, name, path) for name in names]
+
+
+def append_rows(path, datasets, new=False):
+    """Adds rows to the datasets {name: float32 array} of a file, which are made if need be.
+
+    new: the file is made anew.
+    """
+    with h5py.File(path, "w" if new else "a") as file:
+        for name, rows in datasets.items():
+            if name not in file:
+                file.create_dataset(name, data=rows, maxshape=(None, *rows.shape[1:]))
+                continue
+            dataset = file[name]
+            if dataset.shape[1:] != rows.shape[1:]:
+                raise WeightsError(f'{path}: the rows of "{name}" have shape {dataset.shape[1:]}, '
+                                   f"the new ones {rows.shape[1:]}")
+            count = len(dataset)
+            dataset.resize(count + len(rows), axis=0)
+            dataset[count:] = rows
 
 
 @contextmanager

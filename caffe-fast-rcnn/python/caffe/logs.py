@@ -24,9 +24,15 @@ def init_log(level=0, stderr=True):
     logger = logging.getLogger("caffe")
     handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
     handler.setFormatter(_GlogFormatter(_FORMAT, "%m%d %H:%M:%S"))
+    handler.addFilter(_speaks)
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
+
+
+def _speaks(record):
+    """Of solvers that train together only the first reports what all of them do."""
+    return record.levelno > logging.INFO or state.solver_rank() == 0
 
 
 def log(text):

@@ -9,6 +9,8 @@ import weakref
 import numpy as np
 import torch
 
+from . import mapped
+
 _STALE, _SYNCED, _NEWER = range(3)      # the copy in main memory, compared with the tensor
 
 
@@ -94,7 +96,7 @@ class Memory:
         if self.is_copied:
             self.copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
         else:
-            self.array()[...] = array
+            mapped.copy(self.array(), array)
 
     def add(self, tensor):
         """Adds a tensor; the first one is taken as it is."""

@@ -20,7 +20,9 @@ import torch
 from . import prototxt
 from .batches import batches, stacked
 from .errors import CaffeError, suggest
+from .layers.memory_data import MemoryData
 from .net_builder import NetBuilder
+from .net_debug import log_passes
 from .net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
 from .proto import caffe_pb2
 from .state import Phase
@@ -54,6 +56,8 @@ class Net:
         self._callbacks = {moment: [] for moment in ("before_forward", "after_forward",
                                                      "before_backward", "after_backward")}
         self._take(NetBuilder(message).build())
+        if message.debug_info:
+            log_passes(self, lambda: True)
         if weights is not None:
             self.copy_from(weights)
 
@@ -186,6 +190,13 @@ class Net:
                 raise CaffeError(f'{what} "{name}": an array of shape {array.shape} does not fit '
                                  f"the blob of shape {blob.shape}; reshape the blob") from None
 
+    def set_input_arrays(self, data, labels):
+        """The arrays from which the net's first layer, a MemoryData, takes its batches in turn."""
+        module = getattr(self._runners[0], "module", None) if self._runners else None
+        if not isinstance(module, MemoryData):
+            raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
+        module.set_arrays(data, labels)
+
     def forward_all(self, blobs=None, **inputs):
         """Forward passes over as many items as given, in batches; returns copies of all results.
         """
@@ -256,13 +267,13 @@ class Net:
         """Uses the learnable blobs of another net's layers of the same names, now and later."""
         share_weights(self._runners, other._runners)
 
-    def save(self, path):
-        """Writes all learnable blobs to a .caffemodel."""
-        save_weights(self._runners, str(self.name), os.fspath(path))
+    def save(self, path, write_diff=False):
+        """Writes all learnable blobs to a .caffemodel; write_diff: with their gradients."""
+        save_weights(self._runners, str(self.name), os.fspath(path), write_diff)
 
-    def save_hdf5(self, path):
-        """Writes all learnable blobs to an HDF5 file in Caffe's layout."""
-        save_weights_hdf5(self._runners, self._owned, os.fspath(path))
+    def save_hdf5(self, path, write_diff=False):
+        """Writes all learnable blobs to an HDF5 file in Caffe's layout; write_diff as in `save`."""
+        save_weights_hdf5(self._runners, self._owned, os.fspath(path), write_diff)
 
 
 def _arguments(args, phase, level, stages, weights):

@@ -63,18 +63,31 @@ def _check_fit(layer, owns, arrays, path):
                 "from a saved net, rename the layer.")
 
 
-def save_weights(layers, net_name, path):
-    """Writes all layers to a .caffemodel; every user of a shared blob gets a copy of it."""
-    weights.write_weights(path, net_name,
-                          ((layer.name, layer.type, [_stored(blob) for blob in layer.blobs])
-                           for layer in layers))
+def save_weights(layers, net_name, path, write_diff=False):
+    """Writes all layers to a .caffemodel; every user of a shared blob gets a copy of it.
+
+    write_diff: writes the gradients as well.
+    """
+    weights.write_weights(path, net_name, (
+        (layer.name, layer.type, [_stored(blob) for blob in layer.blobs],
+         *_diffs(layer, write_diff))
+        for layer in layers))
 
 
-def save_weights_hdf5(layers, owned, path):
-    """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user."""
+def save_weights_hdf5(layers, owned, path, write_diff=False):
+    """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user.
+
+    write_diff: writes the gradients as well, of shared blobs with every user, as Caffe does.
+    """
     weights.write_weights_hdf5(path, (
-        (layer.name, [_stored(blob) if own else None for blob, own in zip(layer.blobs, owns)])
+        (layer.name, [_stored(blob) if own else None for blob, own in zip(layer.blobs, owns)],
+         *_diffs(layer, write_diff))
         for layer, owns in zip(layers, owned)))
+
+
+def _diffs(layer, wanted):
+    """One list, the gradients of a layer's learnable blobs, or no list at all."""
+    return [[blob.diff for blob in layer.blobs]] if wanted else []
 
 
 def _stored(blob):

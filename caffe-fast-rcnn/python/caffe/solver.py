@@ -8,7 +8,6 @@ As in pycaffe the paths in a solver file count from the current folder, the clas
 type (`get_solver` goes by the file), and `solver_mode` is left to the command line: nets compute
 where caffe.set_mode_cpu or set_mode_gpu says.
 """
-import collections
 import copy
 import logging
 import os
@@ -19,6 +18,9 @@ from . import prototxt, state, updates, weights
 from .errors import CaffeError, WeightsError, suggest
 from .lr_policy import Progress, advance, learning_rate
 from .proto import caffe_pb2
+from .recent_losses import RecentLosses
+from .signals import Action
+from .solver_log import log_outputs
 from .solver_nets import make_test_nets, make_train_net
 from .upgrade import upgrade_solver
 
@@ -32,6 +34,9 @@ class Solver:
       net, test_nets   the nets
       iter             how often the weights have been updated
       param            the SolverParameter; changes take effect at once
+      action           called after each iteration; the signals.Action that it returns is done
+
+    Of solvers that train together only the one of rank 0 tests, reports and writes snapshots.
     """
 
     rule = updates.Rule
@@ -40,8 +45,8 @@ class Solver:
         self.param = _read(source)
         rule = self.rule(self.param)
         if self.param.random_seed >= 0:
-            state.set_random_seed(self.param.random_seed)
-        self.net = make_train_net(self.param)
+            state.set_random_seed(self.param.random_seed + state.solver_rank())
+        self.net = make_train_net(self.param, lambda: self.iter)
         for paths in self.param.weights:
             for path in paths.split(","):
                 self.net.copy_from(path.strip())
@@ -49,9 +54,10 @@ class Solver:
         self.iter = 0
         self._updater = updates.Updater(rule, self.net.learnables)
         self._progress = Progress()
+        self.action = lambda: Action.NONE
+        self._stopped = False
         self._callbacks = []
-        self._losses = collections.deque(maxlen=max(1, self.param.average_loss))
-        self._new_losses = []       # scalars on the device that nobody has waited for yet
+        self._losses = RecentLosses(max(1, self.param.average_loss))
 
     @property
     def lr(self):
@@ -61,21 +67,20 @@ class Solver:
     @property
     def last_loss(self):
         """The loss of the last iteration, a mean over iter_size passes; NaN before the first."""
-        self._collect_losses()
-        return self._losses[-1] if self._losses else float("nan")
+        return self._losses.last
 
     @property
     def smoothed_loss(self):
         """The mean loss of the last `average_loss` iterations; NaN before the first."""
-        self._collect_losses()
-        return sum(self._losses) / len(self._losses) if self._losses else float("nan")
+        return self._losses.mean
 
-    def _collect_losses(self):
-        self._losses.extend(map(float, self._new_losses))
-        self._new_losses.clear()
+    def add_callback(self, on_start, on_gradients_ready=None):
+        """Calls the two without arguments in every iteration: before it, and before its update.
 
-    def add_callback(self, on_start, on_gradients_ready):
-        """Calls the two without arguments in every iteration: before it, and before its update."""
+        One argument, such as a caffe.NCCL, is an object with two methods of these names.
+        """
+        if on_gradients_ready is None:
+            on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
         self._callbacks.append((on_start, on_gradients_ready))
 
     # --------------------------------------------------------------------------------- training
@@ -88,25 +93,38 @@ class Solver:
         if state_file is not None:
             self.restore(state_file)
         self.step(p.max_iter - self.iter)
+        if state.solver_rank():
+            return
         if p.snapshot_after_train and (not p.snapshot or self.iter % p.snapshot):
             self.snapshot()
+        if self._stopped:
+            log.info("Optimization stopped early.")
+            return
         if p.display and self.iter % p.display == 0:
-            self._new_losses.append(self.net.run_forward(record=False))
+            self._losses.add(self.net.run_forward(record=False))
             log.info("Iteration %d, loss = %.6g", self.iter, self.smoothed_loss)
         if p.test_interval and self.iter % p.test_interval == 0:
             self.test_all()
         log.info("Optimization Done.")
 
     def step(self, n):
-        """Trains for n iterations."""
+        """Trains for n iterations, or until `action` asks for a stop."""
+        self._stopped = False
         for _ in range(n):
             self._iterate()
+            action = self.action()
+            periodic = self.param.snapshot and self.iter % self.param.snapshot == 0
+            if (periodic or action == Action.SNAPSHOT) and state.solver_rank() == 0:
+                self.snapshot()
+            if action == Action.STOP:
+                self._stopped = True
+                break
 
     def _iterate(self):
         p = self.param
         self.net.clear_param_diffs()
         if p.test_interval and self.iter % p.test_interval == 0 and (
-                self.iter or p.test_initialization):
+                self.iter or p.test_initialization) and state.solver_rank() == 0:
             self.test_all()
         for on_start, _ in self._callbacks:
             on_start()
@@ -114,30 +132,14 @@ class Solver:
         for _ in range(p.iter_size):
             loss = loss + self.net.run_forward()
             self.net.run_backward()
-        self._new_losses.append(loss / p.iter_size)
-        if len(self._new_losses) > self._losses.maxlen:
-            self._collect_losses()
+        self._losses.add(loss / p.iter_size)
         if p.display and self.iter % p.display == 0:
-            self._display()
+            log.info("Iteration %d, loss = %.6g", self.iter, self.smoothed_loss)
+            log_outputs("Train", self.net,
+                        {name: self.net.blobs[name].data for name in self.net.outputs})
         for _, on_gradients_ready in self._callbacks:
             on_gradients_ready()
         self.apply_update()
-        if p.snapshot and self.iter % p.snapshot == 0:
-            self.snapshot()
-
-    def _display(self):
-        log.info("Iteration %d, loss = %.6g", self.iter, self.smoothed_loss)
-        values = ((name, value) for name in self.net.outputs
-                  for value in self.net.blobs[name].data.flat)
-        for k, (name, value) in enumerate(values):
-            log.info("    Train net output #%d: %s", k, self._with_weight(self.net, name, value))
-
-    @staticmethod
-    def _with_weight(net, name, value):
-        """'name = value', and what it counts for in the loss if it does."""
-        weight = net.blob_loss_weights[name]
-        share = f" (* {weight:.6g} = {weight * value:.6g} loss)" if weight else ""
-        return f"{name} = {value:.6g}{share}"
 
     def apply_update(self):
         """Updates the weights from the gradients that are there, and counts the iteration."""
@@ -171,9 +173,7 @@ class Solver:
         means = {name: total / passes for name, total in sums.items()}
         if self.param.test_compute_loss:
             log.info("Test loss: %.6g", loss / passes)
-        values = ((name, value) for name, mean in means.items() for value in mean.flat)
-        for k, (name, value) in enumerate(values):
-            log.info("    Test net output #%d: %s", k, self._with_weight(net, name, value))
+        log_outputs("Test", net, means)
         return means
 
     def share_weights(self, net):
@@ -193,7 +193,7 @@ class Solver:
         model, history = (f"{stem}.{kind}{'.h5' if hdf5 else ''}"
                           for kind in ("caffemodel", "solverstate"))
         log.info("Snapshotting to %s file %s", "HDF5" if hdf5 else "binary proto", model)
-        (self.net.save_hdf5 if hdf5 else self.net.save)(model)
+        (self.net.save_hdf5 if hdf5 else self.net.save)(model, self.param.snapshot_diff)
         log.info("Snapshotting solver state to %s file %s", "HDF5" if hdf5 else "binary proto",
                  history)
         weights.write_state(history, self.iter, model, self._progress.current_step,
@@ -218,8 +218,7 @@ class Solver:
             arrays[f"param/{i}"] = learnable.blob.tensor.detach().cpu().numpy().copy()
         for i, array in enumerate(self._updater.history()):
             arrays[f"history/{i}"] = array.copy()
-        self._collect_losses()
-        arrays["losses"] = np.array(self._losses, dtype=np.float64)
+        arrays["losses"] = np.array(self._losses.values(), dtype=np.float64)
         return arrays
 
     def load_state_dict(self, arrays):
@@ -234,9 +233,7 @@ class Solver:
         for blob, array in zip(blobs, params):
             blob.values.load(array)
         self.iter, self._progress = int(arrays["iter"]), Progress.from_arrays(arrays)
-        self._new_losses.clear()
-        self._losses.clear()
-        self._losses.extend(np.asarray(arrays["losses"], dtype=np.float64).tolist())
+        self._losses.load(arrays["losses"])
 
 
 def _numbered(arrays, group):

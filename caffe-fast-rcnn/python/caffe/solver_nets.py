@@ -4,19 +4,30 @@ import os
 from . import prototxt
 from .errors import CaffeError
 from .net import Net
+from .net_debug import log_passes
 from .proto import caffe_pb2
 from .state import Phase
 
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def make_train_net(p):
-    """The net in the one field of SolverParameter p that gives it, in phase TRAIN."""
+def make_train_net(p, iteration):
+    """The net in the one field of SolverParameter p that gives it, in phase TRAIN.
+
+    iteration: a function that tells the present one; with p's debug_info the net logs its passes in
+    those that are displayed. The net's own debug_info counts for nothing here, as in Caffe.
+    """
     given = [field for field in _TRAIN_FIELDS if p.HasField(field)]
     if len(given) != 1:
         raise CaffeError(f"solver: expected one of {', '.join(_TRAIN_FIELDS)}, got "
                          f"{' and '.join(given) or 'none'}")
-    return _make_net(_message(getattr(p, given[0])), Phase.TRAIN, p.train_state)
+    message = caffe_pb2.NetParameter()
+    message.CopyFrom(_message(getattr(p, given[0])))
+    message.ClearField("debug_info")
+    net = _make_net(message, Phase.TRAIN, p.train_state)
+    if p.debug_info:
+        log_passes(net, lambda: p.display and iteration() % p.display == 0)
+    return net
 
 
 def make_test_nets(p):

@@ -1,9 +1,10 @@
 """What Caffe keeps global: the phase names, the computing mode, the device and the seed."""
 import enum
 
+import numpy as np
 import torch
 
-from .errors import DeviceError
+from .errors import CaffeError, DeviceError
 
 
 class Phase(enum.IntEnum):
@@ -17,7 +18,7 @@ class Phase(enum.IntEnum):
 
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
-_state = {"gpu": False, "device_id": 0}
+_state = {"gpu": False, "device_id": 0, "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu():
@@ -40,6 +41,40 @@ def set_device(device_id):
 def set_random_seed(seed):
     """Seeds fillers, Dropout and every other random draw of the engine."""
     torch.manual_seed(int(seed))
+
+
+def new_generator():
+    """A numpy generator of its own, for draws in another thread; its seed comes from the engine's.
+    """
+    return np.random.default_rng(int(torch.randint(2 ** 62, ())))
+
+
+def set_solver_count(count):
+    """How many solvers train together; data layers built from now on share the items out."""
+    if int(count) < 1:
+        raise CaffeError(f"expected a solver count of at least 1, got {count}")
+    _state["solver_count"] = int(count)
+
+
+def set_solver_rank(rank):
+    """Which of them this process is, from 0."""
+    if int(rank) < 0:
+        raise CaffeError(f"expected a solver rank of at least 0, got {rank}")
+    _state["solver_rank"] = int(rank)
+
+
+def solver_count():
+    """How many solvers train together."""
+    return _state["solver_count"]
+
+
+def solver_rank():
+    """The number of this process among them."""
+    return _state["solver_rank"]
+
+
+def set_multiprocess(multiprocess):
+    """Says that each solver has a process of its own, which is always so here."""
 
 
 def device():

@@ -79,22 +79,24 @@ def read_weights(path):
 def write_weights(path, net_name, layers):
     """Writes a .caffemodel in the current format, in the place of an older one of that name.
 
-    layers: iterable of (name, type, [array]) in net order; arrays are stored as float32. It is
-    consumed layer by layer, so that only one layer needs to be in main memory at a time.
+    layers: iterable of (name, type, [array]) in net order, or (name, type, [array], [gradient]);
+    arrays are stored as float32. It is consumed layer by layer, so that only one layer needs to be
+    in main memory at a time.
     """
     with _replacing(path) as partial, open(partial, "wb") as file:
         file.write(b"".join(wire.text(1, net_name)))
-        for name, type_name, blobs in layers:
+        for name, type_name, blobs, *gradients in layers:
             parts = wire.text(1, name) + wire.text(2, type_name)
-            for array in blobs:
-                parts += wire.blob(7, array)
+            for columns in zip(blobs, *gradients):
+                parts += wire.blob(7, *columns)
             file.writelines(wire.sized(100, parts))
 
 
 def write_weights_hdf5(path, layers):
     """Writes Caffe's HDF5 layout.
 
-    layers: iterable of (name, [array]); None for a blob that an earlier layer owns.
+    layers: iterable of (name, [array]), or (name, [array], [gradient]); the array is None for a
+    blob that an earlier layer owns.
     """
     with _replacing(path) as partial:
         hdf5.write_weights(partial, layers)
@@ -171,6 +173,12 @@ def write_binaryproto(path, array):
     header, *parts = wire.blob(1, array)
     with _replacing(path) as partial, open(partial, "wb") as file:
         file.writelines(parts)
+
+
+def write_bytes(path, data):
+    """Writes a file of any kind, in the place of an older one of that name."""
+    with _replacing(path) as partial, open(partial, "wb") as file:
+        file.write(data)
 
 
 def _read_layer(message, form, strange):

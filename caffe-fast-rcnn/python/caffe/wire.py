@@ -189,10 +189,17 @@ def text(number, value):
     return sized(number, value.encode("utf-8"))
 
 
-def blob(number, array):
-    """The parts of a BlobProto field: the shape and the values (float32, without a copy)."""
+def blob(number, array, gradient=None):
+    """The parts of a BlobProto field: the shape, the values and perhaps their gradient (float32,
+    without a copy).
+    """
     array = np.asarray(array)
-    values = np.ascontiguousarray(array, dtype=_FLOAT).reshape(-1)
     dims = b"".join(varint(int(dim)) for dim in array.shape)
-    data = sized(5, values.data.cast("B")) if values.size else []
-    return sized(number, data, sized(7, sized(1, dims)))
+    diff = [] if gradient is None else _packed(6, gradient)
+    return sized(number, _packed(5, array), diff, sized(7, sized(1, dims)))
+
+
+def _packed(number, array):
+    """The parts of a packed field of floats; nothing where there are none."""
+    values = np.ascontiguousarray(array, dtype=_FLOAT).reshape(-1)
+    return sized(number, values.data.cast("B")) if values.size else []

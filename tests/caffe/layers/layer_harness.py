@@ -1,5 +1,9 @@
 """How the layer tests build layers, and an example of every type."""
+import pathlib
+import tempfile
+
 import caffe.layers  # noqa: F401 - registers the types
+import data_files
 import numpy as np
 import torch
 from caffe import registry
@@ -65,6 +69,28 @@ CONT = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.float64)
 RECURRENT = "recurrent_param { num_output: 2 weight_filler { type: 'uniform' min: -1 max: 1 } }"
 WEIGHTS = "weight_filler { type: 'xavier' } bias_filler { value: 0.1 }"
 
+FILES = tempfile.TemporaryDirectory()   # what the examples of data layers read; goes with Python
+
+
+def example_files():
+    """{kind: path} of small files for the data layers."""
+    root = pathlib.Path(FILES.name)
+    folders = {kind: root / kind for kind in ("images", "hdf5", "windows")}
+    for folder in folders.values():
+        folder.mkdir()
+    images = data_files.pictures(3)
+    return {
+        "database": data_files.write_database(root / "database", images),
+        "images": data_files.write_images(folders["images"], images),
+        "hdf5": data_files.write_hdf5(folders["hdf5"], {"t0": np.ones((3, 2, 2)),
+                                                        "t1": np.arange(3)}),
+        "windows": data_files.write_windows(folders["windows"], images, [
+            [(1, 0.9, 0, 0, 4, 4), (1, 0.1, 2, 2, 7, 5)]] * 3),
+        "output": root / "output.h5"}
+
+
+PATHS = example_files()
+
 # type -> [(text behind the type, bottoms, number of tops)]
 EXAMPLES = {
     "AbsVal": [("", [X], 1)],
@@ -98,6 +124,8 @@ EXAMPLES = {
     "ConvolutionDepthwise": [
         (f"convolution_param {{ kernel_size: 3 pad: 1 stride: 2 {WEIGHTS} }}", [X], 1)],
     "Crop": [("crop_param { offset: 1 offset: 2 }", [X, values((2, 3, 2, 2))], 1)],
+    "Data": [(f"data_param {{ source: '{PATHS['database']}' batch_size: 2 backend: LMDB }}",
+              [], 2)],
     "Deconvolution": [
         (f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 {WEIGHTS} }}",
          [X], 1)],
@@ -119,9 +147,14 @@ EXAMPLES = {
     "Exp": [("exp_param { base: 2 scale: -0.5 shift: 1 }", [X], 1)],
     "Filter": [("", [X, ROW[:2], torch.tensor([0.0, 1])], 2)],
     "Flatten": [("flatten_param { end_axis: 2 }", [X], 1)],
+    "HDF5Data": [(f"hdf5_data_param {{ source: '{PATHS['hdf5']}' batch_size: 2 }}", [], 2)],
+    "HDF5Output": [(f"hdf5_output_param {{ file_name: '{PATHS['output']}' }}", [X, labels(2)], 0)],
     "HingeLoss": [("", [ROW, labels(4)], 1),
                   ("hinge_loss_param { norm: L2 }", [ROW, labels(4)], 1)],
     "Im2col": [("convolution_param { kernel_size: 2 stride: 2 pad: 1 dilation: 2 }", [X], 1)],
+    "ImageData": [
+        (f"image_data_param {{ source: '{PATHS['images']}' batch_size: 2 "
+         f"root_folder: '{PATHS['images'].parent}/' new_height: 3 new_width: 4 }}", [], 2)],
     "InfogainLoss": [("", [ROW, labels(4), values((3, 3), 3)], 2)],
     "InnerProduct": [
         (f"inner_product_param {{ num_output: 4 {WEIGHTS} }}", [X], 1),
@@ -140,6 +173,7 @@ EXAMPLES = {
     "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
     "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
                            1)],
+    "MemoryData": [("memory_data_param { batch_size: 2 channels: 1 height: 2 width: 3 }", [], 2)],
     "MultiBoxLoss": [(f"multibox_loss_param {{ num_classes: 3 {text} }}",
                       [values((2, 8)), values((2, 6)), PRIORS, OBJECTS], 1) for text in (
         "code_type: CENTER_SIZE", "loc_loss_type: L2 conf_loss_type: LOGISTIC loc_weight: 2",
@@ -208,5 +242,7 @@ EXAMPLES = {
     "Upsample": [("upsample_param { scale: 3 }", [X], 1),
                  ("upsample_param { pad_out_w: true }",
                   [values((1, 2, 2, 2)), labels((1, 2, 2, 2), 12)], 1)],
+    "WindowData": [(f"window_data_param {{ source: '{PATHS['windows']}' batch_size: 4 }} "
+                    "transform_param { crop_size: 5 }", [], 2)],
 }
 CASES = [(name, *example) for name, examples in EXAMPLES.items() for example in examples]

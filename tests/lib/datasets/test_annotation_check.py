@@ -3,10 +3,11 @@ import logging
 import os
 
 import pytest
+from PIL import Image
 from voc_folder import annotation_xml, object_xml, write_card, write_set
 
 from datasets.annotation_check import AnnotationChecker
-from datasets.cards import Card
+from datasets.cards import Card, load_card
 from datasets.factory import get_imdb
 from datasets.voc_xml import AnnotationError, VocAnnotation, VocObject
 
@@ -92,6 +93,36 @@ def test_class_missing_on_the_card_is_an_error_by_default(tmp_path):
     data_set = load(tmp_path, {"a": BROKEN["unknown"][0]}, on_unknown_class="error")
     with pytest.raises(AnnotationError, match=r'a\.xml: object 2 \(doge\) is of class "doge"'):
         data_set.gt_roidb()
+
+
+@pytest.mark.parametrize("policy, spoilt", [("on_bad_annotation", "Annotations/b.xml"),
+                                            ("on_bad_image", "JPEGImages/b.jpg")])
+def test_what_files_that_cannot_be_read_do(tmp_path, caplog, policy, spoilt):
+    root = write_set(tmp_path / "set", {"a": GOOD, "b": GOOD})
+    with open(os.path.join(root, spoilt), "w") as file:
+        file.write("<annotation>")
+    data_set = get_imdb(write_card(tmp_path, root) + ":trainval")
+    assert sum(len(entry["boxes"]) for entry in data_set.gt_roidb()) == 1
+    assert caplog.text.count("b.") == 1 and "image left out" in caplog.text
+    with pytest.raises(ValueError, match=os.path.basename(spoilt)):
+        get_imdb(write_card(tmp_path, root, **{policy: "error"}) + ":trainval").gt_roidb()
+    strict = load_card(write_card(tmp_path, root, on_bad_box="error"))
+    assert (strict.on_bad_annotation, strict.on_bad_image) == ("error", "error")
+
+
+def test_an_annotation_of_the_turned_image_is_left_out(tmp_path, caplog):
+    root = write_set(tmp_path / "set", {"a": GOOD, "turned": annotation_xml(GOOD, (80, 100))})
+    for name in ("a", "turned"):
+        path = os.path.join(root, "JPEGImages", name + ".jpg")
+        with Image.open(path) as im:
+            exif = im.getexif()
+            exif[0x0112] = 6
+            im.save(path, exif=exif)
+    with caplog.at_level(logging.INFO):
+        first, second = get_imdb(write_card(tmp_path, root) + ":trainval").gt_roidb()
+    assert len(first["boxes"]) == 1 and len(second["boxes"]) == 0
+    assert "turned.xml: was made on the turned image" in caplog.text
+    assert caplog.text.count("a.jpg") == 1 and "images to be shown turned" in caplog.text
 
 
 def check_one(corners, size=None):

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from coco_folder import annotation, write_coco
 from voc_folder import write_card, write_set
 
 from datasets.factory import get_imdb
@@ -135,6 +136,16 @@ def test_usual_places_and_column_orders(tmp_path, method, place, matrix):
             # of 400 and 580 pixels 200 are shared; of 8000 all 400
             column = entry["gt_overlaps"].toarray()[:, 1]
             assert column == pytest.approx([1, 200 / (400 + 580 - 200), 0, 400 / 8000])
+
+
+def test_folders_of_coco(tmp_path):
+    write_coco(tmp_path / "coco", [annotation(1, 1, 7, [0, 0, 10, 10])], "val2017", (1,))
+    write_mat(tmp_path / "coco_proposals" / "edge_boxes_AR" / "mat" / "im1.mat", BOXES)
+    with cfg_override(DATA_DIR=str(tmp_path)):
+        imdb = get_imdb("coco_2017_val")
+        imdb.set_proposal_method("edge_boxes")
+        entry, = imdb.roidb
+    assert entry["boxes"].tolist() == [[0, 0, 9, 9], *KEPT]
 
 
 def test_a_path_of_its_own_with_the_name_of_the_set(tmp_path):

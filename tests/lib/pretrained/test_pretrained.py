@@ -195,6 +195,11 @@ def saved(path, content, **options):
     return path
 
 
+# the end of a zip archive that says that it is the second of two
+SEVERAL_DISKS = (b"PK\x06\x07" + bytes(4) + bytes(8) + b"\2\0\0\0"
+                 + b"PK\x05\x06" + b"\1\0" + bytes(16))
+
+
 class Gadget:
     def __reduce__(self):
         return eval, ("1 + 1",)
@@ -216,6 +221,7 @@ def test_forms_of_checkpoints(tmp_path):
     (lambda path: saved(path, {"a": 1}), "holds no named tensors"),
     (lambda path: path.write_bytes(b""), "not readable|not a checkpoint"),
     (lambda path: path.write_bytes(b"\x80\x02garbage"), "not a checkpoint"),
+    (lambda path: path.write_bytes(SEVERAL_DISKS), "not readable|not a checkpoint"),
     (lambda path: path.write_bytes(b"\xff" * 8 + b"{}"), "not readable as safetensors"),
 ])
 def test_refused_files(tmp_path, write, says):

@@ -53,6 +53,14 @@ def test_rpn_blobs_of_several_images(entry, tmp_path):
     assert blobs["gt_boxes"].dtype == blobs["im_info"].dtype == np.float32
 
 
+def test_sides_are_padded_to_multiples(entry):
+    with cfg_override(TRAIN={**RPN, "SCALES": [60], "SCALE_MULTIPLE_OF": 32}):
+        blobs = get_minibatch([entry], 3)
+    assert blobs["data"].shape == (1, 3, 64, 96) and blobs["im_info"].tolist() == [[60, 80, 2]]
+    with cfg_override(TRAIN={**ROIS, "SCALE_MULTIPLE_OF": 64}):
+        assert get_minibatch([entry], 3)["data"].shape == (1, 3, 64, 64)
+
+
 def test_mirrored_images_are_mirrored_when_read(entry):
     with cfg_override(TRAIN=RPN):
         plain = get_minibatch([entry], 3)["data"]

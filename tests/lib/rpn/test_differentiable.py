@@ -19,10 +19,11 @@ def settings():
         yield
 
 
-def chain(differentiable=True):
+def chain(differentiable=True, limit=0):
     """A function deltas -> tops of both layers in float64, with equal draws; and deltas."""
-    mode = f", 'differentiable': {str(differentiable).lower()}"
-    proposal = layer_of(ProposalLayer, ANCHORS[:-1] + mode + "}", num_tops=1)
+    mode = f", 'differentiable': {differentiable}"
+    proposal = layer_of(ProposalLayer, f"{ANCHORS[:-1]}{mode}, 'max_gradient': {limit}}}",
+                        num_tops=1)
     target = layer_of(ProposalTargetLayer, "{'num_classes': 3" + mode + "}")
     prob, deltas = rpn_outputs(torch.float64)
 
@@ -65,6 +66,22 @@ def test_clipped_corners_and_annotated_boxes_pass_nothing():
         annotated = corners in GT[:, :4].tolist()
         gradient, = torch.autograd.grad(rois[row, 1], deltas, retain_graph=True)
         assert bool(gradient.any()) == (corners[0] > 0 and not annotated)
+
+
+def test_limited_gradients():
+    (free, deltas), (limited, _) = chain(), chain(limit=0.5)
+    deltas.requires_grad_()
+    gradients = [torch.autograd.grad(sampled(deltas)[0].sum(), deltas)[0]
+                 for sampled in (free, limited)]
+    assert torch.equal(gradients[1], gradients[0].clamp(-0.5, 0.5))
+    assert gradients[0].abs().max() > 0.5
+
+
+def test_boxes_that_overflow_have_a_finite_gradient():
+    sampled, deltas = chain()
+    deltas[:, 2] = 1000         # dw of the first anchors
+    gradient, = torch.autograd.grad(sampled(deltas.requires_grad_())[0].sum(), deltas)
+    assert gradient.isfinite().all() and not gradient[:, 2].any() and gradient.any()
 
 
 def test_gradient_of_pooled_features_reaches_the_deltas():

@@ -6,9 +6,13 @@ import types
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from fast_rcnn.config import cfg_override
+from fast_rcnn.image_blob import image_and_info_blobs
 from utils.blob import im_list_to_blob, im_scale_factor, image_pyramid_blob, prep_im_for_blob
-from utils.images import ImageError, read_image
+from utils.images import (ImageError, image_fault, image_orientation, image_size,
+                          read_image)
 from utils.layer_params import layer_params
 from utils.read_ahead import read_ahead
 from utils.timer import Timer
@@ -34,11 +38,22 @@ def test_smaller_images_are_padded_right_and_below():
     assert blob.shape == (2, 3, 4, 3)
     assert blob[0, 0].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]]
     assert blob[1, 2].tolist() == [[2, 2, 0]] * 4
+    blob = im_list_to_blob([np.ones((4, 5, 3), np.float32)], 4)
+    assert blob.shape == (1, 3, 4, 8) and blob[0].sum() == 3 * 4 * 5
 
 
 def test_pyramid():
     blob, scales = image_pyramid_blob(np.zeros((10, 20, 3), np.uint8), (0, 0, 0), (20, 5), 100)
     assert blob.shape == (2, 3, 20, 40) and scales.tolist() == [2, 0.5]
+    im = np.zeros((10, 20, 3), np.uint8)
+    assert image_pyramid_blob(im, (0, 0, 0), (20,), 100, 32)[0].shape == (1, 3, 32, 64)
+
+
+def test_padding_to_multiples_is_not_counted_as_image():
+    with cfg_override(TEST={"SCALES": [20], "MAX_SIZE": 100, "SCALE_MULTIPLE_OF": 32}):
+        blobs = image_and_info_blobs(np.full((10, 20, 3), 200, np.uint8))
+    assert blobs["data"].shape == (1, 3, 32, 64) and blobs["im_info"].tolist() == [[20, 40, 2]]
+    assert not blobs["data"][..., 20:, :].any() and not blobs["data"][..., 40:].any()
 
 
 def test_images_of_all_kinds_are_read_in_colour(tmp_path):
@@ -111,3 +126,38 @@ def test_bad_layer_parameters_name_the_layer(text, message):
     with pytest.raises(ValueError, match=message) as caught:
         layer_params(layer(text), required=["feat_stride"], scales=(8, 16, 32))
     assert 'layer "rpn-data" (Python), param_str' in str(caught.value)
+
+
+def write_pictures(folder):
+    """A whole JPEG and a whole PNG of noise; returns their paths."""
+    im = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    paths = [str(folder / name) for name in ("a.jpg", "a.png")]
+    for path in paths:
+        cv2.imwrite(path, im)
+    return paths
+
+
+def test_broken_images_are_found_without_decoding(tmp_path):
+    paths = write_pictures(tmp_path)
+    assert [image_fault(path) for path in paths] == ["", ""]
+    for path in paths:
+        with open(path, "rb+") as file:
+            file.truncate(900)
+        assert image_fault(path) == "is cut off: its end is missing"
+        with open(path, "wb") as file:
+            file.write(b"<html>")
+        assert image_fault(path) == "cannot be decoded as an image"
+        with open(path, "wb"):
+            pass
+        assert image_fault(path) == "is empty"
+    assert image_fault(str(tmp_path / "none.jpg")) == "is not there"
+
+
+def test_orientation_of_cameras(tmp_path):
+    path, _ = write_pictures(tmp_path)
+    assert image_orientation(path) == 1
+    with Image.open(path) as im:
+        exif = im.getexif()
+        exif[0x0112] = 6
+        im.save(path, exif=exif)
+    assert image_orientation(path) == 6 and image_size(path) == (40, 30)

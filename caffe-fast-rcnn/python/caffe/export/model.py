@@ -20,19 +20,21 @@ OPSET, IR_VERSION = 14, 7
 _LIMIT = 2000 << 20     # bytes of weights; protobuf's largest message is 2 GB
 _PLAIN = {"Sigmoid": "Sigmoid", "TanH": "Tanh", "AbsVal": "Abs", "BNLL": "Softplus"}
 EXPORTERS = {
-    "ArgMax": shapes.arg_max, "BatchNorm": values.batch_norm,
+    "ArgMax": shapes.arg_max, "Axpy": values.axpy, "BatchNorm": values.batch_norm,
     "BatchReindex": shapes.batch_reindex, "Bias": values.bias, "Clip": values.clip,
-    "Concat": shapes.concat, "Convolution": windows.convolution, "Crop": shapes.crop,
-    "Deconvolution": windows.convolution, "Dropout": values.dropout,
-    "DummyData": shapes.constants, "ELU": values.elu, "Eltwise": values.eltwise,
-    "Embed": values.embed, "Exp": values.exp, "Flatten": shapes.fixed_reshape,
-    "InnerProduct": values.inner_product, "LRN": windows.lrn, "Log": values.log,
-    "MVN": values.mvn, "PReLU": values.prelu, "Parameter": shapes.constants,
-    "Pooling": windows.pooling, "Power": values.power, "ROIPooling": windows.roi_pooling,
-    "ReLU": values.relu, "Reduction": shapes.reduction, "Reshape": shapes.fixed_reshape,
-    "Scale": values.scale, "Silence": shapes.silence, "Slice": shapes.slices,
-    "Softmax": values.softmax, "Split": shapes.split, "Swish": values.swish,
-    "Threshold": values.threshold, "Tile": shapes.tile,
+    "Concat": shapes.concat, "Convolution": windows.convolution,
+    "ConvolutionDepthwise": windows.convolution, "Crop": shapes.crop,
+    "Deconvolution": windows.convolution, "DepthwiseConvolution": windows.convolution,
+    "Dropout": values.dropout, "DummyData": shapes.constants, "ELU": values.elu,
+    "Eltwise": values.eltwise, "Embed": values.embed, "Exp": values.exp,
+    "Flatten": shapes.fixed_reshape, "InnerProduct": values.inner_product, "LRN": windows.lrn,
+    "Log": values.log, "MVN": values.mvn, "Normalize": values.normalize, "PReLU": values.prelu,
+    "Parameter": shapes.constants, "Permute": shapes.permute, "Pooling": windows.pooling,
+    "Power": values.power, "ROIPooling": windows.roi_pooling, "ReLU": values.relu,
+    "ReLU6": values.relu6, "Reduction": shapes.reduction, "Reshape": shapes.fixed_reshape,
+    "Scale": values.scale, "ShuffleChannel": shapes.shuffle_channel, "Silence": shapes.silence,
+    "Slice": shapes.slices, "Softmax": values.softmax, "Split": shapes.split,
+    "Swish": values.swish, "Threshold": values.threshold, "Tile": shapes.tile,
     **{ours: functools.partial(lambda kind, scope, x: scope.op(kind, x), theirs)
        for ours, theirs in _PLAIN.items()},
 }

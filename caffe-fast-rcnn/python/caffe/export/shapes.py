@@ -41,6 +41,18 @@ def tile(scope, x):
     return scope.op("Tile", x, scope.integers(repeats))
 
 
+def permute(scope, x):
+    return scope.op("Transpose", x, perm=scope.module.order)
+
+
+def shuffle_channel(scope, x):
+    items, channels, *size = scope.bottom_shapes[0]
+    group = scope.module.group
+    dealt = scope.reshape(x, (items, group, channels // group, *size))
+    order = (0, 2, 1, *range(3, 3 + len(size)))
+    return scope.reshape(scope.op("Transpose", dealt, perm=order), scope.top_shapes[0])
+
+
 def batch_reindex(scope, x, index):
     return scope.op("Gather", x, scope.op("Cast", index, to=7))     # 7: int64
 

@@ -6,7 +6,8 @@ import torch
 _WEIGHT_AND_BIAS = ("weight", "bias")
 _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
           "InnerProduct": _WEIGHT_AND_BIAS, "Embed": _WEIGHT_AND_BIAS, "Scale": _WEIGHT_AND_BIAS,
-          "PReLU": ("weight",), "Bias": ("bias",)}
+          "ConvolutionDepthwise": _WEIGHT_AND_BIAS, "DepthwiseConvolution": _WEIGHT_AND_BIAS,
+          "PReLU": ("weight",), "Normalize": ("weight",), "Bias": ("bias",)}
 
 
 def state_dict(net):

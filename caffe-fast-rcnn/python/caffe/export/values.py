@@ -22,6 +22,10 @@ def relu(scope, x):
     return scope.op("LeakyRelu", x, alpha=slope) if slope else scope.op("Relu", x)
 
 
+def relu6(scope, x):
+    return scope.op("Min", relu(scope, x), number(scope, 6))
+
+
 def prelu(scope, x):
     axes = len(scope.bottom_shapes[0])
     return scope.op("PRelu", x, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
@@ -129,6 +133,21 @@ def mvn(scope, x):
         return centred
     variance = scope.op("ReduceMean", scope.op("Mul", centred, centred), axes=over)
     return scope.op("Div", centred, affine(scope, scope.op("Sqrt", variance), 1, module.eps))
+
+
+def normalize(scope, x):
+    """x / sqrt(eps + sum of squares) * scale."""
+    p, axes = scope.module.p, len(scope.bottom_shapes[0])
+    over = scope.integers(list(range(1, axes)) if p.across_spatial else [1])
+    square = affine(scope, scope.op("ReduceSum", scope.op("Mul", x, x), over), 1, p.eps)
+    unit = scope.op("Div", x, scope.op("Sqrt", square))
+    return scope.op("Mul", unit, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
+
+
+def axpy(scope, factor, x, y):
+    items, channels, *size = scope.bottom_shapes[1]
+    factor = scope.reshape(factor, (items, channels, *(1,) * len(size)))
+    return scope.op("Add", scope.op("Mul", factor, x), y)
 
 
 def softmax(scope, x):

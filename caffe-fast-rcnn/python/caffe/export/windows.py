@@ -6,13 +6,13 @@ from ..layers.pooling import AVE, MAX, STOCHASTIC, make_grid, window_divisors
 
 
 def convolution(scope, *bottoms):
-    """Convolution and Deconvolution, one node per bottom."""
+    """Convolutions (depthwise ones too) and Deconvolution, one node per bottom."""
     module, windows = scope.module, scope.module.windows
     if module.axis != 1:
         raise scope.error(f"axis {module.axis}")
     weights = [scope.blob(0, "weight")]
     weights += [scope.blob(1, "bias")] if len(scope.layer.blobs) > 1 else []
-    kind = "Conv" if scope.layer.type == "Convolution" else "ConvTranspose"
+    kind = "ConvTranspose" if scope.layer.type == "Deconvolution" else "Conv"
     return [scope.op(kind, x, *weights, kernel_shape=windows.kernel, strides=windows.stride,
                      pads=windows.pad * 2, dilations=windows.dilation, group=module.group)
             for x in bottoms]

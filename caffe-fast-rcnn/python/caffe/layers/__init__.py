@@ -2,9 +2,13 @@
 from . import (
     activation,
     convolution,
+    data,
     dense,
     elementwise,
+    hdf5_data,
+    image_data,
     loss,
+    memory_data,
     metrics,
     multibox,
     normalization,
@@ -19,8 +23,10 @@ from . import (
     softmax,
     source,
     ssd,
+    window_data,
 )
 
-__all__ = ["activation", "convolution", "dense", "elementwise", "loss", "metrics", "multibox",
-           "normalization", "ohem", "pooling", "proposal", "recurrent", "regularization", "resize",
-           "roi", "shape", "softmax", "source", "ssd"]
+__all__ = ["activation", "convolution", "data", "dense", "elementwise", "hdf5_data", "image_data",
+           "loss", "memory_data", "metrics", "multibox", "normalization", "ohem", "pooling",
+           "proposal", "recurrent", "regularization", "resize", "roi", "shape", "softmax", "source",
+           "ssd", "window_data"]

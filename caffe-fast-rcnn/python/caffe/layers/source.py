@@ -19,6 +19,16 @@ def spread(layer, values, what, optional=False):
     return list(values) * tops if len(values) == 1 else list(values) or [None] * tops
 
 
+class Source(Module):
+    """Base of layers without bottoms; the buffer `where` tells their device and dtype."""
+
+    bottoms = (0, 0)
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        self.register_buffer("where", torch.empty(0), persistent=False)
+
+
 @register("Input")
 class Input(Module):
     """Tops that the user fills: net.blobs[name].data[...] = values."""
@@ -38,10 +48,9 @@ class Input(Module):
 
 
 @register("DummyData")
-class DummyData(Module):
+class DummyData(Source):
     """Tops that a filler fills: once where it is constant, else anew in every forward pass."""
 
-    bottoms = (0, 0)
     tops = (1, None)
 
     def __init__(self, param, shapes, phase):
@@ -49,7 +58,6 @@ class DummyData(Module):
         p = param.dummy_data_param
         self.shapes = self._read_shapes(p)
         self.fillers = spread(self, p.data_filler, "data_filler", optional=True)
-        self.register_buffer("where", torch.empty(0), persistent=False)  # tells dtype and device
         for shape, filler in zip(self.shapes, self.fillers):
             self._filled(shape, filler)  # an impossible filler is refused now
 

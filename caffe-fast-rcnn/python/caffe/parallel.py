@@ -1,0 +1,150 @@
+"""Solvers that train together, one process each (pycaffe: caffe.NCCL; Caffe: parallel.cpp).
+
+    uid = caffe.NCCL.new_uid()              # once, then in each of the processes:
+    caffe.set_solver_count(2)
+    caffe.set_solver_rank(rank)
+    solver = caffe.SGDSolver("solver.prototxt")
+    nccl = caffe.NCCL(solver, uid)
+    nccl.bcast()                            # all start from the weights of rank 0
+    solver.add_callback(nccl)               # each update takes the mean gradient of all
+    solver.net.after_backward(nccl)         # optional: exchange during the backward pass
+    solver.solve()
+
+The exchange is torch.distributed's: NCCL between GPUs, Gloo between processes on the CPU.
+"""
+import atexit
+import collections
+import datetime
+import os
+import shutil
+import tempfile
+
+import torch
+from torch import distributed
+
+from . import state
+from .errors import CaffeError
+
+# Rank 0 may test for hours while the others wait for it.
+_PATIENCE = datetime.timedelta(days=7)
+
+
+def has_nccl():
+    """Whether solvers can train together here."""
+    return distributed.is_available()
+
+
+class NCCL:
+    """What a solver shares with its sisters; solver_count and solver_rank say who they are.
+
+    uid: what `new_uid` gave one process, which hands it to all. Building it waits for all of them.
+    An instance is a callback of the solver (on_start, on_gradients_ready) and of its net
+    (after_backward). Raises CaffeError.
+    """
+
+    def __init__(self, solver, uid):
+        if not has_nccl():
+            raise CaffeError("solvers cannot train together: this PyTorch has no distributed part")
+        self._solver = solver
+        self._device = state.device()
+        self._count = state.solver_count()
+        self._learned = [learnable.blob for learnable in solver.net.learnables
+                         if learnable.lr_mult]
+        self._early = _blobs_by_layer(solver)
+        self._under_way = {}    # id of a blob -> (exchange at work, tensor that it sums up)
+        self._join(os.fspath(uid))
+
+    @staticmethod
+    def new_uid():
+        """The name of a new meeting place for processes on this machine."""
+        folder = tempfile.mkdtemp(prefix="caffe-nccl-")
+        atexit.register(_remove, folder, os.getpid())
+        return os.path.join(folder, "store")
+
+    def _join(self, uid):
+        rank = state.solver_rank()
+        if not 0 <= rank < self._count:
+            raise CaffeError(f"expected a solver_rank from 0 to {self._count - 1} (solver_count is "
+                             f"{self._count}), got {rank}")
+        if not distributed.is_initialized():
+            backend = "nccl" if self._device.type == "cuda" else "gloo"
+            _together(distributed.init_process_group, backend, init_method=f"file://{uid}",
+                      rank=rank, world_size=self._count, timeout=_PATIENCE)
+        if distributed.get_world_size() != self._count:
+            raise CaffeError(f"solver_count is {self._count}, but this process is already one of "
+                             f"{distributed.get_world_size()}")
+
+    def bcast(self):
+        """Gives all solvers the learnable blobs of rank 0."""
+        for learnable in self._solver.net.learnables:
+            values = learnable.blob.values
+            tensor = _plain_copy(values.get())
+            _together(distributed.broadcast, tensor, src=0)
+            values.copy_(tensor)
+
+    def agree(self, number):
+        """The whole number that rank 0 has, for all."""
+        tensor = torch.tensor(int(number), device=self._device)
+        _together(distributed.broadcast, tensor, src=0)
+        return int(tensor)
+
+    def close(self):
+        """Leaves the others; after that this process may meet others."""
+        distributed.destroy_process_group()
+
+    def on_start(self):
+        """Called before each iteration; there is nothing to do, the weights agree already."""
+
+    def __call__(self, layer):
+        """Called after a layer's backward pass: starts the exchange of the gradients it finished.
+
+        With iter_size > 1 gradients are finished by the last pass only, and nothing starts early.
+        """
+        if self._solver.param.layer_wise_reduce and self._solver.param.iter_size == 1:
+            for blob in self._early[layer]:
+                self._start(blob)
+
+    def on_gradients_ready(self):
+        """Called before each update: the gradients become their mean over all solvers."""
+        for blob in self._learned:
+            if id(blob) not in self._under_way:
+                self._start(blob)
+        for blob in self._learned:
+            exchange, total = self._under_way.pop(id(blob))
+            _together(exchange.wait)
+            blob.gradient.set(total.div_(self._count))
+
+    def _start(self, blob):
+        # A gradient of all zeros takes part too: another solver's may be none.
+        blob.gradient.fit(blob.shape)
+        total = _plain_copy(blob.gradient.get())
+        self._under_way[id(blob)] = _together(distributed.all_reduce, total, async_op=True), total
+
+
+def _together(collective, *arguments, **options):
+    """Does what all solvers must do; CaffeError where one of them is gone."""
+    try:
+        return collective(*arguments, **options)
+    except RuntimeError as problem:
+        raise CaffeError("the exchange with the other solvers broke off; did one of their "
+                         f"processes end? ({problem})") from None
+
+
+def _blobs_by_layer(solver):
+    """Per layer of the net: the learned blobs that no other layer uses."""
+    learned = {id(learnable.blob) for learnable in solver.net.learnables if learnable.lr_mult}
+    layers = [list(solver.net.params.get(name, ())) for name in solver.net._layer_names]
+    users = collections.Counter(id(getattr(blob, "owner", blob))
+                                for blobs in layers for blob in blobs)
+    return [[blob for blob in blobs if id(blob) in learned and users[id(blob)] == 1]
+            for blobs in layers]
+
+
+def _plain_copy(tensor):
+    """A copy in the usual order of memory, which is the same for all solvers."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
+def _remove(folder, process):
+    if os.getpid() == process:      # not in its children
+        shutil.rmtree(folder, ignore_errors=True)

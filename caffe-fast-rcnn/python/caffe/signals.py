@@ -1,0 +1,44 @@
+"""What a running training does on SIGINT and SIGHUP (Caffe: util/signal_handler.cpp)."""
+import enum
+import signal
+
+
+class Action(enum.IntEnum):
+    """What a solver is asked to do between two iterations (Caffe: SolverAction)."""
+
+    NONE = 0
+    STOP = 1
+    SNAPSHOT = 2
+
+
+class SignalHandler:
+    """Remembers signals until `requested` asks for them; a context that puts the old ways back.
+
+    sigint, sighup: the Action each stands for.
+    """
+
+    def __init__(self, sigint=Action.STOP, sighup=Action.SNAPSHOT):
+        self._actions = {signal.SIGINT: sigint}
+        if hasattr(signal, "SIGHUP"):       # not on Windows
+            self._actions[signal.SIGHUP] = sighup
+        self._received = set()
+        self._before = {}
+
+    def __enter__(self):
+        for number in self._actions:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *problem):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self._received.add(number)
+
+    def requested(self):
+        """The action of the signals since the last call; to stop is more than a snapshot."""
+        actions = {self._actions[number] for number in tuple(self._received)}
+        self._received.clear()
+        return next((action for action in (Action.STOP, Action.SNAPSHOT) if action in actions),
+                    Action.NONE)

@@ -1,0 +1,1 @@
+"""Caffe's command line tools: `python -m caffe.tools.NAME`; each has a `main(argv)`."""

@@ -1,0 +1,75 @@
+"""`caffe time`: how long each layer of a model takes (Caffe: tools/caffe.cpp, time)."""
+import logging
+
+from ..logs import Timer
+from ..state import TRAIN
+from . import devices
+from .models import model_net, phase, positive_iterations, required
+
+log = logging.getLogger("caffe")
+
+
+class LayerTimes:
+    """Milliseconds per layer of a net, forward and backward, summed over the passes.
+
+    The timer waits for the GPU before and after each layer, so that a layer is charged with what
+    it does itself; together the layers are slower than a pass that nobody watches.
+    """
+
+    def __init__(self, net):
+        count = len(net.layers)
+        self.forward, self.backward = [0.0] * count, [0.0] * count
+        self._timer = Timer()
+        net.before_forward(self._begin)
+        net.before_backward(self._begin)
+        net.after_forward(lambda layer: self._end(self.forward, layer))
+        net.after_backward(lambda layer: self._end(self.backward, layer))
+
+    def _begin(self, layer):
+        self._timer.start()
+
+    def _end(self, times, layer):
+        self._timer.stop()
+        times[layer] += self._timer.ms
+
+
+def benchmark(flags):
+    """Runs the model forward and backward, and logs the mean times."""
+    required(flags, "model", "to time")
+    iterations = positive_iterations(flags)
+    devices.use_one(flags["gpu"])
+    net = model_net(flags, phase(flags, TRAIN))
+    log.info("Performing Forward")
+    log.info("Initial loss: %.6g", float(net.run_forward()))
+    log.info("Performing Backward")
+    net.run_backward()
+    log.info("*** Benchmark begins ***")
+    log.info("Testing for %d iterations.", iterations)
+    layers, passes, total = LayerTimes(net), [0.0, 0.0], 0.0
+    for i in range(iterations):
+        both = [_timed(net.run_forward), _timed(net.run_backward)]
+        passes = [before + now for before, now in zip(passes, both)]
+        total += sum(both)
+        log.info("Iteration: %d forward-backward time: %.6g ms.", i + 1, sum(both))
+    _report(net, layers, passes, total, iterations)
+
+
+def _timed(work):
+    """Milliseconds that work() takes."""
+    timer = Timer()
+    timer.start()
+    work()
+    timer.stop()
+    return timer.ms
+
+
+def _report(net, layers, passes, total, iterations):
+    log.info("Average time per layer: ")
+    for name, forward, backward in zip(net._layer_names, layers.forward, layers.backward):
+        log.info("%10s\tforward: %.6g ms.", name, forward / iterations)
+        log.info("%10s\tbackward: %.6g ms.", name, backward / iterations)
+    log.info("Average Forward pass: %.6g ms.", passes[0] / iterations)
+    log.info("Average Backward pass: %.6g ms.", passes[1] / iterations)
+    log.info("Average Forward-Backward: %.6g ms.", total / iterations)
+    log.info("Total Time: %.6g ms.", total)
+    log.info("*** Benchmark ends ***")

@@ -1,0 +1,92 @@
+"""What the tools share: gflags' way of writing options, one-line errors, exit statuses."""
+import sys
+
+from ..errors import CaffeError, suggest
+from ..logs import init_log
+
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+
+
+class UsageError(CaffeError):
+    """A command line that cannot be understood."""
+
+
+def parse_flags(argv, defaults):
+    """(flags, other words) of a command line; flags: a dict like `defaults`, of the same types.
+
+    gflags' forms: -flag value, --flag value, --flag=value; --flag and --noflag for yes or no; what
+    is behind "--" is no flag. Raises UsageError.
+    """
+    flags, words, rest = dict(defaults), [], list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return flags, words + rest
+        if not word.startswith("-") or word == "-":
+            words.append(word)
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        if name.startswith("no") and isinstance(defaults.get(name[2:]), bool) and not equals:
+            flags[name[2:]] = False
+        elif name not in defaults:
+            raise UsageError(f"unknown flag {word}{suggest(name, defaults)}; known: "
+                             f"{', '.join('-' + known for known in defaults)}")
+        elif isinstance(defaults[name], bool):
+            flags[name] = _truth(word, value) if equals else True
+        else:
+            if not equals and not rest:
+                raise UsageError(f"the flag {word} needs a value")
+            flags[name] = _value(name, value if equals else rest.pop(0), defaults[name])
+    return flags, words
+
+
+def _truth(word, value):
+    if value.lower() not in (*_TRUE, *_FALSE):
+        raise UsageError(f"{word}: expected true or false")
+    return value.lower() in _TRUE
+
+
+def _value(name, text, default):
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise UsageError(f'-{name}: expected a whole number, got "{text}"') from None
+
+
+def run_tool(work, argv, usage, defaults, arguments):
+    """Runs work(flags, words); returns the exit status: 0, 1 after the usage, 2 with one line.
+
+    arguments: (least, most) number of words. Without any argument, with too few or too many words
+    and for -help the usage is shown, as gflags does.
+    """
+    init_log()
+    if {"-help", "--help", "-h"} & set(argv):
+        print(usage)
+        return 0
+    try:
+        flags, words = parse_flags(argv, defaults)
+    except UsageError as error:
+        return _failed(error)
+    if not arguments[0] <= len(words) <= arguments[1]:
+        print(usage, file=sys.stderr)
+        return 1
+    return status_of(work, flags, words)
+
+
+def status_of(work, *arguments):
+    """Runs work(*arguments); returns the exit status: 0, 2 after one line, 130 after Ctrl-C."""
+    try:
+        work(*arguments)
+    except CaffeError as error:
+        return _failed(error)
+    except OSError as error:
+        return _failed(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _failed(error):
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    return 2

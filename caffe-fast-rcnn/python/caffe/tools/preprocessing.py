@@ -1,0 +1,66 @@
+"""The options of classify.py and detect.py: the net, and how images are made ready for it."""
+import argparse
+import os
+
+import numpy as np
+
+from .. import state
+from ..errors import CaffeError
+from ..weights import read_binaryproto
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_MODEL = os.path.join(_ROOT, "..", "models", "bvlc_reference_caffenet")
+
+
+def add_net_args(parser, model):
+    """--model_def, --pretrained_model, --gpu and the preprocessing; model: the prototxt's name."""
+    parser.add_argument("--model_def", default=os.path.join(_MODEL, model), help="net prototxt")
+    parser.add_argument("--pretrained_model", help="trained weights",
+                        default=os.path.join(_MODEL, "bvlc_reference_caffenet.caffemodel"))
+    parser.add_argument("--gpu", action="store_true", help="compute on the GPU")
+    parser.add_argument("--mean_file", help=".npy or .binaryproto of the mean (C, H, W) or (C,) "
+                        "to subtract; '' for none",
+                        default=os.path.join(_ROOT, "caffe", "imagenet", "ilsvrc_2012_mean.npy"))
+    parser.add_argument("--input_scale", type=float,
+                        help="multiplies input features by this after the mean is subtracted")
+    parser.add_argument("--raw_scale", type=float, default=255.0,
+                        help="multiplies raw input (0 to 1) by this before preprocessing [255]")
+    parser.add_argument("--channel_swap", type=whole_numbers, default=[2, 1, 0],
+                        help="order of the channels; '2,1,0' turns RGB into BGR [2,1,0]")
+
+
+def preprocessing(args):
+    """The mode is set, and what Classifier and Detector take by name returned."""
+    if args.gpu:
+        state.set_mode_gpu()
+    return {"mean": read_mean(args.mean_file), "input_scale": args.input_scale,
+            "raw_scale": args.raw_scale, "channel_swap": args.channel_swap or None}
+
+
+def whole_numbers(text):
+    """The type of options such as 256,256; nothing for an empty text."""
+    words = text.split(",") if text else []
+    if not all(word.strip().isdigit() for word in words):
+        raise argparse.ArgumentTypeError(f'"{text}" is not whole numbers, separated by commas')
+    return [int(word) for word in words]
+
+
+def read_array(path):
+    """The array in a .npy file. Raises CaffeError."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise CaffeError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise CaffeError(f"{path}: is not a .npy file of numbers: {error}") from None
+
+
+def read_mean(path):
+    """The mean in a .npy or .binaryproto file, (C, H, W) or (C,); None for an empty path."""
+    if not path:
+        return None
+    if not os.path.isfile(path):
+        raise CaffeError(f"the mean file {path} does not exist; give --mean_file, or "
+                         "--mean_file '' to subtract none")
+    mean = read_binaryproto(path) if path.endswith(".binaryproto") else read_array(path)
+    return mean[0] if mean.ndim == 4 else mean

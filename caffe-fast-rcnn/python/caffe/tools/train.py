@@ -1,0 +1,79 @@
+"""`caffe train` (Caffe: tools/caffe.cpp, train)."""
+import logging
+
+import torch
+
+from .. import prototxt
+from ..errors import DeviceError
+from ..proto import caffe_pb2
+from ..signals import Action, SignalHandler
+from ..solver import get_solver
+from . import devices
+from .command import UsageError
+from .models import required, stages
+from .workers import train_together
+
+EFFECTS = {"stop": Action.STOP, "snapshot": Action.SNAPSHOT, "none": Action.NONE}
+log = logging.getLogger("caffe")
+
+
+def train(flags):
+    """Trains as the flags say, on one device or on several GPUs."""
+    required(flags, "solver", "to train by")
+    if flags["snapshot"] and flags["weights"]:
+        raise UsageError("give -snapshot to resume training or -weights to finetune, not both")
+    effects = [_effect(flags, name) for name in ("sigint_effect", "sighup_effect")]
+    p = _solver_parameter(flags)
+    gpus = _gpus(flags, p)
+    with SignalHandler(*effects) as signals:
+        if len(gpus) > 1:
+            train_together(p, gpus, flags["snapshot"], signals)
+        else:
+            devices.use(gpus[0])
+            _train_alone(p, flags["snapshot"], signals)
+    log.info("Optimization Done.")
+
+
+def _train_alone(p, snapshot, signals):
+    solver = get_solver(p)
+    solver.action = signals.requested
+    if snapshot:
+        log.info("Resuming from %s", snapshot)
+        solver.restore(snapshot)
+    log.info("Starting Optimization")
+    solver.solve()
+
+
+def _effect(flags, name):
+    if flags[name] not in EFFECTS:
+        raise UsageError(f'-{name}: expected {", ".join(EFFECTS)}, got "{flags[name]}"')
+    return EFFECTS[flags[name]]
+
+
+def _solver_parameter(flags):
+    """The solver prototxt, with what the flags add to it."""
+    p = prototxt.read_solver(flags["solver"])
+    if flags["level"]:
+        p.train_state.level = flags["level"]
+    p.train_state.stage.extend(stages(flags))
+    if flags["snapshot"] or flags["weights"]:
+        p.ClearField("weights")
+    if flags["weights"]:
+        p.weights.append(flags["weights"])
+    return p
+
+
+def _gpus(flags, p):
+    """The numbers of the GPUs to train on, or [None] for the CPU.
+
+    Without -gpu the solver prototxt decides: a GPU if it says solver_mode: GPU, else the CPU.
+    """
+    if flags["gpu"]:
+        return devices.gpus(flags["gpu"])
+    if not p.HasField("solver_mode") or p.solver_mode == caffe_pb2.SolverParameter.CPU:
+        return [None]
+    if p.device_id >= torch.cuda.device_count():
+        raise DeviceError(f"{flags['solver']} asks for GPU {p.device_id} (solver_mode: GPU), but "
+                          f"PyTorch sees {torch.cuda.device_count()} GPUs here; write solver_mode: "
+                          "CPU to use the CPU")
+    return [p.device_id]

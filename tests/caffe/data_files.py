@@ -1,0 +1,57 @@
+"""Small real databases, lists of images, HDF5 and window files for the tests of data layers."""
+import cv2
+import h5py
+import numpy as np
+from caffe import databases, image_files
+
+
+def pictures(count, height=6, width=8, seed=0):
+    """Images (H, W, 3) uint8 of random values."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def write_database(path, images, labels=None, backend="lmdb", encode=None):
+    """A database of Datums; encode: ".png" to keep them compressed, None for plain values."""
+    with databases.new_database(path, backend) as database:
+        for i, image in enumerate(images):
+            datum = image_files.image_datum(image, i if labels is None else labels[i])
+            if encode:
+                datum.Clear()
+                datum.data, datum.encoded = cv2.imencode(encode, image)[1].tobytes(), True
+                datum.label = i if labels is None else labels[i]
+            database.put(b"%08d" % i, datum.SerializeToString())
+    return path
+
+
+def write_images(folder, images, labels=None):
+    """PNG files 0.png, 1.png, ... and list.txt with the lines "0.png label"; gives the list."""
+    for i, image in enumerate(images):
+        assert cv2.imwrite(str(folder / f"{i}.png"), image)
+    labels = range(len(images)) if labels is None else labels
+    lines = [f"{i}.png {label}\n" for i, label in enumerate(labels)]
+    (folder / "list.txt").write_text("".join(lines))
+    return folder / "list.txt"
+
+
+def write_hdf5(folder, *files):
+    """a.h5, b.h5, ... from dicts {dataset: array}, and list.txt, which names them; gives it."""
+    paths = [folder / f"{'abcdef'[i]}.h5" for i in range(len(files))]
+    for path, datasets in zip(paths, files):
+        with h5py.File(path, "w") as file:
+            for name, values in datasets.items():
+                file[name] = values
+    (folder / "list.txt").write_text("\n".join(map(str, paths)))
+    return folder / "list.txt"
+
+
+def write_windows(folder, images, windows):
+    """PNG files and windows.txt; windows: per image rows (class, overlap, x1, y1, x2, y2)."""
+    write_images(folder, images)
+    parts = []
+    for i, (image, rows) in enumerate(zip(images, windows)):
+        height, width, channels = image.shape
+        parts += [f"# {i}", folder / f"{i}.png", channels, height, width, len(rows)]
+        parts += [" ".join(map(str, row)) for row in rows]
+    (folder / "windows.txt").write_text("\n".join(map(str, parts)) + "\n")
+    return folder / "windows.txt"

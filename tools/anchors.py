@@ -1,0 +1,107 @@
+#!/usr/bin/env python
+"""Tells how well anchors cover the objects of a data set, and proposes better ones."""
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+import numpy as np
+
+from caffe import prototxt
+from datasets.factory import get_imdb
+from datasets.recall import AREA_RANGES
+from fast_rcnn import cli
+from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
+from fast_rcnn.config import cfg
+from rpn.anchor_coverage import best_overlaps, propose_anchors, scaled_objects
+from rpn.anchors import BASE_SIZE, AnchorGrid
+
+EXAMPLES = """\
+  tools/anchors.py --imdb my/card.yml:trainval --scale 600
+  tools/anchors.py --imdb shapes_trainval --scale 240 \\
+      --def models/pascal_voc/Tiny/faster_rcnn_alt_opt/rpn_test.pt
+  tools/anchors.py --imdb voc_2007_trainval --set ANCHOR_SCALES "[4, 8, 16, 32]"
+"""
+THRESHOLDS = (0.5, 0.7)
+SIZES = {"small": "area < 32^2", "medium": "32^2 to 96^2", "large": "area > 96^2"}
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
+                        help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
+                             "16]; ANCHOR_SCALES, ANCHOR_RATIOS and ANCHOR_BASE replace them")
+    parser.add_argument("--stride", type=int, default=None, metavar="N",
+                        help="pixels between positions [the net's, or 16]")
+    parser.add_argument("--num_scales", type=int, default=None, metavar="N",
+                        help="scales to propose [as many as there are]")
+    parser.add_argument("--num_ratios", type=int, default=None, metavar="N",
+                        help="ratios to propose [as many as there are]")
+    parser.add_argument("--images", type=int, default=2000, metavar="N",
+                        help="look at so many images at most [2000]")
+    cli.add_common_args(parser, "voc_2007_trainval")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args, show=False)
+    for option in ("stride", "num_scales", "num_ratios", "images"):
+        if getattr(args, option) is not None and getattr(args, option) < 1:
+            raise ValueError(f"--{option} must be positive; received {getattr(args, option)}")
+    params = present_anchors(args)
+    imdb = get_imdb(args.imdb_name)
+    objects = scaled_objects(imdb, cfg.TRAIN.SCALES, cfg.TRAIN.MAX_SIZE, args.images)
+    scales, ratios = propose_anchors(objects, args.num_scales or len(params["scales"]),
+                                     args.num_ratios or len(params["ratios"]), params["base_size"])
+    print(f"{imdb.name}: {len(objects)} images with objects, scaled to {list(cfg.TRAIN.SCALES)}, "
+          f"at most {cfg.TRAIN.MAX_SIZE}")
+    print_coverage("Present anchors", params, objects, imdb.classes)
+    proposed = dict(params, scales=scales, ratios=ratios)
+    print_coverage("Proposed anchors", proposed, objects, imdb.classes)
+    print(f'\n--set ANCHOR_SCALES "{list(scales)}" ANCHOR_RATIOS "{list(ratios)}"')
+
+
+def present_anchors(args):
+    """The arguments of AnchorGrid: feat_stride, scales, ratios, base_size."""
+    params = {"feat_stride": 16, "scales": (8, 16, 32), "ratios": (0.5, 1, 2),
+              "base_size": BASE_SIZE}
+    if args.prototxt is not None:
+        cli.require_file(args.prototxt, "net (--def)")
+        net = prototxt.read_net(args.prototxt)
+        adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
+        stated = anchor_params(net, os.path.basename(args.prototxt))
+        if not stated:
+            raise ValueError(f"{args.prototxt} has no layer with anchors (feat_stride)")
+        params.update({name: stated[0][name] for name in params if name in stated[0]})
+    params.update(AnchorOptions.from_cfg().stated())
+    return dict(params, feat_stride=args.stride or params["feat_stride"])
+
+
+def print_coverage(title, params, objects, classes):
+    overlaps = best_overlaps(objects, AnchorGrid(**params))
+    labels = np.concatenate([image.classes for image in objects])
+    areas = np.concatenate([image.areas for image in objects])
+    print(f"\n{title}: scales {list(params['scales'])}, ratios {list(params['ratios'])}, base "
+          f"{params['base_size']}, stride {params['feat_stride']}\n")
+    print(f"{'best overlap of':24}{'objects':>9}{'mean':>7}"
+          + "".join(f"{f'>= {threshold}':>9}" for threshold in THRESHOLDS))
+    print_row("all", overlaps)
+    for number, name in enumerate(classes[1:], 1):
+        print_row(name, overlaps[labels == number])
+    for name, words in SIZES.items():
+        low, high = AREA_RANGES[name]
+        print_row(f"{name} ({words})", overlaps[(areas >= low) & (areas < high)])
+    counts, _ = np.histogram(overlaps, np.linspace(0, 1, 11))
+    print("distribution, 0 to 1 in tenths: "
+          + " ".join(f"{100 * count / len(overlaps):.0f}%" for count in counts))
+
+
+def print_row(name, overlaps):
+    """A line: how many objects, their mean best overlap, the shares above the thresholds."""
+    if len(overlaps):
+        print(f"{name:24}{len(overlaps):9d}{overlaps.mean():7.3f}"
+              + "".join(f"{100 * (overlaps >= threshold).mean():8.1f}%"
+                        for threshold in THRESHOLDS))
+
+
+if __name__ == "__main__":
+    cli.run(main)

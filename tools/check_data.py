@@ -1,0 +1,77 @@
+#!/usr/bin/env python
+"""Checks a data set: names everything wrong with it, tells what is in it, shows it annotated.
+
+Exit status 0: clean; 1: something was found; 2: the data set cannot be used.
+"""
+import logging
+import os
+
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+from datasets.card_imdb import card_imdb
+from datasets.cards import is_card, load_card
+from datasets.data_check import find_problems, lenient, statistics
+from datasets.data_report import summary_lines, write_data_report
+from datasets.factory import card_split, find_card, get_imdb
+from fast_rcnn import cli
+from fast_rcnn.config import cfg
+
+EXAMPLES = """\
+  tools/check_data.py my/card.yml              all splits that are there
+  tools/check_data.py my/card.yml:trainval
+  tools/check_data.py voc_2007_trainval --quick
+"""
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("data", help="data set card (name or path), or a data set as --imdb takes "
+                                     "it")
+    parser.add_argument("--quick", action="store_true",
+                        help="look at the images' headers and ends only, do not decode them")
+    parser.add_argument("--out", default=None, metavar="DIR",
+                        help="folder of the report [output/check_data/<data set>]")
+    return cli.parse(parser)
+
+
+def data_sets(text):
+    """The data sets of a card, or the one of a name."""
+    if is_card(text):
+        card = lenient(load_card(text))
+        splits = [split for split in card.split_names() if card.has_split(split)]
+        return [card_split(card, split) for split in splits or [card.train]]
+    card, split = find_card(text)
+    imdb = card_split(lenient(card), split) if card else get_imdb(text)
+    if not isinstance(imdb, card_imdb):
+        raise ValueError(f"{text} is a class of its own; only data sets with a card, VOC and COCO "
+                         "can be checked")
+    imdb.card = lenient(imdb.card)
+    return [imdb]
+
+
+def main():
+    args = parse_args()
+    logging.getLogger("datasets").setLevel(logging.ERROR)   # what it would say is printed below
+    checks, named = [], set()
+    for imdb in data_sets(args.data):
+        problems = [problem for problem in find_problems(imdb, decode=not args.quick)
+                    if problem not in named]
+        named.update(problems)
+        checks.append((imdb, problems, statistics(imdb)))
+        for problem in problems:
+            print(problem)
+        print("\n".join(summary_lines(checks[-1][2], imdb.notes)), flush=True)
+    name = os.path.splitext(os.path.basename(args.data))[0].replace(":", "_")
+    report = write_data_report(checks, args.out or os.path.join(cfg.ROOT_DIR, "output",
+                                                                "check_data", name))
+    print(f"Report: {report}")
+    for imdb, _, numbers in checks:
+        if imdb.has_annotations and not numbers["objects"]:
+            raise ValueError(f"{imdb.name} has no object that can be used; see above")
+    found = sum(len(problems) for _, problems, _ in checks)
+    print(f"{found} findings" if found else "Nothing wrong was found")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
