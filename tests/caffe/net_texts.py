@@ -37,3 +37,12 @@ def net(*texts, phase=caffe.TRAIN, **options):
 REGRESSION = (input_layer("data", 4, 3) + input_layer("target", 4, 2) + fc("hidden", "data", 5)
               + layer("tanh", "TanH", "hidden", "hidden") + fc("out", "hidden", 2)
               + layer("loss", "EuclideanLoss", "out target"))
+
+# In the older style, with inputs instead of Input layers
+CLASSIFIER = (
+    'name: "small" input: "data" input_dim: 10 input_dim: 3 input_dim: 12 input_dim: 12 '
+    + conv("conv1", "data", 6) + layer("relu1", "ReLU", "conv1", "conv1")
+    + layer("pool1", "Pooling", "conv1", None, "pooling_param { kernel_size: 2 stride: 2 }")
+    + conv("conv2", "pool1", 8) + layer("relu2", "ReLU", "conv2", "conv2")
+    + fc("fc6", "conv2", 9) + layer("relu6", "ReLU", "fc6", "fc6") + fc("fc7", "fc6", 7)
+    + layer("prob", "Softmax", "fc7"))

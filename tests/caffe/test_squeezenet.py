@@ -59,3 +59,13 @@ def test_blobs_on_the_way(net, reference):
         _, kind, name = key.split("_", 2)
         blob = net.blobs[name.replace("_concat", "/concat")].data
         assert getattr(np, kind)(blob) == pytest.approx(float(reference[key]), rel=1e-4), key
+
+
+def test_the_classification_notebook_sees_the_same(reference):
+    """RGB between 0 and 1 through caffe.Classifier's preprocessing, and its top five."""
+    classifier = caffe.Classifier(DEPLOY, WEIGHTS, mean=MEAN, raw_scale=255, channel_swap=(2, 1, 0))
+    picture = reference["cat_input"][:, :, ::-1].astype(np.float32) / 255
+    scores = classifier.predict([picture], oversample=False)[0].ravel()
+    expected = reference["cat_prob"].ravel()
+    assert np.abs(scores - expected).max() <= 1e-3 * np.abs(expected).max()
+    assert (scores.argsort()[:-6:-1] == expected.argsort()[:-6:-1]).all()

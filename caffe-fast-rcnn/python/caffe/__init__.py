@@ -1,11 +1,14 @@
 """Caffe's Python interface on PyTorch.
 
 The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers on numpy (and
-TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2.
+TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2; draw and
+coord_map are modules to be imported by name.
 """
 from . import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
 from . import allocation, errors, io, proto, prototxt, state, weights
 from .blob import Blob
+from .classifier import Classifier
+from .detector import Detector
 from .errors import CaffeError
 from .logs import Timer, init_log, log
 from .net import Net
@@ -42,10 +45,10 @@ __version__ = "1.0.0"
 allocation.keep_freed_memory()
 
 __all__ = [
-    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Layer", "NCCL", "Net",
-    "NesterovSolver", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver", "TEST", "TRAIN",
-    "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io", "layer_type_list",
-    "layers", "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
-    "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count",
-    "solver_rank", "state", "to_proto", "weights",
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
+    "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
+    "TEST", "TRAIN", "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io",
+    "layer_type_list", "layers", "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu",
+    "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
+    "solver_count", "solver_rank", "state", "to_proto", "weights",
 ]

@@ -2,6 +2,7 @@
 from .errors import LayerError, suggest
 
 _TYPES = {}
+_USERS_TYPE = "Python"      # its class comes from the user's module (python_layer.py)
 
 
 def register(type_name):
@@ -18,11 +19,12 @@ def register(type_name):
 def lookup(type_name, layer_name):
     """The class of a layer type; LayerError names the nearest known type."""
     if type_name not in _TYPES:
+        known = layer_type_list()
         raise LayerError(f'layer "{layer_name}": unknown layer type "{type_name}"'
-                         f"{suggest(type_name, _TYPES)}; known types: {', '.join(sorted(_TYPES))}")
+                         f"{suggest(type_name, known)}; known types: {', '.join(known)}")
     return _TYPES[type_name]
 
 
 def layer_type_list():
-    """Names of all registered layer types, sorted (pycaffe: caffe.layer_type_list)."""
-    return sorted(_TYPES)
+    """Names of all layer types, sorted (pycaffe: caffe.layer_type_list)."""
+    return sorted([*_TYPES, _USERS_TYPE])

@@ -1,0 +1,41 @@
+"""The names that pycaffe has in its compiled module (`from caffe._caffe import Net`).
+
+What is a Boost vector there is a list here: indexing, len, iteration and append are the same.
+"""
+from .blob import Blob, BlobVec
+from .logs import Timer, init_log, log
+from .net import Net
+from .parallel import NCCL, has_nccl
+from .python_layer import Layer
+from .registry import layer_type_list
+from .solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    Solver,
+    get_solver,
+)
+from .state import (
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+
+RawBlobVec = LayerVec = NetVec = IntVec = StringVec = BoolVec = DtypeVec = list
+
+__all__ = [
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "BlobVec", "BoolVec", "DtypeVec",
+    "IntVec", "Layer", "LayerVec", "NCCL", "NesterovSolver", "Net", "NetVec", "RMSPropSolver",
+    "RawBlobVec", "SGDSolver", "Solver", "StringVec", "Timer", "get_solver", "has_nccl", "init_log",
+    "layer_type_list", "log", "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess",
+    "set_random_seed", "set_solver_count", "set_solver_rank", "solver_count", "solver_rank",
+]

@@ -1,0 +1,82 @@
+"""Nets that classify whole images (pycaffe: caffe.Classifier).
+
+    classifier = caffe.Classifier("deploy.prototxt", "net.caffemodel", image_dims=(256, 256),
+                                  mean=np.array([104, 117, 123]), raw_scale=255,
+                                  channel_swap=(2, 1, 0))
+    probabilities = classifier.predict([caffe.io.load_image("cat.jpg")])      # (1, classes)
+"""
+import numpy as np
+
+from . import io
+from .errors import CaffeError
+from .net import Net
+from .state import TEST
+
+
+class Classifier(Net):
+    """A net with one input, and what brings images into it.
+
+    image_dims: (height, width) that images are resized to before crops of the net's size are
+    taken; the net's size by default. The other options are the Transformer's.
+
+    Attributes: transformer, crop_dims (height, width of the net's input), image_dims.
+    """
+
+    def __init__(self, model_file, pretrained_file, image_dims=None, mean=None, input_scale=None,
+                 raw_scale=None, channel_swap=None):
+        super().__init__(model_file, TEST, weights=pretrained_file)
+        self.transformer = input_transformer(self, mean, input_scale, raw_scale, channel_swap)
+        self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
+        self.image_dims = self.crop_dims if image_dims is None else np.array(image_dims, int)
+        if self.image_dims.shape != (2,) or (self.image_dims < self.crop_dims).any():
+            raise CaffeError(f"expected image_dims (height, width) of at least the net's "
+                             f"{tuple(self.crop_dims.tolist())}, got "
+                             f"{tuple(self.image_dims.tolist())}")
+
+    def predict(self, inputs, oversample=True):
+        """Predictions (N, C) for N images (H, W, K) of any size, RGB between 0 and 1.
+
+        oversample: the mean over ten crops (corners, centre and their mirrors) instead of the
+        centre alone, whose predictions keep the shape of the net's output.
+        """
+        images = [io.resize_image(self._checked(image), self.image_dims) for image in inputs]
+        if not images:
+            raise CaffeError("expected at least one image, got none")
+        if oversample:
+            crops = io.oversample(images, self.crop_dims)
+        else:
+            y, x = (self.image_dims - self.crop_dims) // 2
+            height, width = self.crop_dims
+            crops = [image[y:y + height, x:x + width] for image in images]
+        name = self.inputs[0]
+        batch = np.stack([self.transformer.preprocess(name, crop) for crop in crops])
+        predictions = self.forward_all(**{name: batch})[self.outputs[0]]
+        if oversample:
+            predictions = predictions.reshape(len(images), -1, *predictions.shape[1:])
+            predictions = predictions.mean(1).reshape(len(images), -1)
+        return predictions
+
+    def _checked(self, image):
+        channels = self.blobs[self.inputs[0]].channels
+        if np.ndim(image) != 3 or np.shape(image)[2] != channels:
+            raise CaffeError(f"expected images of shape (height, width, {channels}), got "
+                             f"{np.shape(image)}")
+        return image
+
+
+def input_transformer(net, mean, input_scale, raw_scale, channel_swap):
+    """The Transformer from images (H, W, K) to the one input of a net; None leaves a step out."""
+    if len(net.inputs) != 1 or len(net.blobs[net.inputs[0]].shape) != 4:
+        shapes = ", ".join(f"{name} {net.blobs[name].shape}" for name in net.inputs)
+        raise CaffeError("expected a net with one input of shape (N, K, H, W), got "
+                         f"{shapes or 'none'}; classification takes a deploy prototxt")
+    name = net.inputs[0]
+    transformer = io.Transformer({name: net.blobs[name].shape})
+    transformer.set_transpose(name, (2, 0, 1))
+    settings = ((transformer.set_mean, mean), (transformer.set_input_scale, input_scale),
+                (transformer.set_raw_scale, raw_scale),
+                (transformer.set_channel_swap, channel_swap))
+    for setter, value in settings:
+        if value is not None:
+            setter(name, value)
+    return transformer
