@@ -10,6 +10,8 @@ DummyData or ended by Silence, so that the snapshot of the last stage is a compl
 
 Stage 2 freezes the shared layers.
 """
+import math
+
 from caffe.net_spec import NetSpec, layers as L
 
 import detector
@@ -84,10 +86,16 @@ def _shared_rates(backbone, stage):
 
 
 def _carried_head(net, backbone):
-    """fc6 and fc7 behind dummy data, as far as the published net carries their ReLU and Dropout."""
-    size = backbone.channels * backbone.pooled ** 2
+    """The head behind dummy data: fc6 and fc7, as far as the published net carries their ReLU and
+    Dropout, or the backbone's own."""
+    shape = [backbone.channels, backbone.pooled, backbone.pooled]
+    if not backbone.head:
+        shape = [math.prod(shape)]
     net["dummy_roi_pool_conv5"] = L.DummyData(name="dummy_roi_pool_conv5", dummy_data_param={
-        "shape": {"dim": [1, size]}, "data_filler": backbone.dummy_filler})
+        "shape": {"dim": [1, *shape]}, "data_filler": backbone.dummy_filler})
+    if backbone.head:
+        silence(net, detector.conv_head(net, backbone, "dummy_roi_pool_conv5", frozen))
+        return
     top = fc(net, "fc6", "dummy_roi_pool_conv5", backbone.widths[0], frozen, backbone.fc_filler)
     if "relu6" in backbone.carried:
         top = relu(net, "relu6", top)

@@ -2,6 +2,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
+import mobilenet
+import resnet
 from spec_layers import conv_relu, lrn, max_pool, xavier
 from squeezenet import detector_features
 
@@ -38,7 +40,9 @@ class Backbone:
     channels: int                   # of that top
     rpn_width: int                  # outputs of the RPN's 3x3 convolution
     pooled: int                     # RoI pooling makes pooled x pooled bins
-    widths: tuple                   # of fc6 and fc7
+    widths: tuple = ()              # of fc6 and fc7
+    head: Optional[Callable] = None # instead of fc6 and fc7: head(net, pooled, rates, stride) adds
+                                    # convolutions that leave 7 x 7 bins, returns their mean
     frozen: tuple = ()              # shared layers that stage 1 does not train
     stride: int = 16                # image pixels per feature
     scales: Optional[tuple] = None  # of the anchors, times 16 pixels; None: the layers' 8, 16, 32
@@ -156,6 +160,16 @@ BACKBONES = (
              dropout=None,
              carried=("relu6",), cls_loss=LABELS_BLOCKED, base_lr=0.02,
              iterations=(1500, 3000, 600, 1600), joint_iterations=4200),
+    # shared layers and heads as in He et al. 2016: the last stage runs on each roi
+    Backbone("ResNet-50", "ResNet-50", "resnet50", resnet.resnet50_features, channels=1024,
+             rpn_width=512, pooled=14, head=resnet.resnet_head, frozen=resnet.FROZEN,
+             pool_names=("roi_pool", "roi_pool"), cls_loss=LABELS_BLOCKED, iter_size=2),
+    Backbone("ResNet-101", "ResNet-101", "resnet101", resnet.resnet101_features, channels=1024,
+             rpn_width=512, pooled=14, head=resnet.resnet_head, frozen=resnet.FROZEN,
+             pool_names=("roi_pool", "roi_pool"), cls_loss=LABELS_BLOCKED, iter_size=2),
+    Backbone("MobileNet", "MobileNet", "mobilenet", mobilenet.mobilenet_features, channels=512,
+             rpn_width=256, pooled=14, head=mobilenet.mobilenet_head, frozen=mobilenet.FROZEN,
+             pool_names=("roi_pool", "roi_pool"), cls_loss=LABELS_BLOCKED, iter_size=2),
     # as published, for Fast R-CNN only
     Backbone("CaffeNet", "CaffeNet", "caffenet", caffenet_features, channels=256, rpn_width=256,
              pooled=6, widths=(4096, 4096), frozen=("conv1",), cls_loss=LABELS_BLOCKED),

@@ -124,16 +124,30 @@ def roi_align(net, backbone, features):
 
 
 def head(net, backbone, pooled, rates, with_dropout, fillers=(None, None, None)):
-    """fc6, fc7 and the outputs; returns the tops of class scores and box deltas."""
+    """fc6 and fc7, or the backbone's own head, and the outputs; returns the tops of class scores
+    and box deltas."""
     classes = backbone.data_set.classes
     fc_filler, score_filler, box_filler = fillers
-    top = pooled
-    for number, width in zip((6, 7), backbone.widths):
-        top = relu(net, f"relu{number}", fc(net, f"fc{number}", top, width, rates, fc_filler))
-        if with_dropout and backbone.dropout:
-            top = dropout(net, f"drop{number}", top, backbone.dropout)
+    if backbone.head:
+        top = conv_head(net, backbone, pooled, rates)
+    else:
+        top = _fc_head(net, backbone, pooled, rates, with_dropout, fc_filler)
     return (fc(net, "cls_score", top, classes, rates, score_filler),
             fc(net, "bbox_pred", top, 4 * classes, rates, box_filler))
+
+
+def conv_head(net, backbone, pooled, rates):
+    """The backbone's own head, which brings the pooled bins to 7 x 7."""
+    return backbone.head(net, pooled, rates, backbone.pooled // 7)
+
+
+def _fc_head(net, backbone, pooled, rates, with_dropout, filler):
+    top = pooled
+    for number, width in zip((6, 7), backbone.widths):
+        top = relu(net, f"relu{number}", fc(net, f"fc{number}", top, width, rates, filler))
+        if with_dropout and backbone.dropout:
+            top = dropout(net, f"drop{number}", top, backbone.dropout)
+    return top
 
 
 def train_head(net, backbone, pooled, rates):

@@ -20,10 +20,21 @@ RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
 
 
 def files(backbone):
-    """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
+    """File name -> solver text, or (NetParameter, {layer name: comment above it}).
+
+    Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins.
+    """
     backbone = published(backbone)
-    return {"train.prototxt": train(backbone), "test.prototxt": detector.detection_net(backbone),
-            "solver.prototxt": solver(backbone, METHOD)}
+    made = _nets_and_solver(backbone, "", detector.roi_pooling)
+    if backbone.head:
+        made.update(_nets_and_solver(replace(backbone, pooled=7), "_align", detector.roi_align))
+    return made
+
+
+def _nets_and_solver(backbone, suffix, pooling):
+    return {f"train{suffix}.prototxt": train(backbone, pooling),
+            f"test{suffix}.prototxt": detector.detection_net(backbone, pooling),
+            f"solver{suffix}.prototxt": solver(backbone, METHOD, suffix)}
 
 
 def published(backbone):
@@ -32,11 +43,12 @@ def published(backbone):
                    cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
 
 
-def solver(backbone, method):
+def solver(backbone, method, suffix=""):
     """Text of the solver; the rate drops after 5/7 of the iterations."""
     iterations = backbone.joint_iterations or backbone.data_set.joint_iterations
-    return detector.solver(backbone, f"{method}/train.prototxt", f"{backbone.prefix}_faster_rcnn",
-                           iterations * 5 // 7, iterations, backbone.iter_size)
+    return detector.solver(backbone, f"{method}/train{suffix}.prototxt",
+                           f"{backbone.prefix}_faster_rcnn", iterations * 5 // 7, iterations,
+                           backbone.iter_size)
 
 
 def train(backbone, pooling=detector.roi_pooling, rates=trained, proposal=None, targets=None):

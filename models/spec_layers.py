@@ -44,20 +44,20 @@ def trained_except(names, rates=trained):
     return lambda name: frozen(name) if name in names else rates(name)
 
 
-def _learning(rates, name):
-    params = rates(name)
+def _learning(rates, name, bias=True):
+    params = rates(name)[:2 if bias else 1]
     return {"param": params} if params else {}
 
 
-def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, group=1, filler=None,
-         top=None):
+def conv(net, name, bottom, num_output, kernel, rates, pad=0, stride=1, group=1, dilation=1,
+         bias=True, filler=None, top=None):
     """A convolution; returns its top: the layer's name unless `top` is given."""
+    given = {"pad": pad, "stride": stride, "group": group, "dilation": dilation, "bias_term": bias}
+    usual = {"pad": 0, "stride": 1, "group": 1, "dilation": 1, "bias_term": True}
     geometry = {"num_output": num_output, "kernel_size": kernel}
-    geometry.update({key: value for key, value in (("pad", pad), ("stride", stride),
-                                                   ("group", group))
-                     if value != (0 if key == "pad" else 1)})
+    geometry.update({key: value for key, value in given.items() if value != usual[key]})
     top = top or name
-    net[top] = L.Convolution(net[bottom], name=name, **_learning(rates, name),
+    net[top] = L.Convolution(net[bottom], name=name, **_learning(rates, name, bias),
                              convolution_param=dict(geometry, **(filler or {})))
     return top
 
@@ -80,6 +80,19 @@ def max_pool(net, name, bottom, kernel, stride, pad=0):
         geometry["pad"] = pad
     net[name] = L.Pooling(net[bottom], name=name, pooling_param=geometry)
     return name
+
+
+def frozen_norm(net, bottom, bn_name, scale_name, rates, in_place=False):
+    """Normalisation by the statistics, factors and offsets of the initial weights (BatchNorm,
+    Scale), which do not learn; in_place: on the bottom itself. Returns the top."""
+    def still(count):
+        return {"param": frozen(bn_name)[:1] * count} if rates(bn_name) else {}
+
+    net[bn_name] = L.BatchNorm(net[bottom], name=bn_name, in_place=in_place, **still(3),
+                               batch_norm_param={"use_global_stats": True})
+    net[scale_name] = L.Scale(net[bn_name], name=scale_name, in_place=True, **still(2),
+                              scale_param={"bias_term": True})
+    return scale_name
 
 
 def lrn(net, name, bottom, **lrn_param):

@@ -29,7 +29,10 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages --scale 192
 # name: folder of models/pascal_voc, card that names the classes
 NETS = {"vgg16": ("VGG16", "voc_2007"), "zf": ("ZF", "voc_2007"),
         "vgg_cnn_m_1024": ("VGG_CNN_M_1024", "voc_2007"),
-        "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes")}
+        "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes"),
+        "ResNet-50": ("ResNet-50", "voc_2007"), "ResNet-101": ("ResNet-101", "voc_2007")}
+# ... and those that are R-FCN: start of the name of its weights
+RFCN_PREFIXES = {"ResNet-50": "resnet50", "ResNet-101": "resnet101"}
 IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -42,9 +45,10 @@ def parse_args():
                         help="detector [vgg16]")
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="test net [models/pascal_voc/<NET>/faster_rcnn_alt_opt/"
-                             "faster_rcnn_test.pt]")
+                             "faster_rcnn_test.pt, R-FCN: rfcn_end2end/test_agnostic.prototxt]")
     parser.add_argument("--weights", dest="caffemodel", default=None, metavar="FILE",
-                        help="weights [data/faster_rcnn_models/<NET>_faster_rcnn_final.caffemodel]")
+                        help="weights [data/faster_rcnn_models/<NET>_faster_rcnn_final.caffemodel, "
+                             "R-FCN: data/rfcn_models/resnet101_rfcn_final.caffemodel]")
     parser.add_argument("--card", default=None, metavar="CARD",
                         help="data set card that names the classes [that of the detector]")
     parser.add_argument("--out", default=None, metavar="FOLDER",
@@ -60,6 +64,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg.TEST.HAS_RPN = True  # the detectors make their own proposals
+    cfg.TEST.AGNOSTIC = args.demo_net in RFCN_PREFIXES
     cli.apply_settings(args, show=False)
     cli.use_device(args.gpu_id)
     paths = picture_paths(args.images)
@@ -100,13 +105,21 @@ def picture_paths(given):
     return paths
 
 
+def usual_files(name):
+    """Test net, in the folder of the net, and weights, in the folder of the data."""
+    if name in RFCN_PREFIXES:
+        return ("rfcn_end2end/test_agnostic.prototxt",
+                f"rfcn_models/{RFCN_PREFIXES[name]}_rfcn_final.caffemodel")
+    return ("faster_rcnn_alt_opt/faster_rcnn_test.pt",
+            f"faster_rcnn_models/{NETS[name][0]}_faster_rcnn_final.caffemodel")
+
+
 def load_detector(args):
     """(net, class names with the background first)."""
     folder, card = NETS[args.demo_net]
-    definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, "faster_rcnn_alt_opt",
-                                               "faster_rcnn_test.pt")
-    weights = args.caffemodel or os.path.join(cfg.DATA_DIR, "faster_rcnn_models",
-                                              f"{folder}_faster_rcnn_final.caffemodel")
+    usual = usual_files(args.demo_net)
+    definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, usual[0])
+    weights = args.caffemodel or os.path.join(cfg.DATA_DIR, usual[1])
     classes = ["__background__", *load_card(args.card or card).classes]
     if len(classes) == 1:
         raise ValueError(f"{args.card}: the card must list the classes for this")

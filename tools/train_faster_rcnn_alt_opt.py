@@ -41,9 +41,9 @@ def main():
     cli.use_device(args.gpu_id)
     if args.net_name is None:
         raise ValueError("no net given (--net_name ZF)")
-    final = run_schedule(Options(args.net_name, args.imdb_name, args.pretrained_model,
-                                 iterations=args.iters, rates=args.lr, steps=args.steps,
-                                 resume=args.resume))
+    final, _ = run_schedule(Options(args.net_name, args.imdb_name, args.pretrained_model,
+                                    iterations=args.iters, rates=args.lr, steps=args.steps,
+                                    resume=args.resume))
     print(f"Final model: {final}")
 
 

@@ -1,6 +1,9 @@
 # What the training scripts of this folder share; sourced by them.
 #
 #   METHOD=...  source common.sh; start "$@"   then train and test with `logged`
+#
+# Before that a script may say which card pascal_voc stands for (VOC) and how the files of its initial
+# weights end (MODEL_SUFFIX).
 
 set -euo pipefail
 export PYTHONUNBUFFERED=1
@@ -23,7 +26,7 @@ start() {
   CALLED_FROM=$PWD
   cd "$SCRIPTS/../.."
   PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
-  WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET.v2.caffemodel}")
+  WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET${MODEL_SUFFIX:-.v2}.caffemodel}")
   CFG=experiments/cfgs/${METHOD}_$NET.yml  # a net may have settings of its own
   [ -f "$CFG" ] || CFG=experiments/cfgs/$METHOD.yml
   open_log "$@"
@@ -71,7 +74,7 @@ find_splits() {
   FOLDER=pascal_voc
   case $DATASET in
     coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=coco_2014_minival; return ;;
-    pascal_voc) DATASET=voc_2007 ;;
+    pascal_voc) DATASET=${VOC:-voc_2007} ;;
     *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
   esac
   imdbs=$("$PYTHON" tools/card_splits.py "$DATASET") || exit

@@ -1,10 +1,12 @@
-"""Faster R-CNN by alternating optimisation: a table of six steps, and the function that runs them.
+"""Faster R-CNN by alternating optimisation: a table of six steps, and the function that runs it and
+other schedules (rfcn_alt_opt.py).
 
 Ren et al. 2015, section 3.2, "4-step alternating training"; files and settings of py-faster-rcnn's
 tools/train_faster_rcnn_alt_opt.py. All steps run in one process; each starts from the seed and
 takes its settings back at its end.
 """
 import gc
+import json
 import logging
 import os
 import time
@@ -16,15 +18,16 @@ import torch
 
 import caffe
 from datasets.factory import get_imdb
-from fast_rcnn.alt_opt_files import STAGES, ScheduleFiles
+from fast_rcnn.alt_opt_files import METHOD, STAGES, TEST_NETS, ScheduleFiles
 from fast_rcnn.config import cfg, cfg_override, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
 from fast_rcnn.manifest import Manifest
 from fast_rcnn.train import get_training_roidb, seed_generators, train_net
 from roi_data_layer.minibatch import MinibatchOptions
 from rpn.generate import imdb_proposals
+from rpn.statistics import anchor_target_statistics
 from utils import safe_pickle
-from utils.files import copy_file, file_hash
+from utils.files import copy_file, file_hash, write_json
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +48,24 @@ class Step:
     weights: Optional[str]    # None: the initial (ImageNet) weights
     proposals: Optional[str]
     title: str
+    kind: str = "training"    # or proposals, test_proposals (for the test set), statistics (of the
+                              # RPN's targets, which normalise those of all later steps)
 
     @property
     def trains(self):
-        return self.settings is not PROPOSALS
+        return self.kind == "training"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A table of steps and what it needs."""
+
+    method: str               # folder of the prototxts: models/pascal_voc/<NET>/<method>
+    steps: tuple
+    stages: tuple             # a Stage per training step
+    test_nets: tuple
+    name: str                 # of the record and of the final model, see FASTER_RCNN
+    result: str               # step whose model is the final one
 
 
 S1_RPN, S1_FAST, S2_RPN, S2_FAST = STAGES
@@ -56,97 +73,116 @@ STEPS = (
     Step("stage1_rpn", "stage1", S1_RPN.solver, RPN, None, None,
          "Stage 1 RPN, init from ImageNet model"),
     Step("stage1_proposals", "stage1", "rpn_test.pt", PROPOSALS, "stage1_rpn", None,
-         "Stage 1 RPN, generate proposals"),
+         "Stage 1 RPN, generate proposals", kind="proposals"),
     Step("stage1_fast_rcnn", "stage1", S1_FAST.solver, FAST_RCNN, None, "stage1_proposals",
          "Stage 1 Fast R-CNN using RPN proposals, init from ImageNet model"),
     Step("stage2_rpn", "stage2", S2_RPN.solver, RPN, "stage1_fast_rcnn", None,
          "Stage 2 RPN, init from stage 1 Fast R-CNN model"),
     Step("stage2_proposals", "stage2", "rpn_test.pt", PROPOSALS, "stage2_rpn", None,
-         "Stage 2 RPN, generate proposals"),
+         "Stage 2 RPN, generate proposals", kind="proposals"),
     Step("stage2_fast_rcnn", "stage2", S2_FAST.solver, FAST_RCNN, "stage2_rpn",
          "stage2_proposals", "Stage 2 Fast R-CNN, init from stage 2 RPN R-CNN model"),
 )
+FASTER_RCNN = Schedule(METHOD, STEPS, STAGES, TEST_NETS, "faster_rcnn", result="stage2_fast_rcnn")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chooses. The tuples hold four values, one per training step, or are None."""
+    """What the user chooses. The tuples hold a value per training step, or are None."""
 
     net_name: str
     imdb_name: str
     weights: str
     iterations: Optional[tuple] = None  # of each training step; None: the solvers' max_iter, or
-                                        # 80000, 40000, 80000, 40000
+                                        # what is published
     rates: Optional[tuple] = None       # base learning rates; None: the solvers' own
     steps: Optional[tuple] = None       # iterations between drops of the rate; None: in proportion
     resume: bool = False
+    test_imdb_name: Optional[str] = None    # of the steps that make proposals for a test
+    method: Optional[str] = None            # folder of the prototxts; None: the schedule's
 
 
-def run_schedule(options):
-    """Runs the steps that are not finished yet; returns the path of the final model.
+def run_schedule(options, schedule=FASTER_RCNN):
+    """Runs the steps that are not finished yet; returns the path of the final model, and those of
+    all steps' results by name.
 
     Everything is written to output/EXP_DIR/<imdb>: the adapted prototxts, a snapshot per training
-    step, proposals, the record <NET>_alt_opt.json and <NET>_faster_rcnn_final.caffemodel.
+    step, proposals, the record <NET>_alt_opt.json (<NET>_rfcn_alt_opt.json) and
+    <NET>_<schedule's name>_final.caffemodel.
     Prototxts, data set and initial weights are all checked before the first step starts.
     """
-    for step in STEPS:
+    for step in schedule.steps:
         with cfg_override(**step.settings):
             MinibatchOptions.from_cfg()     # refuses settings that a later step would refuse
     imdb = get_imdb(options.imdb_name)
-    run = _Run(options, imdb, get_output_dir(imdb))
+    if any(step.kind == "test_proposals" for step in schedule.steps):
+        get_imdb(options.test_imdb_name)
+    run = _Run(options, schedule, imdb, get_output_dir(imdb))
     log.info("Output will be saved to `%s`", run.output_dir)
     if cfg.TRAIN.VAL_IMDB:
         log.warning("TRAIN.VAL_IMDB is for tools/train_net.py: this schedule does not validate")
-    for number, step in enumerate(STEPS, 1):
+    for number, step in enumerate(schedule.steps, 1):
         _banner(step.title)
         run.step(number, step)
-    return run.finish()
+    return run.finish(), run.results
 
 
 class _Run:
     """One run of the schedule: its files, its record, and the results so far."""
 
-    def __init__(self, options, imdb, output_dir):
-        self.options, self.output_dir = options, output_dir
-        self.files = ScheduleFiles(options, imdb.num_classes, output_dir)
+    def __init__(self, options, schedule, imdb, output_dir):
+        self.options, self.schedule, self.output_dir = options, schedule, output_dir
+        self.files = ScheduleFiles(options, schedule, imdb.num_classes, output_dir)
         self.files.check_weights(options.weights)
-        self.manifest = Manifest(os.path.join(output_dir, f"{options.net_name}_alt_opt.json"),
-                                 keep=options.resume)
+        name = "" if schedule is FASTER_RCNN else f"{schedule.name}_"
+        self.manifest = Manifest(
+            os.path.join(output_dir, f"{options.net_name}_{name}alt_opt.json"),
+            keep=options.resume)
         self.weights_hash = file_hash(options.weights)
         self.data_hash = data_hash(imdb)
         self.results = {}  # name of a step -> path of its output
+        self.measured = {}  # settings that a step has measured for those after it
 
     def step(self, number, step):
         """Runs a step unless the record says that it is done."""
-        with cfg_override(**step.settings), cfg_override(TRAIN={"SNAPSHOT_INFIX": step.stage}):
-            inputs = self._inputs(step)
-            hindrance = self.manifest.difference(step.name, inputs)
-            if hindrance is None:
-                self.results[step.name] = self.manifest.output(step.name)
-                log.info("Step %d of %d is done already: %s", number, len(STEPS),
-                         self.results[step.name])
-                return
-            if self.options.resume:
-                log.info("Step %d of %d is to be run (%s)", number, len(STEPS), hindrance)
-            started_alike = (self.options.resume and step.name in self.manifest.steps
-                             and not self.manifest.changed_inputs(step.name, inputs))
-            self.manifest.begin(step.name, inputs)
-            start = time.time()
-            seed_generators()       # every step starts alike, as the original's processes did
-            output, figures = (self._train(step, resume=started_alike) if step.trains
-                               else self._generate(step))
-            figures["seconds"] = round(time.time() - start, 1)
-            self.manifest.finish(step.name, output, figures)
+        with cfg_override(**step.settings), cfg_override(TRAIN={"SNAPSHOT_INFIX": step.stage,
+                                                                **self.measured}):
+            self._run(number, step)
+        if step.kind == "statistics":
+            self.measured = read_statistics(self.results[step.name])
+
+    def _run(self, number, step):
+        inputs, count = self._inputs(step), len(self.schedule.steps)
+        hindrance = self.manifest.difference(step.name, inputs)
+        if hindrance is None:
+            self.results[step.name] = self.manifest.output(step.name)
+            log.info("Step %d of %d is done already: %s", number, count, self.results[step.name])
+            return
+        if self.options.resume:
+            log.info("Step %d of %d is to be run (%s)", number, count, hindrance)
+        started_alike = (self.options.resume and step.name in self.manifest.steps
+                         and not self.manifest.changed_inputs(step.name, inputs))
+        self.manifest.begin(step.name, inputs)
+        start = time.time()
+        seed_generators()       # every step starts alike, as the original's processes did
+        if step.trains:
+            output, figures = self._train(step, resume=started_alike)
+        elif step.kind == "statistics":
+            output, figures = self._measure(step)
+        else:
+            output, figures = self._generate(step)
+        figures["seconds"] = round(time.time() - start, 1)
+        self.manifest.finish(step.name, output, figures)
         self.results[step.name] = output
-        log.info("Step %d of %d finished: %s\n  wrote %s\n  recorded in %s", number, len(STEPS),
+        log.info("Step %d of %d finished: %s\n  wrote %s\n  recorded in %s", number, count,
                  ", ".join(f"{key} {value}" for key, value in figures.items()), output,
                  self.manifest.path)
 
     def finish(self):
         """Copies the last model to its final name; returns that path."""
-        last = self.results[STEPS[-1].name]
-        final = os.path.join(self.output_dir,
-                             f"{self.options.net_name}_faster_rcnn_final.caffemodel")
+        last = self.results[self.schedule.result]
+        final = os.path.join(self.output_dir, f"{self.options.net_name}_{self.schedule.name}_final"
+                                              ".caffemodel")
         log.info("cp %s -> %s", last, final)
         copy_file(last, final)
         return final
@@ -159,7 +195,9 @@ class _Run:
         inputs = {"weights": self.manifest.steps[step.weights]["output_hash"] if step.weights
                   else self.weights_hash,
                   "prototxt": self.files.hashes[step.prototxt], "data": self.data_hash,
-                  "settings": settings_hash(cfg, "TRAIN" if step.trains else "TEST")}
+                  "settings": settings_hash(cfg, next(iter(step.settings)))}
+        if step.kind == "test_proposals":
+            inputs["test data"] = data_hash(get_imdb(self.options.test_imdb_name))
         if step.proposals:
             inputs["proposals"] = self.manifest.steps[step.proposals]["output_hash"]
         if step.trains:
@@ -193,20 +231,40 @@ class _Run:
         log.info("roidb len: %d", len(roidb))
         return roidb
 
+    def _measure(self, step):
+        """Writes the statistics of the RPN's targets; returns the path and figures."""
+        imdb = get_imdb(self.options.imdb_name)
+        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
+        log.info("Loaded dataset `%s` for the statistics of anchor targets", imdb.name)
+        means, stds = anchor_target_statistics(self.files.paths[step.prototxt], imdb)
+        log.info("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
+        path = os.path.join(self.output_dir, f"{self.options.net_name}_anchor_statistics.json")
+        write_json(path, {"means": means.tolist(), "stds": stds.tolist()})
+        return path, {"images": imdb.num_images}
+
     def _generate(self, step):
-        """Writes the proposals for the training images; returns the path and figures."""
+        """Writes the proposals for the training or the test images; returns the path and figures.
+        """
         weights = self._weights(step)
         log.info("RPN model: %s", weights)
-        imdb = get_imdb(self.options.imdb_name)
+        for_test = step.kind == "test_proposals"
+        imdb = get_imdb(self.options.test_imdb_name if for_test else self.options.imdb_name)
         log.info("Loaded dataset `%s` for proposal generation", imdb.name)
         net = caffe.Net(self.files.paths[step.prototxt], weights, caffe.TEST)
         proposals = imdb_proposals(net, imdb)
         del net
         _free_memory()
-        path = os.path.splitext(weights)[0] + "_proposals.pkl"
+        path = os.path.splitext(weights)[0] + ("_test" if for_test else "") + "_proposals.pkl"
         write_proposals(path, proposals)
         count = sum(len(boxes) for boxes in proposals)
         return path, {"images": len(proposals), "proposals": count}
+
+
+def read_statistics(path):
+    """The settings (cfg.TRAIN) that a file of a statistics step stands for."""
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)
+    return {"RPN_NORMALIZE_MEANS": found["means"], "RPN_NORMALIZE_STDS": found["stds"]}
 
 
 def write_proposals(path, proposals):

@@ -33,13 +33,13 @@ class ScheduleFiles:
     iterations  solver's file name -> iterations to train
     """
 
-    def __init__(self, options, num_classes, output_dir):
-        self._source = _model_folder(options.net_name)
+    def __init__(self, options, schedule, num_classes, output_dir):
+        self._source = _model_folder(options.net_name, options.method or schedule.method)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
         made = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
-                for name in TEST_NETS}
+                for name in schedule.test_nets}
         solvers = {}
-        for index, stage in enumerate(STAGES):
+        for index, stage in enumerate(schedule.stages):
             numbers = Numbers(*(None if chosen is None else chosen[index] for chosen in
                                 (options.iterations, options.rates, options.steps)))
             solvers[stage.solver] = adapt_solver(os.path.join(self._source, stage.solver), folder,
@@ -48,7 +48,7 @@ class ScheduleFiles:
         self.paths = {name: file.path for name, file in made.items()}
         self.hashes = {name: file.hash for name, file in made.items()}
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}
-        self._first_net = solvers[STAGES[0].solver].net
+        self._first_net = solvers[schedule.stages[0].solver].net
 
     def check_weights(self, path):
         """Initial weights must exist and hold parameters of a layer of the first net."""
@@ -57,11 +57,11 @@ class ScheduleFiles:
         check_weights(path, self._first_net, self._source)
 
 
-def _model_folder(net_name):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, METHOD)
+def _model_folder(net_name, method):
+    folder = os.path.join(cfg.MODELS_DIR, net_name, method)
     if not os.path.isdir(folder):
         known = sorted(name for name in os.listdir(cfg.MODELS_DIR)
-                       if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, METHOD)))
+                       if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
         raise FileNotFoundError(f"no net {net_name}: {folder} does not exist; nets that are there: "
                                 f"{', '.join(known)}")
     return folder

@@ -98,16 +98,22 @@ def side_and_cap(text):
 
 def four(kind):
     """The type of options with a value per training step: "a,b,c,d", or "a" for all four."""
-    def parse_four(text):
+    return per_step(kind, 4)
+
+
+def per_step(kind, count):
+    """As four, for another number of training steps."""
+    def parse_values(text):
         try:
             values = tuple(kind(part) for part in text.split(","))
         except ValueError:
             values = ()
-        if len(values) not in (1, 4) or not all(value > 0 for value in values):
+        if len(values) not in (1, count) or not all(value > 0 for value in values):
+            words = {4: "four", 5: "five"}[count]
             raise argparse.ArgumentTypeError(
-                f'"{text}" is not one positive number or four, separated by commas')
-        return values * 4 if len(values) == 1 else values
-    return parse_four
+                f'"{text}" is not one positive number or {words}, separated by commas')
+        return values * count if len(values) == 1 else values
+    return parse_values
 
 
 def positive(kind):

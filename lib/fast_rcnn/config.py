@@ -34,7 +34,7 @@ cfg.TRAIN.MAX_SIZE = 1000
 cfg.TRAIN.SCALE_MULTIPLE_OF = 1
 # Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
-# Rois per minibatch, shared evenly by its images
+# Rois per minibatch, shared evenly by its images; -1: all of them (R-FCN, whose net chooses)
 cfg.TRAIN.BATCH_SIZE = 128
 # Share of the minibatch that is foreground, at most
 cfg.TRAIN.FG_FRACTION = 0.25
@@ -43,6 +43,12 @@ cfg.TRAIN.FG_THRESH = 0.5
 # ... and background when it is in [LO, HI)
 cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
+# Online hard example mining with OHEMDataLayer: the data layer gives all rois, foreground and
+# background, and the net keeps the BATCH_SIZE hardest; with OHEM_USE_NMS only of those that overlap
+# no harder one by OHEM_NMS_THRESH
+cfg.TRAIN.USE_OHEM = False
+cfg.TRAIN.OHEM_USE_NMS = True
+cfg.TRAIN.OHEM_NMS_THRESH = 0.7
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
 # ... on images mirrored top to bottom, and on those with rows for columns: with all three an image
@@ -90,6 +96,9 @@ cfg.TRAIN.BBOX_NORMALIZE_MEANS = (0.0, 0.0, 0.0, 0.0)
 cfg.TRAIN.BBOX_NORMALIZE_STDS = (0.1, 0.1, 0.2, 0.2)
 # Weights of dx, dy, dw, dh in the regression loss of the roi's class
 cfg.TRAIN.BBOX_INSIDE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+# Boxes are regressed alike for all classes (R-FCN): targets have 8 columns, of the background and
+# of objects, and the blobs of rois have four axes
+cfg.TRAIN.AGNOSTIC = False
 # Where training rois come from: the imdb's <PROPOSAL_METHOD>_roidb (gt, rpn, selective_search,
 # edge_boxes, mcg), and the file or folder that it reads; {imdb} in it is the data set's name,
 # "" is the usual place (datasets/proposal_sources.py)
@@ -119,6 +128,11 @@ cfg.TRAIN.RPN_MIN_SIZE = 16
 cfg.TRAIN.RPN_BBOX_INSIDE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 # p > 0: positives weigh p / #positives, negatives (1 - p) / #negatives; -1: all weigh 1 / #examples
 cfg.TRAIN.RPN_POSITIVE_WEIGHT = -1.0
+# Subtract these means from the RPN's regression targets and divide by these standard deviations
+# (the R-FCN schedule measures them); snapshots predict plain targets all the same
+cfg.TRAIN.RPN_NORMALIZE_TARGETS = False
+cfg.TRAIN.RPN_NORMALIZE_MEANS = (0.0, 0.0, 0.0, 0.0)
+cfg.TRAIN.RPN_NORMALIZE_STDS = (1.0, 1.0, 1.0, 1.0)
 
 # ----------------------------------------------------------------------------------------- testing
 
@@ -148,6 +162,8 @@ cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 0.5
 cfg.TEST.SVM = False
 # Apply the regressed deltas to the rois
 cfg.TEST.BBOX_REG = True
+# ... which are the same for all classes (8 columns of bbox_pred, of background and objects)
+cfg.TEST.AGNOSTIC = False
 # The net makes its own proposals; otherwise they come from the imdb, as in TRAIN
 cfg.TEST.HAS_RPN = False
 cfg.TEST.PROPOSAL_METHOD = "selective_search"

@@ -11,11 +11,24 @@ from fast_rcnn.bbox_transform import bbox_transform
 from utils import boxes as geometry
 
 
+def rois_per_image(batch_size, num_images):
+    """The share of each image in a minibatch of rois; -1, all rois, stays -1.
+
+    ValueError when the images cannot share evenly.
+    """
+    if batch_size == -1:
+        return -1
+    if batch_size < 1 or batch_size % num_images:
+        raise ValueError(f"TRAIN.BATCH_SIZE {batch_size} cannot be shared evenly by {num_images} "
+                         "images (TRAIN.IMS_PER_BATCH)")
+    return batch_size // num_images
+
+
 def sample_rois(max_overlaps, batch_size, fg_fraction, fg_thresh, bg_range, rng=np.random):
     """Draws foreground and background rois.
 
     max_overlaps: (R,) tensor, best overlap of each roi with a ground truth box
-    batch_size:   rois wanted; fg_fraction of them (rounded) foreground at most
+    batch_size:   rois wanted; fg_fraction of them (rounded) foreground at most; -1: all
     fg_thresh:    foreground: overlap >= fg_thresh
     bg_range:     (low, high), background: overlap in [low, high)
     rng:          generator with numpy's `choice`
@@ -25,8 +38,10 @@ def sample_rois(max_overlaps, batch_size, fg_fraction, fg_thresh, bg_range, rng=
     is_fg = max_overlaps >= fg_thresh
     is_bg = (max_overlaps < bg_range[1]) & (max_overlaps >= bg_range[0])
     num_fg, num_bg = torch.stack([is_fg.sum(), is_bg.sum()]).tolist()
-    fg_wanted = min(int(np.round(fg_fraction * batch_size)), num_fg)
-    bg_wanted = min(batch_size - fg_wanted, num_bg)
+    fg_wanted, bg_wanted = num_fg, num_bg
+    if batch_size != -1:
+        fg_wanted = min(int(np.round(fg_fraction * batch_size)), num_fg)
+        bg_wanted = min(batch_size - fg_wanted, num_bg)
     keep = torch.cat([draw(is_fg, num_fg, fg_wanted, rng), draw(is_bg, num_bg, bg_wanted, rng)])
     return keep, fg_wanted
 
@@ -64,13 +79,22 @@ def roi_targets(rois, gt_boxes, nearest, num_fg):
     return torch.where(is_fg, matched[:, 4], 0), bbox_transform(rois, matched[:, :4])
 
 
-def expand_targets(labels, targets, num_classes, inside_weights):
+def with_four_axes(blob):
+    """A view of a blob of rois, (S,) or (S, d), as (S, 1, 1, 1) or (S, d, 1, 1), as R-FCN's losses
+    expect it."""
+    return blob.reshape(*blob.shape, *(1,) * (4 - blob.ndim))
+
+
+def expand_targets(labels, targets, num_classes, inside_weights, agnostic=False):
     """Regression targets in the four columns of each roi's class.
 
-    labels: (S,) tensor, 0 for background; targets: (S, 4) tensor; inside_weights: 4 numbers.
+    labels: (S,) tensor, 0 for background; targets: (S, 4) tensor; inside_weights: 4 numbers;
+    agnostic: every class but the background counts as class 1.
     Returns bbox_targets and bbox_inside_weights, (S, 4 * num_classes) each: zeros but for the
     columns of a roi's class, unless that is the background.
     """
+    if agnostic:
+        labels = (labels > 0).to(labels.dtype)
     classes = torch.arange(num_classes, device=labels.device)
     active = ((classes == labels[:, None]) & (labels[:, None] > 0))[:, :, None]     # (S, K, 1)
     weights = targets.new_tensor(inside_weights)

@@ -57,12 +57,26 @@ def _detect(net, given):
     if "im_info" in given.blobs:
         boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
     scores = net.blobs["cls_score"].data.copy() if cfg.TEST.SVM else outputs["cls_prob"]
+    scores = scores.reshape(len(scores), -1)
     if cfg.TEST.BBOX_REG:
-        pred_boxes = clip_boxes(bbox_transform_inv(boxes, outputs["bbox_pred"],
-                                                   cfg.BBOX_MAX_LOG_SCALE), given.im.shape)
+        deltas = outputs["bbox_pred"].reshape(len(scores), -1)
+        pred_boxes = clip_boxes(bbox_transform_inv(boxes, deltas, cfg.BBOX_MAX_LOG_SCALE),
+                                given.im.shape)
+        pred_boxes = _for_all_classes(pred_boxes, scores.shape[1])
     else:
         pred_boxes = np.tile(np.asarray(boxes, np.float32), (1, scores.shape[1]))
     return scores[given.inverse], pred_boxes[given.inverse]
+
+
+def _for_all_classes(boxes, num_classes):
+    """Boxes (R, 4 K); with TEST.AGNOSTIC those of "object", columns 4 to 7, once per class."""
+    if cfg.TEST.AGNOSTIC:
+        return np.tile(boxes[:, 4:8], (1, num_classes))
+    if boxes.shape[1] != 4 * num_classes:
+        raise ValueError(f"bbox_pred has {boxes.shape[1]} columns for {num_classes} classes; a net "
+                         "that regresses boxes of all classes alike (8 columns) needs "
+                         "TEST.AGNOSTIC True")
+    return boxes
 
 
 _get_image_blob = image_blob    # the original's name, which other programs use

@@ -10,6 +10,7 @@ from fast_rcnn import checkpoint
 from fast_rcnn.config import cfg
 from fast_rcnn.curves import Curves
 from fast_rcnn.progress import Progress
+from fast_rcnn.regressors import regressors, unnormalized
 from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 from utils.timer import Timer
 
@@ -27,8 +28,8 @@ class SolverWrapper:
     which get their regression targets here. Snapshots go to output_dir. pretrained_model: weights
     to start from. validation: a fast_rcnn.validation.Validation, or None.
 
-    Attributes: solver, solver_param, output_dir, and with TRAIN.BBOX_REG bbox_means and bbox_stds
-    (4 K,).
+    Attributes: solver, solver_param, output_dir, bbox_means and bbox_stds (4 K,), None without
+    TRAIN.BBOX_REG.
     """
 
     def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None, validation=None):
@@ -38,12 +39,13 @@ class SolverWrapper:
             raise ValueError("a net with an RPN and a box regressor makes its rois as it goes, so "
                              "statistics of their targets cannot be measured: set "
                              "TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED True")
+        self.bbox_means = self.bbox_stds = None
         if cfg.TRAIN.BBOX_REG:
             log.info("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
         self.solver = caffe.SGDSolver(solver_prototxt)
         self.solver_param = self.solver.param
-        self._check_outputs()
+        self._regressors()      # says now what does not fit, not after a training
         if pretrained_model is not None:
             self._load_weights(pretrained_model)
         self._data_layer = self.solver.net.layers[0]
@@ -56,14 +58,8 @@ class SolverWrapper:
         if validation is not None:
             validation.attach(self.solver.net)
 
-    def _check_outputs(self):
-        """The net's box regressor must have four outputs per class of the data set."""
-        params = self.solver.net.params
-        if cfg.TRAIN.BBOX_REG and "bbox_pred" in params:
-            outputs, needed = params["bbox_pred"][0].shape[0], len(self.bbox_stds)
-            if outputs != needed:
-                raise ValueError(f"layer bbox_pred has {outputs} outputs, but the data set's "
-                                 f"{needed // 4} classes (with the background) need {needed}")
+    def _regressors(self):
+        return regressors(self.solver.net, self.bbox_means, self.bbox_stds)
 
     def _load_weights(self, path):
         log.info("Loading pretrained model weights from %s", path)
@@ -78,12 +74,12 @@ class SolverWrapper:
     def snapshot(self):
         """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
 
-        In the file bbox_pred predicts plain targets, in the net it keeps predicting normalised
+        In the file regressors predict plain targets, in the net they keep predicting normalised
         ones.
         """
         path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with self._unnormalized(self.solver.net):
+        with unnormalized(self.solver.net, self._regressors()):
             self.solver.net.save(path)
         print(f"Wrote snapshot to: {path}", flush=True)
         return path
@@ -91,22 +87,6 @@ class SolverWrapper:
     @property
     def _stem(self):
         return os.path.join(self.output_dir, file_stem(self.solver_param))
-
-    @contextlib.contextmanager
-    def _unnormalized(self, net):
-        """For a while bbox_pred has weights * std and bias * std + mean, row by row."""
-        if not (cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
-                and "bbox_pred" in net.params):
-            yield
-            return
-        weight, bias = net.params["bbox_pred"]
-        saved = weight.data.copy(), bias.data.copy()
-        try:
-            weight.data[...] = saved[0] * self.bbox_stds[:, np.newaxis]
-            bias.data[...] = saved[1] * self.bbox_stds + self.bbox_means
-            yield
-        finally:
-            weight.data[...], bias.data[...] = saved
 
     def train_model(self, max_iters):
         """Trains up to iteration max_iters, unless validation ends it before; returns the paths of
@@ -141,7 +121,7 @@ class SolverWrapper:
         iteration = self.solver.iter
         if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
             return False
-        with self._unnormalized(self.solver.net):
+        with unnormalized(self.solver.net, self._regressors()):
             mean_ap = self.validation.mean_ap()
             if self.validation.note(iteration, mean_ap):
                 self.solver.net.save(f"{self._stem}_best.caffemodel")

@@ -64,6 +64,11 @@ def target_statistics(all_targets, num_classes):
     return Statistics(means, stds, counts.astype(int))
 
 
+def as_one_class(targets):
+    """Sets the class in targets (R, 5), in place, to 1 wherever it is not the background."""
+    targets[:, 0] = targets[:, 0] > 0
+
+
 def normalize(targets, means, stds):
     """Subtracts the class' means (K, 4) from targets (R, 5), in place, and divides by its stds
     (K, 4).

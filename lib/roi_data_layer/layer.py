@@ -12,6 +12,7 @@ import torch
 import caffe
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
+from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.loader import MinibatchLoader
 from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
 from roi_data_layer.order import ImageOrder
@@ -42,22 +43,24 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def _usual_shape(self, name):
         """The shape of a top before the first minibatch, which has its own."""
-        images, regression = cfg.TRAIN.IMS_PER_BATCH, (1, 4 * self._num_classes)
+        images, more = cfg.TRAIN.IMS_PER_BATCH, (1, 1) if cfg.TRAIN.AGNOSTIC else ()
         multiple = cfg.TRAIN.SCALE_MULTIPLE_OF
         height, width = (-(-side // multiple) * multiple
                          for side in (max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE))
         return {"data": (images, 3, height, width),
-                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6), "rois": (1, 5),
-                "labels": (1,)}.get(name, regression)
+                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6),
+                "rois": (1, 5, *more),
+                "labels": (1, *more, *more[1:])}.get(name, (1, 4 * self._num_classes, *more))
 
     def set_roidb(self, roidb):
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
         generator.
         """
-        classes = roidb[0]["gt_overlaps"].shape[1]
+        classes = 2 if cfg.TRAIN.AGNOSTIC else roidb[0]["gt_overlaps"].shape[1]
         if classes != self._num_classes and not cfg.TRAIN.HAS_RPN:
             raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
-                             f"(num_classes), the data set has {classes}, with the background")
+                             f"(num_classes), the data set has {classes}, with the background "
+                             "(with TRAIN.AGNOSTIC all count as one)")
         wide = None
         if cfg.TRAIN.ASPECT_GROUPING:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from fast_rcnn.config import cfg
-from fast_rcnn.sampling import expand_targets, sample_rois
+from fast_rcnn.sampling import expand_targets, rois_per_image, sample_rois, with_four_axes
 from roi_data_layer import augment
 from utils.blob import im_list_to_blob, prep_im_for_blob
 from utils.images import read_image
@@ -30,6 +30,7 @@ class MinibatchOptions:
     inside_weights: tuple
     changes: augment.AugmentOptions
     use_all_gt: bool
+    agnostic: bool = False
 
     @classmethod
     def from_cfg(cls):
@@ -43,9 +44,9 @@ class MinibatchOptions:
                              "[0.0, 0.5], or train jointly")
         return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
                    t.SCALE_MULTIPLE_OF, tuple(np.ravel(cfg.PIXEL_MEANS)),
-                   t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
+                   -1 if t.USE_OHEM else t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
                    (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
-                   changes, bool(t.USE_ALL_GT))
+                   changes, bool(t.USE_ALL_GT), bool(t.AGNOSTIC))
 
     @property
     def top_names(self):
@@ -66,7 +67,8 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     without its padding, and gt_boxes (G, 5) x1, y1, x2, y2, class; with several images (G, 6), the
     last column being the image's index. Otherwise data, rois (S, 5) image, x1, y1, x2, y2, labels
     (S,) and, with TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights
-    (S, 4 num_classes). Boxes are in pixels of `data`.
+    (S, 4 num_classes); with TRAIN.AGNOSTIC targets of all classes stand in the columns of class 1,
+    and these blobs have four axes. Boxes are in pixels of `data`.
     """
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
@@ -76,9 +78,6 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
         return _annotated_blobs(roidb, target_sizes, rng, options)
     ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
     data = im_list_to_blob(ims, options.multiple_of)
-    if options.batch_size % len(roidb):
-        raise ValueError(f"TRAIN.BATCH_SIZE {options.batch_size} cannot be shared evenly by "
-                         f"{len(roidb)} images (TRAIN.IMS_PER_BATCH)")
     parts = [_roi_blobs(entry, i, scale, num_classes, len(roidb), rng, options)
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
     blobs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -142,8 +141,8 @@ def _image_and_boxes(entry, rng, options):
 def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):
     """The sampled rois of one image with labels and targets; foreground first."""
     keep, num_fg = sample_rois(torch.from_numpy(np.asarray(entry["max_overlaps"], np.float32)),
-                               options.batch_size // num_images, options.fg_fraction,
-                               options.fg_thresh, options.bg_thresh, rng)
+                               rois_per_image(options.batch_size, num_images),
+                               options.fg_fraction, options.fg_thresh, options.bg_thresh, rng)
     keep = keep.numpy()
     labels = entry["max_classes"][keep].astype(np.float32)
     labels[num_fg:] = 0
@@ -154,7 +153,9 @@ def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):
         # the class a box is regressed for comes with its target: 0 below TRAIN.BBOX_THRESH
         rows = torch.from_numpy(entry["bbox_targets"][keep].astype(np.float32))
         targets, inside = expand_targets(rows[:, 0], rows[:, 1:], num_classes,
-                                         options.inside_weights)
+                                         options.inside_weights, options.agnostic)
         blobs.update(bbox_targets=targets.numpy(), bbox_inside_weights=inside.numpy(),
                      bbox_outside_weights=(inside > 0).float().numpy())
+    if options.agnostic:
+        return {name: with_four_axes(blob) for name, blob in blobs.items()}
     return blobs

@@ -7,7 +7,7 @@ import numpy as np
 
 from fast_rcnn.config import cfg
 from roi_data_layer.augment import turned_words
-from roi_data_layer.bbox_targets import (Statistics, compute_targets, normalize,
+from roi_data_layer.bbox_targets import (Statistics, as_one_class, compute_targets, normalize,
                                          target_statistics)
 from utils.images import image_size
 
@@ -67,6 +67,7 @@ def add_bbox_regression_targets(roidb):
     """Adds bbox_targets (R, 5) float32, class and normalised targets, to the entries of a
     prepared roidb.
 
+    With TRAIN.AGNOSTIC all classes but the background count as class 1, and K is 2.
     Returns the means and standard deviations (4 K,) that the targets were normalised by (not, when
     TRAIN.BBOX_NORMALIZE_TARGETS is off): measured ones, or the configured ones.
     """
@@ -77,7 +78,9 @@ def add_bbox_regression_targets(roidb):
     for entry in roidb:
         entry["bbox_targets"] = compute_targets(entry["boxes"], entry["max_overlaps"],
                                                 entry["max_classes"], cfg.TRAIN.BBOX_THRESH)
-    num_classes = roidb[0]["gt_overlaps"].shape[1]
+        if cfg.TRAIN.AGNOSTIC:
+            as_one_class(entry["bbox_targets"])
+    num_classes = 2 if cfg.TRAIN.AGNOSTIC else roidb[0]["gt_overlaps"].shape[1]
     if cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED:
         means = np.tile(np.array(cfg.TRAIN.BBOX_NORMALIZE_MEANS, np.float64), (num_classes, 1))
         stds = np.tile(np.array(cfg.TRAIN.BBOX_NORMALIZE_STDS, np.float64), (num_classes, 1))

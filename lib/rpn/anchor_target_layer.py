@@ -7,6 +7,7 @@ import caffe
 from fast_rcnn.config import cfg
 from rpn.anchors import BASE_SIZE, AnchorGrid, rows_to_map
 from rpn.batches import boxes_of_images, check_info
+from rpn.normalization import rpn_normalization
 from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
 from utils.layer_params import layer_params
 
@@ -69,4 +70,4 @@ def _options(allowed_border):
     return AnchorTargetOptions(
         allowed_border, train.RPN_POSITIVE_OVERLAP, train.RPN_NEGATIVE_OVERLAP,
         train.RPN_CLOBBER_POSITIVES, train.RPN_BATCHSIZE, train.RPN_FG_FRACTION,
-        train.RPN_BBOX_INSIDE_WEIGHTS, train.RPN_POSITIVE_WEIGHT)
+        train.RPN_BBOX_INSIDE_WEIGHTS, train.RPN_POSITIVE_WEIGHT, rpn_normalization())

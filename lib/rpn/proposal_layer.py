@@ -5,6 +5,7 @@ import caffe
 from fast_rcnn.config import cfg
 from rpn.anchors import BASE_SIZE, AnchorGrid, map_to_rows
 from rpn.batches import check_info, with_image
+from rpn.normalization import rpn_normalization
 from rpn.proposals import ProposalOptions, decode, propose
 from utils.layer_params import layer_params
 
@@ -18,6 +19,7 @@ class ProposalLayer(caffe.TensorLayer):
              optionally scores (R, 1)
     param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16;
                differentiable false; max_gradient 0
+    With cfg.TRAIN.RPN_NORMALIZE_TARGETS a training net's deltas are un-normalised first.
     The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, and count per image.
 
     With `differentiable` gradients of the rois reach rpn_bbox_pred: which boxes are kept counts as
@@ -53,6 +55,10 @@ class ProposalLayer(caffe.TensorLayer):
         """Rois (R, 5) and scores (R, 1) of an image."""
         options = _options(cfg[str(self.phase)])
         deltas = map_to_rows(deltas, 4)
+        normalization = rpn_normalization() if self.phase == caffe.TRAIN else None
+        if normalization:
+            means, stds = map(deltas.new_tensor, normalization)
+            deltas = deltas * stds + means
         with torch.no_grad():
             scores = map_to_rows(prob[:, self._grid.num_anchors:], 1)[:, 0]
             boxes, scores, rows = propose(anchors, scores, deltas, info, options)

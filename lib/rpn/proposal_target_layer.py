@@ -3,7 +3,8 @@ import torch
 
 import caffe
 from fast_rcnn.config import cfg
-from fast_rcnn.sampling import expand_targets, nearest_boxes, roi_targets, sample_rois
+from fast_rcnn.sampling import (expand_targets, nearest_boxes, roi_targets, rois_per_image,
+                                sample_rois, with_four_axes)
 from rpn.batches import boxes_of_images, with_image
 from utils.layer_params import layer_params
 
@@ -16,7 +17,8 @@ class ProposalTargetLayer(caffe.TensorLayer):
     tops:    rois (S, 5); labels (S,);
              bbox_targets, bbox_inside_weights, bbox_outside_weights (S, 4 K)
     param_str: num_classes (K, with the background); differentiable false
-    Sizes and thresholds are cfg.TRAIN's; the images share BATCH_SIZE evenly.
+    Sizes and thresholds are cfg.TRAIN's; the images share BATCH_SIZE evenly. With AGNOSTIC (R-FCN;
+    K is 2) targets stand in the columns of class 1, and all tops have four axes: (S, 5, 1, 1) ...
 
     With `differentiable` gradients of the rois reach the proposals that were picked; labels and
     targets count as constants. Otherwise no gradient passes.
@@ -28,10 +30,11 @@ class ProposalTargetLayer(caffe.TensorLayer):
         self._differentiable = bool(params["differentiable"])
 
     def reshape(self, bottom, top):
-        top[0].reshape(1, 5)
-        top[1].reshape(1)
+        more = (1, 1) if cfg.TRAIN.AGNOSTIC else ()
+        top[0].reshape(1, 5, *more)
+        top[1].reshape(1, *more, *more[1:])
         for blob in top[2:]:
-            blob.reshape(1, 4 * self._num_classes)
+            blob.reshape(1, 4 * self._num_classes, *more)
 
     def forward(self, rpn_rois, gt_boxes):
         rpn_rois = rpn_rois if self._differentiable else rpn_rois.detach()
@@ -39,11 +42,16 @@ class ProposalTargetLayer(caffe.TensorLayer):
             if bool(rpn_rois[:, 0].any()):
                 raise ValueError(f'layer "{self.name}": one image per batch was expected with '
                                  "gt_boxes (G, 5); received rois of several")
-            return self._of_image(rpn_rois, gt_boxes, 0, 1)
+            return self._tops([self._of_image(rpn_rois, gt_boxes, 0, 1)])
         num_images = cfg.TRAIN.IMS_PER_BATCH
         parts = [self._of_image(rpn_rois[rpn_rois[:, 0] == image], boxes, image, num_images)
                  for image, boxes in enumerate(boxes_of_images(gt_boxes, num_images, self.name))]
-        return tuple(map(torch.cat, zip(*parts)))
+        return self._tops(parts)
+
+    @staticmethod
+    def _tops(parts):
+        blobs = map(torch.cat, zip(*parts))
+        return tuple(map(with_four_axes, blobs)) if cfg.TRAIN.AGNOSTIC else tuple(blobs)
 
     def _of_image(self, rpn_rois, gt_boxes, image, num_images):
         """The tops' rows of an image, from its proposals (R, 5) and boxes (G, 5)."""
@@ -51,21 +59,19 @@ class ProposalTargetLayer(caffe.TensorLayer):
         with torch.no_grad():
             keep, labels, targets = _sample(rois, gt_boxes, num_images)
             targets, inside_weights = expand_targets(labels, targets, self._num_classes,
-                                                     cfg.TRAIN.BBOX_INSIDE_WEIGHTS)
+                                                     cfg.TRAIN.BBOX_INSIDE_WEIGHTS,
+                                                     cfg.TRAIN.AGNOSTIC)
         return rois[keep], labels, targets, inside_weights, (inside_weights > 0).float()
 
 
 def _sample(rois, gt_boxes, num_images):
     """Rows (S,) of rois (R, 5) to train on, their labels (S,) and targets (S, 4)."""
     train = cfg.TRAIN
-    if train.BATCH_SIZE % num_images:
-        raise ValueError(f"TRAIN.BATCH_SIZE {train.BATCH_SIZE} cannot be shared evenly by "
-                         f"{num_images} images (TRAIN.IMS_PER_BATCH)")
     max_overlaps, nearest = nearest_boxes(rois[:, 1:], gt_boxes[:, :4])
     # without objects all overlaps are 0, and BG_THRESH_LO would leave nothing to train on
     bg_low = train.BG_THRESH_LO if len(gt_boxes) else 0
-    keep, num_fg = sample_rois(max_overlaps, train.BATCH_SIZE // num_images, train.FG_FRACTION,
-                               train.FG_THRESH, (bg_low, train.BG_THRESH_HI))
+    keep, num_fg = sample_rois(max_overlaps, rois_per_image(train.BATCH_SIZE, num_images),
+                               train.FG_FRACTION, train.FG_THRESH, (bg_low, train.BG_THRESH_HI))
     labels, targets = roi_targets(rois[keep, 1:], gt_boxes, nearest[keep], num_fg)
     if train.BBOX_NORMALIZE_TARGETS_PRECOMPUTED:
         targets = ((targets - targets.new_tensor(train.BBOX_NORMALIZE_MEANS))

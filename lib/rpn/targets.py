@@ -2,7 +2,7 @@
 
 N anchors, G ground truth boxes; boxes are (x1, y1, x2, y2), pixels of the network's input.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class AnchorTargetOptions(NamedTuple):
     fg_fraction: float
     inside_weights: tuple
     positive_weight: float
+    normalization: Optional[tuple] = None   # means and standard deviations (4,) of the targets
 
 
 class AnchorTargets(NamedTuple):
@@ -57,6 +58,9 @@ def anchor_targets(anchors, gt_boxes, im_size, options, rng=np.random):
 
     if len(gt_boxes):
         bbox_targets = bbox_transform(anchors, gt_boxes.to(anchors.dtype)[nearest])
+        if options.normalization:
+            means, stds = map(bbox_targets.new_tensor, options.normalization)
+            bbox_targets = (bbox_targets - means) / stds
         bbox_targets = torch.where(inside[:, None], bbox_targets, 0).float()
     else:
         bbox_targets = torch.zeros_like(anchors, dtype=torch.float32)

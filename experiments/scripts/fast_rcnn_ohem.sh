@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Trains Fast R-CNN on given proposals, on those with the largest losses, then tests.
+#
+#   ./experiments/scripts/fast_rcnn_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
+#
+#   GPU      number of the GPU, or cpu
+#   NET      VGG16 or VGG_CNN_M_1024
+#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#
+# Proposals: TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD, selective_search by default, and their
+# PROPOSAL_FILE (lib/fast_rcnn/config.py). Options of the training (--iters, --lr, --steps, --rand,
+# --resume) go to it alone, those of the test (--num_dets, --comp, --vis) to the test alone, all
+# others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel, or the
+# file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by $LOGS.
+#
+#   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 pascal_voc
+#   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 voc_0712 --iters 80000
+
+METHOD=fast_rcnn_ohem
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+start "$@"
+TEST_ARGS=(--num_dets 2000 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
+train "models/$FOLDER/$NET/$METHOD/solver.prototxt"
+test_final "models/$FOLDER/$NET/fast_rcnn/test.prototxt"

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Trains R-FCN by the five-stage alternating schedule, then tests it on the last RPN's proposals.
+#
+#   ./experiments/scripts/rfcn_alt_opt_5stage_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
+#
+#   GPU      number of the GPU, or cpu
+#   NET      ResNet-50 or ResNet-101
+#   DATASET  pascal_voc (2007 and 2012 together), the name of a card (data/cards/NAME.yml), or a
+#            card's path (.yml)
+#
+# Options of the schedule (--iters, --lr, --steps, --resume) go to the training alone, those of the
+# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# Initial weights: data/imagenet_models/NET-model.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or the folder named by $LOGS.
+#
+#   ./experiments/scripts/rfcn_alt_opt_5stage_ohem.sh 0 ResNet-50 pascal_voc
+
+METHOD=rfcn_alt_opt_5step_ohem
+VOC=voc_0712
+MODEL_SUFFIX=-model
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+if [ "${3-}" = coco ]; then
+  echo "coco: not implemented for the alternating schedule" >&2
+  exit 2
+fi
+start "$@"
+
+logged tools/train_rfcn_alt_opt_5stage.py --gpu "$GPU" \
+  --net_name "$NET" \
+  --weights "$WEIGHTS" \
+  --imdb "$TRAIN_IMDB" \
+  --imdb_test "$TEST_IMDB" \
+  --cfg "$CFG" \
+  ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"}
+
+TEST_ARGS=(--num_dets 400 --rpn_file "$(sed -n 's/^Final RPN: //p' "$LOG" | tail -n 1)"
+           ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
+test_final "models/$FOLDER/$NET/$METHOD/rfcn_test.pt"

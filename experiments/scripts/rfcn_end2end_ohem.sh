@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Trains RPN and R-FCN together, on the rois with the largest losses, then tests.
+#
+#   ./experiments/scripts/rfcn_end2end_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
+#
+#   GPU      number of the GPU, or cpu
+#   NET      ResNet-50 or ResNet-101
+#   DATASET  pascal_voc (2007 and 2012 together), the name of a card (data/cards/NAME.yml), or a
+#            card's path (.yml)
+#
+# Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
+# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# Initial weights: data/imagenet_models/NET-model.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or the folder named by $LOGS.
+#
+#   ./experiments/scripts/rfcn_end2end_ohem.sh 0 ResNet-50 pascal_voc
+#   ./experiments/scripts/rfcn_end2end_ohem.sh 0 ResNet-101 my/card.yml --set EXP_DIR foo
+
+METHOD=rfcn_end2end_ohem
+VOC=voc_0712
+MODEL_SUFFIX=-model
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+start "$@"
+TEST_ARGS=(--num_dets 400 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
+MODEL=models/$FOLDER/$NET/rfcn_end2end
+
+train "$MODEL/solver_ohem.prototxt"
+test_final "$MODEL/test_agnostic.prototxt"

@@ -1,0 +1,58 @@
+"""Statistics of the RPN's targets, by hand."""
+import cv2
+import numpy as np
+import pytest
+
+from datasets.imdb import imdb
+from fast_rcnn.config import cfg_override
+from rpn.statistics import anchor_target_statistics
+
+NET = """input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }
+input: "im_info" input_shape { dim: 1 dim: 3 }
+layer { name: "s" type: "Convolution" bottom: "data" top: "rpn_cls_score"
+  convolution_param { num_output: 2 kernel_size: 16 stride: 16 } }
+layer { name: "d" type: "Convolution" bottom: "data" top: "d"
+  convolution_param { num_output: 4 kernel_size: 16 stride: 16 } }
+layer { name: "p" type: "Python" bottom: "rpn_cls_score" bottom: "d" bottom: "im_info" top: "rois"
+  python_param { module: "rpn.proposal_layer" layer: "ProposalLayer"
+                 param_str: "{'feat_stride': 16, 'scales': [1], 'ratios': [1]}" } }
+"""
+
+
+class Pictures(imdb):
+    """Pictures of 64 x 32 pixels; boxes: of each."""
+
+    def __init__(self, folder, boxes):
+        imdb.__init__(self, "pictures")
+        self._image_index = list(range(len(boxes)))
+        self._folder = folder
+        for index in self._image_index:
+            cv2.imwrite(self.image_path_at(index), np.zeros((32, 64, 3), np.uint8))
+        self.roidb_handler = lambda: [
+            {"boxes": np.array(of_image, np.float32).reshape(-1, 4),
+             "gt_classes": np.ones(len(of_image), np.int32)} for of_image in boxes]
+
+    def image_path_at(self, i):
+        return str(self._folder / f"{i}.png")
+
+
+def statistics(tmp_path, boxes):
+    """Anchors are the cells of 16 x 16 pixels."""
+    (tmp_path / "net.pt").write_text(NET)
+    with cfg_override(TEST={"SCALES": [32], "MAX_SIZE": 64}):
+        return anchor_target_statistics(str(tmp_path / "net.pt"), Pictures(tmp_path, boxes))
+
+
+def test_means_and_deviations_over_all_images(tmp_path):
+    # cell (0, 0): 2 right, as wide, half as high; cell (2, 1): 2 left, 4 down, 20 wide
+    means, stds = statistics(tmp_path, [[[2, 4, 17, 11]], [[28, 20, 47, 35]]])
+    both = np.array([[2 / 16, 0, 0, np.log(0.5)], [-2 / 16, 4 / 16, np.log(1.25), 0]])
+    np.testing.assert_allclose(means, both.mean(0), atol=1e-6)
+    np.testing.assert_allclose(stds, both.std(0), atol=1e-6)
+
+
+def test_targets_that_cannot_be_normalised_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="pictures: the RPN's targets do not vary"):
+        statistics(tmp_path, [[[0, 0, 15, 15]]])
+    with pytest.raises(ValueError, match="pictures: no anchor overlaps"):
+        statistics(tmp_path, [[]])

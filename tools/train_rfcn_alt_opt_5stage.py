@@ -1,0 +1,56 @@
+#!/usr/bin/env python
+"""Trains R-FCN by alternating optimisation: RPN, R-FCN, RPN, R-FCN, RPN; proposals for a test."""
+import _init_paths  # noqa: F401  (makes the imports below work)
+
+from fast_rcnn import cli
+from fast_rcnn.alt_opt import Options, run_schedule
+from fast_rcnn.rfcn_alt_opt import METHOD, SCHEDULE
+
+EXAMPLES = """\
+  tools/train_rfcn_alt_opt_5stage.py --gpu 0 --net_name ResNet-50 --imdb voc_0712_trainval \\
+      --imdb_test voc_0712_test --weights data/imagenet_models/ResNet-50-model.caffemodel \\
+      --cfg experiments/cfgs/rfcn_alt_opt_5step_ohem.yml
+"""
+FIVE = "A,B,C,D,E"
+
+
+def parse_args():
+    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser.add_argument("--net_name", default=None, metavar="NET",
+                        help="net to train: a folder of models/pascal_voc, such as ResNet-50")
+    parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
+                        help="initial weights (.caffemodel)")
+    parser.add_argument("--imdb_test", default="voc_2007_test", metavar="NAME",
+                        help="data set that stage 3 makes proposals for [voc_2007_test]")
+    parser.add_argument("--model", default=None, metavar="FOLDER",
+                        help=f"folder of the prototxts in that of the net [{METHOD}]")
+    parser.add_argument("--iters", type=cli.per_step(int, 5), default=None, metavar=FIVE,
+                        help="iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 "
+                             "R-FCN, stage 3 RPN [80000,120000,80000,120000,80000]")
+    parser.add_argument("--lr", type=cli.per_step(float, 5), default=None, metavar=FIVE,
+                        help="learning rates to start with; one number serves all [the solvers']")
+    parser.add_argument("--steps", type=cli.per_step(int, 5), default=None, metavar=FIVE,
+                        help="iterations after which the rate drops; one number serves all [the "
+                             "solvers' share of the iterations]")
+    parser.add_argument("--resume", action="store_true",
+                        help="skip finished steps, continue the unfinished one at its checkpoint")
+    cli.add_common_args(parser, "voc_2007_trainval")
+    return cli.parse(parser)
+
+
+def main():
+    args = parse_args()
+    cli.apply_settings(args)
+    cli.use_device(args.gpu_id)
+    if args.net_name is None:
+        raise ValueError("no net given (--net_name ResNet-50)")
+    final, results = run_schedule(
+        Options(args.net_name, args.imdb_name, args.pretrained_model, iterations=args.iters,
+                rates=args.lr, steps=args.steps, resume=args.resume,
+                test_imdb_name=args.imdb_test, method=args.model), SCHEDULE)
+    print(f"Final model: {final}")
+    print(f"Final RPN: {results['stage3_test_proposals']}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
