@@ -153,7 +153,7 @@ BACKBONES = (
     # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
              rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
-             scales=(2, 4, 8, 16, 32), fc_filler=xavier(), carried=("relu6",),
+             scales=(2, 4, 8, 16, 32), fc_filler=xavier(), dropout=None, carried=("relu6",),
              cls_loss=LABELS_BLOCKED, base_lr=0.01),
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
              widths=(128, 128), frozen=("conv1",), scales=(1.5, 2.5, 4, 6), fc_filler=xavier(),

@@ -23,11 +23,12 @@ def detector_features(net, rates):
     """The shared layers of a detector: fire9, every channel normalised (BatchNorm).
 
     SqueezeNet has no normalisation of its own; its last values reach hundreds and differ a lot
-    from channel to channel, so that new layers on top diverge or crawl. Frozen layers (stage 2)
-    are normalised by the collected statistics, as in a test.
+    from channel to channel (deviations of 0.1 to 74 on photographs, 17 in the median), so that new
+    layers on top diverge or crawl. `eps` keeps what is nearly constant in an image from being blown
+    up. Frozen layers (stage 2) are normalised by the collected statistics, as in a test.
     """
     top = squeezenet_features(net, rates)
-    statistics = {"moving_average_fraction": 0.99}
+    statistics = {"moving_average_fraction": 0.99, "eps": 10}
     if rates is frozen:
         statistics["use_global_stats"] = True
     net["fire9/bn"] = L.BatchNorm(net[top], name="fire9/bn", batch_norm_param=statistics)

@@ -126,7 +126,8 @@ class Module(nn.Module):
         """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.
 
         Layers without bottoms override it; theirs is asked once, when the net is built, and None
-        stands for a top of unknown shape.
+        stands for a top of unknown shape. So do the most frequent types: the first run on that
+        device costs a second of imports.
         """
         if self.keeps_shape:
             return [tuple(shape) for shape in shapes]

@@ -92,6 +92,14 @@ class _Learned(_Windowed):
         """Shape of the weights."""
         return (self.num_output, self.channels // self.group, *self.windows.kernel)
 
+    def top_shapes(self, shapes):
+        """From `top_size`; the first run on the meta device costs half a second of imports."""
+        shapes = [tuple(shape) for shape in shapes]
+        for shape in shapes:
+            self._check(shape, shapes[0])
+        return [(*shape[:self.axis], self.num_output, *self.top_size(shape[self.axis + 1:]))
+                for shape in shapes]
+
     @property
     def bias(self):
         return self.blobs[1] if len(self.blobs) > 1 else None

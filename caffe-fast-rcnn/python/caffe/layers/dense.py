@@ -26,17 +26,22 @@ class InnerProduct(Module):
         if p.num_output < 1:
             raise self.error("expected num_output > 0, got none")
         self.axis, self.transpose = self.axis_of(shapes[0], p.axis), p.transpose
-        self.inputs = math.prod(shapes[0][self.axis:])
+        self.inputs, self.num_output = math.prod(shapes[0][self.axis:]), p.num_output
         shape = (p.num_output, self.inputs)
         self.add_blob(shape[::-1] if p.transpose else shape, p.weight_filler)
         if p.bias_term:
             self.add_blob((p.num_output,), p.bias_filler)
 
-    def forward(self, x):
-        inputs = math.prod(x.shape[self.axis:])
-        if x.dim() <= self.axis or inputs != self.inputs:
+    def top_shapes(self, shapes):
+        shape = tuple(shapes[0])
+        inputs = math.prod(shape[self.axis:])
+        if len(shape) <= self.axis or inputs != self.inputs:
             raise self.error(f"expected {self.inputs} values from axis {self.axis} on as when the "
-                             f"net was built, got {inputs} (bottom {tuple(x.shape)})")
+                             f"net was built, got {inputs} (bottom {shape})")
+        return [(*shape[:self.axis], self.num_output)]
+
+    def forward(self, x):
+        self.top_shapes([x.shape])
         weight, bias = self.blobs[0], self.blobs[1] if len(self.blobs) > 1 else None
         return F.linear(x.flatten(self.axis), weight.t() if self.transpose else weight, bias)
 

@@ -34,11 +34,15 @@ class Eltwise(Module):
             raise self.error(f"expected one coeff for each of the {len(shapes)} bottoms or none, "
                              f"got {len(self.coeff)}")
 
+    def top_shapes(self, shapes):
+        first, *others = (tuple(shape) for shape in shapes)
+        for shape in others:
+            if shape != first:
+                raise self.error(f"expected bottoms of one shape, got {first} and {shape}")
+        return [first]
+
     def forward(self, *bottoms):
-        for x in bottoms[1:]:
-            if x.shape != bottoms[0].shape:
-                raise self.error(f"expected bottoms of one shape, got {tuple(bottoms[0].shape)} "
-                                 f"and {tuple(x.shape)}")
+        self.top_shapes([x.shape for x in bottoms])
         return self.operation(bottoms)
 
     def _sum(self, bottoms):
@@ -78,11 +82,22 @@ class _Broadcast(Module):
 
     def place(self, x, other, axis):
         """`other` as a view that broadcasts to x, its first axis at `axis` of x."""
-        axis = 0 if other.dim() == 0 else self.axis_of(x.shape, axis)
-        if x.shape[axis:axis + other.dim()] != other.shape:
-            raise self.error(f"expected a shape that the bottom {tuple(x.shape)} has from axis "
-                             f"{axis} on, got {tuple(other.shape)}")
-        return other.reshape(*other.shape, *(1,) * (x.dim() - axis - other.dim()))
+        behind = self._axes_behind(tuple(x.shape), tuple(other.shape), axis)
+        return other.reshape(*other.shape, *(1,) * behind)
+
+    def _axes_behind(self, shape, other, axis):
+        """How many axes of `shape` lie behind those that `other` covers from `axis` on."""
+        axis = self.axis_of(shape, axis) if other else 0
+        if shape[axis:axis + len(other)] != other:
+            raise self.error(f"expected a shape that the bottom {shape} has from axis {axis} on, "
+                             f"got {other}")
+        return len(shape) - axis - len(other)
+
+    def top_shapes(self, shapes):
+        x, *other = (tuple(shape) for shape in shapes)
+        for covering in other or [tuple(blob.shape) for blob in self.blobs]:
+            self._axes_behind(x, covering, self.axis)
+        return [x]
 
 
 @register("Scale")

@@ -167,15 +167,23 @@ class Pooling(Module):
             raise self.error(f"expected pad 0 and stride 1 with global_pooling, got {self.pad} and "
                              f"{self.stride}")
 
-    def forward(self, x):
-        if x.dim() != 4:
-            raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
-        size = tuple(x.shape[2:])
+    def top_shapes(self, shapes):
+        return [(*shapes[0][:2], *self._grid(tuple(shapes[0])).count)] * len(self.param.top)
+
+    def _grid(self, shape):
+        """The Grid over a bottom of this shape."""
+        if len(shape) != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {shape}")
+        size = shape[2:]
         up = self.p.ceil_mode and self.p.round_mode == caffe_pb2.PoolingParameter.CEIL
         grid = make_grid(size, self.kernel or size, self.stride, self.pad, up)
         if min(grid.count) < 1:
             raise self.error(f"expected a bottom that the kernel {grid.kernel} fits into, got "
-                             f"{tuple(x.shape)} with pad {grid.pad}")
+                             f"{shape} with pad {grid.pad}")
+        return grid
+
+    def forward(self, x):
+        grid = self._grid(tuple(x.shape))
         if self.p.pool == AVE:
             return average_pool(x, grid)
         if self.p.pool == STOCHASTIC:

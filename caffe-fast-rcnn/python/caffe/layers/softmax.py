@@ -23,6 +23,8 @@ _LOG_THRESHOLD = 1e-20
 class Softmax(Module):
     """top = exp(bottom) / sum of exp(bottom) along `axis`."""
 
+    keeps_shape = True
+
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], param.softmax_param.axis)
