@@ -16,21 +16,9 @@ EXAMPLES = """\
 
 def parse_args():
     parser = cli.parser_for(__doc__, EXAMPLES)
-    parser.add_argument("--net_name", default=None, metavar="NET",
-                        help="net to train: a folder of models/pascal_voc, such as ZF")
-    parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
-                        help="initial weights (.caffemodel)")
-    parser.add_argument("--iters", type=cli.four(int), default=None, metavar="A,B,C,D",
-                        help="iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, "
-                             "stage 2 Fast R-CNN [the solvers' max_iter, or "
-                             "80000,40000,80000,40000]")
-    parser.add_argument("--lr", type=cli.four(float), default=None, metavar="A,B,C,D",
-                        help="learning rates to start with; one number serves all [the solvers']")
-    parser.add_argument("--steps", type=cli.four(int), default=None, metavar="A,B,C,D",
-                        help="iterations after which the rate drops; one number serves all [the "
-                             "solvers' share of the iterations]")
-    parser.add_argument("--resume", action="store_true",
-                        help="skip finished steps, continue the unfinished one at its checkpoint")
+    cli.add_schedule_args(parser, "ZF", 4,
+                          "iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, stage 2 "
+                          "Fast R-CNN [the solvers' max_iter, or 80000,40000,80000,40000]")
     cli.add_common_args(parser, "voc_2007_trainval")
     return cli.parse(parser)
 

@@ -11,29 +11,17 @@ EXAMPLES = """\
       --imdb_test voc_0712_test --weights data/imagenet_models/ResNet-50-model.caffemodel \\
       --cfg experiments/cfgs/rfcn_alt_opt_5step_ohem.yml
 """
-FIVE = "A,B,C,D,E"
 
 
 def parse_args():
     parser = cli.parser_for(__doc__, EXAMPLES)
-    parser.add_argument("--net_name", default=None, metavar="NET",
-                        help="net to train: a folder of models/pascal_voc, such as ResNet-50")
-    parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
-                        help="initial weights (.caffemodel)")
+    cli.add_schedule_args(parser, "ResNet-50", 5,
+                          "iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 R-FCN, "
+                          "stage 3 RPN [80000,120000,80000,120000,80000]")
     parser.add_argument("--imdb_test", default="voc_2007_test", metavar="NAME",
                         help="data set that stage 3 makes proposals for [voc_2007_test]")
     parser.add_argument("--model", default=None, metavar="FOLDER",
                         help=f"folder of the prototxts in that of the net [{METHOD}]")
-    parser.add_argument("--iters", type=cli.per_step(int, 5), default=None, metavar=FIVE,
-                        help="iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 "
-                             "R-FCN, stage 3 RPN [80000,120000,80000,120000,80000]")
-    parser.add_argument("--lr", type=cli.per_step(float, 5), default=None, metavar=FIVE,
-                        help="learning rates to start with; one number serves all [the solvers']")
-    parser.add_argument("--steps", type=cli.per_step(int, 5), default=None, metavar=FIVE,
-                        help="iterations after which the rate drops; one number serves all [the "
-                             "solvers' share of the iterations]")
-    parser.add_argument("--resume", action="store_true",
-                        help="skip finished steps, continue the unfinished one at its checkpoint")
     cli.add_common_args(parser, "voc_2007_trainval")
     return cli.parse(parser)
 

@@ -96,13 +96,29 @@ def side_and_cap(text):
     return int(numbers[0]), int(numbers[1]) if len(numbers) > 1 else None
 
 
-def four(kind):
-    """The type of options with a value per training step: "a,b,c,d", or "a" for all four."""
-    return per_step(kind, 4)
+def add_schedule_args(parser, example, count, iterations):
+    """Options of a schedule with `count` training steps: net, weights, numbers, --resume.
+
+    example: the name of a net; iterations: the help of --iters.
+    """
+    values = ",".join("ABCDE"[:count])
+    parser.add_argument("--net_name", default=None, metavar="NET",
+                        help=f"net to train: a folder of models/pascal_voc, such as {example}")
+    parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
+                        help="initial weights (.caffemodel)")
+    parser.add_argument("--iters", type=per_step(int, count), default=None, metavar=values,
+                        help=iterations)
+    parser.add_argument("--lr", type=per_step(float, count), default=None, metavar=values,
+                        help="learning rates to start with; one number serves all [the solvers']")
+    parser.add_argument("--steps", type=per_step(int, count), default=None, metavar=values,
+                        help="iterations after which the rate drops; one number serves all [the "
+                             "solvers' share of the iterations]")
+    parser.add_argument("--resume", action="store_true",
+                        help="skip finished steps, continue the unfinished one at its checkpoint")
 
 
 def per_step(kind, count):
-    """As four, for another number of training steps."""
+    """The type of options with a value per training step: "a,b,c,d", or "a" for all of them."""
     def parse_values(text):
         try:
             values = tuple(kind(part) for part in text.split(","))

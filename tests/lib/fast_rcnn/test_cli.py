@@ -61,13 +61,13 @@ def test_a_scale_alone_leaves_room_for_the_longer_side(parser, scale, cap):
 
 @pytest.mark.parametrize("text,values", (("4,3,2,1", (4, 3, 2, 1)), ("7", (7,) * 4)))
 def test_a_value_per_step(text, values):
-    assert cli.four(int)(text) == values
+    assert cli.per_step(int, 4)(text) == values
 
 
 @pytest.mark.parametrize("text", ("1,2", "0", "a", "", "1,2,3,-4", "1.5"))
 def test_a_value_per_step_refuses(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        cli.four(int)(text)
+        cli.per_step(int, 4)(text)
 
 
 @pytest.mark.parametrize("text,value", (("False", False), ("0", False), ("no", False),
