@@ -98,8 +98,7 @@ class SmoothL1Loss(Loss):
     """Sum of outside * smooth_l1(inside * (bottom[0] - bottom[1])), divided by the first axis.
 
     smooth_l1(d) = 0.5 (sigma d)^2 where |d| < 1 / sigma^2, else |d| - 0.5 / sigma^2.
-    bottom[2], bottom[3]: inside and outside weights; all bottoms have one shape. The first nets of
-    Fast R-CNN have inside weights (bbox_loss_weights) only: the outside weights are then 1.
+    bottom[2], bottom[3]: inside and outside weights, both or none; all bottoms have one shape.
     Without loss_weight in the prototxt it does not count in the objective.
     """
 
@@ -111,11 +110,11 @@ class SmoothL1Loss(Loss):
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         self.sigma = param.smooth_l1_loss_param.sigma
+        if len(shapes) == 3:
+            raise self.error("expected 2 bottoms, or 4 with both inside and outside weights, got 3")
 
     def forward(self, x, *others):
         others = [self.same_values(x, other) for other in others]
-        if len(others) == 2:
-            others.append(torch.ones_like(x))
         return ops.smooth_l1_loss(x, *others, sigma=self.sigma)
 
 
