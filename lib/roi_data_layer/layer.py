@@ -30,14 +30,11 @@ class RoIDataLayer(caffe.TensorLayer):
         self._loader = None
         self._recent = collections.deque(maxlen=64)
         names = MinibatchOptions.from_cfg().top_names
-        if len(top) == 5:       # the first nets of Fast R-CNN: bbox_loss_weights, inside weights
-            names = names[:5]
         if len(top) != len(names):
             raise ValueError(
                 f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
                 f"{cfg.TRAIN.HAS_RPN} and TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} there are "
                 f"{len(names)}: {', '.join(names)}")
-        self._num_tops = len(top)
         for name, blob in zip(names, top):
             blob.reshape(*self._usual_shape(name))
 
@@ -76,7 +73,7 @@ class RoIDataLayer(caffe.TensorLayer):
         inds, blobs = self._loader.next()
         self._recent.append(inds)
         device = caffe.state.device()
-        return tuple(blob.to(device, non_blocking=True) for blob in blobs[:self._num_tops])
+        return tuple(blob.to(device, non_blocking=True) for blob in blobs)
 
     def recent_images(self, num_minibatches):
         """Paths of the images of the last minibatches, with a word about mirrored ones."""
