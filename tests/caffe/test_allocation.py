@@ -12,7 +12,7 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(16 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print([faults() for _ in range(6)][-1])
+print(sum([faults() for _ in range(24)][4:]) / 20)   # a block may be split once, later on too
 """
 PAGES = (64 << 20) // resource.getpagesize()
 
@@ -25,4 +25,4 @@ def test_freed_memory_is_used_again(variables, reused, monkeypatch):
         monkeypatch.setenv(name, value)
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True,
                           check=True)
-    assert (int(done.stdout) < PAGES / 10) is reused
+    assert (float(done.stdout) < PAGES / 10) is reused
