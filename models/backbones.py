@@ -21,12 +21,25 @@ class DataSet:
     fast_rcnn_schedule: tuple       # iterations of Fast R-CNN training, and until the rate drops
     scales: Optional[tuple] = None  # of the anchors; None: the backbone's own
     dropout: bool = True
+    rfcn: dict = field(default_factory=dict)    # ending of the solver's name: an RfcnSchedule
+
+
+@dataclass(frozen=True)
+class RfcnSchedule:
+    """The numbers of an R-FCN solver, as published."""
+
+    iterations: int = 110000
+    stepsize: int = 80000
+    base_lr: float = 0.001
+    iter_size: int = 2              # images per update
 
 
 PASCAL_VOC = DataSet("pascal_voc", classes=21, joint_iterations=70000,
                      fast_rcnn_schedule=(40000, 30000))
 COCO = DataSet("coco", classes=81, joint_iterations=490000, fast_rcnn_schedule=(280000, 200000),
-               scales=(4, 8, 16, 32), dropout=False)
+               scales=(4, 8, 16, 32), dropout=False,
+               rfcn={"": RfcnSchedule(960000, 640000),
+                     "_ohem": RfcnSchedule(1920000, 1280000, 0.0005, iter_size=1)})
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@
 The fifth stage of the ResNet keeps the stride of the fourth by dilation; a roi's scores are the
 means of its bins, each read from maps of its own. Boxes are class-agnostic: background, foreground.
 """
+from dataclasses import replace
+
 from caffe.net_spec import NetSpec, layers as L
 
 import detector
+from backbones import RfcnSchedule
 from detector import FRESH, TARGETS
 from resnet import stage
 from spec_layers import conv, no_rates, param_str, python, relu, silence, trained, trained_except
@@ -18,7 +21,6 @@ METHOD = "rfcn_end2end"
 BINS = 7                    # along each side of a roi
 BOX_COLUMNS = 8             # 4 of the background, 4 of objects
 ROIS_PER_IMAGE = 128        # that count in the losses
-ITERATIONS, STEPSIZE = 110000, 80000
 ALL_BLOCKED = [False, False]
 
 
@@ -28,9 +30,11 @@ def files(backbone):
     for suffix, loss in (("", losses), ("_ohem", ohem_losses)):
         name = f"train_agnostic{suffix}.prototxt"
         made[name] = train(backbone, loss)
+        numbers = backbone.data_set.rfcn.get(suffix, RfcnSchedule())
         made[f"solver{suffix}.prototxt"] = detector.solver(
-            backbone, f"{METHOD}/{name}", f"{backbone.prefix}_rfcn{suffix}", STEPSIZE, ITERATIONS,
-            backbone.iter_size)
+            replace(backbone, base_lr=numbers.base_lr), f"{METHOD}/{name}",
+            f"{backbone.prefix}_rfcn{suffix}", numbers.stepsize, numbers.iterations,
+            numbers.iter_size)
     return made
 
 

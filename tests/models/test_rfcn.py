@@ -64,6 +64,21 @@ def test_published_solvers(net, prefix):
 
 
 @pytest.mark.parametrize("net", NETS)
+def test_nets_and_solvers_of_coco(net):
+    folder = os.path.join(cfg.ROOT_DIR, "models", "coco", net, "rfcn_end2end")
+    for suffix, numbers in (("", (960000, 640000, 2, 0.001)),
+                            ("_ohem", (1920000, 1280000, 1, 0.0005))):
+        solver = prototxt.read_solver(os.path.join(folder, f"solver{suffix}.prototxt"))
+        assert solver.train_net == f"models/coco/{net}/rfcn_end2end/train_agnostic{suffix}.prototxt"
+        assert (solver.max_iter, solver.stepsize, solver.iter_size,
+                solver.base_lr) == pytest.approx(numbers)
+    layers = layers_of(os.path.join(folder, "test_agnostic.prototxt"))
+    assert layers["rfcn_cls"].convolution_param.num_output == 81 * 49
+    assert layers["rpn_cls_score"].convolution_param.num_output == 24     # 12 anchors
+    assert "[4, 8, 16, 32]" in layers["proposal"].python_param.param_str
+
+
+@pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_trains(net, stage):
     layers = layers_of(path_of(net, f"{stage}_train.pt", "rfcn_alt_opt_5step_ohem"))
