@@ -103,7 +103,8 @@ class imdb:
         handler = getattr(self, f"{method}_roidb", None)
         if handler is None:
             known = sorted(name[:-len("_roidb")] for name in dir(type(self))
-                           if name.endswith("_roidb") and name != "default_roidb")
+                           if name.endswith("_roidb") and name[0] != "_")
+            known.remove("default")
             raise ValueError(f'{self.name} has no proposal method "{method}"'
                              f'{suggest(method, known)}; it has: {", ".join(known) or "none"}')
         self.config["proposal_file"] = path.replace("{imdb}", self.name)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 import caffe
 from caffe.errors import CaffeError, WeightsError
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
+from fast_rcnn.config_checks import check_settings
 from fast_rcnn.detections import Refinement
 
 USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
@@ -22,9 +23,16 @@ OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale
 log = logging.getLogger(__name__)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help shows all options)\n")
+
+
 def parser_for(description, examples):
     """An ArgumentParser with --debug that shows `examples` (command lines) below the options."""
-    parser = argparse.ArgumentParser(description=description, epilog="examples:\n" + examples,
+    parser = _Parser(description=description, epilog="examples:\n" + examples,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -164,6 +172,7 @@ def apply_settings(args, show=True):
     ValueError where an option has a value that none of its meanings fits.
     """
     if args.cfg_file is not None:
+        require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
@@ -173,6 +182,7 @@ def apply_settings(args, show=True):
             part.MAX_SIZE = cap or max(part.MAX_SIZE, round(side * 1000 / 600))
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
+    check_settings(cfg)
     Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
     if getattr(args, "gpu_id", "cpu") != "cpu":
         cfg.GPU_ID = args.gpu_id

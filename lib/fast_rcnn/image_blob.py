@@ -27,8 +27,22 @@ def image_and_info_blobs(im):
             "im_info": np.array([[*scaled.shape[:2], scale]], np.float32)}
 
 
-def forward(net, blobs):
-    """Reshapes the net's inputs to `blobs`, runs it and returns its outputs by name."""
+def forward(net, blobs, outputs):
+    """Reshapes the net's inputs to `blobs`, runs it and returns its outputs by name.
+
+    ValueError unless the net has these inputs, and all of `outputs`, names of blobs.
+    """
+    _require(net, blobs, net.blobs)
     for name, blob in blobs.items():
         net.blobs[name].reshape(*blob.shape)
-    return net.forward(**blobs)
+    found = net.forward(**blobs)
+    _require(net, outputs, {*net.blobs, *found})
+    return found
+
+
+def _require(net, names, present):
+    absent = [name for name in names if name not in present]
+    if absent:
+        raise ValueError(f"the net {getattr(net, 'name', '')} has no blob {' and no '.join(absent)};"
+                         f" is it the right net (--def), and TEST.HAS_RPN {cfg.TEST.HAS_RPN} right "
+                         "for it (--cfg, --set)?")

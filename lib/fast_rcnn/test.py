@@ -52,7 +52,7 @@ class _Input:
 
 
 def _detect(net, given):
-    outputs = forward(net, given.blobs)
+    outputs = forward(net, given.blobs, _outputs())
     boxes = given.boxes
     if "im_info" in given.blobs:
         boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
@@ -66,6 +66,12 @@ def _detect(net, given):
     else:
         pred_boxes = np.tile(np.asarray(boxes, np.float32), (1, scores.shape[1]))
     return scores[given.inverse], pred_boxes[given.inverse]
+
+
+def _outputs():
+    """The blobs that detections are made of, by the settings in cfg.TEST."""
+    return (*(["bbox_pred"] if cfg.TEST.BBOX_REG else []),
+            "cls_score" if cfg.TEST.SVM else "cls_prob", *(["rois"] if cfg.TEST.HAS_RPN else []))
 
 
 def _for_all_classes(boxes, num_classes):

@@ -35,6 +35,6 @@ def imdb_proposals(net, imdb):
 
 
 def _proposals(net, blobs):
-    outputs = forward(net, blobs)
+    outputs = forward(net, blobs, ("rois", "scores"))
     boxes = outputs["rois"][:, 1:] / np.float32(blobs["im_info"][0, 2])
     return boxes, outputs["scores"].copy()

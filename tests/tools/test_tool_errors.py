@@ -192,3 +192,33 @@ def test_script_passes_the_status_of_a_failing_tool_on(tmp_path):
                           text=True, timeout=120)
     assert done.returncode == 2
     assert "no_such_data" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("tool,options,words", [
+    (TRAIN, ("--gpu", "first"), ("first", "--help")),
+    (TEST, ("--num_dets", "many"), ("--num_dets", "many")),
+    ("reval.py", ("--comp",), ("output_dir",)),
+    (TEST, ("--cpu", "--cfg", "no.yml"), ("no.yml", "--cfg")),
+    ("train_net.py", ("--cpu", "--set", "TRAIN.SNAPSHOT_ITERS", "0"), ("SNAPSHOT_ITERS", "0")),
+    ("train_net.py", ("--cpu", "--set", "TRAIN.BBOX_NORMALIZE_STDS", "[1, 1]"), ("four numbers",)),
+    ("train_net.py", ("--cpu", "--set", "TRAIN.FG_FRACTION", "3"), ("FG_FRACTION", "3")),
+    ("train_net.py", ("--cpu", "--set", "TRAIN.IMS_PER_BATCH", "0"), ("IMS_PER_BATCH",)),
+    ("train_net.py", ("--cpu", "--set", "RNG_SEED", "-1"), ("RNG_SEED", "-1"))])
+def test_bad_values_of_options_and_settings(run_tool, tool, options, words):
+    assert_refused(run_tool(tool, *options), *words)
+
+
+@pytest.mark.parametrize("tool,net,settings,blob", [
+    (TEST, "rpn_test.pt", ("TEST.HAS_RPN", "True"), "no blob bbox_pred and no cls_prob"),
+    (TEST, "../fast_rcnn/test.prototxt", ("TEST.HAS_RPN", "True"), "no blob im_info"),
+    ("rpn_generate.py", "faster_rcnn_test.pt", (), "no blob scores")])
+def test_a_net_for_another_tool(run_tool, handful, tmp_path, tool, net, settings, blob):
+    done = run_tool(tool, "--cpu", "--def", os.path.join(MODEL, net), "--net", handful.weights,
+                    "--imdb", handful.card + ":test", "--scale", "120", "--set", *settings,
+                    *places(tmp_path))
+    assert_refused(done, blob, "--def", "TEST.HAS_RPN")
+
+
+def test_proposal_methods_that_exist_are_listed(run_tool, handful, tmp_path):
+    done = run_tool("eval_recall.py", "--imdb", handful.card + ":test", "--method", "boxes")
+    assert_refused(done, "it has: edge_boxes, gt, mcg, rpn, selective_search")
