@@ -9,7 +9,8 @@ from datasets.coco_imdb import coco_imdb
 from datasets.pascal_voc import pascal_voc
 from datasets.voc_imdb import voc_imdb
 
-_makers = {}
+# name: function that makes the data set; the original's name, for lines that users add below
+__sets = {}
 
 
 class UnknownDatasetError(KeyError):
@@ -21,7 +22,7 @@ class UnknownDatasetError(KeyError):
 
 def register_imdb(name, make):
     """Makes `get_imdb(name)` call `make()`; for data sets that are classes of one's own."""
-    _makers[name] = make
+    __sets[name] = make
 
 
 for _year in ("2007", "2012"):
@@ -34,8 +35,8 @@ for _year, _splits in COCO_SPLITS.items():
 
 def get_imdb(name):
     """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
-    if name in _makers:
-        return _makers[name]()
+    if name in __sets:
+        return __sets[name]()
     if name.endswith((".yml", ".yaml")):
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
@@ -52,7 +53,7 @@ def find_card(name):
     path, colon, split = name.rpartition(":")
     if colon and path.endswith((".yml", ".yaml")):
         return load_card(path), split
-    if name not in _makers:
+    if name not in __sets:
         for card in sorted(list_cards(), key=len, reverse=True):
             if name.startswith(card + "_"):
                 return load_card(card), name[len(card) + 1:]
@@ -68,4 +69,4 @@ def list_imdbs():
     """Names of the registered data sets and of the splits on the shipped cards."""
     from_cards = {f"{card}_{split}" for card in list_cards()
                   for split in load_card(card).split_names()}
-    return sorted({*_makers, *from_cards})
+    return sorted({*__sets, *from_cards})

@@ -24,7 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line."""
+    """Says what is wrong with a command line in one line; --cpu overrides --gpu wherever it is."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        known, rest = super().parse_known_args(args, namespace)
+        if getattr(known, "cpu", False):
+            known.gpu_id = "cpu"
+        return known, rest
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message} (--help shows all options)\n")
@@ -42,8 +48,7 @@ def add_device_args(parser):
     """--gpu and --cpu."""
     parser.add_argument("--gpu", dest="gpu_id", default=0, type=gpu_or_cpu, metavar="N",
                         help="number of the GPU, or the word cpu [0]")
-    parser.add_argument("--cpu", dest="gpu_id", action="store_const", const="cpu",
-                        help="compute on the CPU")
+    parser.add_argument("--cpu", action="store_true", help="compute on the CPU (overrides --gpu)")
 
 
 def add_common_args(parser, imdb=None):

@@ -43,6 +43,6 @@ def forward(net, blobs, outputs):
 def _require(net, names, present):
     absent = [name for name in names if name not in present]
     if absent:
-        raise ValueError(f"the net {getattr(net, 'name', '')} has no blob {' and no '.join(absent)};"
-                         f" is it the right net (--def), and TEST.HAS_RPN {cfg.TEST.HAS_RPN} right "
-                         "for it (--cfg, --set)?")
+        raise ValueError(f"the net {getattr(net, 'name', '')} has no blob "
+                         f"{' and no '.join(absent)}; is it the right net (--def), and "
+                         f"TEST.HAS_RPN {cfg.TEST.HAS_RPN} right for it (--cfg, --set)?")

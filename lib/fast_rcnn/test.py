@@ -8,6 +8,7 @@ from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.detections import Refinement, select_detections
 from fast_rcnn.image_blob import forward, image_and_info_blobs, image_blob
 from fast_rcnn.nms_wrapper import nms
+from nms.bbox_vote import bbox_vote as nms_bbox_vote
 from utils import boxes as geometry
 from utils import safe_pickle
 from utils.images import read_image
@@ -85,15 +86,34 @@ def _for_all_classes(boxes, num_classes):
     return boxes
 
 
-_get_image_blob = image_blob    # the original's name, which other programs use
+# The original's names, which other programs use (_get_image_blob: image_blob)
+_get_image_blob = image_blob
+
+
+def _get_blobs(im, rois):
+    """The inputs of a net for an image, {"data", "rois"}, and the scale factors of its levels."""
+    data, scales = image_blob(im)
+    return {"data": data, "rois": None if rois is None else _get_rois_blob(rois, scales)}, scales
+
+
+def bbox_vote(dets_NMS, dets_all, thresh=0.5):  # noqa: N803  (PVANet's names)
+    """Box voting (nms/bbox_vote.py) as cfg.TEST.BBOX_VOTE_* say: (K, 5) for (K, 5) and (N, 5)."""
+    return nms_bbox_vote(dets_NMS, dets_all, thresh, cfg.TEST.BBOX_VOTE_N_WEIGHTED_SCORE,
+                         cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY)
 
 
 def _get_rois_blob(im_rois, im_scale_factors):
     """Rois (R, 4) of an image as network input (R, 5) float32: pyramid level, scaled box."""
-    im_rois, scales = np.asarray(im_rois, np.float64), np.asarray(im_scale_factors, np.float64)
+    rois, levels = _project_im_rois(im_rois, im_scale_factors)
+    return np.hstack([levels, rois]).astype(np.float32)
+
+
+def _project_im_rois(im_rois, scales):
+    """Rois (R, 4) scaled to the level that suits each, and the levels (R, 1)."""
+    im_rois, scales = np.asarray(im_rois, np.float64), np.asarray(scales, np.float64)
     level_areas = geometry.areas(im_rois)[:, None] * scales ** 2
-    levels = np.abs(level_areas - _ROI_AREA).argmin(1)
-    return np.hstack([levels[:, None], im_rois * scales[levels][:, None]]).astype(np.float32)
+    levels = np.abs(level_areas - _ROI_AREA).argmin(1)[:, None]
+    return im_rois * scales[levels], levels
 
 
 def _unique_rois(rois):

@@ -39,6 +39,19 @@ def answer(fed, call, blobs):
             "bbox_pred": np.zeros((1, 8), np.float32)}
 
 
+def test_names_that_other_programs_use():
+    rois, scales = np.array([[0, 0, 9, 9], [0, 0, 99, 99]]), np.array([1.0, 2.0])
+    scaled, levels = detection._project_im_rois(rois, scales)
+    assert scaled.tolist() == [[0, 0, 18, 18], [0, 0, 198, 198]] and levels.tolist() == [[1], [1]]
+    blobs, scales = detection._get_blobs(np.zeros((30, 40, 3), np.uint8), rois[:1])
+    assert scales.tolist() == [2] and blobs["data"].shape == (1, 3, 60, 80)
+    assert blobs["rois"].tolist() == [[0, 0, 0, 18, 18]]
+    cfg.TEST.BBOX_VOTE_N_WEIGHTED_SCORE, cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 2, 0.0
+    dets = np.array([[0, 0, 9, 9, 0.8]], np.float32)
+    # one of two votes is missing and counts nothing
+    np.testing.assert_allclose(detection.bbox_vote(dets, dets), [[0, 0, 9, 9, 0.4]], rtol=1e-6)
+
+
 def test_im_detect_feeds_the_scaled_image_and_returns_its_pixels():
     fed_shapes = []
 

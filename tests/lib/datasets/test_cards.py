@@ -125,6 +125,6 @@ def test_missing_folder_and_split_are_explained(tmp_path):
 
 
 def test_registered_data_set(monkeypatch):
-    monkeypatch.setattr("datasets.factory._makers", {})
+    monkeypatch.setattr("datasets.factory.__sets", {})
     register_imdb("mine", lambda: "made")
     assert get_imdb("mine") == "made" and "mine" in list_imdbs()

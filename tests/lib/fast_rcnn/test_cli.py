@@ -11,13 +11,14 @@ from fast_rcnn.config import cfg, cfg_override
 
 @pytest.fixture
 def parser():
-    made = argparse.ArgumentParser()
+    made = cli.parser_for("A tool.", "")
     cli.add_common_args(made, "voc_2007_test")
     return made
 
 
 @pytest.mark.parametrize("words,gpu", (([], 0), (["--gpu", "3"], 3), (["--gpu", "cpu"], "cpu"),
-                                       (["--cpu"], "cpu"), (["--gpu", "1", "--cpu"], "cpu")))
+                                       (["--cpu"], "cpu"), (["--gpu", "1", "--cpu"], "cpu"),
+                                       (["--cpu", "--gpu", "1"], "cpu")))
 def test_gpu_or_cpu(parser, words, gpu):
     assert parser.parse_args(words).gpu_id == gpu
 

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""PVANet's demo by its old name: demo.py with its net, weights, settings and thresholds, which its
+authors publish; all options of demo.py change them.
+"""
+import os
+import sys
+
+import demo
+from fast_rcnn import cli
+from fast_rcnn.config import cfg
+
+FOLDER = os.path.join(cfg.ROOT_DIR, "models", "pvanet", "pva9.1")
+OPTIONS = ["--def", os.path.join(FOLDER, "faster_rcnn_train_test_21cls.pt"),
+           "--weights", os.path.join(FOLDER, "PVA9.1_ImgNet_COCO_VOC0712.caffemodel"),
+           "--cfg", os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "pvanet.yml"),
+           "--thresh", "0.7", "--nms", "0.4"]
+
+if __name__ == "__main__":
+    sys.argv[1:1] = OPTIONS
+    cli.run(demo.main)
