@@ -9,6 +9,7 @@ import numpy as np
 import caffe
 from caffe import prototxt
 from datasets.cards import load_card
+from datasets.proposal_files import as_boxes, matlab_boxes
 from fast_rcnn import cli
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg
@@ -28,7 +29,7 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages --scale 192
 
 # name: folder of models/pascal_voc, card that names the classes
 NETS = {"vgg16": ("VGG16", "voc_2007"), "zf": ("ZF", "voc_2007"),
-        "vgg_cnn_m_1024": ("VGG_CNN_M_1024", "voc_2007"),
+        "vgg_cnn_m_1024": ("VGG_CNN_M_1024", "voc_2007"), "caffenet": ("CaffeNet", "voc_2007"),
         "squeezenet": ("SqueezeNet", "voc_2007"), "tiny": ("Tiny", "shapes"),
         "ResNet-50": ("ResNet-50", "voc_2007"), "ResNet-101": ("ResNet-101", "voc_2007")}
 # ... and those that are R-FCN: start of the name of its weights
@@ -49,6 +50,10 @@ def parse_args():
     parser.add_argument("--weights", dest="caffemodel", default=None, metavar="FILE",
                         help="weights [data/faster_rcnn_models/<NET>_faster_rcnn_final.caffemodel, "
                              "R-FCN: data/rfcn_models/resnet101_rfcn_final.caffemodel]")
+    parser.add_argument("--boxes", action="store_true",
+                        help="Fast R-CNN, on proposals beside each picture: <picture>_boxes.mat, "
+                             "a matrix boxes, N x 4, from 0 [weights: data/fast_rcnn_models/<net>_"
+                             "fast_rcnn_iter_40000.caffemodel]")
     parser.add_argument("--card", default=None, metavar="CARD",
                         help="data set card that names the classes [that of the detector]")
     parser.add_argument("--out", default=None, metavar="FOLDER",
@@ -63,13 +68,13 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cfg.TEST.HAS_RPN = True  # the detectors make their own proposals
+    cfg.TEST.HAS_RPN = not args.boxes   # most detectors make their own proposals
     cfg.TEST.AGNOSTIC = args.demo_net in RFCN_PREFIXES
     cli.apply_settings(args, show=False)
     cli.use_device(args.gpu_id)
     paths = picture_paths(args.images)
     net, classes = load_detector(args)
-    if args.gpu_id != "cpu":
+    if args.gpu_id != "cpu" and not args.boxes:
         warm_up(net)
     out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
     os.makedirs(out, exist_ok=True)
@@ -78,7 +83,8 @@ def main():
         print("~" * 35)
         print(f"Demo for {path}")
         im = read_image(path)
-        dets = detect(net, im, classes, args.thresh, args.nms)
+        proposals = read_boxes(path) if args.boxes else None
+        dets = detect(net, im, proposals, classes, (args.thresh, args.nms))
         picture = os.path.join(out, os.path.splitext(os.path.basename(path))[0] + "_detections.jpg")
         write_image(picture, draw_detections(im, dets, args.thresh, classes[1:]))
         print(f"Wrote {picture}")
@@ -105,8 +111,18 @@ def picture_paths(given):
     return paths
 
 
-def usual_files(name):
+def read_boxes(picture):
+    """The proposals (N, 4) in the .mat file beside a picture."""
+    stem = os.path.splitext(picture)[0]
+    path = stem + "_boxes.mat"
+    cli.require_file(path, "boxes", f"; --boxes needs proposals for {picture}")
+    return as_boxes(matlab_boxes(path), path)
+
+
+def usual_files(name, given_boxes):
     """Test net, in the folder of the net, and weights, in the folder of the data."""
+    if given_boxes:
+        return "fast_rcnn/test.prototxt", f"fast_rcnn_models/{name}_fast_rcnn_iter_40000.caffemodel"
     if name in RFCN_PREFIXES:
         return ("rfcn_end2end/test_agnostic.prototxt",
                 f"rfcn_models/{RFCN_PREFIXES[name]}_rfcn_final.caffemodel")
@@ -117,7 +133,7 @@ def usual_files(name):
 def load_detector(args):
     """(net, class names with the background first)."""
     folder, card = NETS[args.demo_net]
-    usual = usual_files(args.demo_net)
+    usual = usual_files(args.demo_net, args.boxes)
     definition = args.prototxt or os.path.join(cfg.MODELS_DIR, folder, usual[0])
     weights = args.caffemodel or os.path.join(cfg.DATA_DIR, usual[1])
     classes = ["__background__", *load_card(args.card or card).classes]
@@ -139,14 +155,16 @@ def warm_up(net):
         im_detect(net, im)
 
 
-def detect(net, im, classes, thresh, nms_thresh):
+def detect(net, im, proposals, classes, threshs):
     """{class name: (N, 5) boxes with scores of at least `thresh`, after NMS per class}.
 
-    All boxes take part in it, so that cfg.TEST.SOFT_NMS and BBOX_VOTE mean what they say.
+    proposals: (R, 4), or None for a net that makes its own; threshs: of scores and of NMS. All
+    boxes take part in it, so that cfg.TEST.SOFT_NMS and BBOX_VOTE mean what they say.
     """
+    thresh, nms_thresh = threshs
     timer = Timer()
     timer.tic()
-    scores, boxes = im_detect(net, im)
+    scores, boxes = im_detect(net, im, proposals)
     timer.toc()
     print(f"Detection took {timer.total_time:.3f}s for {boxes.shape[0]:d} object proposals")
     found = {}

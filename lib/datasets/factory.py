@@ -25,9 +25,19 @@ def register_imdb(name, make):
     __sets[name] = make
 
 
+def _with_difficult(split, year):
+    """A split of VOC that trains on objects marked difficult as well (tf-faster-rcnn's names)."""
+    made = pascal_voc(split, year)
+    made._name += "_diff"
+    made.config["use_diff"] = True
+    return made
+
+
 for _year in ("2007", "2012"):
     for _split in ("train", "val", "trainval", "test"):
         register_imdb(f"voc_{_year}_{_split}", functools.partial(pascal_voc, _split, _year))
+        register_imdb(f"voc_{_year}_{_split}_diff",
+                      functools.partial(_with_difficult, _split, _year))
 for _year, _splits in COCO_SPLITS.items():
     for _split in _splits:
         register_imdb(f"coco_{_year}_{_split}", functools.partial(coco, _split, _year))

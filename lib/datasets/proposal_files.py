@@ -54,7 +54,7 @@ def read_proposals(path, image_names, options):
     if len(matrices) != len(image_names):
         raise ProposalError(f"{path} has proposals for {len(matrices)} images, the data set has "
                             f"{len(image_names)}; were they made from another image set?")
-    matrices = [_as_boxes(matrix, f"{path}, image {name}")
+    matrices = [as_boxes(matrix, f"{path}, image {name}")
                 for matrix, name in zip(matrices, image_names)]
     return [_kept(matrix, options) for matrix in matrices] if is_matlab else matrices
 
@@ -91,19 +91,20 @@ def _files_of(folder, image_names):
 
 
 def _matrix(path):
-    return _as_boxes(_matlab_boxes(path), path)
+    return as_boxes(matlab_boxes(path), path)
 
 
 def _cells(path):
     """The matrices of a cell array, in order."""
-    cells = _matlab_boxes(path)
+    cells = matlab_boxes(path)
     if cells.dtype != object:
         raise ProposalError(f"{path}: boxes must be a cell array with a matrix per image; it is an "
                             f"array of shape {cells.shape}")
     return list(cells.ravel())
 
 
-def _matlab_boxes(path):
+def matlab_boxes(path):
+    """What a MATLAB file calls boxes; ProposalError when there is no such thing."""
     try:
         found = scipy.io.loadmat(path, variable_names=["boxes"])
     except NotImplementedError:
@@ -123,8 +124,8 @@ def _pickled(path):
     return content
 
 
-def _as_boxes(array, origin):
-    """float32 (R, 4); an empty array of any shape is no box."""
+def as_boxes(array, origin):
+    """An array as boxes, float32 (R, 4); an empty one of any shape is no box."""
     array = np.asarray(array)
     if array.size == 0:
         return np.zeros((0, 4), np.float32)

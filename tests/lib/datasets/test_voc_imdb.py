@@ -233,6 +233,15 @@ def test_pascal_voc_of_2012_uses_the_area(tmp_path):
     assert pascal_voc("trainval", "2012", devkit(tmp_path, 2012)).card.metric == "area"
 
 
+def test_objects_marked_difficult_count_by_name(tmp_path):
+    write_set(tmp_path / "VOCdevkit2007" / "VOC2007",
+              {"000001": [("cat", (1, 1, 9, 9)), ("dog", (11, 1, 19, 9), 1)]})
+    with cfg_override(DATA_DIR=str(tmp_path)):
+        usual, all_objects = (get_imdb("voc_2007_trainval" + end) for end in ("", "_diff"))
+    assert all_objects.name == "voc_2007_trainval_diff"
+    assert [len(data.gt_roidb()[0]["boxes"]) for data in (usual, all_objects)] == [1, 2]
+
+
 def test_missing_devkit_is_explained(tmp_path):
     with cfg_override(DATA_DIR=str(tmp_path)):
         with pytest.raises(FileNotFoundError, match=r"VOCdevkit2007.VOC2007 does not exist"):

@@ -1,8 +1,12 @@
-"""The demos of R-FCN and PVANet by their old names."""
+"""The demos of Fast R-CNN, R-FCN and PVANet."""
 import json
 import os
+import shutil
 
+import numpy as np
 import pytest
+import scipy.io
+from given_proposals import write_detector
 from handful import MODEL, places
 from test_tool_errors import assert_refused
 
@@ -29,3 +33,21 @@ def test_pvanet(run_tool, handful, picture, tmp_path):
     with open(tmp_path / "detections.json") as file:
         found, = json.load(file)
     assert found["detections"]
+
+
+def test_fast_rcnn_on_boxes_beside_the_picture(run_tool, handful, picture, tmp_path):
+    own = str(tmp_path / "own.jpg")
+    shutil.copy(picture, own)
+    weights = str(tmp_path / "fast.caffemodel")
+    write_detector(weights)
+    options = ("--cpu", "--net", "tiny", "--boxes", "--weights", weights, "--card", handful.card,
+               "--out", tmp_path, "--scale", "120", "--thresh", "0", "--nms", "1")
+    assert_refused(run_tool("demo.py", *options, own), "own_boxes.mat", "--boxes")
+    boxes = np.array([[5, 8, 40, 60], [60, 5, 90, 50], [0, 0, 159, 119]])
+    scipy.io.savemat(str(tmp_path / "own_boxes.mat"), {"boxes": boxes})
+    done = run_tool("demo.py", *options, own, "--set", "TEST.BBOX_REG", "False")
+    assert done.status == 0, done.err
+    with open(tmp_path / "detections.json") as file:
+        found, = json.load(file)
+    assert sorted({tuple(det["box"]) for det in found["detections"]}) == sorted(
+        map(tuple, boxes.tolist()))
