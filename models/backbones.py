@@ -39,7 +39,8 @@ class Backbone:
     features: Callable              # features(net, rates) adds the shared layers, returns their top
     channels: int                   # of that top
     rpn_width: int                  # outputs of the RPN's 3x3 convolution
-    pooled: int                     # RoI pooling makes pooled x pooled bins
+    pooled: int                     # a roi's features lie in pooled x pooled bins
+    aligned: bool = False           # ROIAlign makes them, not ROIPooling
     widths: tuple = ()              # of fc6 and fc7
     head: Optional[Callable] = None # instead of fc6 and fc7: head(net, pooled, rates, stride) adds
                                     # convolutions that leave 7 x 7 bins, returns their mean
@@ -150,9 +151,10 @@ BACKBONES = (
              rpn_width=512, pooled=7, widths=(4096, 4096),
              frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
              dummy_filler={"type": "constant", "value": 0}, iter_size=2),
-    # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
+    # fc6 and fc7 are new, since SqueezeNet classifies by a convolution, and so free to stand on
+    # ROIAlign; anchors from 32 pixels on
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
-             rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
+             rpn_width=256, pooled=6, aligned=True, widths=(512, 512), frozen=("conv1",),
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), dropout=None, carried=("relu6",),
              cls_loss=LABELS_BLOCKED, base_lr=0.01),
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,
