@@ -27,7 +27,7 @@ def files(backbone):
     backbone = published(backbone)
     made = _nets_and_solver(backbone, "", detector.roi_pooling)
     if backbone.head:
-        made.update(_nets_and_solver(replace(backbone, pooled=7), "_align", detector.roi_align))
+        made.update(_nets_and_solver(aligned(backbone), "_align", detector.roi_align))
     return made
 
 
@@ -41,6 +41,11 @@ def published(backbone):
     """The backbone with the names and loss fields that the joint nets were published with."""
     return replace(backbone, rpn_names=RPN_NAMES,
                    cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
+
+
+def aligned(backbone):
+    """The backbone as nets with ROIAlign have it: heads of convolutions take 7 x 7 bins."""
+    return replace(backbone, pooled=7) if backbone.head else backbone
 
 
 def solver(backbone, method, suffix=""):
