@@ -75,8 +75,8 @@ def rpn(net, backbone, features, rates, filler=None):
             conv(net, "rpn_bbox_pred", top, 4 * anchors, 1, rates, filler=filler))
 
 
-def rpn_losses(net, backbone, scores):
-    """Anchor targets, and the RPN's two losses against them."""
+def rpn_losses(net, backbone, scores, sigma=3):
+    """Anchor targets, and the RPN's two losses against them; sigma: of the boxes' SmoothL1Loss."""
     reshaped = reshape(net, "rpn_cls_score_reshape", scores, [0, 2, -1, 0])
     python(net, "rpn-data", "rpn.anchor_target_layer", "AnchorTargetLayer",
            anchors_param(backbone), [scores, "gt_boxes", "im_info", "data"],
@@ -86,7 +86,7 @@ def rpn_losses(net, backbone, scores):
         loss_weight=1, loss_param={"ignore_label": -1, "normalize": True})
     net["rpn_loss_bbox"] = L.SmoothL1Loss(
         net["rpn_bbox_pred"], *[net[name] for name in RPN_TARGETS], name="rpn_loss_bbox",
-        loss_weight=1, smooth_l1_loss_param={"sigma": 3})
+        loss_weight=1, smooth_l1_loss_param={"sigma": sigma})
 
 
 def proposals(net, backbone, tops, **more_params):

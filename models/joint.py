@@ -27,7 +27,7 @@ def files(backbone):
     backbone = published(backbone)
     made = _nets_and_solver(backbone, "")
     if backbone.head:
-        made.update(_nets_and_solver(replace(backbone, pooled=7, aligned=True), "_align"))
+        made.update(_nets_and_solver(aligned(backbone), "_align"))
     return made
 
 
@@ -41,6 +41,11 @@ def published(backbone):
     """The backbone with the names and loss fields that the joint nets were published with."""
     return replace(backbone, rpn_names=RPN_NAMES,
                    cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
+
+
+def aligned(backbone):
+    """The backbone with ROIAlign; heads of convolutions then take 7 x 7 bins."""
+    return replace(backbone, aligned=True, pooled=7 if backbone.head else backbone.pooled)
 
 
 def solver(backbone, method, suffix=""):

@@ -2,10 +2,9 @@
 
 As in joint.py, but the boxes that the RPN proposes stay in the graph: the detector's losses teach
 rpn_bbox_pred where to put them, through a RoI operator that is differentiable in its boxes (Ren et
-al. 2015, section 3.2, leave it for later; Dai et al. 2016, MNC, do it by RoI warping).
+al. 2015, section 3.2, leave it for later; Dai et al. 2016, MNC, do it by RoI warping). R-FCN has no
+such nets: PSROIPooling rounds its rois, so nothing flows back to their corners.
 """
-from dataclasses import replace
-
 import detector
 import joint
 
@@ -18,7 +17,7 @@ MAX_GRADIENT = 0.0039
 
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    backbone = replace(joint.published(backbone), aligned=True)
+    backbone = joint.aligned(joint.published(backbone))
     train = joint.train(backbone, targets={"differentiable": True},
                         proposal={"differentiable": True, "max_gradient": MAX_GRADIENT})
     return {"train.prototxt": train,

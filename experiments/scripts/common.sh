@@ -2,8 +2,8 @@
 #
 #   METHOD=...  source common.sh; start "$@"   then train and test with `logged`
 #
-# Before that a script may say which card pascal_voc stands for (VOC) and how the files of its initial
-# weights end (MODEL_SUFFIX).
+# Before that a script may say which card pascal_voc stands for (VOC), which split of COCO it tests on
+# (COCO_TEST) and how the files of its initial weights end (MODEL_SUFFIX).
 
 set -euo pipefail
 export PYTHONUNBUFFERED=1
@@ -73,7 +73,7 @@ find_splits() {
   local imdbs
   FOLDER=pascal_voc
   case $DATASET in
-    coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=coco_2014_minival; return ;;
+    coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=${COCO_TEST:-coco_2014_minival}; return ;;
     pascal_voc) DATASET=${VOC:-voc_2007} ;;
     *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
   esac
