@@ -32,6 +32,8 @@ def parse_args():
                         help="write a picture of every image with its detections")
     parser.add_argument("--num_dets", dest="max_per_image", default=100, type=int, metavar="N",
                         help="most detections per image, over all classes [100]")
+    parser.add_argument("--det_thresh", default=None, type=float, metavar="P",
+                        help="detections score above this [0.05, with TEST.SVM -1]")
     parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
                         help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
                              "TEST.PROPOSAL_METHOD]")
@@ -60,8 +62,10 @@ def main():
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis,
-                       thresh=SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH)
+    thresh = args.det_thresh
+    if thresh is None:
+        thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
+    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh)
     output_dir = get_output_dir(imdb, net)
     detections = os.path.join(output_dir, "detections.pkl")
     print(f"Wrote detections to: {detections}")

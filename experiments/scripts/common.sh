@@ -2,7 +2,7 @@
 #
 #   METHOD=...  source common.sh; start "$@"   then train and test with `logged`
 #
-# Before that a script may say which card pascal_voc stands for (VOC), which split of COCO it tests on
+# Before that a script may say which card pascal_voc stands for (VOC), which split coco is tested on
 # (COCO_TEST) and how the files of its initial weights end (MODEL_SUFFIX).
 
 set -euo pipefail
@@ -27,8 +27,7 @@ start() {
   cd "$SCRIPTS/../.."
   PYTHON=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo python3)}
   WEIGHTS=$(from_here "${WEIGHTS:-data/imagenet_models/$NET${MODEL_SUFFIX:-.v2}.caffemodel}")
-  CFG=experiments/cfgs/${METHOD}_$NET.yml  # a net may have settings of its own
-  [ -f "$CFG" ] || CFG=experiments/cfgs/$METHOD.yml
+  CFG=$(settings)
   open_log "$@"
   split_options "$@"
   find_splits
@@ -40,6 +39,15 @@ from_here() {
     /*) printf '%s' "$1" ;;
     *) if [ -e "$1" ]; then printf '%s' "$1"; else printf '%s' "$CALLED_FROM/$1"; fi ;;
   esac
+}
+
+# A net, or coco, may have settings of its own
+settings() {
+  local name
+  for name in "${METHOD}_$NET" "${METHOD}_$DATASET" "$METHOD"; do
+    [ ! -f "experiments/cfgs/$name.yml" ] || break
+  done
+  printf 'experiments/cfgs/%s.yml' "$name"
 }
 
 open_log() {
@@ -60,8 +68,8 @@ split_options() {
       --set) TRAIN_ARGS+=("$@") TEST_ARGS+=("$@"); break ;;
       --iters | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
       --resume | --rand | --iters=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
-      --num_dets) TEST_ARGS+=("$1" "${2-}"); shift ;;
-      --comp | --vis | --num_dets=*) TEST_ARGS+=("$1") ;;
+      --num_dets | --det_thresh) TEST_ARGS+=("$1" "${2-}"); shift ;;
+      --comp | --vis | --num_dets=* | --det_thresh=*) TEST_ARGS+=("$1") ;;
       *) TRAIN_ARGS+=("$1") TEST_ARGS+=("$1") ;;
     esac
     shift
@@ -73,7 +81,8 @@ find_splits() {
   local imdbs
   FOLDER=pascal_voc
   case $DATASET in
-    coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=${COCO_TEST:-coco_2014_minival}; return ;;
+    coco) FOLDER=coco TRAIN_IMDB=coco_2014_train TEST_IMDB=${COCO_TEST:-coco_2014_minival}
+      return ;;
     pascal_voc) DATASET=${VOC:-voc_2007} ;;
     *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
   esac

@@ -9,9 +9,10 @@
 #
 # Proposals: TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD, selective_search by default, and their
 # PROPOSAL_FILE (lib/fast_rcnn/config.py). Options of the training (--iters, --lr, --steps, --rand,
-# --resume) go to it alone, those of the test (--num_dets, --comp, --vis) to the test alone, all
-# others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel, or the
-# file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by $LOGS.
+# --resume) go to it alone, those of the test (--num_dets, --det_thresh, --comp, --vis) to the test
+# alone, all others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel,
+# or the file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by
+# $LOGS.
 #
 #   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 pascal_voc
 #   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 voc_0712 --iters 80000
@@ -19,6 +20,6 @@
 METHOD=fast_rcnn_ohem
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 start "$@"
-TEST_ARGS=(--num_dets 2000 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
+TEST_ARGS=(--num_dets 2000 --det_thresh 0.00001 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
 train "models/$FOLDER/$NET/$METHOD/solver.prototxt"
 test_final "models/$FOLDER/$NET/fast_rcnn/test.prototxt"

@@ -10,7 +10,8 @@
 #   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
 #
 # Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
-# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
+# last.
 # Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
 # printed is kept in experiments/logs, or the folder named by $LOGS.
 #

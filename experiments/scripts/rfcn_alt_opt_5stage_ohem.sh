@@ -5,11 +5,12 @@
 #
 #   GPU      number of the GPU, or cpu
 #   NET      ResNet-50 or ResNet-101
-#   DATASET  pascal_voc (2007 and 2012 together), the name of a card (data/cards/NAME.yml), or a
-#            card's path (.yml)
+#   DATASET  pascal_voc (2007 and 2012 together), coco, the name of a card (data/cards/NAME.yml), or
+#            a card's path (.yml)
 #
 # Options of the schedule (--iters, --lr, --steps, --resume) go to the training alone, those of the
-# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
+# last.
 # Initial weights: data/imagenet_models/NET-model.caffemodel, or the file named by $WEIGHTS. What is
 # printed is kept in experiments/logs, or the folder named by $LOGS.
 #
@@ -18,13 +19,11 @@
 METHOD=rfcn_alt_opt_5step_ohem
 VOC=voc_0712
 MODEL_SUFFIX=-model
+COCO_TEST=coco_2014_val
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-
-if [ "${3-}" = coco ]; then
-  echo "coco: not implemented for the alternating schedule" >&2
-  exit 2
-fi
 start "$@"
+[ "$DATASET" != coco ] ||
+  TRAIN_ARGS=(--iters 480000 --steps 360000 ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"})
 
 logged tools/train_rfcn_alt_opt_5stage.py --gpu "$GPU" \
   --net_name "$NET" \
@@ -34,6 +33,7 @@ logged tools/train_rfcn_alt_opt_5stage.py --gpu "$GPU" \
   --cfg "$CFG" \
   ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"}
 
-TEST_ARGS=(--num_dets 400 --rpn_file "$(sed -n 's/^Final RPN: //p' "$LOG" | tail -n 1)"
+TEST_ARGS=(--num_dets 400 --det_thresh=-inf
+           --rpn_file "$(sed -n 's/^Final RPN: //p' "$LOG" | tail -n 1)"
            ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
-test_final "models/$FOLDER/$NET/$METHOD/rfcn_test.pt"
+test_final "models/pascal_voc/$NET/$METHOD/rfcn_test.pt"

@@ -9,7 +9,8 @@
 #            card (data/cards/NAME.yml), or a card's path (.yml)
 #
 # Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
-# test (--num_dets, --comp, --vis) to the test alone, all others to both; --set comes last.
+# test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
+# last.
 # Initial weights: data/imagenet_models/NET-model.caffemodel, or the file named by $WEIGHTS. What is
 # printed is kept in experiments/logs, or the folder named by $LOGS.
 #
@@ -22,7 +23,7 @@ COCO_TEST=coco_2014_val
 MODEL_SUFFIX=-model
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 start "$@"
-TEST_ARGS=(--num_dets 400 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
+TEST_ARGS=(--num_dets 400 --det_thresh=-inf ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
 MODEL=models/$FOLDER/$NET/rfcn_end2end
 
 train "$MODEL/solver.prototxt"

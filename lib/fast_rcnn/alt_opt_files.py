@@ -2,8 +2,10 @@
 import os
 from dataclasses import dataclass
 
+import caffe
 from fast_rcnn.config import cfg
-from fast_rcnn.solver_files import Numbers, adapt_net, adapt_solver, check_weights
+from fast_rcnn.solver_files import (Numbers, adapt_net, adapt_solver, check_weights,
+                                    copy_initial_weights)
 
 METHOD = "faster_rcnn_alt_opt"
 TEST_NETS = ("rpn_test.pt", "faster_rcnn_test.pt")
@@ -48,13 +50,17 @@ class ScheduleFiles:
         self.paths = {name: file.path for name, file in made.items()}
         self.hashes = {name: file.hash for name, file in made.items()}
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}
+        self._test_nets = schedule.test_nets
         self._first_net = solvers[schedule.stages[0].solver].net
 
     def check_weights(self, path):
-        """Initial weights must exist and hold parameters of a layer of the first net."""
+        """Initial weights must exist, hold parameters of a layer of the first net, and fit the
+        layers of all nets, of which later steps may be the first to meet some."""
         if path is None:
             raise ValueError("no initial weights given (--weights FILE.caffemodel)")
         check_weights(path, self._first_net, self._source)
+        for name in self._test_nets:
+            copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
 
 
 def _model_folder(net_name, method):

@@ -73,6 +73,9 @@ cfg.TRAIN.SNAPSHOT_ITERS = 10000
 cfg.TRAIN.SNAPSHOT_INFIX = ""
 # Iterations between checkpoints, from which an interrupted training continues
 cfg.TRAIN.CHECKPOINT_ITERS = 500
+# Layers whose parameters have other shapes in the initial weights, such as the class scores of a
+# detector for another number of classes, are an error; True: they start as their fillers say
+cfg.TRAIN.SKIP_MISMATCHED = False
 # Validation (tools/train_net.py): mean AP on a split every VAL_ITERS iterations and at the end, by
 # the test net VAL_NET ("": test.prototxt beside the solver); the best weights are kept as
 # <prefix>_best.caffemodel. Training ends when VAL_PATIENCE validations in a row (0: any number)

@@ -95,6 +95,17 @@ def check_weights(path, net, source):
                            f"{', '.join(list(stored)[:4])} ...): these are another net's weights")
 
 
+def copy_initial_weights(net, path):
+    """copy_from, as TRAIN.SKIP_MISMATCHED says; returns the CopyReport."""
+    try:
+        return net.copy_from(path, cfg.TRAIN.SKIP_MISMATCHED)
+    except WeightsError as error:
+        if "shape mismatch" not in str(error):
+            raise
+        raise WeightsError(f"{error} Or let all such layers start anew: --set "
+                           "TRAIN.SKIP_MISMATCHED True") from None
+
+
 def require(path):
     """Raises FileNotFoundError unless a prototxt is there."""
     if not os.path.isfile(path):

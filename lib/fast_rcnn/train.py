@@ -11,6 +11,7 @@ from fast_rcnn.config import cfg
 from fast_rcnn.curves import Curves
 from fast_rcnn.progress import Progress
 from fast_rcnn.regressors import regressors, unnormalized
+from fast_rcnn.solver_files import copy_initial_weights
 from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 from utils.timer import Timer
 
@@ -63,13 +64,15 @@ class SolverWrapper:
 
     def _load_weights(self, path):
         log.info("Loading pretrained model weights from %s", path)
-        self.solver.net.copy_from(path)
-        report = self.solver.net.last_copy
+        report = copy_initial_weights(self.solver.net, path)
         if not report.copied:
             raise ValueError(f"{path} has no weights for any layer of the net; these are another "
                              "net's")
         log.info("  copied: %d layers; not in the file: %s; not in the net: %s", len(report.copied),
                  ", ".join(report.missing) or "none", ", ".join(report.ignored_source) or "none")
+        if report.mismatched:
+            log.warning("  of other shapes in the file, started anew: %s",
+                        ", ".join(report.mismatched))
 
     def snapshot(self):
         """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.

@@ -1,4 +1,4 @@
-"""The nets and solvers of the five-stage schedule for an R-FCN of one convolution."""
+"""The nets and solvers of an R-FCN of one convolution: five-stage schedule, joint training."""
 import os
 
 STAGES = {"stage1_rpn": "60k80k", "stage1_rfcn_ohem": "80k120k", "stage2_rpn": "60k80k",
@@ -110,7 +110,11 @@ def _rpn_train(stage):
 
 
 def _maps(rates, boxes="bbox_pred_pre"):
-    return (_shared(rates) + CONV.format("rfcn_cls", "conv", "", 21 * 4, 1)
+    return _shared(rates) + _pooled(boxes)
+
+
+def _pooled(boxes="bbox_pred_pre"):
+    return (CONV.format("rfcn_cls", "conv", "", 21 * 4, 1)
             + CONV.format("rfcn_bbox", "conv", "", 8 * 4, 1)
             + POOLED.format("cls", 21, "cls_score") + POOLED.format("bbox", 8, boxes))
 
@@ -127,3 +131,27 @@ def _rfcn_train():
     data = PYTHON.format("data", _links("top", ("data", "rois", "labels") + TARGETS),
                          "roi_data_layer.layer", "RoIDataLayer", "'num_classes': 2")
     return data + _maps("", "bbox_pred") + LOSSES
+
+
+def write_joint_nets(folder):
+    """Writes the nets and solvers of rfcn_end2end for 21 classes into a folder."""
+    os.makedirs(folder)
+    texts = {"test_agnostic.prototxt": _inputs("im_info { dim: 1 dim: 3 }") + _rpn("")
+             + _proposals() + _pooled() + _outputs()}
+    for suffix in ("", "_ohem"):
+        name = f"train_agnostic{suffix}.prototxt"
+        texts[name] = _joint_train()
+        texts[f"solver{suffix}.prototxt"] = SOLVER.format(
+            net=os.path.join(folder, name), kind="rfcn" + suffix)
+    for name, text in texts.items():
+        with open(os.path.join(folder, name), "w") as file:
+            file.write(text)
+
+
+def _joint_train():
+    proposals = _proposals().replace('"rois"', '"rpn_rois"').replace('top: "scores"', "")
+    sampled = PYTHON.format(
+        "roi-data", _links("bottom", ("rpn_rois", "gt_boxes")) + " "
+        + _links("top", ("rois", "labels") + TARGETS), "rpn.proposal_target_layer",
+        "ProposalTargetLayer", "'num_classes': 2")
+    return _rpn_train("stage1_rpn") + proposals + sampled + _pooled("bbox_pred") + LOSSES

@@ -2,10 +2,12 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from handful import MODEL, places, run_command
 
+from caffe.weights import read_weights, write_weights
 from fast_rcnn.config import cfg
 
 TRAIN, TEST = "train_faster_rcnn_alt_opt.py", "test_net.py"
@@ -116,6 +118,19 @@ def test_weights_trained_with_other_anchors(run_tool, handful, tmp_path):
     done = run_tool(TRAIN, *train_args(handful, tmp_path), "ANCHOR_SCALES", "[2]",
                     "ANCHOR_RATIOS", "[1]")
     assert_refused(done, "rpn_cls_score", "(24, 96, 1, 1)", "trained with other anchors")
+
+
+def test_weights_of_a_detector_for_other_classes(run_tool, handful, tmp_path):
+    path = str(tmp_path / "detector.caffemodel")
+    layers = [(name, "", arrays) for name, arrays in read_weights(handful.weights).items()]
+    layers.append(("cls_score", "", [np.zeros((21, 128), np.float32), np.zeros(21, np.float32)]))
+    write_weights(path, "Tiny", layers)
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, weights=path))
+    assert_refused(done, "cls_score", "(21, 128)", "TRAIN.SKIP_MISMATCHED True")
+    assert "Solving" not in done.out        # although the RPN of stage 1 has no such layer
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, weights=path), "TRAIN.SKIP_MISMATCHED",
+                    "True")
+    assert done.status == 0 and "Final model: " in done.out, done.err
 
 
 def test_config_value_missing(run_tool, handful, tmp_path):

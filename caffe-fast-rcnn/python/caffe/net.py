@@ -253,12 +253,12 @@ class Net:
 
     # ---------------------------------------------------------------------------------- weights
 
-    def copy_from(self, path):
+    def copy_from(self, path, skip_mismatched=False):
         """Fills the blobs of layers with the same name from a .caffemodel or .h5 file.
 
-        Returns a CopyReport, also kept as `last_copy`; a blob of another shape is a WeightsError.
-        """
-        self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path))
+        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError, or
+        with skip_mismatched leaves its layer as it is."""
+        self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
         return self.last_copy
 
     load_hdf5 = copy_from

@@ -16,17 +16,19 @@ class CopyReport(NamedTuple):
     copied: list            # layers that got their blobs from the file
     ignored_source: list    # layers with blobs in the file that the net does not have
     missing: list           # layers with blobs in the net that the file does not have
+    mismatched: tuple = ()  # layers left alone since a blob of theirs has another shape in the file
 
 
-def copy_weights(layers, owned, path):
+def copy_weights(layers, owned, path, skip_mismatched=False):
     """Fills the blobs of LayerRunners from a .caffemodel or HDF5 file, by layer name.
 
     owned: per layer and blob, whether the layer is its first user; a blob that is shared with an
-    earlier layer may be missing in an HDF5 file. Nothing is changed when something does not fit.
+    earlier layer may be missing in an HDF5 file. Nothing is changed when something does not fit,
+    unless skip_mismatched: then layers with a blob of another shape stay as they are.
     Returns a CopyReport; raises WeightsError.
     """
     source = weights.read_weights(path)
-    copies, copied, found = [], [], set()
+    copies, copied, mismatched, found = [], [], [], set()
     for layer, owns in zip(layers, owned):
         if layer.name not in source:
             continue
@@ -34,6 +36,9 @@ def copy_weights(layers, owned, path):
         arrays = source[layer.name]
         if len(arrays) < len(layer.blobs) and all(not own for own in owns[len(arrays):]):
             arrays = arrays + [None] * (len(layer.blobs) - len(arrays))
+        if skip_mismatched and _has_other_shapes(layer, arrays):
+            mismatched.append(layer.name)
+            continue
         _check_fit(layer, owns, arrays, path)
         copies += [(blob, array) for blob, array in zip(layer.blobs, arrays) if array is not None]
         if layer.blobs:
@@ -44,7 +49,13 @@ def copy_weights(layers, owned, path):
     for name in ignored:
         log.info("Ignoring source layer %s", name)
     missing = [layer.name for layer in layers if layer.blobs and layer.name not in found]
-    return CopyReport(copied, ignored, missing)
+    return CopyReport(copied, ignored, missing, tuple(mismatched))
+
+
+def _has_other_shapes(layer, arrays):
+    return len(arrays) == len(layer.blobs) and any(
+        array is not None and not weights.fits(array, blob.shape)
+        for array, blob in zip(arrays, layer.blobs))
 
 
 def _check_fit(layer, owns, arrays, path):

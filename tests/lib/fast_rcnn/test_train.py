@@ -7,6 +7,7 @@ import pytest
 import caffe
 from caffe import prototxt, weights
 from caffe.errors import WeightsError
+from fast_rcnn.config import cfg
 from fast_rcnn.train import SolverWrapper, TrainingError, filter_roidb, train_net
 
 # --------------------------------------------------------------------------------------- snapshots
@@ -57,6 +58,24 @@ def test_initial_weights_are_loaded(make, settings, roidb, tmp_path, caplog):
     weights.write_weights(path, "start", layers[1:])
     with settings("fast_rcnn"), pytest.raises(ValueError, match="no weights for any layer"):
         SolverWrapper(make("fast_rcnn"), roidb, str(tmp_path), pretrained_model=path)
+
+
+def test_initial_weights_for_other_classes(make, settings, roidb, tmp_path, caplog):
+    start = np.full((4, 3, 5, 5), 0.01, np.float32)
+    path = str(tmp_path / "start.caffemodel")
+    weights.write_weights(path, "start", [
+        ("conv", "Convolution", [start, np.zeros(4, np.float32)]),
+        ("cls_score", "", [np.full((21, 16), 9, np.float32), np.zeros(21, np.float32)]),
+        ("bbox_pred", "", [np.full((12, 16), 7, np.float32), np.ones(12, np.float32)])])
+    with settings("fast_rcnn"):
+        with pytest.raises(WeightsError, match=r"cls_score.*\(21, 16\).*TRAIN.SKIP_MISMATCHED"):
+            SolverWrapper(make("fast_rcnn"), roidb, str(tmp_path), pretrained_model=path)
+        cfg.TRAIN.SKIP_MISMATCHED = True
+        wrapper = SolverWrapper(make("fast_rcnn"), roidb, str(tmp_path), pretrained_model=path)
+    params = wrapper.solver.net.params
+    assert (params["conv"][0].data == start).all() and (params["bbox_pred"][0].data == 7).all()
+    assert np.abs(params["cls_score"][0].data).max() < 1
+    assert "started anew: cls_score" in caplog.text
 
 
 def test_a_solver_message_serves_as_well(make, settings, roidb, tmp_path):
