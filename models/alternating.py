@@ -65,7 +65,7 @@ def fast_rcnn_train(backbone, stage):
     net = NetSpec()
     detector.data_layer(net, backbone, "data", ["data", "rois", "labels"] + TARGETS)
     features = backbone.features(net, _shared_rates(backbone, stage))
-    pooled = detector.roi_pooling(net, backbone, features)
+    pooled = detector.pool_rois(net, backbone, features)
     detector.train_head(net, backbone, pooled, trained)
     for top in detector.rpn(net, backbone, features, frozen, FRESH):
         silence(net, top)

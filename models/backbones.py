@@ -21,25 +21,12 @@ class DataSet:
     fast_rcnn_schedule: tuple       # iterations of Fast R-CNN training, and until the rate drops
     scales: Optional[tuple] = None  # of the anchors; None: the backbone's own
     dropout: bool = True
-    rfcn: dict = field(default_factory=dict)    # ending of the solver's name: an RfcnSchedule
-
-
-@dataclass(frozen=True)
-class RfcnSchedule:
-    """The numbers of an R-FCN solver, as published."""
-
-    iterations: int = 110000
-    stepsize: int = 80000
-    base_lr: float = 0.001
-    iter_size: int = 2              # images per update
 
 
 PASCAL_VOC = DataSet("pascal_voc", classes=21, joint_iterations=70000,
                      fast_rcnn_schedule=(40000, 30000))
 COCO = DataSet("coco", classes=81, joint_iterations=490000, fast_rcnn_schedule=(280000, 200000),
-               scales=(4, 8, 16, 32), dropout=False,
-               rfcn={"": RfcnSchedule(960000, 640000),
-                     "_ohem": RfcnSchedule(1920000, 1280000, 0.0005, iter_size=1)})
+               scales=(4, 8, 16, 32), dropout=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,8 @@ class Backbone:
     features: Callable              # features(net, rates) adds the shared layers, returns their top
     channels: int                   # of that top
     rpn_width: int                  # outputs of the RPN's 3x3 convolution
-    pooled: int                     # RoI pooling makes pooled x pooled bins
+    pooled: int                     # a roi's features lie in pooled x pooled bins
+    aligned: bool = False           # ROIAlign makes them, not ROIPooling
     widths: tuple = ()              # of fc6 and fc7
     head: Optional[Callable] = None # instead of fc6 and fc7: head(net, pooled, rates, stride) adds
                                     # convolutions that leave 7 x 7 bins, returns their mean
@@ -163,9 +151,10 @@ BACKBONES = (
              rpn_width=512, pooled=7, widths=(4096, 4096),
              frozen=("conv1_1", "conv1_2", "conv2_1", "conv2_2"), carried=("relu6", "drop6"),
              dummy_filler={"type": "constant", "value": 0}, iter_size=2),
-    # fc6 and fc7 are new, since SqueezeNet classifies by a convolution; anchors from 32 pixels on
+    # fc6 and fc7 are new, since SqueezeNet classifies by a convolution, and so free to stand on
+    # ROIAlign; anchors from 32 pixels on
     Backbone("SqueezeNet", "SqueezeNet", "squeezenet", detector_features, channels=512,
-             rpn_width=256, pooled=6, widths=(512, 512), frozen=("conv1",),
+             rpn_width=256, pooled=6, aligned=True, widths=(512, 512), frozen=("conv1",),
              scales=(2, 4, 8, 16, 32), fc_filler=xavier(), dropout=None, carried=("relu6",),
              cls_loss=LABELS_BLOCKED, base_lr=0.01),
     Backbone("Tiny", "Tiny", "tiny", tiny_features, channels=96, rpn_width=96, pooled=5, stride=8,

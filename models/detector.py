@@ -75,8 +75,8 @@ def rpn(net, backbone, features, rates, filler=None):
             conv(net, "rpn_bbox_pred", top, 4 * anchors, 1, rates, filler=filler))
 
 
-def rpn_losses(net, backbone, scores):
-    """Anchor targets, and the RPN's two losses against them."""
+def rpn_losses(net, backbone, scores, sigma=3):
+    """Anchor targets, and the RPN's two losses against them; sigma: of the boxes' SmoothL1Loss."""
     reshaped = reshape(net, "rpn_cls_score_reshape", scores, [0, 2, -1, 0])
     python(net, "rpn-data", "rpn.anchor_target_layer", "AnchorTargetLayer",
            anchors_param(backbone), [scores, "gt_boxes", "im_info", "data"],
@@ -86,7 +86,7 @@ def rpn_losses(net, backbone, scores):
         loss_weight=1, loss_param={"ignore_label": -1, "normalize": True})
     net["rpn_loss_bbox"] = L.SmoothL1Loss(
         net["rpn_bbox_pred"], *[net[name] for name in RPN_TARGETS], name="rpn_loss_bbox",
-        loss_weight=1, smooth_l1_loss_param={"sigma": 3})
+        loss_weight=1, smooth_l1_loss_param={"sigma": sigma})
 
 
 def proposals(net, backbone, tops, **more_params):
@@ -105,8 +105,12 @@ def test_proposals(net, backbone, features, tops):
     proposals(net, backbone, tops)
 
 
-def roi_pooling(net, backbone, features):
-    """The features of each roi."""
+def pool_rois(net, backbone, features):
+    """The features of each roi, by the backbone's RoI operator; returns their top."""
+    return (_roi_align if backbone.aligned else _roi_pooling)(net, backbone, features)
+
+
+def _roi_pooling(net, backbone, features):
     name, top = backbone.pool_names
     net[top] = L.ROIPooling(net[features], net["rois"], name=name, roi_pooling_param={
         "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,
@@ -114,8 +118,8 @@ def roi_pooling(net, backbone, features):
     return top
 
 
-def roi_align(net, backbone, features):
-    """As roi_pooling, without rounding: differentiable in the rois as well."""
+def _roi_align(net, backbone, features):
+    """Without rounding, and differentiable in the rois as well."""
     name, top = backbone.pool_names
     net[top] = L.ROIAlign(net[features], net["rois"], name=name, roi_align_param={
         "pooled_w": backbone.pooled, "pooled_h": backbone.pooled,
@@ -167,12 +171,12 @@ def test_head(net, backbone, pooled):
     net["cls_prob"] = L.Softmax(net[scores], name="cls_prob", **backbone.cls_prob)
 
 
-def detection_net(backbone, pooling=roi_pooling):
+def detection_net(backbone):
     """An image in; proposals, class probabilities and box deltas out."""
     net = input_net()
     features = backbone.features(net, no_rates)
     test_proposals(net, backbone, features, ["rois"])
-    test_head(net, backbone, pooling(net, backbone, features))
+    test_head(net, backbone, pool_rois(net, backbone, features))
     return finish(net, backbone)
 
 

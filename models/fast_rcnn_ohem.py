@@ -28,7 +28,7 @@ def train(backbone):
     net = NetSpec()
     detector.data_layer(net, backbone, "data", ["data"] + MINED)
     features = backbone.features(net, trained_except(backbone.frozen, bias_undecayed))
-    pooled = detector.roi_pooling(net, backbone, features)
+    pooled = detector.pool_rois(net, backbone, features)
     detector.train_head(net, backbone, pooled, bias_undecayed)
     proto, comments = detector.finish(net, backbone)
     pool = backbone.pool_names[0]

@@ -32,7 +32,7 @@ RESNETS = ("ResNet-50", "ResNet-101")
 METHODS = (
     (PASCAL_VOC, alternating, (*RPN_NETS, "ResNet-50")),
     (PASCAL_VOC, joint, (*RPN_NETS, *RESNETS, "MobileNet")),
-    (PASCAL_VOC, nonapprox, RPN_NETS),
+    (PASCAL_VOC, nonapprox, (*RPN_NETS, *RESNETS, "MobileNet")),
     (PASCAL_VOC, simple_faster_rcnn, ("VGG16",)),
     (PASCAL_VOC, given_proposals, (*RPN_NETS, "CaffeNet")),
     (PASCAL_VOC, fast_rcnn_ohem, ("VGG16", "VGG_CNN_M_1024")),

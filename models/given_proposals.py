@@ -45,7 +45,7 @@ def train(backbone, feature_rates=None):
     net = NetSpec()
     detector.data_layer(net, backbone, "data", ["data", "rois", "labels"] + TARGETS)
     features = backbone.features(net, feature_rates or trained_except(backbone.frozen))
-    detector.train_head(net, backbone, detector.roi_pooling(net, backbone, features), trained)
+    detector.train_head(net, backbone, detector.pool_rois(net, backbone, features), trained)
     return detector.finish(net, backbone)
 
 
@@ -55,7 +55,7 @@ def test(backbone):
     net["data"] = L.Input(name="data", shape={"dim": [1, 3, 224, 224]})
     net["rois"] = L.Input(name="rois", shape={"dim": [1, 5]})
     features = backbone.features(net, no_rates)
-    detector.test_head(net, backbone, detector.roi_pooling(net, backbone, features))
+    detector.test_head(net, backbone, detector.pool_rois(net, backbone, features))
     return detector.finish(net, backbone)
 
 

@@ -25,15 +25,15 @@ def files(backbone):
     Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins.
     """
     backbone = published(backbone)
-    made = _nets_and_solver(backbone, "", detector.roi_pooling)
+    made = _nets_and_solver(backbone, "")
     if backbone.head:
-        made.update(_nets_and_solver(replace(backbone, pooled=7), "_align", detector.roi_align))
+        made.update(_nets_and_solver(aligned(backbone), "_align"))
     return made
 
 
-def _nets_and_solver(backbone, suffix, pooling):
-    return {f"train{suffix}.prototxt": train(backbone, pooling),
-            f"test{suffix}.prototxt": detector.detection_net(backbone, pooling),
+def _nets_and_solver(backbone, suffix):
+    return {f"train{suffix}.prototxt": train(backbone),
+            f"test{suffix}.prototxt": detector.detection_net(backbone),
             f"solver{suffix}.prototxt": solver(backbone, METHOD, suffix)}
 
 
@@ -41,6 +41,11 @@ def published(backbone):
     """The backbone with the names and loss fields that the joint nets were published with."""
     return replace(backbone, rpn_names=RPN_NAMES,
                    cls_loss={**backbone.cls_loss, **LABELS_BLOCKED})
+
+
+def aligned(backbone):
+    """The backbone with ROIAlign; heads of convolutions then take 7 x 7 bins."""
+    return replace(backbone, aligned=True, pooled=7 if backbone.head else backbone.pooled)
 
 
 def solver(backbone, method, suffix=""):
@@ -51,11 +56,11 @@ def solver(backbone, method, suffix=""):
                            backbone.iter_size)
 
 
-def train(backbone, pooling=detector.roi_pooling, rates=trained, proposal=None, targets=None):
+def train(backbone, rates=trained, proposal=None, targets=None):
     """An image and its annotated boxes in; losses of the RPN and of the detector out.
 
-    pooling: adds the layer between rois and head; rates: of all layers but the backbone's frozen
-    ones; proposal, targets: dicts, further parameters of the layers that make and choose the rois.
+    rates: of all layers but the backbone's frozen ones; proposal, targets: dicts, further
+    parameters of the layers that make and choose the rois.
     """
     net = NetSpec()
     detector.data_layer(net, backbone, "input-data", ["data", "im_info", "gt_boxes"])
@@ -66,5 +71,5 @@ def train(backbone, pooling=detector.roi_pooling, rates=trained, proposal=None, 
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
            param_str(num_classes=backbone.data_set.classes, **(targets or {})),
            ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)
-    detector.train_head(net, backbone, pooling(net, backbone, features), rates)
+    detector.train_head(net, backbone, detector.pool_rois(net, backbone, features), rates)
     return detector.finish(net, backbone, {"rpn-data": "RPN training"})

@@ -2,7 +2,8 @@
 
 As in joint.py, but the boxes that the RPN proposes stay in the graph: the detector's losses teach
 rpn_bbox_pred where to put them, through a RoI operator that is differentiable in its boxes (Ren et
-al. 2015, section 3.2, leave it for later; Dai et al. 2016, MNC, do it by RoI warping).
+al. 2015, section 3.2, leave it for later; Dai et al. 2016, MNC, do it by RoI warping). R-FCN has no
+such nets: PSROIPooling rounds its rois, so nothing flows back to their corners.
 """
 import detector
 import joint
@@ -16,10 +17,9 @@ MAX_GRADIENT = 0.0039
 
 def files(backbone):
     """File name -> solver text, or (NetParameter, {layer name: comment above it})."""
-    backbone = joint.published(backbone)
-    train = joint.train(backbone, detector.roi_align,
-                        proposal={"differentiable": True, "max_gradient": MAX_GRADIENT},
-                        targets={"differentiable": True})
+    backbone = joint.aligned(joint.published(backbone))
+    train = joint.train(backbone, targets={"differentiable": True},
+                        proposal={"differentiable": True, "max_gradient": MAX_GRADIENT})
     return {"train.prototxt": train,
-            "test.prototxt": detector.detection_net(backbone, detector.roi_align),
+            "test.prototxt": detector.detection_net(backbone),
             "solver.prototxt": joint.solver(backbone, METHOD)}

@@ -12,7 +12,6 @@ from dataclasses import replace
 from caffe.net_spec import NetSpec, layers as L
 
 import detector
-from backbones import RfcnSchedule
 from detector import FRESH, TARGETS
 from resnet import stage
 from spec_layers import conv, no_rates, param_str, python, relu, silence, trained, trained_except
@@ -21,6 +20,12 @@ METHOD = "rfcn_end2end"
 BINS = 7                    # along each side of a roi
 BOX_COLUMNS = 8             # 4 of the background, 4 of objects
 ROIS_PER_IMAGE = 128        # that count in the losses
+# Of each data set, as published: per solver its iterations, when the rate drops, the rate and the
+# images per update
+SCHEDULES = {
+    "pascal_voc": {"": (110000, 80000, 0.001, 2), "_ohem": (110000, 80000, 0.001, 2)},
+    "coco": {"": (960000, 640000, 0.001, 2), "_ohem": (1920000, 1280000, 0.0005, 1)}}
+RPN_SIGMA = {"pascal_voc": 3, "coco": 1}    # of the boxes' loss
 ALL_BLOCKED = [False, False]
 
 
@@ -30,12 +35,16 @@ def files(backbone):
     for suffix, loss in (("", losses), ("_ohem", ohem_losses)):
         name = f"train_agnostic{suffix}.prototxt"
         made[name] = train(backbone, loss)
-        numbers = backbone.data_set.rfcn.get(suffix, RfcnSchedule())
-        made[f"solver{suffix}.prototxt"] = detector.solver(
-            replace(backbone, base_lr=numbers.base_lr), f"{METHOD}/{name}",
-            f"{backbone.prefix}_rfcn{suffix}", numbers.stepsize, numbers.iterations,
-            numbers.iter_size)
+        made[f"solver{suffix}.prototxt"] = solver(backbone, name, suffix)
     return made
+
+
+def solver(backbone, net, suffix):
+    """Text of the solver of the file `net`."""
+    schedule = SCHEDULES[backbone.data_set.folder][suffix]
+    iterations, stepsize, base_lr, iter_size = schedule
+    return detector.solver(replace(backbone, base_lr=base_lr), f"{METHOD}/{net}",
+                           f"{backbone.prefix}_rfcn{suffix}", stepsize, iterations, iter_size)
 
 
 def train(backbone, add_losses):
@@ -45,7 +54,7 @@ def train(backbone, add_losses):
     rates = trained_except(backbone.frozen)
     features = backbone.features(net, rates)
     scores, _ = detector.rpn(net, backbone, features, trained, FRESH)
-    detector.rpn_losses(net, backbone, scores)
+    detector.rpn_losses(net, backbone, scores, RPN_SIGMA[backbone.data_set.folder])
     detector.proposals(net, backbone, ["rpn_rois"])
     python(net, "roi-data", "rpn.proposal_target_layer", "ProposalTargetLayer",
            param_str(num_classes=2), ["rpn_rois", "gt_boxes"], ["rois", "labels"] + TARGETS)

@@ -4,7 +4,8 @@
 #   ./experiments/scripts/faster_rcnn_end2end.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
 #   GPU      number of the GPU, or cpu
-#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, Tiny
+#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
+#            ResNet-101, MobileNet, Tiny
 #            (coco: of models/coco)
 #   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
 #

@@ -5,7 +5,8 @@
 #   ./experiments/scripts/faster_rcnn_nonapprox.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
 #   GPU      number of the GPU, or cpu
-#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, Tiny
+#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
+#            ResNet-101, MobileNet, Tiny
 #   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
 #
 # Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the

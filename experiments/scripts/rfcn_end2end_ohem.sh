@@ -5,8 +5,8 @@
 #
 #   GPU      number of the GPU, or cpu
 #   NET      ResNet-50 or ResNet-101
-#   DATASET  pascal_voc (2007 and 2012 together), coco, the name of a card (data/cards/NAME.yml), or
-#            a card's path (.yml)
+#   DATASET  pascal_voc (2007 and 2012 together), coco (trains on train, tests on val), the name of a
+#            card (data/cards/NAME.yml), or a card's path (.yml)
 #
 # Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
 # test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
@@ -19,8 +19,8 @@
 
 METHOD=rfcn_end2end_ohem
 VOC=voc_0712
-MODEL_SUFFIX=-model
 COCO_TEST=coco_2014_val
+MODEL_SUFFIX=-model
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 start "$@"
 TEST_ARGS=(--num_dets 400 --det_thresh=-inf ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})

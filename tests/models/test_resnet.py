@@ -128,6 +128,42 @@ def test_a_training_step_and_a_test(net, name, tmp_path):
     np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("net", ["ResNet-50", "ResNet-101", "MobileNet"])
+def test_nets_with_gradients_of_the_boxes_are_those_with_roi_align(net):
+    method = "faster_rcnn_nonapprox"
+    message, plain = (read("pascal_voc", net, "train.prototxt", method),
+                      read("pascal_voc", net, "train_align.prototxt"))
+    differing = [(layer.name, layer.python_param.param_str)
+                 for layer, other in zip(message.layer, plain.layer) if layer != other]
+    assert [name for name, _ in differing] == ["proposal", "roi-data"]
+    assert "'differentiable': True, 'max_gradient': 0.0039" in differing[0][1]
+    assert "'differentiable': True" in differing[1][1]
+    assert (read("pascal_voc", net, "test.prototxt", method)
+            == read("pascal_voc", net, "test_align.prototxt"))
+    solver = prototxt.read_solver(os.path.join(folder_of("pascal_voc", net, method),
+                                               "solver.prototxt"))
+    assert solver.train_net == f"models/pascal_voc/{net}/{method}/train.prototxt"
+    assert (solver.max_iter, solver.stepsize, solver.iter_size) == (70000, 50000, 2)
+
+
+def test_the_head_moves_the_boxes_of_the_non_approximate_nets(tmp_path):
+    def head_moves_boxes(method, name):
+        folder = folder_of("pascal_voc", "MobileNet", method)
+        with one_image.joint(SCALES=[288], MAX_SIZE=384):       # some boxes are not clipped
+            solver, _ = one_image.trained(os.path.join(folder, name), tmp_path,
+                                          one_image.roidb(tmp_path), iterations=0)
+            blobs = solver.net.blobs
+            solver.net.forward()
+            for loss in ("rpn_cls_loss", "rpn_loss_bbox"):      # leaves the detector's losses
+                blobs[loss].diff[...] = 0
+            solver.net.backward()
+            assert blobs["roi_pool"].diff.any()
+            return blobs["rpn_bbox_pred"].diff.any()
+
+    assert not head_moves_boxes("faster_rcnn_end2end", "train_align.prototxt")
+    assert head_moves_boxes("faster_rcnn_nonapprox", "train.prototxt")
+
+
 def test_the_alternating_nets_of_resnet50_hand_everything_on():
     method = "faster_rcnn_alt_opt"
     end = {layer.name for layer in read("pascal_voc", "ResNet-50", "faster_rcnn_test.pt",

@@ -1,5 +1,6 @@
 """R-FCN's nets: published names and numbers, a training step, a test, the class count."""
 import os
+import subprocess
 
 import numpy as np
 import one_image
@@ -19,8 +20,8 @@ STAGES = {"stage1_rpn": (60, 80), "stage1_rfcn_ohem": (80, 120), "stage2_rpn": (
 RFCN = {"AGNOSTIC": True, "BATCH_SIZE": -1}
 
 
-def path_of(net, name, method="rfcn_end2end"):
-    return os.path.join(cfg.MODELS_DIR, net, method, name)
+def path_of(net, name, method="rfcn_end2end", data_set="pascal_voc"):
+    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method, name)
 
 
 def layers_of(path):
@@ -64,18 +65,47 @@ def test_published_solvers(net, prefix):
 
 
 @pytest.mark.parametrize("net", NETS)
-def test_nets_and_solvers_of_coco(net):
-    folder = os.path.join(cfg.ROOT_DIR, "models", "coco", net, "rfcn_end2end")
-    for suffix, numbers in (("", (960000, 640000, 2, 0.001)),
-                            ("_ohem", (1920000, 1280000, 1, 0.0005))):
-        solver = prototxt.read_solver(os.path.join(folder, f"solver{suffix}.prototxt"))
-        assert solver.train_net == f"models/coco/{net}/rfcn_end2end/train_agnostic{suffix}.prototxt"
-        assert (solver.max_iter, solver.stepsize, solver.iter_size,
-                solver.base_lr) == pytest.approx(numbers)
-    layers = layers_of(os.path.join(folder, "test_agnostic.prototxt"))
+@pytest.mark.parametrize("name", ["train_agnostic", "train_agnostic_ohem", "test_agnostic"])
+def test_nets_for_coco_have_81_classes_and_twelve_anchors(net, name):
+    layers, voc = (layers_of(path_of(net, f"{name}.prototxt", data_set=data_set))
+                   for data_set in ("coco", "pascal_voc"))
+    assert list(layers) == list(voc)
     assert layers["rfcn_cls"].convolution_param.num_output == 81 * 49
-    assert layers["rpn_cls_score"].convolution_param.num_output == 24     # 12 anchors
-    assert "[4, 8, 16, 32]" in layers["proposal"].python_param.param_str
+    assert layers["psroipooled_cls_rois"].psroi_pooling_param.output_dim == 81
+    assert layers["rfcn_bbox"] == voc["rfcn_bbox"]
+    assert layers["rpn_cls_score"].convolution_param.num_output == 2 * 12
+    assert layers["rpn_bbox_pred"].convolution_param.num_output == 4 * 12
+    assert "'scales': [4, 8, 16, 32]" in layers["proposal"].python_param.param_str
+    if name.startswith("train"):
+        assert "'num_classes': 81" in layers["input-data"].python_param.param_str
+        assert "'num_classes': 2" in layers["roi-data"].python_param.param_str
+        assert layers["rpn_loss_bbox"].smooth_l1_loss_param.sigma == 1
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("suffix,numbers", [("", (960000, 640000, 2, 0.001)),
+                                            ("_ohem", (1920000, 1280000, 1, 0.0005))])
+def test_published_solvers_for_coco(net, suffix, numbers):
+    solver = prototxt.read_solver(path_of(net, f"solver{suffix}.prototxt", data_set="coco"))
+    assert solver.train_net == f"models/coco/{net}/rfcn_end2end/train_agnostic{suffix}.prototxt"
+    assert (solver.max_iter, solver.stepsize, solver.iter_size) == numbers[:3]
+    assert solver.base_lr == pytest.approx(numbers[3])
+
+
+@pytest.mark.parametrize("script", ["rfcn_end2end", "rfcn_end2end_ohem"])
+def test_scripts_train_on_coco_and_test_on_its_validation_images(script, tmp_path):
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$@"\necho "Final model: the.caffemodel"\n')
+    (tmp_path / "python").chmod(0o755)
+    done = subprocess.run(
+        ["bash", os.path.join(cfg.ROOT_DIR, "experiments", "scripts", f"{script}.sh"), "0",
+         "ResNet-101", "coco"], capture_output=True, text=True,
+        env=dict(os.environ, PYTHON=str(tmp_path / "python"), LOGS=str(tmp_path)))
+    train, test = (line.split() for line in done.stdout.splitlines() if line.startswith("tools/"))
+    solver = script.replace("rfcn_end2end", "solver")
+    assert f"models/coco/ResNet-101/rfcn_end2end/{solver}.prototxt" in train
+    assert "coco_2014_train" in train and "coco_2014_val" in test
+    assert "models/coco/ResNet-101/rfcn_end2end/test_agnostic.prototxt" in test
+    assert "the.caffemodel" in test
 
 
 @pytest.mark.parametrize("net", NETS)
