@@ -30,8 +30,8 @@ def parse_args():
     parser.add_argument("--lr", type=cli.positive(float), default=None, metavar="RATE",
                         help="learning rate to start with [the solver's]")
     parser.add_argument("--steps", type=cli.positive(int), default=None, metavar="N",
-                        help="iterations after which the rate drops [the solver's share of the "
-                             "iterations]")
+                        help="iterations after which the rate drops [the solver's stepsize, where "
+                             "it has a max_iter in proportion to the iterations]")
     parser.add_argument("--resume", action="store_true",
                         help="continue an interrupted training at its checkpoint")
     cli.add_common_args(parser, "voc_2007_trainval")

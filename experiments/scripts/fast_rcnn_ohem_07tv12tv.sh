@@ -12,7 +12,7 @@ if [ "${3-pascal_voc}" != pascal_voc ]; then
 fi
 start "$@"
 TRAIN_IMDB=voc_2007_trainval+voc_2012_trainval
-TRAIN_ARGS=(--iters 80000 ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"})
+TRAIN_ARGS=(--iters 80000 --steps 30000 ${TRAIN_ARGS[@]+"${TRAIN_ARGS[@]}"})
 TEST_ARGS=(--num_dets 2000 --det_thresh 0.00001 ${TEST_ARGS[@]+"${TEST_ARGS[@]}"})
 train "models/$FOLDER/$NET/$METHOD/solver.prototxt"
 test_final "models/$FOLDER/$NET/fast_rcnn/test.prototxt"

@@ -52,23 +52,30 @@ def adapt_net(source, folder, num_classes):
     return AdaptedNet(path, json_hash(message_text(net)), tuple(layer.name for layer in net.layer))
 
 
-def adapt_solver(source, folder, num_classes, numbers, usual_iterations=40000):
+# What is trained where nobody says; py-faster-rcnn: train_net.py
+ITERATIONS = 40000
+
+
+def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
     """Copies a solver and its net to `folder`, with the chosen Numbers.
 
-    usual_iterations: what is trained where neither the user nor the solver (max_iter) says.
+    usual_iterations: what the solver is for where it has no max_iter. Where that is not known
+    either, the rate drops as the solver says, however long the training is.
     """
     require(source)
     param = prototxt.read_solver(source)
     net = adapt_net(_find_net(param, source), folder, num_classes)
     usual = param.max_iter or usual_iterations
-    iterations = numbers.iterations or usual
+    iterations = numbers.iterations or usual or ITERATIONS
     if param.HasField("max_iter"):
         param.max_iter = iterations
     if numbers.rate is not None:
         param.base_lr = numbers.rate
     name = os.path.basename(source)
     if param.lr_policy == "step":
-        param.stepsize = numbers.stepsize or max(1, param.stepsize * iterations // usual)
+        if usual:
+            param.stepsize = max(1, param.stepsize * iterations // usual)
+        param.stepsize = numbers.stepsize or param.stepsize
         log.info("%s: learning rate %g, times %g every %d of %d iterations", name, param.base_lr,
                  param.gamma, param.stepsize, iterations)
     elif numbers.stepsize is not None:

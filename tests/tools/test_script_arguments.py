@@ -86,7 +86,7 @@ def test_hard_examples(asked):
     check(train, imdb="voc_2007_trainval", num_dets=None)
     check(test, imdb="voc_2007_test", num_dets="50", det_thresh="0.00001")
     train, test = asked("fast_rcnn_ohem_07tv12tv.sh", 1, "VGG16", "pascal_voc")
-    check(train, gpu="1", imdb="voc_2007_trainval+voc_2012_trainval", iters="80000",
+    check(train, gpu="1", imdb="voc_2007_trainval+voc_2012_trainval", iters="80000", steps="30000",
           cfg="experiments/cfgs/fast_rcnn_ohem.yml")
     check(test, imdb="voc_2007_test", num_dets="2000", det_thresh="0.00001")
 

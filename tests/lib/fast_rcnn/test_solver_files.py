@@ -1,4 +1,4 @@
-"""Which net a solver names."""
+"""Solvers copied for a training: which net they name, when their rate drops."""
 import os
 import shutil
 
@@ -23,3 +23,22 @@ def test_a_solver_in_somebody_elses_project_means_the_net_beside_it(deeper, tmp_
     made = adapt_solver(str(theirs / "solver.prototxt"), str(tmp_path / "out"), 3, Numbers(5))
     layers = {layer.name: layer for layer in prototxt.read_net(made.net.path).layer}
     assert layers["rpn_cls_score"].convolution_param.num_output == 6
+
+
+@pytest.mark.parametrize("max_iter,numbers,usual,iterations,stepsize", [
+    # the original's solvers say nothing of iterations, and --iters leaves their steps alone
+    (None, Numbers(70000), None, 70000, 50000),
+    (None, Numbers(), None, 40000, 50000),
+    (None, Numbers(100, stepsize=7), None, 100, 7),
+    # where it is known how long the solver's schedule is, it is stretched
+    (None, Numbers(8000), 80000, 8000, 5000),
+    (70000, Numbers(7000), None, 7000, 5000),
+    (70000, Numbers(), None, 70000, 50000)])
+def test_iterations_and_drops_of_the_rate(tmp_path, max_iter, numbers, usual, iterations, stepsize):
+    source = tmp_path / "solver.prototxt"
+    net = os.path.join(cfg.MODELS_DIR, "ZF", "faster_rcnn_end2end", "train.prototxt")
+    source.write_text(f'train_net: "{net}" base_lr: 0.001 lr_policy: "step" gamma: 0.1 '
+                      f'stepsize: 50000 {f"max_iter: {max_iter}" if max_iter else ""}')
+    made = adapt_solver(str(source), str(tmp_path / "out"), 21, numbers, usual)
+    assert made.iterations == iterations
+    assert prototxt.read_solver(made.path).stepsize == stepsize
