@@ -3,10 +3,9 @@ Its anchors follow the settings, see adapt_anchors.py.
 
 A net for K classes (background included) states K in the `num_classes` of its Python layers, in the
 layer of the class scores (K outputs) and in the layer of the box deltas (4K outputs). The two are
-found by what the detector does with them: deltas are the blob `bbox_pred`; scores are what the blob
-`cls_prob` (test) or the loss against the labels (training) is made from, whatever their layers are
-called. In between may lie layers that keep the columns: Reshape, Pooling and PSROIPooling, below
-which a Convolution has an output per column and bin (R-FCN). A net that regresses the boxes of all
+found by what the detector does with them (heads.py), whatever their layers are called. In between
+may lie layers that keep the columns: Reshape, Pooling and PSROIPooling, below which a Convolution
+has an output per column and bin (R-FCN). A net that regresses the boxes of all
 classes alike has 8 columns of deltas, and layers for 2 classes, whatever the data set. Layers
 that share their weights follow (OHEM).
 """
@@ -19,6 +18,7 @@ import caffe
 from caffe import prototxt
 from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
 from fast_rcnn.config import get_output_dir
+from fast_rcnn.heads import delta_blobs, score_blobs
 from utils.files import write_text
 from utils.prototxt_text import makers_of, net_text
 
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 NUM_CLASSES = re.compile(r"(num_classes['\"]?\s*:\s*)(\d+)")
 KEEPING_COLUMNS = ("Softmax", "Reshape", "Pooling", "PSROIPooling")
 AGNOSTIC_COLUMNS = 8
-# Python layers that hand out the labels of rois: index of that top
-LABELS_TOP = {"RoIDataLayer": 2, "ProposalTargetLayer": 1, "OHEMDataLayer": 1}
 
 
 def adapted_test_net(source, weights, imdb):
@@ -69,8 +67,8 @@ def adapt(net, num_classes, name):
     changes = adapt_anchors(net, AnchorOptions.from_cfg(), name)
     before = _outputs_by_name(net)
     stated = _stated_by_python_layers(net)
-    scores = [chain for blob in _score_blobs(net) for chain in _chains(net, blob)]
-    boxes = _chains(net, "bbox_pred")
+    scores = [chain for blob in score_blobs(net) for chain in _chains(net, blob)]
+    boxes = [chain for blob in delta_blobs(net) for chain in _chains(net, blob)]
     agnostic = _is_agnostic(scores, boxes)
     changes += _set_num_classes(net, num_classes, agnostic)
     for chains, outputs in ((scores, num_classes),
@@ -130,16 +128,6 @@ def _follow_shared_weights(net, before):
                if layer.inner_product_param.num_output != before[layer.name]}
     return [change for layer in sharing if layer.param[0].name in outputs
             for change in _set_outputs(layer, outputs[layer.param[0].name])]
-
-
-def _score_blobs(net):
-    """The class scores: below cls_prob, or below the loss against labels."""
-    labels = {layer.top[LABELS_TOP[layer.python_param.layer]] for layer in net.layer
-              if layer.type == "Python"
-              and LABELS_TOP.get(layer.python_param.layer, len(layer.top)) < len(layer.top)}
-    return sorted({"cls_prob"} | {layer.bottom[0] for layer in net.layer
-                                  if layer.type.startswith("SoftmaxWithLoss")
-                                  and set(layer.bottom[1:]) & labels})
 
 
 def _chains(net, blob):

@@ -2,6 +2,7 @@
 import numpy as np
 
 from fast_rcnn.config import ConfigValueError, cfg
+from fast_rcnn.heads import longer_names
 from utils.blob import im_list_to_blob, image_pyramid_blob, prep_im_for_blob
 
 
@@ -30,13 +31,15 @@ def image_and_info_blobs(im):
 def forward(net, blobs, outputs):
     """Reshapes the net's inputs to `blobs`, runs it and returns its outputs by name.
 
-    ValueError unless the net has these inputs, and all of `outputs`, names of blobs.
+    ValueError unless the net has these inputs, and all of `outputs`, names of blobs, or blobs of
+    longer names (heads.py).
     """
     _require(net, blobs, net.blobs)
     for name, blob in blobs.items():
         net.blobs[name].reshape(*blob.shape)
     found = net.forward(**blobs)
-    _require(net, outputs, {*net.blobs, *found})
+    blobs = {*net.blobs, *found}
+    _require(net, [name for name in outputs if not longer_names(name, blobs)], blobs)
     return found
 
 

@@ -3,6 +3,8 @@
     bbox_pred       (4 K, d)          a row per class and coordinate
     rfcn_bbox       (4 K * bins, ...) as many rows in succession as a roi has bins (R-FCN)
     rpn_bbox_pred   (4 A, ...)        the same four coordinates for each anchor
+
+The first two may have other names (heads.py).
 """
 import contextlib
 from typing import NamedTuple
@@ -10,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fast_rcnn.config import cfg
+from fast_rcnn.heads import delta_layers
 from rpn.normalization import rpn_normalization
 
 
@@ -29,8 +32,8 @@ def regressors(net, means, stds):
     """
     found = []
     if cfg.TRAIN.BBOX_REG:
-        for layer in {"bbox_pred", "rfcn_bbox"} & set(net.params):
-            bins = _bins(layer, len(net.params[layer][0].data), len(stds))
+        for layer in delta_layers(net):
+            bins = _bins(layer, net.params[layer][0].data, len(stds))
             found.append(Regressor(layer, np.repeat(means, bins), np.repeat(stds, bins)))
         if not cfg.TRAIN.BBOX_NORMALIZE_TARGETS:
             found.clear()
@@ -41,11 +44,12 @@ def regressors(net, means, stds):
     return found
 
 
-def _bins(layer, outputs, needed):
+def _bins(layer, weight, needed):
     """Outputs of a regressor for each of the `needed` (4 K) targets of a roi."""
-    if outputs == needed or layer == "rfcn_bbox" and outputs % needed == 0:
+    outputs, pooled = len(weight), weight.ndim == 4
+    if outputs == needed or pooled and outputs % needed == 0:
         return outputs // needed
-    multiple = "" if layer == "bbox_pred" else " or a multiple of it"
+    multiple = " or a multiple of it" if pooled else ""
     raise ValueError(f"layer {layer} has {outputs} outputs, but the data set's {needed // 4} "
                      f"classes (with the background) need {needed}{multiple}")
 

@@ -6,6 +6,7 @@ import numpy as np
 from fast_rcnn.bbox_transform import bbox_transform_inv, clip_boxes
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.detections import Refinement, select_detections
+from fast_rcnn.heads import the_output
 from fast_rcnn.image_blob import forward, image_and_info_blobs, image_blob
 from fast_rcnn.nms_wrapper import nms
 from nms.bbox_vote import bbox_vote as nms_bbox_vote
@@ -57,10 +58,11 @@ def _detect(net, given):
     boxes = given.boxes
     if "im_info" in given.blobs:
         boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
-    scores = net.blobs["cls_score"].data.copy() if cfg.TEST.SVM else outputs["cls_prob"]
+    scores = net.blobs["cls_score"].data.copy() if cfg.TEST.SVM else (
+        the_output(outputs, "cls_prob"))
     scores = scores.reshape(len(scores), -1)
     if cfg.TEST.BBOX_REG:
-        deltas = outputs["bbox_pred"].reshape(len(scores), -1)
+        deltas = the_output(outputs, "bbox_pred").reshape(len(scores), -1)
         pred_boxes = clip_boxes(bbox_transform_inv(boxes, deltas, cfg.BBOX_MAX_LOG_SCALE),
                                 given.im.shape)
         pred_boxes = _for_all_classes(pred_boxes, scores.shape[1])

@@ -44,7 +44,7 @@ class SolverWrapper:
         if cfg.TRAIN.BBOX_REG:
             log.info("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
-        self.solver = caffe.SGDSolver(solver_prototxt)
+        self.solver = caffe.get_solver(solver_prototxt)
         self.solver_param = self.solver.param
         self._regressors()      # says now what does not fit, not after a training
         if pretrained_model is not None:

@@ -9,7 +9,7 @@ from rpn.anchors import BASE_SIZE, AnchorGrid, rows_to_map
 from rpn.batches import boxes_of_images, check_info
 from rpn.normalization import rpn_normalization
 from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
-from utils.layer_params import layer_params
+from utils.layer_params import check_counts, layer_params
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class AnchorTargetLayer(caffe.TensorLayer):
     """
 
     def setup(self, bottom, top):
+        check_counts(self, bottom, top, (3, 4), (4, 4))
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
                               ratios=(0.5, 1, 2), base_size=BASE_SIZE, allowed_border=0)
         self._allowed_border = params.pop("allowed_border")

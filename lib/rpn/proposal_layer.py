@@ -7,7 +7,7 @@ from rpn.anchors import BASE_SIZE, AnchorGrid, map_to_rows
 from rpn.batches import check_info, with_image
 from rpn.normalization import rpn_normalization
 from rpn.proposals import ProposalOptions, decode, propose
-from utils.layer_params import layer_params
+from utils.layer_params import check_counts, layer_params
 
 
 class ProposalLayer(caffe.TensorLayer):
@@ -29,6 +29,7 @@ class ProposalLayer(caffe.TensorLayer):
     """
 
     def setup(self, bottom, top):
+        check_counts(self, bottom, top, (3, 3), (1, 2))
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
                               ratios=(0.5, 1, 2), base_size=BASE_SIZE, differentiable=False,
                               max_gradient=0)

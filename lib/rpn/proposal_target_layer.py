@@ -6,14 +6,15 @@ from fast_rcnn.config import cfg
 from fast_rcnn.sampling import (expand_targets, nearest_boxes, roi_targets, rois_per_image,
                                 sample_rois, with_four_axes)
 from rpn.batches import boxes_of_images, with_image
-from utils.layer_params import layer_params
+from utils.layer_params import check_counts, layer_params
 
 
 class ProposalTargetLayer(caffe.TensorLayer):
     """Samples foreground and background rois from the proposals and the ground truth boxes.
 
     bottoms: rpn_rois (R, 5), image index, x1, y1, x2, y2; gt_boxes (G, 5), x1, y1, x2, y2, class,
-             with several images (TRAIN.IMS_PER_BATCH) (G, 6), image index last
+             with several images (TRAIN.IMS_PER_BATCH) (G, 6), image index last; optionally the
+             net's input, not looked at
     tops:    rois (S, 5); labels (S,);
              bbox_targets, bbox_inside_weights, bbox_outside_weights (S, 4 K)
     param_str: num_classes (K, with the background); differentiable false
@@ -25,6 +26,7 @@ class ProposalTargetLayer(caffe.TensorLayer):
     """
 
     def setup(self, bottom, top):
+        check_counts(self, bottom, top, (2, 3), (5, 5))
         params = layer_params(self, required=["num_classes"], differentiable=False)
         self._num_classes = params["num_classes"]
         self._differentiable = bool(params["differentiable"])
@@ -36,7 +38,7 @@ class ProposalTargetLayer(caffe.TensorLayer):
         for blob in top[2:]:
             blob.reshape(1, 4 * self._num_classes, *more)
 
-    def forward(self, rpn_rois, gt_boxes):
+    def forward(self, rpn_rois, gt_boxes, *data):
         rpn_rois = rpn_rois if self._differentiable else rpn_rois.detach()
         if gt_boxes.shape[1] == 5:
             if bool(rpn_rois[:, 0].any()):

@@ -1,4 +1,4 @@
-"""What a Python layer's param_str says."""
+"""What a Python layer's param_str says, and whether its bottoms and tops are those it knows."""
 import difflib
 
 from utils import safe_yaml
@@ -24,3 +24,17 @@ def layer_params(layer, required=(), **optional):
             close = difflib.get_close_matches(str(name), known, n=1) or known
             raise ValueError(f"{where}: unknown name '{name}' (did you mean '{close[0]}'?)")
     return {**optional, **given}
+
+
+def check_counts(layer, bottom, top, bottoms, tops):
+    """ValueError unless the layer has (least, most) bottoms and tops.
+
+    Other projects have layers under the same names, with bottoms or tops of their own.
+    """
+    for kind, count, (least, most) in (("bottoms", len(bottom), bottoms),
+                                       ("tops", len(top), tops)):
+        if not least <= count <= most:
+            usual = f"{least}" if least == most else f"{least} to {most}"
+            raise ValueError(f'layer "{layer.name}": {type(layer).__name__} has {usual} {kind}, in '
+                             f"this net {count}: it is made for another layer of this name; give "
+                             "the module of that one a name of its own")

@@ -146,6 +146,14 @@ def test_v1_layer_becomes_v2():
         convolution_param { num_output: 4 kernel_size: 3 }""", pb.LayerParameter())
 
 
+def test_v1_layers_of_fast_rcnn():
+    pool, loss = net("""
+        layers { type: ROI_POOLING roi_pooling_param { pooled_w: 6 pooled_h: 6 } }
+        layers { type: SMOOTH_L1_LOSS smooth_l1_loss_param { sigma: 3 } }""").layer
+    assert (pool.type, pool.roi_pooling_param.pooled_h) == ("ROIPooling", 6)
+    assert (loss.type, loss.smooth_l1_loss_param.sigma) == ("SmoothL1Loss", 3)
+
+
 def test_v1_data_layer_moves_its_transformation():
     [layer] = net("""layers { name: "d" type: IMAGE_DATA top: "x" image_data_param {
         source: "list.txt" scale: 0.5 mean_file: "m" crop_size: 9 mirror: true } }""").layer
@@ -162,8 +170,8 @@ def test_v1_type_names():
     expected = """AbsVal Accuracy ArgMax BNLL Concat ContrastiveLoss Convolution Data Deconvolution
         Dropout DummyData Eltwise EuclideanLoss Exp Flatten HDF5Data HDF5Output HingeLoss ImageData
         Im2col InfogainLoss InnerProduct LRN MVN MemoryData MultinomialLogisticLoss Pooling Power
-        ReLU Sigmoid SigmoidCrossEntropyLoss Silence Slice Softmax SoftmaxWithLoss Split TanH
-        Threshold WindowData"""
+        ROIPooling ReLU Sigmoid SigmoidCrossEntropyLoss Silence Slice SmoothL1Loss Softmax
+        SoftmaxWithLoss Split TanH Threshold WindowData"""
     assert names.pop("NONE") == ""
     assert sorted(names.values()) == sorted(expected.split())
     assert names["SOFTMAX_LOSS"] == "SoftmaxWithLoss" and names["IM2COL"] == "Im2col"

@@ -256,3 +256,25 @@ def test_bad_upsample(options, shapes, problem):
 def test_indices_of_a_larger_map_are_refused():
     with pytest.raises(LayerError, match="each pooling index in 0 .. 3, got 4"):
         run('type: "Upsample"', [[[[1]]]], [[[[4]]]])
+
+
+# -- losses
+
+
+def test_focal_loss_forgets_what_is_sure():
+    scores = np.log([[0.5, 0.5], [0.1, 0.9]])       # the labels have p = 0.5 and 0.9
+    one, two = 0.5 ** 2 * math.log(2), 0.1 ** 2 * -math.log(0.9)
+    for kind in ("FocalLoss", "SoftmaxFocalLoss"):
+        loss = run(f'type: "{kind}"', scores, [0, 1])
+        assert loss == pytest.approx(0.25 * (one + two) / 2, rel=1e-5)
+        text = f'type: "{kind}" focal_loss_param {{ alpha: 1 gamma: 0 }}'
+        assert run(text, scores, [0, 1]) == pytest.approx(-math.log(0.45) / 2, rel=1e-5)
+        ignoring = f'type: "{kind}" loss_param {{ ignore_label: 0 }}'
+        assert run(ignoring, scores, [0, 1]) == pytest.approx(0.25 * two, rel=1e-5)
+
+
+def test_gradient_of_the_focal_loss():
+    # d/dp of -alpha (1 - p)^2 log p is alpha (2 (1 - p) log p - (1 - p)^2 / p); dp/ds = p (1 - p)
+    slope = 0.25 * (math.log(0.5) - 0.5) * 0.25
+    assert gradient('type: "FocalLoss"', 1, [[0, 0]], [0]).tolist() == [
+        pytest.approx([slope, -slope], rel=1e-5)]

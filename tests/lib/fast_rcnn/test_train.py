@@ -6,7 +6,7 @@ import pytest
 
 import caffe
 from caffe import prototxt, weights
-from caffe.errors import WeightsError
+from caffe.errors import CaffeError, WeightsError
 from fast_rcnn.config import cfg
 from fast_rcnn.train import SolverWrapper, TrainingError, filter_roidb, train_net
 
@@ -87,6 +87,18 @@ def test_a_solver_message_serves_as_well(make, settings, roidb, tmp_path):
         assert wrapper.solver.lr == 0.125
 
 
+def test_the_solver_file_says_by_which_rule(make, settings, roidb, tmp_path):
+    with settings("rpn"):
+        wrapper = SolverWrapper(make("rpn", type='"Adam"'), roidb, str(tmp_path))
+        assert type(wrapper.solver) is caffe.AdamSolver
+        wrapper.solver.step(2)
+        wrapper.write_checkpoint()
+        again = SolverWrapper(make("rpn", type='"Adam"'), roidb, str(tmp_path))
+        assert again.restore_checkpoint() and again.solver.iter == 2
+        with pytest.raises(CaffeError, match='unknown type "Adm".*did you mean "Adam"'):
+            SolverWrapper(make("rpn", type='"Adm"'), roidb, str(tmp_path))
+
+
 # ------------------------------------------------------------------------------------------ errors
 
 def test_training_stops_when_the_loss_is_no_number(make, settings, roidb, tmp_path):
@@ -112,7 +124,8 @@ def test_class_count_of_the_net_must_fit(make, settings, roidb, tmp_path):
     with settings("fast_rcnn"):
         with pytest.raises(ValueError, match="bbox_pred has 84 outputs, .* 3 classes .*need 12"):
             SolverWrapper(solver, roidb, str(tmp_path))
-    net.write_text(text.replace("num_output: 12", "num_output: 84").replace("bbox_pred", "deltas"))
+    unlearned = text.replace('"bbox_pred"', '"deltas"').replace('top: "loss_bbox"', "")
+    net.write_text(unlearned.replace("SmoothL1Loss", "Silence"))
     with settings("fast_rcnn"), pytest.raises(ValueError, match="for 21 classes .* set has 3"):
         SolverWrapper(solver, roidb, str(tmp_path))
 

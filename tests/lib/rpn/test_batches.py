@@ -22,7 +22,7 @@ def sorted_rows(tops):
 
 
 def test_anchor_targets_are_those_of_each_image():
-    layer = layer_of(AnchorTargetLayer, ANCHORS)
+    layer = layer_of(AnchorTargetLayer, ANCHORS, num_tops=4)
     scores = torch.zeros(2, 4, 8, 10)
     both = layer.forward(scores, GT, INFO)
     assert [tuple(top.shape) for top in both] == [(2, 1, 16, 10)] + 3 * [(2, 8, 8, 10)]

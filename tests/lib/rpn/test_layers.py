@@ -148,3 +148,24 @@ def test_rois_of_an_image_without_objects_are_background():
     net.forward()       # BG_THRESH_LO is 0.1 here
     assert net.blobs["labels"].data.tolist() == [0, 0]
     assert not net.blobs["bbox_targets"].data.any()
+
+
+@pytest.mark.parametrize("layer, bottoms, tops, message", [
+    ("AnchorTargetLayer", 7, 4, 'layer "tested": AnchorTargetLayer has 3 to 4 bottoms, .* net 7: '),
+    ("ProposalLayer", 11, 1, "ProposalLayer has 3 bottoms, in this net 11: "),
+    ("ProposalLayer", 3, 5, "ProposalLayer has 1 to 2 tops, in this net 5: "),
+    ("ProposalTargetLayer", 3, 8, "ProposalTargetLayer has 5 tops, in this net 8: .* other"),
+])
+def test_layers_of_the_same_name_with_other_blobs_are_told_apart(layer, bottoms, tops, message):
+    inputs = {f"b{i}": (1, 18, 4, 5) for i in range(bottoms)}
+    with pytest.raises(ValueError, match=message.replace("other", "another layer of this name")):
+        net_with(layer, "'feat_stride': 4,8,16", inputs, [f"t{i}" for i in range(tops)])
+
+
+def test_rois_are_picked_without_a_look_at_the_image():
+    inputs = {"rpn_rois": (2, 5), "gt_boxes": (1, 5), "data": (1, 3, 8, 8)}
+    tops = ("rois", "labels", "bbox_targets", "inside", "outside")
+    net = net_with("ProposalTargetLayer", "'num_classes': 3", inputs, tops)
+    net.blobs["gt_boxes"].data[...] = 1, 1, 6, 6, 2
+    net.forward()
+    assert 2 in net.blobs["labels"].data

@@ -12,6 +12,7 @@ ANCHORS = "{'feat_stride': 8, 'scales': [1, 2], 'ratios': [1]}"
 SETTINGS = {"IMS_PER_BATCH": 2, "RPN_BATCHSIZE": 10000, "RPN_MIN_SIZE": 4,
             "RPN_POST_NMS_TOP_N": 20, "BATCH_SIZE": 400, "FG_FRACTION": 0.5,
             "FG_THRESH": 0.5, "BG_THRESH_LO": 0.0, "BBOX_NORMALIZE_TARGETS_PRECOMPUTED": True}
+NUM_BOTTOMS = {"AnchorTargetLayer": 4, "ProposalLayer": 3, "ProposalTargetLayer": 2}
 
 
 def layer_of(cls, param_str, num_tops=5):
@@ -19,7 +20,7 @@ def layer_of(cls, param_str, num_tops=5):
     layer = cls()
     layer.name, layer.type, layer.phase = "tested", "Python", caffe.TRAIN
     layer.param_str = param_str
-    layer.setup([], [None] * num_tops)
+    layer.setup([None] * NUM_BOTTOMS[cls.__name__], [None] * num_tops)
     return layer
 
 

@@ -2,6 +2,7 @@
 from . import (
     activation,
     convolution,
+    ctpn,
     data,
     dense,
     elementwise,
@@ -26,7 +27,7 @@ from . import (
     window_data,
 )
 
-__all__ = ["activation", "convolution", "data", "dense", "elementwise", "hdf5_data", "image_data",
-           "loss", "memory_data", "metrics", "multibox", "normalization", "ohem", "pooling",
-           "proposal", "recurrent", "regularization", "resize", "roi", "shape", "softmax", "source",
-           "ssd", "window_data"]
+__all__ = ["activation", "convolution", "ctpn", "data", "dense", "elementwise", "hdf5_data",
+           "image_data", "loss", "memory_data", "metrics", "multibox", "normalization", "ohem",
+           "pooling", "proposal", "recurrent", "regularization", "resize", "roi", "shape",
+           "softmax", "source", "ssd", "window_data"]

@@ -1,7 +1,8 @@
 """Softmax and the losses over classes.
 
 Caffe: softmax_layer.cpp, softmax_loss_layer.cpp, infogain_loss_layer.cpp,
-multinomial_logistic_loss_layer.cpp. Labels are floats that hold integers.
+multinomial_logistic_loss_layer.cpp; focal loss: Lin et al. 2017. Labels are floats that hold
+integers.
 """
 import math
 
@@ -81,6 +82,29 @@ class SoftmaxWithLoss(_ClassLoss):
 
     def losses(self, logs, labels):
         return -at_least(logs.gather(1, labels[:, None])[:, 0], LOG_SMALLEST)
+
+
+class _FocalLoss(SoftmaxWithLoss):
+    """-alpha (1 - p)^gamma log p of the label's probability p, normalized (Lin et al. 2017).
+
+    Bottoms and tops as `_ClassLoss` says.
+    """
+
+    def losses(self, logs, labels):
+        options = self.param.focal_loss_param
+        own = -super().losses(logs, labels)
+        others = (-torch.expm1(own)).clamp(min=0)   # 1 - p
+        return -options.alpha * others ** options.gamma * own
+
+
+@register("FocalLoss")
+class FocalLoss(_FocalLoss):
+    """The name in most forks of Caffe."""
+
+
+@register("SoftmaxFocalLoss")
+class SoftmaxFocalLoss(_FocalLoss):
+    """The name in others."""
 
 
 @register("InfogainLoss")
