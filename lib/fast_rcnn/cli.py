@@ -227,18 +227,22 @@ def run(main):
     except USER_ERRORS as error:
         if debug:
             raise
-        _fail("error: " + one_line(error) + _anchor_hint(error), 2)
+        _fail("error: " + one_line(error) + _weights_hint(error), 2)
     except torch.OutOfMemoryError:
         if debug:
             raise
         _fail("error: " + OUT_OF_MEMORY, 2)
 
 
-def _anchor_hint(error):
-    """Weights of an RPN that do not fit its net were trained with another number of anchors."""
-    does_not_fit = isinstance(error, WeightsError) and "shape mismatch" in str(error)
-    if does_not_fit and re.search("rpn_(cls_score|bbox_pred)", str(error)):
+def _weights_hint(error):
+    """What else the weights of layers that do not fit their net were trained with."""
+    text = str(error)
+    if not isinstance(error, WeightsError) or "shape mismatch" not in text:
+        return ""
+    if re.search("rpn_(cls_score|bbox_pred)", text):
         return " (the weights were trained with other anchors: see ANCHOR_SCALES, ANCHOR_RATIOS)"
+    if re.search("'(cls_score|bbox_pred|rfcn_cls)'", text):
+        return " (the weights were trained for another number of classes than the data set has)"
     return ""
 
 

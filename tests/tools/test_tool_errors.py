@@ -127,6 +127,9 @@ def test_weights_of_a_detector_for_other_classes(run_tool, handful, tmp_path):
     write_weights(path, "Tiny", layers)
     done = run_tool(TRAIN, *train_args(handful, tmp_path, weights=path))
     assert_refused(done, "cls_score", "(21, 128)", "TRAIN.SKIP_MISMATCHED True")
+    tested = run_tool(TEST, "--cpu", "--def", TEST_NET, "--net", path, "--imdb",
+                      handful.card + ":test", "--set", "TEST.HAS_RPN", "True", *places(tmp_path))
+    assert_refused(tested, "cls_score", "another number of classes")
     assert "Solving" not in done.out        # although the RPN of stage 1 has no such layer
     done = run_tool(TRAIN, *train_args(handful, tmp_path, weights=path), "TRAIN.SKIP_MISMATCHED",
                     "True")
