@@ -36,10 +36,11 @@ def main():
 
     with cfg_override(**PROPOSALS):
         net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-        proposals = imdb_proposals(net, imdb)
-    write_proposals(os.path.join(get_output_dir(imdb, net), net.name + "_rpn_proposals.pkl"),
-                    proposals)
+        proposals = imdb_proposals(net, imdb, shared=True)
+    if proposals is not None:       # in the first process
+        write_proposals(os.path.join(get_output_dir(imdb, net), net.name + "_rpn_proposals.pkl"),
+                        proposals)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, together=True)

@@ -65,7 +65,8 @@ def main():
     thresh = args.det_thresh
     if thresh is None:
         thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh)
+    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh,
+                       shared=True)
     output_dir = get_output_dir(imdb, net)
     detections = os.path.join(output_dir, "detections.pkl")
     print(f"Wrote detections to: {detections}")
@@ -75,4 +76,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, together=True)

@@ -18,6 +18,7 @@ import torch
 
 import caffe
 from datasets.factory import get_imdb
+from fast_rcnn import ranks
 from fast_rcnn.alt_opt_files import METHOD, STAGES, TEST_NETS, ScheduleFiles
 from fast_rcnn.config import cfg, cfg_override, get_output_dir
 from fast_rcnn.fingerprint import data_hash, settings_hash
@@ -184,7 +185,8 @@ class _Run:
         final = os.path.join(self.output_dir, f"{self.options.net_name}_{self.schedule.name}_final"
                                               ".caffemodel")
         log.info("cp %s -> %s", last, final)
-        copy_file(last, final)
+        if ranks.is_first():
+            copy_file(last, final)
         return final
 
     def _weights(self, step):
@@ -214,8 +216,9 @@ class _Run:
         paths = train_net(self.files.paths[step.prototxt], roidb, self.output_dir,
                           pretrained_model=weights, max_iters=iterations, resume=resume,
                           figures=figures)
-        for path in paths[:-1]:
-            os.remove(path)
+        if ranks.is_first():
+            for path in paths[:-1]:
+                os.remove(path)
         _free_memory()
         return paths[-1], figures
 
@@ -239,7 +242,8 @@ class _Run:
         means, stds = anchor_target_statistics(self.files.paths[step.prototxt], imdb)
         log.info("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
         path = os.path.join(self.output_dir, f"{self.options.net_name}_anchor_statistics.json")
-        write_json(path, {"means": means.tolist(), "stds": stds.tolist()})
+        if ranks.is_first():
+            write_json(path, {"means": means.tolist(), "stds": stds.tolist()})
         return path, {"images": imdb.num_images}
 
     def _generate(self, step):
@@ -251,13 +255,14 @@ class _Run:
         imdb = get_imdb(self.options.test_imdb_name if for_test else self.options.imdb_name)
         log.info("Loaded dataset `%s` for proposal generation", imdb.name)
         net = caffe.Net(self.files.paths[step.prototxt], weights, caffe.TEST)
-        proposals = imdb_proposals(net, imdb)
+        proposals = imdb_proposals(net, imdb, shared=True)
         del net
         _free_memory()
         path = os.path.splitext(weights)[0] + ("_test" if for_test else "") + "_proposals.pkl"
+        if proposals is None:
+            return path, {}         # the first process writes them
         write_proposals(path, proposals)
-        count = sum(len(boxes) for boxes in proposals)
-        return path, {"images": len(proposals), "proposals": count}
+        return path, {"images": len(proposals), "proposals": sum(map(len, proposals))}
 
 
 def read_statistics(path):

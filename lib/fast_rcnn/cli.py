@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 import caffe
 from caffe.errors import CaffeError, WeightsError
+from fast_rcnn import ranks
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
 from fast_rcnn.config_checks import check_settings
 from fast_rcnn.detections import Refinement
@@ -24,7 +25,9 @@ log = logging.getLogger(__name__)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line; --cpu overrides --gpu wherever it is."""
+    """Says what is wrong with a command line in one line, once for all processes; --cpu overrides
+    --gpu wherever it is.
+    """
 
     def parse_known_args(self, args=None, namespace=None):
         known, rest = super().parse_known_args(args, namespace)
@@ -33,13 +36,14 @@ class _Parser(argparse.ArgumentParser):
         return known, rest
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help shows all options)\n")
+        line = f"{self.prog}: error: {message} (--help shows all options)\n"
+        self.exit(2, line if ranks.is_first_to_fail() else None)
 
 
 def parser_for(description, examples):
     """An ArgumentParser with --debug that shows `examples` (command lines) below the options."""
     parser = _Parser(description=description, epilog="examples:\n" + examples,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -196,12 +200,16 @@ def apply_settings(args, show=True):
 
 
 def use_device(gpu_id):
-    """Computes on GPU `gpu_id`, or on the CPU when it is "cpu"."""
+    """Computes on GPU `gpu_id`, or on the CPU when it is "cpu".
+
+    Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
+    """
     if gpu_id == "cpu":
         caffe.set_mode_cpu()
     else:
-        caffe.set_device(gpu_id)
+        caffe.set_device(ranks.gpu_of(gpu_id))
         caffe.set_mode_gpu()
+    ranks.join()
 
 
 def require_file(path, what, hint=""):
@@ -212,16 +220,23 @@ def require_file(path, what, hint=""):
         raise FileNotFoundError(f"{what} {path} does not exist{hint}")
 
 
-def run(main):
+def run(main, together=False):
     """Runs a tool: exit status 0, or what main returns; 2 with one line for what the user can mend;
     130 after Ctrl-C.
 
+    together: whether the tool works in several processes (torchrun); of those only the first that
+    fails says why.
     --debug, or the environment variable FASTER_RCNN_DEBUG, shows the traceback instead.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_AboveBars()])
     debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
     try:
-        sys.exit(main() or 0)
+        ranks.start()
+        if not (together or ranks.is_alone()):
+            raise ValueError("this tool works in one process: start it without torchrun")
+        status = main()
+        ranks.leave()
+        sys.exit(status or 0)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except USER_ERRORS as error:
@@ -232,6 +247,9 @@ def run(main):
         if debug:
             raise
         _fail("error: " + OUT_OF_MEMORY, 2)
+    except Exception:
+        ranks.is_first_to_fail()    # the traceback says why, so the others need not
+        raise
 
 
 def _weights_hint(error):
@@ -262,5 +280,7 @@ def one_line(error):
 
 def _fail(message, status):
     sys.stdout.flush()
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr, flush=True)
+    if ranks.is_first_to_fail():
+        print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr, flush=True)
+    ranks.break_off(status)
     sys.exit(status)

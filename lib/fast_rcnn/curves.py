@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from fast_rcnn import ranks
 from fast_rcnn.config import cfg
 from utils.files import write_text
 
@@ -27,6 +28,8 @@ class Curves:
     def add_losses(self, solver):
         """A point for the solver's last iteration when TRAIN.CURVE_ITERS says so."""
         if not cfg.TRAIN.CURVE_ITERS or solver.iter % cfg.TRAIN.CURVE_ITERS:
+            return
+        if not ranks.is_first():
             return
         net = solver.net
         losses = {f"loss/{name}": float(np.sum(net.blobs[name].data)) for name in net.outputs}

@@ -6,11 +6,13 @@ One JSON file beside the results, rewritten atomically after every change:
                               "output_hash": "...", "figures": {...}}, ...}}
 
 `inputs` holds a hash per input (weights, prototxts, settings, data set ...). A step counts as done
-when its recorded inputs equal the present ones and its output file is still what was recorded.
+when its recorded inputs equal the present ones and its output file is still what was recorded. Of
+several processes (ranks.py) all keep the record, and the first writes it.
 """
 import json
 import os
 
+from fast_rcnn import ranks
 from utils.files import file_hash, write_json
 
 
@@ -48,11 +50,13 @@ class Manifest:
 
     def begin(self, name, inputs):
         """Records that a step is under way from `inputs`."""
+        ranks.wait()            # the others may still be reading the record
         self.steps[name] = {"inputs": inputs, "finished": False}
         self._write()
 
     def finish(self, name, output, figures):
         """Records that a step wrote the file `output` (in the manifest's folder)."""
+        ranks.wait()            # until it is written
         self.steps[name].update(finished=True, output=os.path.basename(output),
                                 output_hash=file_hash(output), figures=figures)
         self._write()
@@ -66,4 +70,5 @@ class Manifest:
                              "start over") from None
 
     def _write(self):
-        write_json(self.path, {"steps": self.steps})
+        if ranks.is_first():
+            write_json(self.path, {"steps": self.steps})

@@ -8,6 +8,8 @@ import time
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from fast_rcnn import ranks
+
 log = logging.getLogger(__name__)
 
 
@@ -24,7 +26,7 @@ class Progress:
         self._start = time.perf_counter()
         stream = sys.stderr if stream is None else stream
         self._bar, self._log_lines = None, contextlib.ExitStack()
-        if stream.isatty():
+        if stream.isatty() and ranks.is_first():
             self._log_lines.enter_context(logging_redirect_tqdm())     # above the bar
             self._bar = tqdm(total=self._last, initial=self._first, unit="it", file=stream,
                              dynamic_ncols=True, leave=False)

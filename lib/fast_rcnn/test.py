@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from fast_rcnn import ranks
 from fast_rcnn.bbox_transform import bbox_transform_inv, clip_boxes
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.detections import Refinement, select_detections
@@ -126,18 +127,18 @@ def _unique_rois(rois):
     return index, inverse
 
 
-def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False):
+def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False, shared=False):
     """Detects on all images of a database, writes detections.pkl and has it evaluated.
 
     detections.pkl, in the net's folder under output/, holds all_boxes[class][image], (n, 5) each:
     x1, y1, x2, y2, score (an empty list for the background). Prints `im_detect: i/N Xs Ys`, the
     mean times of the net and of the rest. vis: also write a picture of every image.
-    Returns what imdb.evaluate_detections returns.
+    shared: the processes of torchrun share the images out, and the first does the rest.
+    Returns what imdb.evaluate_detections returns, in the other processes None.
     """
     refinement = Refinement.of(cfg.TEST)
     num_images = len(imdb.image_index)
     output_dir = get_output_dir(imdb, net)
-    all_boxes = [[[] for _ in range(num_images)] for _ in range(imdb.num_classes)]
     roidb = None if cfg.TEST.HAS_RPN else imdb.roidb
 
     def load(index):
@@ -145,20 +146,25 @@ def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False):
         return _Input(read_image(imdb.image_path_at(index)), boxes)
 
     detect_timer, rest_timer = Timer(), Timer()
-    for i, given in enumerate(read_ahead(load, range(num_images))):
+    found, images = {}, ranks.share(num_images) if shared else range(num_images)
+    for i, given in zip(images, read_ahead(load, images)):
         detect_timer.tic()
         scores, boxes = _detect(net, given)
         detect_timer.toc()
         rest_timer.tic()
         dets = select_detections(scores, boxes, thresh, cfg.TEST.NMS, max_per_image, refinement)
-        for k in range(1, imdb.num_classes):
-            all_boxes[k][i] = dets[k]
+        found[i] = dets[1:]
         rest_timer.toc()
         if vis:
             _write_picture(output_dir, imdb, i, given.im, dets)
         print(f"im_detect: {i + 1}/{num_images} {detect_timer.average_time:.3f}s "
               f"{rest_timer.average_time:.3f}s", flush=True)
 
+    found = ranks.gathered_images(found) if shared else found
+    if found is None:
+        return None
+    all_boxes = [[[] for _ in range(num_images)]]
+    all_boxes += [[found[i][k] for i in range(num_images)] for k in range(imdb.num_classes - 1)]
     safe_pickle.dump(all_boxes, os.path.join(output_dir, "detections.pkl"))
     print("Evaluating detections", flush=True)
     return imdb.evaluate_detections(all_boxes, output_dir)

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 import caffe
-from fast_rcnn import checkpoint
+from fast_rcnn import checkpoint, ranks
 from fast_rcnn.config import cfg
 from fast_rcnn.curves import Curves
 from fast_rcnn.progress import Progress
@@ -53,11 +53,14 @@ class SolverWrapper:
         if not hasattr(self._data_layer, "set_roidb"):
             raise ValueError(f"net {self.solver_param.train_net or self.solver_param.net}: the "
                              "first layer must be RoIDataLayer (roi_data_layer.layer)")
+        ranks.draw_alike()      # the order of the images
         self._data_layer.set_roidb(roidb)
+        ranks.draw_apart()
         self._images_hash = checkpoint.images_hash(roidb)
         self._snapshots = []
-        if validation is not None:
+        if validation is not None and ranks.is_first():
             validation.attach(self.solver.net)
+        ranks.train_together(self.solver)
 
     def _regressors(self):
         return regressors(self.solver.net, self.bbox_means, self.bbox_stds)
@@ -78,13 +81,15 @@ class SolverWrapper:
         """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
 
         In the file regressors predict plain targets, in the net they keep predicting normalised
-        ones.
+        ones. Of several processes the first writes; all must call it.
         """
         path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with unnormalized(self.solver.net, self._regressors()):
-            self.solver.net.save(path)
-        print(f"Wrote snapshot to: {path}", flush=True)
+        ranks.wait()            # none has failed in the meantime
+        if ranks.is_first():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with unnormalized(self.solver.net, self._regressors()):
+                self.solver.net.save(path)
+            print(f"Wrote snapshot to: {path}", flush=True)
         return path
 
     @property
@@ -97,7 +102,7 @@ class SolverWrapper:
         """
         solver, timer = self.solver, Timer()
         display = self.solver_param.display
-        images = cfg.TRAIN.IMS_PER_BATCH * self.solver_param.iter_size
+        images = cfg.TRAIN.IMS_PER_BATCH * self.solver_param.iter_size * caffe.solver_count()
         os.makedirs(os.path.dirname(self._stem), exist_ok=True)
         progress = Progress((solver.iter, max_iters), images, display)
         curves = Curves(self._stem, solver.iter)
@@ -116,7 +121,8 @@ class SolverWrapper:
                 if solver.iter < max_iters:
                     self._write_if_due()
         self._snapshots.append(self.snapshot())
-        checkpoint.remove(self.checkpoint_path)
+        if ranks.is_first():
+            checkpoint.remove(self.checkpoint_path)
         return self._snapshots
 
     def _validate_if_due(self, max_iters, curves):
@@ -124,6 +130,11 @@ class SolverWrapper:
         iteration = self.solver.iter
         if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
             return False
+        if ranks.is_first():
+            self._validate(iteration, curves)
+        return bool(ranks.agree(self.validation.is_hopeless))
+
+    def _validate(self, iteration, curves):
         with unnormalized(self.solver.net, self._regressors()):
             mean_ap = self.validation.mean_ap()
             if self.validation.note(iteration, mean_ap):
@@ -132,7 +143,6 @@ class SolverWrapper:
         if self.validation.is_hopeless:
             log.info("Training ends: the last %d validations were no better",
                      self.validation.waited)
-        return self.validation.is_hopeless
 
     def _write_if_due(self):
         """Between the first and the last iteration: snapshots and checkpoints at their periods."""
@@ -161,11 +171,14 @@ class SolverWrapper:
         return f"{self._stem}_checkpoint.npz"
 
     def write_checkpoint(self):
-        """Writes all that the rest of the training depends on."""
+        """Writes all that the rest of the training depends on; as `snapshot`, all must call it."""
+        generators = ranks.gathered(checkpoint.generator_state())
+        if generators is None:
+            return
         os.makedirs(os.path.dirname(self.checkpoint_path), exist_ok=True)
         checkpoint.write(self.checkpoint_path, {
             "solver": self.solver.state_dict(), "data": self._data_layer.state_dict(),
-            "generators": checkpoint.generator_state(),
+            **{_generators_of(rank): state for rank, state in enumerate(generators)},
             "validation": {} if self.validation is None else self.validation.state_dict(),
             "files": {"images": self._images_hash,
                       "snapshots": np.array(self._snapshots, dtype=np.str_)}})
@@ -184,9 +197,17 @@ class SolverWrapper:
             self.validation.load_state_dict(saved["validation"])
         self._snapshots = [path for path in saved["files"]["snapshots"].tolist()
                            if os.path.exists(path)]
-        checkpoint.restore_generators(saved["generators"])
+        own = _generators_of(caffe.solver_rank())
+        checkpoint.restore_generators(saved.get(own, saved["generators"]))
+        if own not in saved:
+            ranks.draw_apart()      # there were fewer processes then
         log.info("Continuing from %s, iteration %d", self.checkpoint_path, self.solver.iter)
         return True
+
+
+def _generators_of(rank):
+    """The section of a checkpoint with the random generators of a process."""
+    return f"generators{rank or ''}"
 
 
 def seed_generators():
@@ -245,7 +266,8 @@ def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_ite
     """
     roidb = filter_roidb(roidb)
     wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model, validation)
-    checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
+    if ranks.is_first():
+        checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
     if resume:
         wrapper.restore_checkpoint()
     print("Solving...", flush=True)

@@ -51,7 +51,7 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def set_roidb(self, roidb):
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
-        generator.
+        generator. Solvers that train together share the minibatches out (caffe.set_solver_count).
         """
         classes = 2 if cfg.TRAIN.AGNOSTIC else roidb[0]["gt_overlaps"].shape[1]
         if classes != self._num_classes and not cfg.TRAIN.HAS_RPN:
@@ -61,7 +61,8 @@ class RoIDataLayer(caffe.TensorLayer):
         wide = None
         if cfg.TRAIN.ASPECT_GROUPING:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
-        order = ImageOrder(len(roidb), cfg.TRAIN.IMS_PER_BATCH, np.random.randint(2 ** 31), wide)
+        order = ImageOrder(len(roidb), cfg.TRAIN.IMS_PER_BATCH, np.random.randint(2 ** 31), wide,
+                           share=(caffe.solver_rank(), caffe.solver_count()))
         self._roidb = roidb
         self._loader = MinibatchLoader(order, _maker(roidb, self._num_classes),
                                        cfg.TRAIN.LOADER_THREADS)

@@ -28,9 +28,14 @@ class ImageOrder:
     minibatches are asked for.
     """
 
-    def __init__(self, num_images, per_batch, seed, wide=None):
-        """wide: orientations of the images to group them by, or None; see `shuffled`."""
+    def __init__(self, num_images, per_batch, seed, wide=None, share=(0, 1)):
+        """wide: orientations of the images to group them by, or None; see `shuffled`.
+
+        share: (r, n), this is the r-th (from 0) of n processes that deal the minibatches out in
+        turn; all know the whole order, so that their states are the same.
+        """
         self._num_images, self._per_batch, self._wide = num_images, per_batch, wide
+        self._share = share
         self._rng = np.random.RandomState(seed)
         self._restart()
 
@@ -39,7 +44,12 @@ class ImageOrder:
         self._cur = 0
 
     def next(self):
-        """Image numbers (per_batch,) and the seed of the next minibatch.
+        """Image numbers (per_batch,) and the seed of this process's next minibatch."""
+        rank, count = self._share
+        return [self._draw() for _ in range(count)][rank]
+
+    def _draw(self):
+        """The next minibatch of any process.
 
         An epoch ends when what is left would be used up, as in py-faster-rcnn: the last images of a
         permutation are not used.

@@ -1,6 +1,7 @@
 """Proposals of a trained RPN for single images and for whole image databases."""
 import numpy as np
 
+from fast_rcnn import ranks
 from fast_rcnn.image_blob import forward, image_and_info_blobs
 from utils.images import read_image
 from utils.read_ahead import read_ahead
@@ -15,23 +16,25 @@ def im_proposals(net, im):
     return _proposals(net, image_and_info_blobs(im))
 
 
-def imdb_proposals(net, imdb):
+def imdb_proposals(net, imdb, shared=False):
     """Proposals for all images of a database: a list of boxes (R, 4), in pixels of the images.
 
+    shared: the processes of torchrun share the images out; all but the first get None.
     Prints `im_proposals: i/N Xs`, the mean time per image. The next images are read and scaled
     while the net computes.
     """
     def load(index):
         return image_and_info_blobs(read_image(imdb.image_path_at(index)))
 
-    timer, found = Timer(), []
-    for blobs in read_ahead(load, range(imdb.num_images)):
+    timer, found = Timer(), {}
+    images = ranks.share(imdb.num_images) if shared else range(imdb.num_images)
+    for i, blobs in zip(images, read_ahead(load, images)):
         timer.tic()
-        boxes, _ = _proposals(net, blobs)
+        found[i] = [_proposals(net, blobs)[0]]
         timer.toc()
-        found.append(boxes)
-        print(f"im_proposals: {len(found)}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
-    return found
+        print(f"im_proposals: {i + 1}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
+    found = ranks.gathered_images(found) if shared else found
+    return None if found is None else [boxes for boxes, in found.values()]
 
 
 def _proposals(net, blobs):

@@ -75,6 +75,56 @@ def test_a_solver_logs_in_displayed_iterations(caplog, text, displayed):
     assert seen == displayed
 
 
+def recurrent(kind, options="debug_info: true"):
+    """A net with a layer of one value, over two steps of one stream; all its weights are 1."""
+    made = net("force_backward: true ", input_layer("x", 2, 1, 1), input_layer("cont", 2, 1),
+               layer("r", kind, "x cont", None, f"recurrent_param {{ num_output: 1 {options} }}"))
+    for blob in made.params["r"]:
+        blob.data[...] = blob.data.ndim > 1     # weights, not biases
+    made.blobs["x"].data[...] = [[[0.5]], [[0.25]]]
+    made.blobs["cont"].data[...] = [[0], [1]]
+    return made
+
+
+def passes_of(made, caplog):
+    with caplog.at_level(logging.INFO, "caffe"):
+        made.forward()
+        made.blobs["r"].diff[...] = [[[0]], [[1]]]
+        made.backward()
+    return {key: float(value) for key, _, value in
+            (text.rpartition(": ") for text in lines(caplog))}
+
+
+def test_the_steps_of_an_rnn(caplog):
+    seen = passes_of(recurrent("RNN"), caplog)
+    h1 = np.tanh(0.5)
+    h2 = np.tanh(0.25 + h1)
+    o2 = np.tanh(h2)
+    for name, value in (("h_neuron_1, top blob h_1", h1), ("o_neuron_1, top blob o_1", np.tanh(h1)),
+                        ("h_neuron_2, top blob h_2", h2), ("o_neuron_2, top blob o_2", o2)):
+        assert seen[f"    [Forward] Layer r_{name} data"] == pytest.approx(value, rel=1e-5)
+    slope = 1 - o2 ** 2         # d loss / d h2; the first output has no gradient of its own
+    assert seen["    [Backward] Layer r_h_neuron_2, top blob h_2 diff"] == pytest.approx(slope,
+                                                                                        rel=1e-5)
+    assert seen["    [Backward] Layer r_h_neuron_1, top blob h_1 diff"] == pytest.approx(
+        slope * (1 - h2 ** 2), rel=1e-5)
+
+
+def test_the_steps_of_an_lstm(caplog):
+    seen = passes_of(recurrent("LSTM"), caplog)
+    gate = 1 / (1 + np.exp(-0.5))
+    cell = gate * np.tanh(0.5)
+    assert seen["    [Forward] Layer r_unit_1, top blob c_1 data"] == pytest.approx(cell, rel=1e-5)
+    assert seen["    [Forward] Layer r_unit_1, top blob h_1 data"] == pytest.approx(
+        gate * np.tanh(cell), rel=1e-5)
+    assert {f"    [Backward] Layer r_unit_{t}, top blob {blob}_{t} diff" for t in (1, 2)
+            for blob in "ch"} <= set(seen)
+
+
+def test_recurrent_layers_log_nothing_without_it(caplog):
+    assert not passes_of(recurrent("LSTM", ""), caplog)
+
+
 def test_empty_blobs_have_a_mean():
     empty = net("debug_info: true ", input_layer("data", 0, 3), fc("out", "data", 2))
     assert empty.forward()["out"].shape == (0, 2)

@@ -129,6 +129,11 @@ def test_an_impossible_rank_is_refused():
         caffe.NCCL(caffe.SGDSolver(parameters()), caffe.NCCL.new_uid())
 
 
+def test_processes_that_have_not_met_need_a_uid():
+    with pytest.raises(caffe.CaffeError, match="expected a uid from caffe.NCCL.new_uid"):
+        caffe.NCCL(caffe.SGDSolver(parameters()))
+
+
 def test_what_pycaffe_tells_of_solvers():
     assert caffe.has_nccl() and caffe.solver_count() == 1 and caffe.solver_rank() == 0
     caffe.set_solver_count(4)

@@ -58,6 +58,37 @@ def test_names(simple):
     assert simple.name == "another"
 
 
+def test_private_names_that_programs_use():
+    """pycaffe's own numbers: the blobs in order of appearance, with those of Split layers."""
+    both = net(SIMPLE, fc("more", "conv", 2), layer("relu", "ReLU", "more", "more"))
+    names, tops = both._blob_names, [both._top_ids(i) for i in range(len(both.layers))]
+    bottoms = [both._bottom_ids(i) for i in range(len(both.layers))]
+    for ids, by_layer in ((tops, both.top_names), (bottoms, both.bottom_names)):
+        assert [[names[i] for i in row] for row in ids] == list(by_layer.values())
+    relu, split = both._layer_names.index("relu"), both._layer_names.index("conv_conv_0_split")
+    assert tops[relu] == bottoms[relu] and tops[split] == [3, 4]
+    assert both._blobs[3] is both.blobs["conv_conv_0_split_0"]
+    assert [names[i] for i in both._outputs] == both.outputs and both._inputs == []
+    weights = dict(zip(names, both._blob_loss_weights))
+    assert weights["loss"] == 1 and sum(weights.values()) == 1
+    loss = both._forward(0, len(both.layers) - 1)
+    assert loss == pytest.approx(float(both.blobs["loss"].data)) and isinstance(loss, float)
+    both._backward(len(both.layers) - 1, 0)
+    assert both.params["conv"][0].diff.any()
+
+
+def test_private_names_of_input():
+    built = net(input_layer("a", 2, 1), fc("out", "a", 1))
+    batches = list(built._batch({"a": np.array([[1], [2], [3]], np.float32)}))
+    assert [batch["a"].tolist() for batch in batches] == [[[1], [2]], [[3], [0]]]
+    memory = net('layer { name: "m" type: "MemoryData" top: "data" top: "label" memory_data_param '
+                 "{ batch_size: 2 channels: 1 height: 1 width: 1 } }")
+    data = np.array([4, 5], np.float32)
+    memory._set_input_arrays(data.reshape(2, 1, 1, 1), data)
+    memory.forward()
+    assert memory.blobs["data"].data.ravel().tolist() == [4, 5]
+
+
 def test_a_part_of_the_net_forward(simple):
     simple.forward()
     data, conv, ip = (simple.blobs[name] for name in ("data", "conv", "ip_blob"))

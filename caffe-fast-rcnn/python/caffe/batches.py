@@ -26,6 +26,17 @@ def _padded(array, size):
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
 
 
-def stacked(collected):
-    """{name: one array} from {name: [array of each batch]}."""
-    return {name: np.concatenate(parts) for name, parts in collected.items()}
+class Collected:
+    """Results of batches, by name."""
+
+    def __init__(self):
+        self._parts = {}
+
+    def add(self, arrays, count):
+        """Keeps copies of the first `count` items of a batch's {name: array}."""
+        for name, array in arrays.items():
+            self._parts.setdefault(name, []).append(np.array(array[:count]))
+
+    def stacked(self):
+        """{name: one array} of all batches."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}

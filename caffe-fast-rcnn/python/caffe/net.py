@@ -17,19 +17,18 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from . import prototxt
-from .batches import batches, stacked
+from .batches import Collected, batches
 from .errors import CaffeError, suggest
 from .layers.memory_data import MemoryData
+from .net_arguments import net_arguments, read_network
 from .net_builder import NetBuilder
 from .net_debug import log_passes
+from .net_private import PrivateNames
 from .net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
-from .proto import caffe_pb2
 from .state import Phase
-from .upgrade import upgrade_net
 
 
-class Net:
+class Net(PrivateNames):
     """A net from a prototxt, on the device that is set at this moment.
 
     Net(file, phase, level=0, stages=None, weights=None), or, older, Net(file, weights, phase);
@@ -45,8 +44,8 @@ class Net:
     """
 
     def __init__(self, network_file, *args, phase=None, level=0, stages=None, weights=None):
-        phase, level, stages, weights = _arguments(args, phase, level, stages, weights)
-        message = _read(network_file)
+        phase, level, stages, weights = net_arguments(args, phase, level, stages, weights)
+        message = read_network(network_file)
         message.state.phase = int(phase)
         message.state.level = level
         message.state.stage.extend(stages or ())
@@ -76,14 +75,6 @@ class Net:
         self.top_names = OrderedDict((r.name, r.top_names) for r in self._runners)
         self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
         self.inputs, self.outputs = built.inputs, built.outputs
-
-    @property
-    def _inputs(self):
-        return [self._blob_names.index(name) for name in self.inputs]
-
-    @property
-    def _outputs(self):
-        return [self._blob_names.index(name) for name in self.outputs]
 
     # ----------------------------------------------------------------------------------- passes
 
@@ -115,12 +106,9 @@ class Net:
         self.run_backward(first, last)
         return {name: self._blob(name).diff for name in [*names, *(diffs or ())]}
 
-    def _forward(self, start, end):
-        """Runs layers number `start` to `end`; returns the weighted sum of their losses."""
-        return float(self.run_forward(start, end))
-
     def run_forward(self, start=0, end=None, record=True):
-        """As `_forward`, but the loss is a scalar on the device, which nobody has to wait for.
+        """Runs layers number `start` to `end` (the last by default); returns the weighted sum of
+        their losses, a scalar on the device, which nobody has to wait for.
 
         record: whether a backward pass may follow.
         """
@@ -163,8 +151,6 @@ class Net:
                 if learnable.blob.gradient.is_viewed:
                     learnable.blob.gradient.settle()
 
-    _backward = run_backward
-
     def _index(self, name):
         if name not in self.layer_dict:
             raise ValueError(f'the net has no layer "{name}"{suggest(name, self._layer_names)}')
@@ -200,30 +186,26 @@ class Net:
     def forward_all(self, blobs=None, **inputs):
         """Forward passes over as many items as given, in batches; returns copies of all results.
         """
-        collected = {}
-        for batch, count in batches(inputs, self._batch_size()):
-            for name, array in self.forward(blobs=blobs, **batch).items():
-                collected.setdefault(name, []).append(np.array(array[:count]))
-        return stacked(collected)
+        results = Collected()
+        for batch, count in self._batches(inputs):
+            results.add(self.forward(blobs=blobs, **batch), count)
+        return results.stacked()
 
     def forward_backward_all(self, blobs=None, diffs=None, **arrays):
         """Forward and backward passes over as many items as given, in batches.
 
         arrays: inputs and gradients of outputs, by blob name. Returns (results, gradients).
         """
-        results, gradients = {}, {}
-        for batch, count in batches(arrays, self._batch_size()):
+        results, gradients = Collected(), Collected()
+        for batch, count in self._batches(arrays):
             inputs = {name: batch[name] for name in batch if name in self.inputs}
             top_diffs = {name: batch[name] for name in batch if name in self.outputs}
-            passes = ((results, self.forward(blobs=blobs, **inputs)),
-                      (gradients, self.backward(diffs=diffs, **top_diffs)))
-            for collected, answer in passes:
-                for name, array in answer.items():
-                    collected.setdefault(name, []).append(np.array(array[:count]))
-        return stacked(results), stacked(gradients)
+            results.add(self.forward(blobs=blobs, **inputs), count)
+            gradients.add(self.backward(diffs=diffs, **top_diffs), count)
+        return results.stacked(), gradients.stacked()
 
-    def _batch_size(self):
-        return self.blobs[self.inputs[0]].num
+    def _batches(self, arrays):
+        return batches(arrays, self.blobs[self.inputs[0]].num)
 
     def reshape(self):
         """Gives all blobs the shapes that follow from the shapes of the inputs."""
@@ -274,28 +256,3 @@ class Net:
     def save_hdf5(self, path, write_diff=False):
         """Writes all learnable blobs to an HDF5 file in Caffe's layout; write_diff as in `save`."""
         save_weights_hdf5(self._runners, self._owned, os.fspath(path), write_diff)
-
-
-def _arguments(args, phase, level, stages, weights):
-    """The arguments behind the file, in the present order or in the older (weights, phase)."""
-    if args and isinstance(args[0], (str, os.PathLike)):
-        weights, args = args[0], args[1:]
-        if args:
-            phase, args = args[0], args[1:]
-    elif args:
-        phase, args = args[0], args[1:]
-        given = (level, stages, weights)
-        level, stages, weights = (*args, *given[len(args):])
-        args = ()
-    if args or phase is None:
-        raise TypeError("expected Net(file, phase, level=0, stages=None, weights=None) or "
-                        "Net(file, weights, phase)")
-    return phase, level, stages, weights
-
-
-def _read(network_file):
-    if isinstance(network_file, caffe_pb2.NetParameter):
-        message = caffe_pb2.NetParameter()
-        message.CopyFrom(network_file)
-        return upgrade_net(message)
-    return prototxt.read_net(os.fspath(network_file))

@@ -54,6 +54,18 @@ def _log_backward(layer):
                      _mean(blob.gradient.get()))
 
 
+def log_step(layer, name, tensor):
+    """Logs a tensor from inside a layer as if it were a layer's top; its gradient as well, when a
+    backward pass comes to it.
+
+    Caffe: the unrolled net of a recurrent layer with debug_info; `layer` is a name in that net.
+    """
+    log.info("    [Forward] Layer %s, top blob %s data: %.6g", layer, name, _mean(tensor))
+    if tensor.requires_grad:
+        tensor.register_hook(lambda gradient: log.info(
+            "    [Backward] Layer %s, top blob %s diff: %.6g", layer, name, _mean(gradient)))
+
+
 def _log_norms(blobs):
     norms = [_norm([blob.values for blob in blobs], order) for order in (1, 2)]
     slopes = [_norm([blob.gradient for blob in blobs], order) for order in (1, 2)]

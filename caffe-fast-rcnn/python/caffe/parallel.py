@@ -25,8 +25,8 @@ from torch import distributed
 from . import state
 from .errors import CaffeError
 
-# Rank 0 may test for hours while the others wait for it.
-_PATIENCE = datetime.timedelta(days=7)
+# How long solvers wait for each other: rank 0 may test for hours.
+PATIENCE = datetime.timedelta(days=7)
 
 
 def has_nccl():
@@ -38,11 +38,12 @@ class NCCL:
     """What a solver shares with its sisters; solver_count and solver_rank say who they are.
 
     uid: what `new_uid` gave one process, which hands it to all. Building it waits for all of them.
+    Processes that have met already (torch.distributed.init_process_group) need none.
     An instance is a callback of the solver (on_start, on_gradients_ready) and of its net
     (after_backward). Raises CaffeError.
     """
 
-    def __init__(self, solver, uid):
+    def __init__(self, solver, uid=None):
         if not has_nccl():
             raise CaffeError("solvers cannot train together: this PyTorch has no distributed part")
         self._solver = solver
@@ -52,7 +53,7 @@ class NCCL:
                          if learnable.lr_mult]
         self._early = _blobs_by_layer(solver)
         self._under_way = {}    # id of a blob -> (exchange at work, tensor that it sums up)
-        self._join(os.fspath(uid))
+        self._join(uid)
 
     @staticmethod
     def new_uid():
@@ -67,9 +68,11 @@ class NCCL:
             raise CaffeError(f"expected a solver_rank from 0 to {self._count - 1} (solver_count is "
                              f"{self._count}), got {rank}")
         if not distributed.is_initialized():
+            if uid is None:
+                raise CaffeError("expected a uid from caffe.NCCL.new_uid(), got none")
             backend = "nccl" if self._device.type == "cuda" else "gloo"
-            _together(distributed.init_process_group, backend, init_method=f"file://{uid}",
-                      rank=rank, world_size=self._count, timeout=_PATIENCE)
+            together(distributed.init_process_group, backend, rank=rank, timeout=PATIENCE,
+                     init_method=f"file://{os.fspath(uid)}", world_size=self._count)
         if distributed.get_world_size() != self._count:
             raise CaffeError(f"solver_count is {self._count}, but this process is already one of "
                              f"{distributed.get_world_size()}")
@@ -79,13 +82,13 @@ class NCCL:
         for learnable in self._solver.net.learnables:
             values = learnable.blob.values
             tensor = _plain_copy(values.get())
-            _together(distributed.broadcast, tensor, src=0)
+            together(distributed.broadcast, tensor, src=0)
             values.copy_(tensor)
 
     def agree(self, number):
         """The whole number that rank 0 has, for all."""
         tensor = torch.tensor(int(number), device=self._device)
-        _together(distributed.broadcast, tensor, src=0)
+        together(distributed.broadcast, tensor, src=0)
         return int(tensor)
 
     def close(self):
@@ -111,17 +114,17 @@ class NCCL:
                 self._start(blob)
         for blob in self._learned:
             exchange, total = self._under_way.pop(id(blob))
-            _together(exchange.wait)
+            together(exchange.wait)
             blob.gradient.set(total.div_(self._count))
 
     def _start(self, blob):
         # A gradient of all zeros takes part too: another solver's may be none.
         blob.gradient.fit(blob.shape)
         total = _plain_copy(blob.gradient.get())
-        self._under_way[id(blob)] = _together(distributed.all_reduce, total, async_op=True), total
+        self._under_way[id(blob)] = together(distributed.all_reduce, total, async_op=True), total
 
 
-def _together(collective, *arguments, **options):
+def together(collective, *arguments, **options):
     """Does what all solvers must do; CaffeError where one of them is gone."""
     try:
         return collective(*arguments, **options)

@@ -8,6 +8,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from ..net_debug import log_step
 from ..registry import register
 from .base import Module
 from .gradients import with_gradient
@@ -57,7 +58,8 @@ class _Recurrent(Module):
     params:    weight and bias of x (G D, I), (G D,); weight of the constant input (G D, I');
                weight of the hidden state (G D, D); and what the type adds
     Without expose_hidden each forward pass goes on with the states that the last one ended with.
-    As in Caffe no gradient reaches the first states or comes from the last ones.
+    As in Caffe no gradient reaches the first states or comes from the last ones. With debug_info
+    the tensors that `shown` names are logged at every time step.
     """
 
     bottoms = (2, None)
@@ -65,11 +67,13 @@ class _Recurrent(Module):
     no_gradient = (1,)
     gates = 1   # G
     states = 1  # hidden state, and cell
+    shown = ()  # (layer and blob of Caffe's unrolled net, without the step's number; place in
+                # (top, *states))
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
         p = param.recurrent_param
-        self.width, self.expose = p.num_output, p.expose_hidden
+        self.width, self.expose, self.logs = p.num_output, p.expose_hidden, p.debug_info
         exposed = self.states if p.expose_hidden else 0
         self.has_constant = len(shapes) == 3 + exposed
         self._check_recurrent(shapes, exposed)
@@ -97,10 +101,14 @@ class _Recurrent(Module):
         if self.has_constant:
             inputs = inputs + F.linear(others[0].flatten(1), self.blobs[2])
         tops = []
-        for step, go_on in zip(inputs, cont[..., None]):
+        for number, (step, go_on) in enumerate(zip(inputs, cont[..., None]), 1):
             step = step + F.linear(go_on * states[0], self.blobs[2 + self.has_constant])
             top, *states = self.step(step, go_on, states)
             tops.append(top)
+            if self.logs and not x.is_meta:
+                for layer, blob, place in self.shown:
+                    log_step(f"{self.name}_{layer}_{number}", f"{blob}_{number}",
+                             (top, *states)[place])
         if self.expose:
             return (torch.stack(tops), *(state.detach()[None] for state in states))
         if not x.is_meta:
@@ -129,6 +137,7 @@ class LSTM(_Recurrent):
 
     gates = 4
     states = 2
+    shown = (("unit", "c", 2), ("unit", "h", 1))
 
     def step(self, inputs, cont, states):
         cell, hidden = lstm_step(states[1], inputs, cont)
@@ -141,6 +150,8 @@ class RNN(_Recurrent):
 
     params: at the end also W_o (D, D), b_o (D,)
     """
+
+    shown = (("h_neuron", "h", 1), ("o_neuron", "o", 0))
 
     def __init__(self, param, shapes, phase):
         super().__init__(param, shapes, phase)
