@@ -197,7 +197,7 @@ def test_copy_from_reports_what_it_did(tmp_path, regression):
     regression.save(path)
     other = net(input_layer("data", 4, 3), fc("hidden", "data", 5), fc("fresh", "hidden", 2))
     report = other.copy_from(path)
-    assert report == other.last_copy == (["hidden"], ["out"], ["fresh"])
+    assert report == other.last_copy == (["hidden"], ["out"], ["fresh"], [])
 
 
 def test_a_wrong_shape_changes_nothing(tmp_path, regression):

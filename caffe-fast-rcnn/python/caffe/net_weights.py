@@ -16,7 +16,7 @@ class CopyReport(NamedTuple):
     copied: list            # layers that got their blobs from the file
     ignored_source: list    # layers with blobs in the file that the net does not have
     missing: list           # layers with blobs in the net that the file does not have
-    mismatched: tuple = ()  # layers left alone since a blob of theirs has another shape in the file
+    mismatched: list        # layers left alone since a blob of theirs has another shape in the file
 
 
 def copy_weights(layers, owned, path, skip_mismatched=False):
@@ -49,7 +49,7 @@ def copy_weights(layers, owned, path, skip_mismatched=False):
     for name in ignored:
         log.info("Ignoring source layer %s", name)
     missing = [layer.name for layer in layers if layer.blobs and layer.name not in found]
-    return CopyReport(copied, ignored, missing, tuple(mismatched))
+    return CopyReport(copied, ignored, missing, mismatched)
 
 
 def _has_other_shapes(layer, arrays):
