@@ -50,7 +50,7 @@ class Detector(Net):
         """
         name, detections = self.inputs[0], []
         windows = self._windows(images_windows)
-        while batch := list(itertools.islice(windows, self._batch_size())):
+        while batch := list(itertools.islice(windows, self.blobs[name].num)):
             inputs = np.stack([self.transformer.preprocess(name, crop) for _, _, crop in batch])
             predictions = self.forward_all(**{name: inputs})[self.outputs[0]]
             detections += [{"window": window, "prediction": prediction, "filename": filename}
