@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 import caffe
-from caffe.errors import CaffeError, WeightsError
+from caffe.errors import CaffeError, ShapeMismatchError
 from fast_rcnn import ranks
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
 from fast_rcnn.config_checks import check_settings
@@ -254,9 +254,9 @@ def run(main, together=False):
 
 def _weights_hint(error):
     """What else the weights of layers that do not fit their net were trained with."""
-    text = str(error)
-    if not isinstance(error, WeightsError) or "shape mismatch" not in text:
+    if not isinstance(error, ShapeMismatchError):
         return ""
+    text = str(error)
     if re.search("rpn_(cls_score|bbox_pred)", text):
         return " (the weights were trained with other anchors: see ANCHOR_SCALES, ANCHOR_RATIOS)"
     if re.search("'(cls_score|bbox_pred|rfcn_cls)'", text):

@@ -14,6 +14,7 @@ import torch
 from torch import distributed
 
 import caffe
+from caffe import parallel
 from caffe.parallel import PATIENCE, together
 
 _meeting = {"store": None}      # torchrun's key-value store, once `start` has found it
@@ -94,12 +95,7 @@ def wait():
 
 def agree(number):
     """The whole number that the first process has, for all."""
-    if is_alone():
-        return number
-    numbers = torch.tensor([int(number)])
-    total = torch.zeros_like(numbers) if caffe.solver_rank() else numbers.clone()
-    together(distributed.all_reduce, total)     # a sum, so that nobody leaves before all are there
-    return int(total)
+    return number if is_alone() else parallel.agree(number)
 
 
 def draw_alike():

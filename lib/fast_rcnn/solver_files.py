@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from caffe import prototxt, registry, weights as weight_files
-from caffe.errors import LayerError, WeightsError
+from caffe.errors import LayerError, ShapeMismatchError, WeightsError
 from fast_rcnn.adapt import adapt_file
 from fast_rcnn.config import cfg
 from utils.files import json_hash, write_text
@@ -106,11 +106,9 @@ def copy_initial_weights(net, path):
     """copy_from, as TRAIN.SKIP_MISMATCHED says; returns the CopyReport."""
     try:
         return net.copy_from(path, cfg.TRAIN.SKIP_MISMATCHED)
-    except WeightsError as error:
-        if "shape mismatch" not in str(error):
-            raise
-        raise WeightsError(f"{error} Or let all such layers start anew: --set "
-                           "TRAIN.SKIP_MISMATCHED True") from None
+    except ShapeMismatchError as error:
+        raise ShapeMismatchError(f"{error} Or let all such layers start anew: --set "
+                                 "TRAIN.SKIP_MISMATCHED True") from None
 
 
 def require(path):

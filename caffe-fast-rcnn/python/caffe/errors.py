@@ -21,6 +21,10 @@ class WeightsError(CaffeError):
     """A weights or state file that cannot be read or does not fit the net."""
 
 
+class ShapeMismatchError(WeightsError):
+    """Weights of a layer whose blobs have other shapes in the net."""
+
+
 class DataError(CaffeError):
     """A database, a list or an image that cannot be read; the message names it."""
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import weights
-from .errors import WeightsError
+from .errors import ShapeMismatchError, WeightsError
 
 log = logging.getLogger("caffe")
 
@@ -67,7 +67,7 @@ def _check_fit(layer, owns, arrays, path):
             raise WeightsError(f'{path}: blob {i} of layer "{layer.name}" ({layer.type}) is '
                                "missing")
         if array is not None and not weights.fits(array, blob.shape):
-            raise WeightsError(
+            raise ShapeMismatchError(
                 f"Cannot copy param {i} weights from layer '{layer.name}'; shape mismatch. Source "
                 f"param shape is {tuple(array.shape)} ({path}); target param shape is "
                 f"{blob.shape}. To learn this layer's parameters from scratch rather than copying "

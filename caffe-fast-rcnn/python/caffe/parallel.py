@@ -86,10 +86,8 @@ class NCCL:
             values.copy_(tensor)
 
     def agree(self, number):
-        """The whole number that rank 0 has, for all."""
-        tensor = torch.tensor(int(number), device=self._device)
-        together(distributed.broadcast, tensor, src=0)
-        return int(tensor)
+        """As the function `agree`."""
+        return agree(number, self._device)
 
     def close(self):
         """Leaves the others; after that this process may meet others."""
@@ -122,6 +120,17 @@ class NCCL:
         blob.gradient.fit(blob.shape)
         total = _plain_copy(blob.gradient.get())
         self._under_way[id(blob)] = together(distributed.all_reduce, total, async_op=True), total
+
+
+def agree(number, device="cpu"):
+    """The whole number that rank 0 has, for all, once all have asked.
+
+    device: that the processes' backend exchanges tensors on.
+    """
+    number = 0 if distributed.get_rank() else int(number)
+    total = torch.tensor(number, device=device)
+    together(distributed.all_reduce, total)     # a sum, so that nobody leaves before all are there
+    return int(total)
 
 
 def together(collective, *arguments, **options):

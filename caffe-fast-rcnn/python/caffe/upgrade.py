@@ -15,8 +15,7 @@ from .upgrade_v0 import upgrade_v0_layers
 _V1_TYPES = {
     "NONE": "", "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",
     "HDF5_OUTPUT": "HDF5Output", "IM2COL": "Im2col", "LRN": "LRN", "MVN": "MVN", "RELU": "ReLU",
-    "ROI_POOLING": "ROIPooling", "SOFTMAX_LOSS": "SoftmaxWithLoss",
-    "TANH": "TanH",
+    "ROI_POOLING": "ROIPooling", "SOFTMAX_LOSS": "SoftmaxWithLoss", "TANH": "TanH",
 }
 _V1_DATA_LAYERS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param",
                    "WINDOW_DATA": "window_data_param"}
