@@ -13,6 +13,7 @@ from handful import command, places
 from caffe import weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
+from faster_rcnn.runs import processes
 
 CFGS = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs")
 JOINT = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt")
