@@ -11,7 +11,8 @@ from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
 from faster_rcnn.detection.detect import im_detect
-from faster_rcnn.detection.refinement import Refinement, select_detections
+from faster_rcnn.detection.options import Refinement
+from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files.atomic import write_json
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.adapt import adapt

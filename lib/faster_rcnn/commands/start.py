@@ -5,7 +5,7 @@ import pprint
 import time
 
 import caffe
-from faster_rcnn.detection.refinement import Refinement
+from faster_rcnn.detection.options import Refinement
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list

@@ -28,8 +28,8 @@ class ProposalError(ValueError):
 
 
 @dataclass(frozen=True)
-class ProposalOptions:
-    """How the boxes of MATLAB files are taken."""
+class MatlabFormat:
+    """How the boxes in MATLAB files are stored, and which of them are used."""
 
     rows_first: bool        # columns are y1, x1, y2, x2
     min_size: int           # boxes with a smaller side are dropped, see filter_small_boxes

@@ -1,7 +1,7 @@
 """The proposal methods of data sets: rois that were made elsewhere, for nets without an RPN."""
 import os
 
-from faster_rcnn.datasets.proposal_files import ProposalOptions, check_inside, read_proposals
+from faster_rcnn.datasets.proposal_files import MatlabFormat, check_inside, read_proposals
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
 
@@ -47,7 +47,7 @@ class ProposalSources:
         names = [os.path.splitext(os.path.basename(image))[0] for image in paths]
         # selective search files of a whole image set and all of MCG's count rows first
         rows_first = method == "mcg" or (method == "selective_search" and not os.path.isdir(path))
-        options = ProposalOptions(rows_first, self.config.get("min_size", 2),
+        options = MatlabFormat(rows_first, self.config.get("min_size", 2),
                                   self.config.get("top_k", 2000))
         box_list = read_proposals(path, names, options)
         for boxes, image in zip(box_list, paths):

@@ -7,7 +7,7 @@ import pytest
 import caffe
 from caffe import prototxt
 from caffe.errors import CaffeError
-from faster_rcnn.minibatches.minibatch import MinibatchOptions
+from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.settings.config import cfg_override
 
@@ -70,7 +70,7 @@ def test_wrong_number_of_blobs(tmp_path):
 
 def test_the_data_layer_gives_all_rois():
     with cfg_override(TRAIN={"USE_OHEM": True, "BATCH_SIZE": 64}):
-        assert MinibatchOptions.from_cfg().batch_size == -1
+        assert MinibatchOptions.from_cfg().rois.batch_size == -1
 
 
 def test_both_heads_follow_the_class_count(tmp_path):
