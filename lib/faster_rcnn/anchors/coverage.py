@@ -73,7 +73,8 @@ def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: i
     """Scales and ratios that suit the objects, in ascending order: centres of clusters (k-means) of
     the logarithms of their sizes, and of their heights over widths.
 
-    There are fewer when the objects have fewer different sizes or ratios. ValueError without objects.
+    There are fewer when the objects have fewer different sizes or ratios.
+    ValueError without objects.
     """
     if not objects:
         raise ValueError("there are no objects to propose anchors for")
