@@ -63,9 +63,7 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def forward(self, *bottom: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The next minibatch on the net's device."""
-        if self._loader is None:
-            raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
-        inds, blobs = self._loader.next()
+        inds, blobs = self._started().next()
         self._recent.append(inds)
         device = caffe.state.device()
         return tuple(blob.to(device, non_blocking=True) for blob in blobs)
@@ -77,11 +75,16 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Arrays that say where in the data training is, after the last minibatch fed."""
-        return self._loader.state_dict()
+        return self._started().state_dict()
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continues as if the minibatches before the state had been fed."""
-        self._loader.load_state_dict(state)
+        self._started().load_state_dict(state)
+
+    def _started(self) -> MinibatchLoader:
+        if self._loader is None:
+            raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
+        return self._loader
 
 
 def _maker(roidb: list[dict[str, Any]], num_classes: int,

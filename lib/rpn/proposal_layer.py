@@ -50,7 +50,8 @@ class ProposalLayer(caffe.TensorLayer):
                 im_info: torch.Tensor) -> tuple[torch.Tensor, ...]:
         num_images = len(rpn_cls_prob)
         check_info(im_info, num_images, self.name)
-        anchors = self._grid(*rpn_cls_prob.shape[2:], rpn_cls_prob.device)
+        height, width = rpn_cls_prob.shape[2:]
+        anchors = self._grid(height, width, rpn_cls_prob.device)
         rois, scores = zip(*[
             self._of_image(anchors, rpn_cls_prob[i:i + 1], rpn_bbox_pred[i:i + 1], im_info[i], i)
             for i in range(num_images)])

@@ -1,4 +1,5 @@
 """How well anchors cover the objects of a data set, and which ones would cover them better."""
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +61,7 @@ def best_overlaps(objects: list[ScaledObjects], grid: AnchorGrid) -> np.ndarray:
     for image in objects:
         width, height = image.size
         stride = grid.feat_stride
-        anchors = grid(-(-height // stride), -(-width // stride), "cpu").numpy()
+        anchors = grid(math.ceil(height / stride), math.ceil(width / stride), "cpu").numpy()
         inside = ((anchors[:, :2] >= 0).all(axis=1) & (anchors[:, 2] < width)
                   & (anchors[:, 3] < height))
         anchors = anchors[inside] if inside.any() else anchors

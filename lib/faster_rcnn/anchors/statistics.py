@@ -63,13 +63,13 @@ class _MapSizes:
 
     def __init__(self, path: str) -> None:
         self._net = caffe.Net(path, caffe.TEST)
-        self._known: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}
 
-    def __call__(self, im_size: tuple[int, int]) -> tuple[int, ...]:
+    def __call__(self, im_size: tuple[int, int]) -> tuple[int, int]:
         if im_size not in self._known:
             self._net.blobs["data"].reshape(1, 3, *im_size)
             self._net.reshape()
-            self._known[im_size] = self._net.blobs["rpn_cls_score"].shape[2:]
+            self._known[im_size] = tuple(self._net.blobs["rpn_cls_score"].shape[2:])
         return self._known[im_size]
 
 

@@ -50,11 +50,10 @@ def clipped(boxes: torch.Tensor, im_shape: torch.Tensor | Sequence[float]) -> to
 
     im_shape: (height, width, ...), numbers or a tensor on the boxes' device.
     """
-    last = [im_shape[1] - 1, im_shape[0] - 1]
     if isinstance(im_shape, torch.Tensor):
-        limits = torch.stack(last).to(boxes.dtype)
+        limits = (im_shape[:2].flip(0) - 1).to(boxes.dtype)
     else:
-        limits = boxes.new_tensor([float(v) for v in last])
+        limits = boxes.new_tensor([float(im_shape[1] - 1), float(im_shape[0] - 1)])
     return boxes.minimum(limits.repeat(boxes.shape[1] // 2)).clamp(min=0)
 
 

@@ -62,13 +62,14 @@ def image_and_info_blobs(im: np.ndarray, options: TestOptions) -> dict[str, np.n
             "im_info": np.array([[*scaled.shape[:2], scale]], np.float32)}
 
 
-def rois_blob(im_rois: np.ndarray, im_scale_factors: Sequence[float]) -> np.ndarray:
+def rois_blob(im_rois: np.ndarray, im_scale_factors: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rois (R, 4) of an image as network input (R, 5) float32: pyramid level, scaled box."""
     rois, levels = project_rois(im_rois, im_scale_factors)
     return np.hstack([levels, rois]).astype(np.float32)
 
 
-def project_rois(im_rois: np.ndarray, scales: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def project_rois(im_rois: np.ndarray,
+                 scales: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rois (R, 4) scaled to the level that suits each, and the levels (R, 1)."""
     im_rois, factors = np.asarray(im_rois, np.float64), np.asarray(scales, np.float64)
     level_areas = geometry.areas(im_rois)[:, None] * factors ** 2

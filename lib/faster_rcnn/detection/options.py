@@ -1,4 +1,5 @@
 """How a net is tested: an option object, taken from `cfg` once by what starts a test."""
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ class Refinement(NamedTuple):
 PLAIN = Refinement()
 
 
-class TestOptions(NamedTuple):
+@dataclass(frozen=True)
+class TestOptions:
     """The settings of a test; named as in cfg.TEST."""
 
     __test__ = False            # pytest: not a test

@@ -41,8 +41,8 @@ def _suppressed(found: np.ndarray, classes: np.ndarray, nms_thresh: float,
         return found[keep], classes[keep]
     keep, scores = ops.soft_nms(dets[:, :4], dets[:, 4], groups, nms_thresh, refinement.soft_nms,
                                 refinement.soft_nms_sigma, refinement.soft_nms_thresh)
-    dets = torch.cat([dets[keep, :4], scores[:, None]], 1).numpy()
-    return dets, classes[keep.numpy()]
+    lowered = torch.cat([dets[keep, :4], scores[:, None]], 1).numpy()
+    return lowered, classes[keep.numpy()]
 
 
 def _voted(dets: np.ndarray, of_class: np.ndarray, found: np.ndarray, classes: np.ndarray,

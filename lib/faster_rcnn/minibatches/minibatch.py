@@ -109,16 +109,16 @@ def _roi_blobs(entry: Entry, image: int, scale: float, num_classes: int, num_ima
     keep, num_fg = sample_rois(torch.from_numpy(np.asarray(entry["max_overlaps"], np.float32)),
                                rois_per_image(wanted.batch_size, num_images),
                                wanted.fg_fraction, wanted.fg_thresh, wanted.bg_thresh, rng)
-    keep = keep.numpy()
-    labels = entry["max_classes"][keep].astype(np.float32)
+    rows = keep.numpy()
+    labels = entry["max_classes"][rows].astype(np.float32)
     labels[num_fg:] = 0
-    rois = _scaled(entry["boxes"][keep], scale)
-    blobs = {"rois": np.hstack((np.full((len(keep), 1), image, np.float32), rois)),
+    rois = _scaled(entry["boxes"][rows], scale)
+    blobs = {"rois": np.hstack((np.full((len(rows), 1), image, np.float32), rois)),
              "labels": labels}
     if options.bbox_reg:
         # the class a box is regressed for comes with its target: 0 below TRAIN.BBOX_THRESH
-        rows = torch.from_numpy(entry["bbox_targets"][keep].astype(np.float32))
-        targets, inside = expand_targets(rows[:, 0], rows[:, 1:], num_classes,
+        learned = torch.from_numpy(entry["bbox_targets"][rows].astype(np.float32))
+        targets, inside = expand_targets(learned[:, 0], learned[:, 1:], num_classes,
                                          wanted.inside_weights, wanted.agnostic)
         blobs.update(bbox_targets=targets.numpy(), bbox_inside_weights=inside.numpy(),
                      bbox_outside_weights=(inside > 0).float().numpy())

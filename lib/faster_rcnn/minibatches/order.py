@@ -64,7 +64,7 @@ class ImageOrder:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Arrays from which `load_state_dict` continues."""
-        _, keys, position = self._rng.get_state()[:3]
+        _, keys, position, *_ = self._rng.get_state()
         return {"permutation": self._perm, "position": np.array(self._cur),
                 "generator": keys, "generator_position": np.array(position)}
 
@@ -74,4 +74,5 @@ class ImageOrder:
             raise ValueError(f"the saved order is that of {len(state['permutation'])} training "
                              f"images, but there are {self._num_images}")
         self._perm, self._cur = np.asarray(state["permutation"]), int(state["position"])
-        self._rng.set_state(("MT19937", state["generator"], int(state["generator_position"])))
+        self._rng.set_state(("MT19937", state["generator"], int(state["generator_position"]), 0,
+                             0.0))
