@@ -1,10 +1,12 @@
 """Detection with a trained net. The code is in faster_rcnn.detection.
 
 The names that begin with an underscore are the original's, which other programs use; they take the
-settings from the present `cfg`.
+settings from the present `cfg`. _bbox_pred decodes as im_detect does (widths x2 - x1 + 1).
 """
 import numpy as np
 
+from faster_rcnn.boxes.transform import bbox_transform_inv as _bbox_pred  # noqa: F401
+from faster_rcnn.boxes.transform import clip_boxes as _clip_boxes  # noqa: F401
 from faster_rcnn.boxes.voting import bbox_vote as _bbox_vote
 from faster_rcnn.detection.detect import (  # noqa: F401
     apply_nms,

@@ -19,13 +19,18 @@ from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.minibatches.order import ImageOrder
 from faster_rcnn.settings.layer_params import layer_params
 from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
+from roi_data_layer.original_names import BlobFetcher  # noqa: F401
+
+Make = Callable[[np.ndarray, int], list[torch.Tensor]]
 
 
 class RoIDataLayer(caffe.TensorLayer):
     """Feeds minibatches of a roidb; its tops are the blobs of minibatch.get_minibatch, in order.
 
-    param_str: num_classes. `set_roidb` must be called before the first forward pass. The settings
-    are those of cfg.TRAIN when the layer is set up.
+    Fast R-CNN's first nets have five tops: data, rois, labels, bbox_targets and bbox_loss_weights,
+    which are the inside weights.
+    param_str: num_classes (with TRAIN.AGNOSTIC it does not matter). `set_roidb` must be called
+    before the first forward pass. The settings are those of cfg.TRAIN when the layer is set up.
     """
 
     def setup(self, bottom: Any, top: Any) -> None:
@@ -33,13 +38,8 @@ class RoIDataLayer(caffe.TensorLayer):
         self._loader: MinibatchLoader | None = None
         self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=64)
         self._options = MinibatchOptions.from_cfg()
-        names = self._options.top_names
-        if len(top) != len(names):
-            raise ValueError(
-                f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
-                f"{self._options.has_rpn} and TRAIN.BBOX_REG {self._options.bbox_reg} there are "
-                f"{len(names)}: {', '.join(names)}")
-        for name, blob in zip(names, top):
+        self._names = self._options.names_of(len(top))
+        for name, blob in zip(self._names, top):
             blob.reshape(*self._options.usual_shape(name, self._num_classes))
 
     def set_roidb(self, roidb: list[dict[str, Any]]) -> None:
@@ -47,18 +47,18 @@ class RoIDataLayer(caffe.TensorLayer):
         global generator. Solvers that train together take minibatches in turn
         (caffe.set_solver_count)."""
         options = self._options
-        classes = 2 if options.rois.agnostic else roidb[0]["gt_overlaps"].shape[1]
-        if classes != self._num_classes and not options.has_rpn:
+        classes = roidb[0]["gt_overlaps"].shape[1]
+        counts = not options.has_rpn and not options.rois.agnostic
+        if classes != self._num_classes and counts:
             raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
-                             f"(num_classes), the data set has {classes}, with the background "
-                             "(with TRAIN.AGNOSTIC all count as one)")
+                             f"(num_classes), the data set has {classes}, with the background")
         wide = None
         if options.aspect_grouping:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
         order = ImageOrder(len(roidb), options.rois.ims_per_batch, np.random.randint(2 ** 31), wide,
                            share=(caffe.solver_rank(), caffe.solver_count()))
         self._roidb = roidb
-        self._loader = MinibatchLoader(order, _maker(roidb, self._num_classes, options),
+        self._loader = MinibatchLoader(order, self._maker(roidb),
                                        options.loader_threads)
 
     def forward(self, *bottom: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -86,16 +86,15 @@ class RoIDataLayer(caffe.TensorLayer):
             raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
         return self._loader
 
+    def _maker(self, roidb: list[dict[str, Any]]) -> Make:
+        """A function (indices of images, seed) -> tensors of the tops, in pinned memory for a GPU.
+        """
+        names, num_classes, options = self._names, self._num_classes, self._options
+        pinned = caffe.state.device().type == "cuda"
 
-def _maker(roidb: list[dict[str, Any]], num_classes: int,
-           options: MinibatchOptions) -> Callable[[np.ndarray, int], list[torch.Tensor]]:
-    """A function (indices of images, seed) -> tensors of a minibatch, in pinned memory for a GPU.
-    """
-    pinned = caffe.state.device().type == "cuda"
-
-    def make(inds: np.ndarray, seed: int) -> list[torch.Tensor]:
-        entries = [roidb[i] for i in inds]
-        blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
-        tensors = [torch.from_numpy(blobs[name]) for name in options.top_names]
-        return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
-    return make
+        def make(inds: np.ndarray, seed: int) -> list[torch.Tensor]:
+            entries = [roidb[i] for i in inds]
+            blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
+            tensors = [torch.from_numpy(blobs[name]) for name in names]
+            return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
+        return make

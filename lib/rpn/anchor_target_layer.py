@@ -10,6 +10,8 @@ from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid, rows_to_map
 from faster_rcnn.anchors.options import AnchorTargetOptions
 from faster_rcnn.anchors.targets import AnchorTargets, NoAnchorInside, anchor_targets
 from faster_rcnn.settings.layer_params import check_counts, layer_params
+from rpn.original_names import anchor_deltas as _compute_targets  # noqa: F401
+from rpn.original_names import unmap as _unmap  # noqa: F401
 
 logger = logging.getLogger(__name__)
 

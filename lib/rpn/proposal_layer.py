@@ -9,6 +9,7 @@ from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid, map_to_rows
 from faster_rcnn.anchors.options import ProposalOptions
 from faster_rcnn.anchors.proposals import decode, propose
 from faster_rcnn.settings.layer_params import check_counts, layer_params
+from rpn.original_names import filter_boxes as _filter_boxes  # noqa: F401
 
 
 class ProposalLayer(caffe.TensorLayer):

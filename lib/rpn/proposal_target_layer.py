@@ -9,6 +9,9 @@ from faster_rcnn.boxes.sampling import with_four_axes
 from faster_rcnn.minibatches.options import RoiOptions
 from faster_rcnn.minibatches.training_rois import training_rois
 from faster_rcnn.settings.layer_params import check_counts, layer_params
+from rpn.original_names import bbox_regression_labels as _get_bbox_regression_labels  # noqa: F401
+from rpn.original_names import roi_deltas as _compute_targets  # noqa: F401
+from rpn.original_names import sample_rois as _sample_rois  # noqa: F401
 
 Blobs = tuple[torch.Tensor, ...]
 
@@ -23,8 +26,8 @@ class ProposalTargetLayer(caffe.TensorLayer):
              bbox_targets, bbox_inside_weights, bbox_outside_weights (S, 4 K)
     param_str: num_classes (K, with the background); differentiable false
     Sizes and thresholds are those of cfg.TRAIN when the layer is set up; the images share
-    BATCH_SIZE evenly. With AGNOSTIC (R-FCN; K is 2) targets are in the columns of class 1, and all
-    tops have four axes: (S, 5, 1, 1) ...
+    BATCH_SIZE evenly. With AGNOSTIC (R-FCN) K is 2 whatever num_classes says, targets are in the
+    columns of class 1, and all tops have four axes: (S, 5, 1, 1) ...
 
     With `differentiable` gradients of the rois reach the proposals that were sampled; labels and
     targets count as constants. Otherwise no gradient passes.
@@ -42,7 +45,7 @@ class ProposalTargetLayer(caffe.TensorLayer):
         top[0].reshape(1, 5, *more)
         top[1].reshape(1, *more, *more[1:])
         for blob in top[2:]:
-            blob.reshape(1, 4 * self._num_classes, *more)
+            blob.reshape(1, 4 * self._options.box_classes(self._num_classes), *more)
 
     def forward(self, rpn_rois: torch.Tensor, gt_boxes: torch.Tensor,
                 *data: torch.Tensor) -> Blobs:

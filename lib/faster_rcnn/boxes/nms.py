@@ -40,3 +40,20 @@ def soft_nms(dets: np.ndarray, thresh: float, method: str = "linear", sigma: flo
     keep, scores = ops.soft_nms(boxes[:, :4], boxes[:, 4], None, thresh, method, sigma,
                                 score_thresh)
     return torch.cat([boxes[keep, :4], scores[:, None]], 1).numpy(), keep.tolist()
+
+
+def cpu_soft_nms(boxes: np.ndarray, sigma: float = 0.5, Nt: float = 0.3,  # noqa: N803
+                 threshold: float = 0.001, method: int = 0) -> list[int]:
+    """Soft NMS as its authors call it: boxes (N, 5) are changed in place.
+
+    method: 1 linear, 2 gaussian, 0 the score of a box that overlaps a better one becomes 0.
+    Returns the indices of the first rows, which hold the boxes that stay, best first, with their
+    lowered scores: boxes[keep] are the detections.
+    """
+    if method == 0:
+        kept = np.asarray(boxes, np.float32)[suppress(boxes, Nt)]
+        kept = kept[kept[:, 4] >= threshold]
+    else:
+        kept, _ = soft_nms(boxes, Nt, {1: "linear"}.get(method, "gaussian"), sigma, threshold)
+    boxes[:len(kept)] = kept
+    return list(range(len(kept)))

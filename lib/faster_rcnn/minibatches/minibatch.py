@@ -27,8 +27,8 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
     without its padding, and gt_boxes (G, 5) x1, y1, x2, y2, class; with several images (G, 6), the
     last column being the image's index. Otherwise data, rois (S, 5) image, x1, y1, x2, y2, labels
     (S,) and, with TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights
-    (S, 4 num_classes); with TRAIN.AGNOSTIC targets of all classes stand in the columns of class 1,
-    and these blobs have four axes. Boxes are in pixels of `data`.
+    (S, 4 num_classes); with TRAIN.AGNOSTIC they have 8 columns, targets of all classes being in
+    those of class 1, and four axes. Boxes are in pixels of `data`.
     """
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
@@ -36,7 +36,7 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
     target_sizes = [options.scales[i] for i in scale_inds]
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
-    ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
+    ims, scales = _scaled_images([image_of(entry) for entry in roidb], target_sizes, rng, options)
     data = im_list_to_blob(ims, options.multiple_of)
     parts = [_roi_blobs(entry, i, scale, num_classes, len(roidb), rng, options)
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
@@ -44,7 +44,7 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
     return {"data": data, **blobs}
 
 
-def _read(entry: Entry) -> np.ndarray:
+def image_of(entry: Entry) -> np.ndarray:
     """The image of an entry, (h, w, 3) uint8, in the entry's position."""
     return augment.turned_image(read_image(entry["image"]), entry)
 
@@ -90,7 +90,7 @@ def _annotated_blobs(roidb: Sequence[Entry], target_sizes: Sequence[float], rng:
 def _image_and_boxes(entry: Entry, rng: Any,
                      options: MinibatchOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The image of an entry, cropped if the options say so, its annotated boxes and classes."""
-    im, annotated = _read(entry), entry["gt_classes"] != 0
+    im, annotated = image_of(entry), entry["gt_classes"] != 0
     if not options.use_all_gt:
         annotated &= entry["max_overlaps"] >= 0
     boxes, classes = entry["boxes"][annotated], entry["gt_classes"][annotated]
@@ -118,7 +118,8 @@ def _roi_blobs(entry: Entry, image: int, scale: float, num_classes: int, num_ima
     if options.bbox_reg:
         # the class a box is regressed for comes with its target: 0 below TRAIN.BBOX_THRESH
         learned = torch.from_numpy(entry["bbox_targets"][rows].astype(np.float32))
-        targets, inside = expand_targets(learned[:, 0], learned[:, 1:], num_classes,
+        targets, inside = expand_targets(learned[:, 0], learned[:, 1:],
+                                         wanted.box_classes(num_classes),
                                          wanted.inside_weights, wanted.agnostic)
         blobs.update(bbox_targets=targets.numpy(), bbox_inside_weights=inside.numpy(),
                      bbox_outside_weights=(inside > 0).float().numpy())

@@ -31,6 +31,11 @@ class RoiOptions(NamedTuple):
         return cls(t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH, (t.BG_THRESH_LO, t.BG_THRESH_HI),
                    tuple(t.BBOX_INSIDE_WEIGHTS), bool(t.AGNOSTIC), t.IMS_PER_BATCH, normalization)
 
+    def box_classes(self, num_classes: int) -> int:
+        """The classes that boxes are regressed for: with TRAIN.AGNOSTIC two, whatever the number of
+        classes (R-FCN)."""
+        return 2 if self.agnostic else num_classes
+
 
 @dataclass(frozen=True)
 class MinibatchOptions:
@@ -73,6 +78,18 @@ class MinibatchOptions:
         regression = ("bbox_targets", "bbox_inside_weights", "bbox_outside_weights")
         return ("data", "rois", "labels") + (regression if self.bbox_reg else ())
 
+    def names_of(self, num_tops: int) -> tuple[str, ...]:
+        """The blobs for the tops of a net. Fast R-CNN's first nets have five tops, without
+        bbox_outside_weights; their bbox_loss_weights are the inside weights. ConfigValueError."""
+        names = self.top_names
+        if num_tops == 5 and len(names) == 6:
+            return names[:5]
+        if num_tops != len(names):
+            raise ConfigValueError(
+                f"RoIDataLayer: the net has {num_tops} tops, but with TRAIN.HAS_RPN {self.has_rpn} "
+                f"and TRAIN.BBOX_REG {self.bbox_reg} there are {len(names)}: {', '.join(names)}")
+        return names
+
     def usual_shape(self, name: str, num_classes: int) -> tuple[int, ...]:
         """The shape of a blob before the first minibatch, which has its own."""
         images, more = self.rois.ims_per_batch, (1, 1) if self.rois.agnostic else ()
@@ -86,4 +103,6 @@ class MinibatchOptions:
             return 1, 5 if images == 1 else 6
         if name == "rois":
             return 1, 5, *more
-        return (1, *more, *more[1:]) if name == "labels" else (1, 4 * num_classes, *more)
+        if name == "labels":
+            return 1, *more, *more[1:]
+        return 1, 4 * self.rois.box_classes(num_classes), *more

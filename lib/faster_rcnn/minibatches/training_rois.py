@@ -27,7 +27,8 @@ def training_rois(rois: torch.Tensor, gt_boxes: torch.Tensor, num_images: int, n
                   options: RoiOptions) -> TrainingRois:
     """Samples from the candidates rois (R, 4) of one image of num_images in the minibatch.
 
-    gt_boxes: (G, 5), x1, y1, x2, y2, class, in the same pixels; G may be 0.
+    gt_boxes: (G, 5), x1, y1, x2, y2, class, in the same pixels; G may be 0. With options.agnostic
+    K is 2 whatever num_classes says.
     """
     max_overlaps, nearest = nearest_boxes(rois, gt_boxes[:, :4])
     low, high = options.bg_thresh
@@ -39,6 +40,6 @@ def training_rois(rois: torch.Tensor, gt_boxes: torch.Tensor, num_images: int, n
     if options.normalization:
         means, stds = map(targets.new_tensor, options.normalization)
         targets = (targets - means) / stds
-    targets, inside_weights = expand_targets(labels, targets, num_classes, options.inside_weights,
-                                             options.agnostic)
+    targets, inside_weights = expand_targets(labels, targets, options.box_classes(num_classes),
+                                             options.inside_weights, options.agnostic)
     return TrainingRois(keep, labels, targets, inside_weights, (inside_weights > 0).float())
