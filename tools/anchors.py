@@ -5,7 +5,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from caffe import prototxt
+from caffe.files import prototxt
 from datasets.factory import get_imdb
 from datasets.recall import AREA_RANGES
 from fast_rcnn import cli

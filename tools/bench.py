@@ -26,7 +26,7 @@ import caffe
 import cv2
 import numpy as np
 import torch
-from caffe import prototxt
+from caffe.files import prototxt
 from datasets.synthetic import SyntheticImdb
 from fast_rcnn import alt_opt, cli
 from fast_rcnn.alt_opt_files import METHOD

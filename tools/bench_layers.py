@@ -18,7 +18,7 @@ import caffe
 import torch
 import torch.nn.functional as F
 from bench import in_turn
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn import cli
 
 ALEX, VGG, RES = (1, 96, 55, 55), (1, 64, 224, 224), (1, 256, 56, 56)

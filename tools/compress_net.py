@@ -10,7 +10,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from fast_rcnn import cli
 from fast_rcnn.adapt import adapt
 from fast_rcnn.compress import compress

@@ -7,7 +7,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from datasets.cards import load_card
 from datasets.proposal_files import as_boxes, matlab_boxes
 from fast_rcnn import cli

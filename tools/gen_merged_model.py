@@ -6,8 +6,8 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe import prototxt, weights
-from caffe.merge_bn import merge_batch_norm
+from caffe.files import prototxt, weights
+from caffe.nets.merge_bn import merge_batch_norm
 from fast_rcnn import cli
 from utils.files import write_text
 from utils.prototxt_text import net_text

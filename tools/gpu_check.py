@@ -125,7 +125,7 @@ def run(script, *arguments):
 
 def operator_cases(torch):
     """{name: (function, operands that take gradients, other operands)}; all on the CPU, float32."""
-    from caffe import ops
+    from caffe.operators import ops
     draw = torch.Generator().manual_seed(3)
 
     def random(*shape, scale=1.0):

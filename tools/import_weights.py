@@ -7,7 +7,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from fast_rcnn import cli
 from pretrained.checkpoints import read_checkpoint
 from pretrained.families import convert

@@ -15,7 +15,7 @@ import numpy as np
 import caffe
 from caffe.tools.command import status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing, read_array, whole_numbers
-from caffe.weights import write_bytes
+from caffe.files.weights import write_bytes
 
 
 def classify(args):

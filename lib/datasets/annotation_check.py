@@ -9,7 +9,7 @@ import logging
 import math
 from dataclasses import dataclass
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from datasets.voc_xml import AnnotationError
 from utils.images import image_orientation
 

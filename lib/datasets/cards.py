@@ -33,7 +33,7 @@ import glob
 import os
 from dataclasses import dataclass, field
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from datasets.annotation_check import ON_BAD_BOX, SKIP_OR_ERROR
 from fast_rcnn.config import cfg
 from utils import safe_yaml

@@ -6,7 +6,7 @@ import numpy as np
 import pycocotools.mask
 import scipy.sparse
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from datasets import coco_results
 from datasets.annotation_check import Problem, report
 from datasets.card_imdb import card_imdb

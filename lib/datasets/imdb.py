@@ -25,7 +25,7 @@ import os
 import numpy as np
 import scipy.sparse
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from datasets import recall
 from fast_rcnn.config import cfg
 from utils.boxes import mirrored, transposed

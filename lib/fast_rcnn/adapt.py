@@ -15,7 +15,7 @@ import os
 import re
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
 from fast_rcnn.config import get_output_dir
 from fast_rcnn.heads import delta_blobs, score_blobs

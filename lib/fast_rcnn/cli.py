@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 import caffe
-from caffe.errors import CaffeError, ShapeMismatchError
+from caffe.core.errors import CaffeError, ShapeMismatchError
 from fast_rcnn import ranks
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
 from fast_rcnn.config_checks import check_settings

@@ -1,5 +1,5 @@
 """Chooses where non-maximum suppression runs."""
-from caffe import state
+from caffe.core import state
 from fast_rcnn.config import cfg
 from nms.cpu_nms import cpu_nms
 from nms.gpu_nms import gpu_nms

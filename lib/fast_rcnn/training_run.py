@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Optional
 
-from caffe import prototxt
+from caffe.files import prototxt
 from datasets.factory import get_imdb
 from datasets.imdb import imdb as ImageDatabase
 from fast_rcnn.config import cfg, get_output_dir

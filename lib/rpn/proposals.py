@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 from fast_rcnn.bbox_transform import bbox_transform_inv, clip_boxes
 from utils import boxes as geometry
 

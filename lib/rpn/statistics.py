@@ -3,7 +3,7 @@ import numpy as np
 import torch
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.config import cfg
 from rpn.anchors import AnchorGrid
 from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets

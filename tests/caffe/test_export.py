@@ -5,8 +5,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from caffe import export, prototxt
-from caffe.errors import CaffeError, LayerError
+from caffe import export
+from caffe.files import prototxt
+from caffe.core.errors import CaffeError, LayerError
 from caffe.export import reference_ops
 from caffe.export.model import evaluate
 from slow_ops import roi_pool

@@ -6,7 +6,7 @@ import pytest
 from golden_program import Program
 
 import caffe
-from caffe import memory
+from caffe.core import memory
 
 ROOT = pathlib.Path(__file__).resolve().parents[1] / "golden" / "caffe"
 PATHS = sorted(ROOT.glob("*/*.npz"))

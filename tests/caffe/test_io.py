@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from caffe import io
-from caffe.errors import CaffeError
+from caffe.core.errors import CaffeError
 from caffe.proto import caffe_pb2 as pb
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "caffe" / "files"

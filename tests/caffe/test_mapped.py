@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from caffe import mapped, weights
+from caffe.core import mapped
+from caffe.files import weights
 
 PROGRAM = """
 import json, sys

@@ -3,7 +3,7 @@ import itertools
 import threading
 
 import pytest
-from caffe.prefetch import Prefetcher
+from caffe.core.prefetch import Prefetcher
 
 
 def test_items_keep_their_order_and_are_made_ahead():

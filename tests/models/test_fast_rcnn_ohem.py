@@ -4,7 +4,7 @@ import os
 import numpy as np
 import one_image
 
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg, cfg_override
 from roi_data_layer.roidb import add_bbox_regression_targets

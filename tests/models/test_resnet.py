@@ -7,7 +7,7 @@ import pytest
 from test_generated import learning
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.config import cfg, cfg_override
 from fast_rcnn.test import im_detect
 

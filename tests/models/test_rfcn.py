@@ -8,7 +8,7 @@ import pytest
 from test_resnet import FROZEN, RPN, published
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg
 from fast_rcnn.test import im_detect

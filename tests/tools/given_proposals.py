@@ -5,7 +5,7 @@ import numpy as np
 import scipy.io
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from datasets.factory import get_imdb
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg

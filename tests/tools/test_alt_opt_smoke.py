@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from handful import MODEL, command, places, run_command
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from fast_rcnn.config import cfg
 from utils import safe_pickle
 

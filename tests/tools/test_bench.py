@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.config import cfg_override
 from utils import bare_net
 

@@ -8,7 +8,7 @@ from given_proposals import MODEL, write_proposals
 from handful import places
 from test_tool_errors import assert_refused
 
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn.config import cfg
 from utils import safe_pickle
 

@@ -8,7 +8,7 @@ from handful import places
 from small_rfcn import write_nets
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn.config import cfg
 from utils import safe_pickle
 

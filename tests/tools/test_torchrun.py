@@ -10,7 +10,7 @@ import pytest
 from given_proposals import MODEL, TEST_NET, write_proposals
 from handful import command, places
 
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn import ranks
 from fast_rcnn.config import cfg
 from utils import safe_pickle

@@ -8,7 +8,7 @@ import time
 import pytest
 from handful import command, places, run_command
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from fast_rcnn.config import cfg
 from utils import safe_pickle
 

@@ -10,7 +10,7 @@ from given_proposals import (MODEL, TEST_NET, scores_and_features, write_detecto
 from sklearn.svm import LinearSVC
 from test_tool_errors import assert_refused
 
-from caffe import weights
+from caffe.files import weights
 from datasets.factory import get_imdb
 from utils import safe_pickle
 from utils.cython_bbox import bbox_overlaps

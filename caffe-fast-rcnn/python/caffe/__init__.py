@@ -4,41 +4,25 @@ The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers
 TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2; draw and
 coord_map are modules to be imported by name.
 """
-from . import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
-from . import allocation, errors, io, proto, prototxt, state, weights
-from .blob import Blob
-from .classifier import Classifier
-from .detector import Detector
-from .errors import CaffeError
-from .logs import Timer, init_log, log
-from .net import Net
-from .net_spec import NetSpec, layers, params, to_proto
-from .parallel import NCCL, has_nccl
-from .python_layer import Layer, TensorLayer
-from .registry import layer_type_list
-from .solver import (
-    AdaDeltaSolver,
-    AdaGradSolver,
-    AdamSolver,
-    NesterovSolver,
-    RMSPropSolver,
-    SGDSolver,
-    get_solver,
-)
-from .state import (
-    TEST,
-    TRAIN,
-    Phase,
-    set_device,
-    set_mode_cpu,
-    set_mode_gpu,
-    set_multiprocess,
-    set_random_seed,
-    set_solver_count,
-    set_solver_rank,
-    solver_count,
-    solver_rank,
-)
+from caffe import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
+from caffe import io, proto
+from caffe.core import allocation, errors, state
+from caffe.files import prototxt, weights
+from caffe.core.blob import Blob
+from caffe.classifier import Classifier
+from caffe.detector import Detector
+from caffe.core.errors import CaffeError
+from caffe.core.logs import Timer, init_log, log
+from caffe.nets.net import Net
+from caffe.net_spec import NetSpec, layers, params, to_proto
+from caffe.solvers.parallel import NCCL, has_nccl
+from caffe.runners.python_layer import Layer, TensorLayer
+from caffe.layer_types.common.registry import layer_type_list
+from caffe.solvers.solver import (AdaDeltaSolver, AdaGradSolver, AdamSolver, NesterovSolver,
+                                  RMSPropSolver, SGDSolver, get_solver)
+from caffe.core.state import (TEST, TRAIN, Phase, set_device, set_mode_cpu, set_mode_gpu,
+                              set_multiprocess, set_random_seed, set_solver_count, set_solver_rank,
+                              solver_count, solver_rank)
 
 __version__ = "1.0.0"
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from .errors import CaffeError
-from .proto import caffe_pb2
+from caffe.core.errors import CaffeError
+from caffe.proto import caffe_pb2
 
 _INTERPOLATION = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)   # of R, G, B

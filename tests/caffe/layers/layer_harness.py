@@ -6,7 +6,7 @@ import caffe.layers  # noqa: F401 - registers the types
 import data_files
 import numpy as np
 import torch
-from caffe import registry
+from caffe.layer_types.common import registry
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from caffe import registry
-from caffe.errors import LayerError
+from caffe.layer_types.common import registry
+from caffe.core.errors import LayerError
 from layer_harness import CASES, EXAMPLES, build
 from torch.func import functional_call
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.adapt import adapt, adapt_file
 from fast_rcnn.config import cfg
 

@@ -6,7 +6,7 @@ import pytest
 from test_adapt import NAMES, NETS
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.adapt import adapt, adapt_file
 from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
 from fast_rcnn.config import ConfigValueError, cfg, cfg_from_file, cfg_from_list, cfg_override

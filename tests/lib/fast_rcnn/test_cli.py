@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from caffe.errors import PrototxtError
+from caffe.core.errors import PrototxtError
 from fast_rcnn import cli
 from fast_rcnn.config import cfg, cfg_override
 

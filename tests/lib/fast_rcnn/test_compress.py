@@ -4,7 +4,7 @@ import pytest
 import scipy.sparse.linalg
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.compress import compress, truncated_svd
 
 HEAD = 'input: "x" input_shape { dim: 1 dim: 9 }'

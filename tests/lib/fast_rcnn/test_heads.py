@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg, cfg_override
 from fast_rcnn.heads import delta_blobs, delta_layers, score_blobs, the_output

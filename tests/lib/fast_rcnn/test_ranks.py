@@ -8,7 +8,7 @@ import pytest
 from small_training import SETTINGS, Killed, killed_after, seed
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn import ranks
 from fast_rcnn.config import cfg_override
 from fast_rcnn.train import SolverWrapper, train_net

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from datasets.imdb import imdb
 from fast_rcnn.config import cfg, cfg_from_file, cfg_override
 from fast_rcnn.train import SolverWrapper

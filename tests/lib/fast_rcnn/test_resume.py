@@ -6,7 +6,7 @@ import pytest
 from small_training import Killed, killed_after, seed
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn import checkpoint
 from fast_rcnn.train import SolverWrapper, train_net
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.config import cfg
 from fast_rcnn.solver_files import Numbers, adapt_solver
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_training import Killed, killed_after, seed
 
-from caffe import weights
+from caffe.files import weights
 from fast_rcnn.config import cfg_override
 from fast_rcnn.curves import Curves
 from fast_rcnn.train import train_net

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caffe import ops
+from caffe.operators import ops
 from fast_rcnn.nms_wrapper import nms
 from nms.cpu_nms import cpu_nms
 from nms.py_cpu_nms import py_cpu_nms

@@ -15,7 +15,7 @@ from torch_nets import (
 )
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from fast_rcnn.bbox_transform import bbox_transform_inv
 from fast_rcnn.config import cfg
 from pretrained import input_scale, simple_faster_rcnn, torchvision_nets

@@ -3,7 +3,7 @@
 import google.protobuf.text_format  # noqa: F401
 
 try:
-    from . import caffe_pb2
+    from caffe.proto import caffe_pb2
 except ImportError as error:
     if "caffe_pb2" not in str(error):
         raise

@@ -1,10 +1,10 @@
 """`caffe time`: how long each layer of a model takes (Caffe: tools/caffe.cpp, time)."""
 import logging
 
-from ..logs import Timer
-from ..state import TRAIN
-from . import devices
-from .models import model_net, phase, positive_iterations, required
+from caffe.core.logs import Timer
+from caffe.core.state import TRAIN
+from caffe.tools import devices
+from caffe.tools.models import model_net, phase, positive_iterations, required
 
 log = logging.getLogger("caffe")
 

@@ -3,8 +3,8 @@ import logging
 
 import torch
 
-from .. import state
-from .command import UsageError
+from caffe.core import state
+from caffe.tools.command import UsageError
 
 log = logging.getLogger("caffe")
 

@@ -2,8 +2,8 @@
 import importlib
 import sys
 
-from ..errors import suggest
-from .command import UsageError, run_tool
+from caffe.core.errors import suggest
+from caffe.tools.command import UsageError, run_tool
 
 USAGE = """usage: caffe COMMAND [FLAGS]
 

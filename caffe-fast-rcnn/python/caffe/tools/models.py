@@ -1,7 +1,7 @@
 """What `caffe test` and `caffe time` share: the model that the flags describe."""
-from ..net import Net
-from ..state import Phase
-from .command import UsageError
+from caffe.nets.net import Net
+from caffe.core.state import Phase
+from caffe.tools.command import UsageError
 
 
 def required(flags, name, purpose):

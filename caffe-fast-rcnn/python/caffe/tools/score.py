@@ -3,10 +3,10 @@ import logging
 
 import numpy as np
 
-from ..solver_log import with_weight
-from ..state import TEST
-from . import devices
-from .models import model_net, positive_iterations, required
+from caffe.solvers.solver_log import with_weight
+from caffe.core.state import TEST
+from caffe.tools import devices
+from caffe.tools.models import model_net, positive_iterations, required
 
 log = logging.getLogger("caffe")
 

@@ -3,15 +3,15 @@ import logging
 
 import torch
 
-from .. import prototxt
-from ..errors import DeviceError
-from ..proto import caffe_pb2
-from ..signals import Action, SignalHandler
-from ..solver import get_solver
-from . import devices
-from .command import UsageError
-from .models import required, stages
-from .workers import train_together
+from caffe.files import prototxt
+from caffe.core.errors import DeviceError
+from caffe.proto import caffe_pb2
+from caffe.solvers.signals import Action, SignalHandler
+from caffe.solvers.solver import get_solver
+from caffe.tools import devices
+from caffe.tools.command import UsageError
+from caffe.tools.models import required, stages
+from caffe.tools.workers import train_together
 
 EFFECTS = {"stop": Action.STOP, "snapshot": Action.SNAPSHOT, "none": Action.NONE}
 log = logging.getLogger("caffe")

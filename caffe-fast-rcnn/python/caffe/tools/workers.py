@@ -10,13 +10,13 @@ import signal
 import sys
 import threading
 
-from .. import state
-from ..parallel import NCCL
-from ..proto import caffe_pb2
-from ..signals import Action
-from ..solver import get_solver
-from . import devices
-from .command import status_of
+from caffe.core import state
+from caffe.solvers.parallel import NCCL
+from caffe.proto import caffe_pb2
+from caffe.solvers.signals import Action
+from caffe.solvers.solver import get_solver
+from caffe.tools import devices
+from caffe.tools.command import status_of
 
 log = logging.getLogger("caffe")
 

@@ -1,0 +1,66 @@
+"""What pycaffe offers beside nets: its log and a stop-watch."""
+import logging
+import sys
+import time
+
+import torch
+
+from caffe.core import state
+
+_FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] "
+           "%(message)s")
+
+
+class _GlogFormatter(logging.Formatter):
+    """Lines as glog writes them, which is what log parsers look for."""
+
+    def format(self, record):
+        record.shortlevel = record.levelname[0]
+        return super().format(record)
+
+
+def init_log(level=0, stderr=True):
+    """Shows the engine's log with glog's prefixes; level: 0 info, 1 warning, 2 error."""
+    logger = logging.getLogger("caffe")
+    handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
+    handler.setFormatter(_GlogFormatter(_FORMAT, "%m%d %H:%M:%S"))
+    handler.addFilter(_speaks)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
+
+
+def _speaks(record):
+    """Of solvers that train together only the first reports what all of them do."""
+    return record.levelno > logging.INFO or state.solver_rank() == 0
+
+
+def log(text):
+    """Writes a line to the engine's log."""
+    logging.getLogger("caffe").info("%s", text)
+
+
+class Timer:
+    """A stop-watch in milliseconds that waits for the GPU."""
+
+    def __init__(self):
+        self._start = self._end = 0.0
+
+    def start(self):
+        """Begins to measure."""
+        self._start = self._now()
+
+    def stop(self):
+        """Ends the measurement."""
+        self._end = self._now()
+
+    @property
+    def ms(self):
+        """Milliseconds from start to stop."""
+        return (self._end - self._start) * 1e3
+
+    @staticmethod
+    def _now():
+        if state.device().type == "cuda":
+            torch.cuda.synchronize(state.device())
+        return time.perf_counter()
