@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
+from caffe.core.errors import LayerError, ShapeMismatchError, WeightsError
 from caffe.files import prototxt, weights as weight_files
 from caffe.layer_types.common import registry
-from caffe.core.errors import LayerError, ShapeMismatchError, WeightsError
 from fast_rcnn.adapt import adapt_file
 from fast_rcnn.config import cfg
 from utils.files import json_hash, write_text

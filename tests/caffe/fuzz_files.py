@@ -19,8 +19,8 @@ import cv2
 import h5py
 import numpy as np
 from caffe import io
-from caffe.files import prototxt, weights
 from caffe.core.errors import CaffeError
+from caffe.files import prototxt, weights
 from caffe.proto import caffe_pb2 as pb
 
 import caffe

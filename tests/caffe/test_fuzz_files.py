@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 from caffe import io
-from caffe.files import prototxt, weights
 from caffe.core.errors import CaffeError, LayerError, WeightsError
+from caffe.files import prototxt, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,10 +1,10 @@
 """The solver's policy plateau (PVANet): by hand, and from snapshot to snapshot."""
 import numpy as np
 import pytest
-from caffe.solvers import lr_policy
 from caffe.files import weights
-from caffe.solvers.lr_policy import Progress
 from caffe.proto import caffe_pb2
+from caffe.solvers import lr_policy
+from caffe.solvers.lr_policy import Progress
 from google.protobuf import text_format
 from net_texts import REGRESSION
 

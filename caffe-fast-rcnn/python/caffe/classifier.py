@@ -9,8 +9,8 @@ import numpy as np
 
 from caffe import io
 from caffe.core.errors import CaffeError
-from caffe.nets.net import Net
 from caffe.core.state import TEST
+from caffe.nets.net import Net
 
 
 class Classifier(Net):

@@ -14,8 +14,8 @@ import numpy as np
 from caffe import io
 from caffe.classifier import input_transformer
 from caffe.core.errors import CaffeError
-from caffe.nets.net import Net
 from caffe.core.state import TEST
+from caffe.nets.net import Net
 
 
 class Detector(Net):

@@ -2,7 +2,7 @@
 import pathlib
 import tempfile
 
-import caffe.layers  # noqa: F401 - registers the types
+import caffe.layer_types  # noqa: F401 - registers the types
 import data_files
 import numpy as np
 import torch

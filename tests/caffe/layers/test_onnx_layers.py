@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 from caffe import export
-from caffe.files import prototxt
 from caffe.core.errors import LayerError
 from caffe.export.model import EXPORTERS, evaluate
+from caffe.files import prototxt
 from layer_harness import EXAMPLES, X, values
 
 import caffe

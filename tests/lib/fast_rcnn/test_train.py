@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe.files import prototxt, weights
 from caffe.core.errors import CaffeError, WeightsError
+from caffe.files import prototxt, weights
 from fast_rcnn.config import cfg
 from fast_rcnn.train import SolverWrapper, TrainingError, filter_roidb, train_net
 

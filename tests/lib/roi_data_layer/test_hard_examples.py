@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe.files import prototxt
 from caffe.core.errors import CaffeError
+from caffe.files import prototxt
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg_override
 from roi_data_layer.minibatch import MinibatchOptions

@@ -1,4 +1,4 @@
-"""What pycaffe offers beside nets: its log and a stop-watch."""
+"""What pycaffe offers beside nets: its log, and a stop-watch."""
 import logging
 import sys
 import time
@@ -38,6 +38,12 @@ def _speaks(record):
 def log(text):
     """Writes a line to the engine's log."""
     logging.getLogger("caffe").info("%s", text)
+
+
+def mean_magnitude(tensor):
+    """The mean absolute value, a float, which `debug_info` logs of every blob; 0 of an empty one.
+    """
+    return float(tensor.detach().abs().mean()) if tensor.numel() else 0.0
 
 
 class Timer:

@@ -5,6 +5,9 @@
     tensors = state_dict(net)                                           # name -> tensor
 
 `to_onnx` and `largest_difference` need the package onnx.
+
+Belongs here: the exporters of the layer types, by what they do. May import: core, runners,
+layer_types.maps.
 """
 from caffe.export.part import Part, select
 from caffe.export.tensors import state_dict

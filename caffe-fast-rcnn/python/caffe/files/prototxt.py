@@ -12,8 +12,8 @@ import re
 from google.protobuf import text_format
 
 from caffe.core.errors import PrototxtError, suggest
-from caffe.proto import caffe_pb2 as pb
 from caffe.files.upgrade import upgrade_net, upgrade_solver
+from caffe.proto import caffe_pb2 as pb
 
 _UNKNOWN_FIELD = re.compile(r'Message type "caffe\.(\w+)" has no field named "(\w+)"')
 _UNKNOWN_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\w+)')

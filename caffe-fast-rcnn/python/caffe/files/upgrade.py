@@ -8,8 +8,8 @@
 current already is left as it is.
 """
 from caffe.core.errors import PrototxtError
-from caffe.proto import caffe_pb2 as pb
 from caffe.files.upgrade_v0 import upgrade_v0_layers
+from caffe.proto import caffe_pb2 as pb
 
 # V1 enum name -> V2 type string, for all but the plain ones (INNER_PRODUCT -> InnerProduct).
 _V1_TYPES = {

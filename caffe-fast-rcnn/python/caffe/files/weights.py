@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from caffe.files import hdf5, wire
 from caffe.core.errors import WeightsError
+from caffe.files import hdf5, wire
 from caffe.proto import caffe_pb2
 
 log = logging.getLogger("caffe")

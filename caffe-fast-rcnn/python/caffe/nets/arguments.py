@@ -2,8 +2,8 @@
 import os
 
 from caffe.files import prototxt
-from caffe.proto import caffe_pb2
 from caffe.files.upgrade import upgrade_net
+from caffe.proto import caffe_pb2
 
 
 def net_arguments(args, phase, level, stages, weights):

@@ -1,15 +1,15 @@
 """From a NetParameter to layers that are wired, shaped and filled (Caffe: Net::Init)."""
 from typing import NamedTuple
 
-from caffe import layers as _registers_all_types  # noqa: F401
-from caffe.layer_types.common import registry
+import caffe.layer_types  # noqa: F401 - registers all types
 from caffe.core import state
 from caffe.core.blob import Blob, SharedParamBlob
 from caffe.core.errors import LayerError
-from caffe.runners.module_runner import ModuleLayer, SplitLayer
+from caffe.layer_types.common import registry
 from caffe.nets.gradients import mark_backward
 from caffe.nets.rules import filter_layers, insert_splits, unknown_bottom
 from caffe.proto import caffe_pb2
+from caffe.runners.module_runner import ModuleLayer, SplitLayer
 from caffe.runners.python_layer import python_layer
 
 _AUTOMATIC = "(automatic)"

@@ -7,6 +7,8 @@ import logging
 
 import torch
 
+from caffe.core.logs import mean_magnitude
+
 log = logging.getLogger("caffe")
 
 
@@ -35,10 +37,10 @@ def log_passes(net, is_wanted):
 def _log_forward(layer):
     for name, top in zip(layer.top_names, layer.tops):
         log.info("    [Forward] Layer %s, top blob %s data: %.6g", layer.name, name,
-                 _mean(top.values.get()))
+                 mean_magnitude(top.values.get()))
     for name, blob in zip(_param_names(layer), layer.blobs):
         log.info("    [Forward] Layer %s, param blob %s data: %.6g", layer.name, name,
-                 _mean(blob.values.get()))
+                 mean_magnitude(blob.values.get()))
 
 
 def _log_backward(layer):
@@ -47,23 +49,11 @@ def _log_backward(layer):
     for name, bottom, wanted in zip(layer.bottom_names, layer.bottoms, layer.propagate_down):
         if wanted:
             log.info("    [Backward] Layer %s, bottom blob %s diff: %.6g", layer.name, name,
-                     _mean(bottom.gradient.get()))
+                     mean_magnitude(bottom.gradient.get()))
     for name, blob, wanted in zip(_param_names(layer), layer.blobs, layer.param_propagate_down):
         if wanted:
             log.info("    [Backward] Layer %s, param blob %s diff: %.6g", layer.name, name,
-                     _mean(blob.gradient.get()))
-
-
-def log_step(layer, name, tensor):
-    """Logs a tensor from inside a layer as if it were a layer's top; its gradient as well, when a
-    backward pass comes to it.
-
-    Caffe: the unrolled net of a recurrent layer with debug_info; `layer` is a name in that net.
-    """
-    log.info("    [Forward] Layer %s, top blob %s data: %.6g", layer, name, _mean(tensor))
-    if tensor.requires_grad:
-        tensor.register_hook(lambda gradient: log.info(
-            "    [Backward] Layer %s, top blob %s diff: %.6g", layer, name, _mean(gradient)))
+                     mean_magnitude(blob.gradient.get()))
 
 
 def _log_norms(blobs):
@@ -78,10 +68,6 @@ def _param_names(layer):
     specs = layer.param.param
     return [specs[i].name if i < len(specs) and specs[i].name else str(i)
             for i in range(len(layer.blobs))]
-
-
-def _mean(tensor):
-    return float(tensor.detach().abs().mean()) if tensor.numel() else 0.0
 
 
 def _norm(memories, order):

@@ -8,7 +8,7 @@ The net is the tape: a forward pass runs layer after layer, a backward pass asks
 gradients in the opposite order, and what flows between them are blobs, not autograd's graph. So
 passes may begin and end anywhere, and every blob may be read and written in between.
 What the gradients need is recorded in the forward pass of exactly those layers that backward
-reaches by Caffe's rules (net_gradients.py). A net to test with has no loss, hence records nothing;
+reaches by Caffe's rules (gradients.py). A net to test with has no loss, hence records nothing;
 with `force_backward: true` it can be differentiated like any other.
 """
 import os
@@ -17,15 +17,15 @@ from collections import OrderedDict
 import numpy as np
 import torch
 
-from caffe.nets.batches import Collected, batches
 from caffe.core.errors import CaffeError, suggest
+from caffe.core.state import Phase
 from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import net_arguments, read_network
+from caffe.nets.batches import Collected, batches
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
-from caffe.nets.private_names import PrivateNames
 from caffe.nets.net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
-from caffe.core.state import Phase
+from caffe.nets.private_names import PrivateNames
 
 
 class Net(PrivateNames):

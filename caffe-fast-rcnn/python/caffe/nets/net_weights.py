@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from caffe.files import weights
 from caffe.core.errors import ShapeMismatchError, WeightsError
+from caffe.files import weights
 
 log = logging.getLogger("caffe")
 

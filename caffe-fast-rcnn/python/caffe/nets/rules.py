@@ -5,8 +5,8 @@ Both functions take a NetParameter of the current form and give a new one.
 from collections import Counter
 
 from caffe.core.errors import LayerError, suggest
-from caffe.proto import caffe_pb2
 from caffe.core.state import Phase
+from caffe.proto import caffe_pb2
 
 
 def filter_layers(net):

@@ -1,12 +1,12 @@
 """Builds the operators of src/caffe/layers into a library that torch.ops can load.
 
-    python -m caffe.build        builds what is missing, prints the path of the library
+    python -m caffe.operators.build      builds what is missing, prints the path of the library
 
-As a file (python -I caffe-fast-rcnn/python/caffe/build.py) it needs no other part of caffe. The
-library's name carries a hash of the sources, of PyTorch's version, of the flags and of the
-processor (it is tuned for the machine at hand), so that it is built once, again after a change,
-and never taken for another. It lies in the folder `_build` of this package, or in the user's cache
-folder where the package is read-only.
+As a file (python -I caffe-fast-rcnn/python/caffe/operators/build.py) it needs no other part of
+caffe. The library's name carries a hash of the sources, of PyTorch's version, of the flags and of
+the processor (it is tuned for the machine at hand), so that it is built once, again after a change,
+and never taken for another. It lies in the folder `_build` of the package `caffe`, or in the user's
+cache folder where the package is read-only.
 """
 import contextlib
 import fcntl
@@ -25,15 +25,15 @@ from dataclasses import dataclass
 
 import torch
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCES = os.path.normpath(os.path.join(HERE, "..", "..", "src", "caffe", "layers"))
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SOURCES = os.path.normpath(os.path.join(PACKAGE, "..", "..", "src", "caffe", "layers"))
 # No contraction of a * b + c: the golden overlaps and gradients are those of separate roundings.
 CPU_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno",
              "-fno-trapping-math", "-fopenmp", "-fPIC"]
 CUDA_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Xcompiler", "-fPIC"]
 ARCHITECTURES = ["75", "80", "86", "90"]  # compute capabilities, unless the user lists others
 
-logger = logging.getLogger("caffe.build")
+logger = logging.getLogger("caffe.operators.build")
 
 
 class BuildError(RuntimeError):
@@ -189,9 +189,9 @@ def processor():
 
 
 def build_folder():
-    """Where libraries are kept: beside this file, or in the user's cache."""
-    beside = os.path.join(HERE, "_build")
-    if os.access(beside if os.path.isdir(beside) else HERE, os.W_OK):
+    """Where libraries are kept: in the package, or in the user's cache."""
+    beside = os.path.join(PACKAGE, "_build")
+    if os.access(beside if os.path.isdir(beside) else PACKAGE, os.W_OK):
         return beside
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(cache, "caffe-fast-rcnn")

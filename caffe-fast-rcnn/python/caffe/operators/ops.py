@@ -4,9 +4,9 @@
     lrn_within, sgd_update_
 
 Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
-operators.py; here are the functions to call. float32 and float64 (nms, soft_nms: float32);
+registration.py; here are the functions to call. float32 and float64 (nms, soft_nms: float32);
 channels_last tensors are the fast path, every other layout works. A bad operand raises ValueError
-naming its shape. The library is built at the first import where a compiler is there (caffe.build).
+naming its shape. The library is built at the first import where a compiler is there (build.py).
 """
 import torch
 import torch.nn.functional as F

@@ -1,15 +1,15 @@
-"""Built-in layers in a net: the one place where the modules of caffe.layers meet blobs."""
+"""Built-in layers in a net: the one place where the modules of caffe.layer_types meet blobs."""
 import torch
 
 from caffe.core.blob import BlobVec, ParamBlob
-from caffe.runners.runner import GraphLayer, LayerRunner
 from caffe.layer_types.common.registry import lookup
+from caffe.runners.runner import GraphLayer, LayerRunner
 
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, MemoryError)
 
 
 class ModuleLayer(GraphLayer):
-    """Runs a caffe.layers.base.Module."""
+    """Runs a caffe.layer_types.common.module.Module."""
 
     def __init__(self, param, bottoms, tops, device):
         super().__init__(param, bottoms, tops)

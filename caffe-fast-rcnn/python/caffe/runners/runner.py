@@ -7,8 +7,8 @@ from caffe.core.errors import LayerError
 class LayerRunner:
     """What the net knows of a layer, whatever kind it is.
 
-    The kinds are in module_layer.py (built-in types) and python_layer.py (the user's classes); they
-    say how tops are shaped, computed and differentiated.
+    The kinds are in module_runner.py (built-in types) and python_layer.py (the user's classes);
+    they say how tops are shaped, computed and differentiated.
 
     Attributes:
       name, type, phase        of the layer; type as in the prototxt

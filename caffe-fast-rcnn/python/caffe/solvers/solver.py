@@ -14,17 +14,17 @@ import os
 
 import numpy as np
 
-from caffe.files import prototxt, weights
 from caffe.core import state
-from caffe.solvers import updates
 from caffe.core.errors import CaffeError, WeightsError, suggest
-from caffe.solvers.lr_policy import Progress, advance, learning_rate
+from caffe.files import prototxt, weights
+from caffe.files.upgrade import upgrade_solver
 from caffe.proto import caffe_pb2
+from caffe.solvers import updates
+from caffe.solvers.lr_policy import Progress, advance, learning_rate
 from caffe.solvers.recent_losses import RecentLosses
 from caffe.solvers.signals import Action
 from caffe.solvers.solver_log import log_outputs
 from caffe.solvers.solver_nets import make_test_nets, make_train_net
-from caffe.files.upgrade import upgrade_solver
 
 log = logging.getLogger("caffe")
 

@@ -1,12 +1,12 @@
 """The nets of a solver (Caffe: Solver::InitTrainNet, InitTestNets)."""
 import os
 
-from caffe.files import prototxt
 from caffe.core.errors import CaffeError
-from caffe.nets.net import Net
-from caffe.nets.debug import log_passes
-from caffe.proto import caffe_pb2
 from caffe.core.state import Phase
+from caffe.files import prototxt
+from caffe.nets.debug import log_passes
+from caffe.nets.net import Net
+from caffe.proto import caffe_pb2
 
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 

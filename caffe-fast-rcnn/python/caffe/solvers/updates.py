@@ -6,8 +6,8 @@ from the weights. `gradient` already contains weight decay and is None where it 
 """
 import torch
 
-from caffe.operators import ops
 from caffe.core.errors import CaffeError
+from caffe.operators import ops
 
 
 class Rule:

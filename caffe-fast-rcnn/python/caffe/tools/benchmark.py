@@ -3,8 +3,7 @@ import logging
 
 from caffe.core.logs import Timer
 from caffe.core.state import TRAIN
-from caffe.tools import devices
-from caffe.tools.models import model_net, phase, positive_iterations, required
+from caffe.tools.flags import model_net, phase, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")
 
@@ -37,7 +36,7 @@ def benchmark(flags):
     """Runs the model forward and backward, and logs the mean times."""
     required(flags, "model", "to time")
     iterations = positive_iterations(flags)
-    devices.use_one(flags["gpu"])
+    use_one(flags["gpu"])
     net = model_net(flags, phase(flags, TRAIN))
     log.info("Performing Forward")
     log.info("Initial loss: %.6g", float(net.run_forward()))

@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 
-from caffe.files.databases import open_database
 from caffe.core.errors import DataError
+from caffe.files.databases import open_database
 from caffe.files.images import datum_image, read_datum
 from caffe.files.weights import write_binaryproto
 from caffe.tools.command import run_tool

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import cv2
 
 from caffe.core import state
-from caffe.files.databases import new_database
 from caffe.core.errors import DataError
+from caffe.files.databases import new_database
 from caffe.files.images import image_datum, read_bytes, read_image, read_image_list
 from caffe.proto import caffe_pb2
 from caffe.tools.command import UsageError, run_tool

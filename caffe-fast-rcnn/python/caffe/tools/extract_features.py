@@ -4,8 +4,8 @@ import logging
 import sys
 
 from caffe.core import state
-from caffe.files.databases import new_database
 from caffe.core.errors import suggest
+from caffe.files.databases import new_database
 from caffe.nets.net import Net
 from caffe.proto import caffe_pb2
 from caffe.tools.command import UsageError, run_tool

@@ -4,11 +4,11 @@ import logging
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from caffe.files import prototxt
 from caffe.core.errors import WeightsError
-from caffe.proto import caffe_pb2
+from caffe.files import prototxt
 from caffe.files.upgrade import upgrade_net
 from caffe.files.weights import write_bytes
+from caffe.proto import caffe_pb2
 from caffe.tools.command import run_tool
 
 USAGE = "usage: {0} FILE_IN FILE_OUT\n\n{1}"

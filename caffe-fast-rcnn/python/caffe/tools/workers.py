@@ -11,12 +11,12 @@ import sys
 import threading
 
 from caffe.core import state
-from caffe.solvers.parallel import NCCL
 from caffe.proto import caffe_pb2
+from caffe.solvers.parallel import NCCL
 from caffe.solvers.signals import Action
 from caffe.solvers.solver import get_solver
-from caffe.tools import devices
 from caffe.tools.command import status_of
+from caffe.tools.flags import use
 
 log = logging.getLogger("caffe")
 
@@ -57,7 +57,7 @@ def _work(serialized, gpus, snapshot, uid, rank):
 def _solve(p, gpus, snapshot, uid, rank, action):
     state.set_solver_count(len(gpus))
     state.set_solver_rank(rank)
-    devices.use(gpus[rank])
+    use(gpus[rank])
     solver = get_solver(p)
     if snapshot:
         log.info("Resuming from %s", snapshot)

@@ -2,7 +2,7 @@
 from caffe.core.errors import LayerError, suggest
 
 _TYPES = {}
-_USERS_TYPE = "Python"      # its class comes from the user's module (python_layer.py)
+_USERS_TYPE = "Python"      # its class comes from the user's module (runners/python_layer.py)
 
 
 def register(type_name):

@@ -2,12 +2,12 @@
 import itertools
 
 from caffe.core import state
-from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.files.databases import open_database
 from caffe.files.images import datum_image, read_datum
-from caffe.proto import caffe_pb2
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource, own_share
+from caffe.layer_types.inputs.data_transformer import DataTransformer
+from caffe.proto import caffe_pb2
 
 
 @register("Data")

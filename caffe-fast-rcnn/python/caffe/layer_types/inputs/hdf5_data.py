@@ -3,11 +3,11 @@ hdf5_output_layer.cpp).
 """
 import numpy as np
 
-from caffe.files import hdf5
 from caffe.core import state
 from caffe.core.errors import CaffeError, DataError
-from caffe.layer_types.common.registry import register
+from caffe.files import hdf5
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource, own_share, peeked
 
 

@@ -1,10 +1,10 @@
 """ImageData: images and labels from a list of files (Caffe: image_data_layer.cpp)."""
 from caffe.core import state
-from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.core.errors import DataError
 from caffe.files.images import read_image, read_image_list
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource, own_share
+from caffe.layer_types.inputs.data_transformer import DataTransformer
 
 
 @register("ImageData")

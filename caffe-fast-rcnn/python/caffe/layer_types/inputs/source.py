@@ -6,8 +6,8 @@ import torch
 
 from caffe.core.errors import LayerError
 from caffe.layer_types.common.fillers import fill
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 
 
 def spread(layer, values, what, optional=False):

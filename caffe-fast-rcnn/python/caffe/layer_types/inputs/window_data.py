@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from caffe.core import state
-from caffe.layer_types.inputs.data_transformer import read_mean
 from caffe.core.errors import DataError
 from caffe.files.images import decode_image, read_bytes
-from caffe.layer_types.common.registry import register
 from caffe.files.window_files import read_window_file
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource
+from caffe.layer_types.inputs.data_transformer import read_mean
 
 
 class Placement(NamedTuple):

@@ -8,11 +8,11 @@ import math
 import torch
 import torch.nn.functional as F
 
+from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto import caffe_pb2
-from caffe.layer_types.common.registry import register
-from caffe.layer_types.common.module import Module
-from caffe.layer_types.common.gradients import with_gradient
 
 FULL, VALID = caffe_pb2.LossParameter.FULL, caffe_pb2.LossParameter.VALID
 BATCH_SIZE = caffe_pb2.LossParameter.BATCH_SIZE

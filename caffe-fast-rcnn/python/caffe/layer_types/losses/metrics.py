@@ -2,8 +2,8 @@
 
 import torch
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 
 
 @register("Accuracy")

@@ -9,10 +9,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.files import weights
 from caffe.core.errors import WeightsError
-from caffe.layer_types.common.registry import register
+from caffe.files import weights
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import Loss, NormalizedLoss
 
 # Caffe: the logarithm's argument is at least FLT_MIN, or 1e-20 in the two rarer losses

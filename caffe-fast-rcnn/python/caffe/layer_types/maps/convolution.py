@@ -10,8 +10,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.maps.windows import pad_axes, read_windows, unfold_windows
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

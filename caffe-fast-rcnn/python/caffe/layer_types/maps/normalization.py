@@ -7,10 +7,10 @@ import math
 
 import torch
 
+from caffe.layer_types.common.module import Module, filler_or
+from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto import caffe_pb2
-from caffe.layer_types.common.registry import register
-from caffe.layer_types.common.module import Module, filler_or
 
 _SEGNET_EPS = 1e-9
 

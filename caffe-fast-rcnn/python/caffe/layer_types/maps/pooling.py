@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from caffe.proto import caffe_pb2
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+from caffe.proto import caffe_pb2
 
 MAX, AVE = caffe_pb2.PoolingParameter.MAX, caffe_pb2.PoolingParameter.AVE
 STOCHASTIC = caffe_pb2.PoolingParameter.STOCHASTIC

@@ -4,8 +4,8 @@ Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of
 """
 import torch.nn.functional as F
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 
 
 @register("Interp")

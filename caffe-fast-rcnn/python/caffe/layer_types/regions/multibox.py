@@ -7,11 +7,11 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.proto import caffe_pb2
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.regions.boxes import encode, overlaps
 from caffe.layer_types.losses.loss import NormalizedLoss
 from caffe.layer_types.losses.softmax import LOG_SMALLEST, at_least
+from caffe.layer_types.regions.boxes import encode, overlaps
+from caffe.proto import caffe_pb2
 
 MultiBox = caffe_pb2.MultiBoxLossParameter
 UNMATCHED, IGNORED = -1, -2

@@ -1,11 +1,11 @@
 """PVANet's layer that turns the RPN's output into rois (sanghoon/caffe: proposal_layer.cpp)."""
 import torch
 
+from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+from caffe.layer_types.regions.boxes import from_centres
 from caffe.operators import ops
 from caffe.operators.anchors import generate_anchors
-from caffe.layer_types.common.registry import register
-from caffe.layer_types.common.module import Module
-from caffe.layer_types.regions.boxes import from_centres
 
 
 @register("Proposal")

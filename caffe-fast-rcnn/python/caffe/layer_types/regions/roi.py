@@ -3,9 +3,9 @@
 Fast R-CNN: roi_pooling_layer.cu; R-FCN: psroi_pooling_layer.cu; Mask R-CNN: RoIAlign, as in
 Caffe2's roi_align_op.
 """
-from caffe.operators import ops
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+from caffe.operators import ops
 
 
 class _RegionModule(Module):

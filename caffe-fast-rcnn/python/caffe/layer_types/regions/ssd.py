@@ -8,10 +8,10 @@ import math
 
 import torch
 
-from caffe.operators import ops
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.regions.boxes import decode, overlaps, rank_in_group
+from caffe.operators import ops
 
 log = logging.getLogger("caffe")
 

@@ -8,8 +8,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module, filler_or
+from caffe.layer_types.common.registry import register
 
 
 @register("ReLU")

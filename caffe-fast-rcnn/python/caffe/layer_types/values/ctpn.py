@@ -7,8 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 from caffe.layer_types.values.recurrent import lstm_step
 
 

@@ -3,15 +3,18 @@
 Caffe: recurrent_layer.cpp, lstm_layer.cpp, lstm_unit_layer.cpp, rnn_layer.cpp.
 Letters: T time steps, N streams, I input values, D num_output.
 """
+import logging
 import math
 
 import torch
 import torch.nn.functional as F
 
-from caffe.nets.debug import log_step
-from caffe.layer_types.common.registry import register
-from caffe.layer_types.common.module import Module
+from caffe.core.logs import mean_magnitude
 from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+
+log = logging.getLogger("caffe")
 
 
 def lstm_step(cell, gates, cont):
@@ -107,7 +110,7 @@ class _Recurrent(Module):
             tops.append(top)
             if self.logs and not x.is_meta:
                 for layer, blob, place in self.shown:
-                    log_step(f"{self.name}_{layer}_{number}", f"{blob}_{number}",
+                    _log_step(f"{self.name}_{layer}_{number}", f"{blob}_{number}",
                              (top, *states)[place])
         if self.expose:
             return (torch.stack(tops), *(state.detach()[None] for state in states))
@@ -162,3 +165,16 @@ class RNN(_Recurrent):
     def step(self, inputs, cont, states):
         hidden = torch.tanh(inputs)
         return torch.tanh(F.linear(hidden, *self.blobs[-2:])), hidden
+
+
+def _log_step(layer, name, tensor):
+    """Logs a tensor inside the unrolled net as if it were a layer's top, and its gradient when a
+    backward pass reaches it.
+
+    Caffe: the unrolled net of a recurrent layer with debug_info; `layer` is a name in that net.
+    """
+    log.info("    [Forward] Layer %s, top blob %s data: %.6g", layer, name, mean_magnitude(tensor))
+    if tensor.requires_grad:
+        tensor.register_hook(lambda gradient: log.info(
+            "    [Backward] Layer %s, top blob %s diff: %.6g", layer, name,
+            mean_magnitude(gradient)))

@@ -2,9 +2,9 @@
 import torch
 import torch.nn.functional as F
 
-from caffe.proto import caffe_pb2
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+from caffe.proto import caffe_pb2
 
 
 @register("Dropout")

@@ -8,8 +8,8 @@ import math
 
 import torch
 
-from caffe.layer_types.common.registry import register
 from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
 
 
 @register("Reshape")

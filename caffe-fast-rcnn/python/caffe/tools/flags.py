@@ -1,12 +1,44 @@
-"""Which devices a command computes on (-gpu), and `caffe device_query`."""
+"""What the flags of `caffe` mean: the model, and the devices, which `caffe device_query` shows."""
 import logging
 
 import torch
 
 from caffe.core import state
+from caffe.core.state import Phase
+from caffe.nets.net import Net
 from caffe.tools.command import UsageError
 
 log = logging.getLogger("caffe")
+
+
+def required(flags, name, purpose):
+    """Raises UsageError unless a flag has been given."""
+    if not flags[name]:
+        raise UsageError(f"-{name} is missing: what {purpose}?")
+
+
+def positive_iterations(flags):
+    """The flag -iterations."""
+    if flags["iterations"] <= 0:
+        raise UsageError(f"-iterations: expected 1 or more, got {flags['iterations']}")
+    return flags["iterations"]
+
+
+def phase(flags, default):
+    """The Phase in the flag -phase."""
+    if flags["phase"] not in ("", *Phase.__members__):
+        raise UsageError(f'-phase: expected TRAIN or TEST, got "{flags["phase"]}"')
+    return Phase[flags["phase"]] if flags["phase"] else default
+
+
+def stages(flags):
+    """The names in the flag -stage."""
+    return [name.strip() for name in flags["stage"].split(",") if name.strip()]
+
+
+def model_net(flags, net_phase):
+    """The net in -model, with the layers that the phase, -level and -stage allow."""
+    return Net(flags["model"], net_phase, level=flags["level"], stages=stages(flags))
 
 
 def gpus(text):
