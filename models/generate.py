@@ -22,8 +22,8 @@ import rfcn  # noqa: E402
 import rfcn_alternating  # noqa: E402
 import simple_faster_rcnn  # noqa: E402
 import squeezenet  # noqa: E402
-from utils.files import write_text  # noqa: E402
-from utils.prototxt_text import net_text  # noqa: E402
+from faster_rcnn.files.atomic import write_text  # noqa: E402
+from faster_rcnn.prototxts.text import net_text  # noqa: E402
 
 RPN_NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
 COCO_NETS = ("VGG16", "VGG_CNN_M_1024")

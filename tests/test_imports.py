@@ -1,145 +1,160 @@
 """The packages form layers: who may import whom, computed from the sources.
 
-A package may import itself and what is named beside it. An edge to a package further down in the
-table is an upward arrow, hence there are no circles either. Imports inside functions count; a
-module without a package of its own in the table belongs to the nearest one above it.
+A table lists the packages (rooms) of the engine or of the detector from the ground up; a room may
+import itself and the rooms named beside it, which stand further up in the table, so that there can
+be no circle. Imports inside functions count as well.
 """
 import ast
-import pathlib
+from pathlib import Path
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+# room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
+ENGINE = {
+    "proto": (),
+    "core": (),
+    "operators": (),
+    "files": ("proto", "core"),
+    "layer_types.common": ("proto", "core"),
+    "layer_types.values": ("proto", "core", "operators", "layer_types.common"),
+    "layer_types.maps": ("proto", "core", "operators", "layer_types.common"),
+    "layer_types.losses": ("proto", "core", "operators", "files", "layer_types.common"),
+    "layer_types.inputs": ("proto", "core", "files", "layer_types.common"),
+    "layer_types.regions": ("proto", "core", "operators", "layer_types.common",
+                            "layer_types.losses"),
+    "layer_types": ("layer_types.values", "layer_types.maps", "layer_types.losses",
+                    "layer_types.inputs", "layer_types.regions"),
+    "runners": ("proto", "core", "layer_types.common"),
+    "nets": ("proto", "core", "files", "layer_types.common", "layer_types.inputs", "layer_types",
+             "runners"),
+    "solvers": ("proto", "core", "operators", "files", "nets"),
+    "export": ("core", "layer_types.maps", "runners"),
+    "tools": ("proto", "core", "files", "nets", "solvers"),
+    "": ("proto", "core", "operators", "files", "layer_types.common", "runners", "nets", "solvers",
+         "tools"),
+}
+# room of faster_rcnn -> rooms that it may import; all of them may import the engine
+DETECTOR = {
+    "files": (),
+    "boxes": (),
+    "settings": ("files",),
+    "images": ("files", "boxes"),
+    "anchors": ("files", "boxes", "settings", "images"),
+    "annotations": ("files", "boxes", "images"),
+    "evaluation": ("files", "boxes", "annotations"),
+    "datasets": ("files", "boxes", "settings", "images", "annotations", "evaluation"),
+    "reports": ("files", "boxes", "images", "annotations", "evaluation"),
+    "synthetic": ("files", "settings", "datasets"),
+    "runs": ("files", "settings"),
+    "prototxts": ("files", "settings", "anchors"),
+    "minibatches": ("files", "boxes", "settings", "images"),
+    "detection": ("files", "boxes", "settings", "images", "reports", "runs", "prototxts"),
+    "training": ("files", "boxes", "settings", "images", "datasets", "runs", "prototxts",
+                 "minibatches", "detection"),
+    "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
+                  "prototxts", "minibatches", "detection", "training"),
+    "pretrained": ("files", "boxes"),
+    "commands": ("files", "settings", "datasets", "reports", "runs", "detection", "training",
+                 "schedules"),
+    "": (),
+}
+TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
+FOLDERS = {"caffe": ROOT / "caffe-fast-rcnn" / "python", "faster_rcnn": ROOT / "lib"}
+# Packages with the original's names: layers of prototxts, and one-line modules
+ORIGINAL = ("datasets", "fast_rcnn", "nms", "roi_data_layer", "rpn", "transform", "utils")
+# The engine knows no detector, and no room of the detector the original's names.
+STRANGERS = {"caffe": ("faster_rcnn", *ORIGINAL), "faster_rcnn": ORIGINAL}
+ROOMS = [(top, room) for top, table in TABLES.items() for room in table]
 
-# (package, what it may import), from the ground up
-ENGINE = [
-    ("caffe.proto", ()),
-    ("caffe.core", ()),
-    ("caffe.operators", ()),
-    ("caffe.files", ("caffe.core", "caffe.proto")),
-    ("caffe.layer_types.common", ("caffe.core", "caffe.proto")),
-    ("caffe.layer_types.values",
-     ("caffe.core", "caffe.proto", "caffe.operators", "caffe.layer_types.common")),
-    ("caffe.layer_types.maps",
-     ("caffe.core", "caffe.proto", "caffe.operators", "caffe.layer_types.common")),
-    ("caffe.layer_types.losses",
-     ("caffe.core", "caffe.proto", "caffe.files", "caffe.operators", "caffe.layer_types.common")),
-    ("caffe.layer_types.inputs",
-     ("caffe.core", "caffe.proto", "caffe.files", "caffe.layer_types.common")),
-    ("caffe.layer_types.regions",
-     ("caffe.core", "caffe.proto", "caffe.operators", "caffe.layer_types.common",
-      "caffe.layer_types.losses")),
-    ("caffe.layer_types", ("caffe.layer_types.*",)),
-    ("caffe.runners", ("caffe.core", "caffe.proto", "caffe.layer_types.common")),
-    ("caffe.nets",
-     ("caffe.core", "caffe.proto", "caffe.files", "caffe.layer_types", "caffe.layer_types.*",
-      "caffe.runners")),
-    ("caffe.solvers",
-     ("caffe.core", "caffe.proto", "caffe.files", "caffe.operators", "caffe.nets")),
-    ("caffe.export", ("caffe.core", "caffe.layer_types.maps", "caffe.runners")),
-    ("caffe.tools",
-     ("caffe.core", "caffe.proto", "caffe.files", "caffe.nets", "caffe.solvers")),
-    ("caffe", ("caffe.*",)),
-]
-# the folder that holds the top package -> its table
-TABLES = {"caffe-fast-rcnn/python": ENGINE}
-# Packages with a size of their own: generated code, and what has its name from Caffe.
-ANY_SIZE = {"caffe.proto"}
 
-
-def modules_of(folder, table):
-    """{module name: path} of all modules of a table's packages."""
+def sources(top: str) -> dict[str, Path]:
+    """{dotted name: path} of all modules and packages below a top package, itself included."""
     found = {}
-    for top in {package.split(".")[0] for package, _ in table}:
-        for path in sorted((ROOT / folder / top).rglob("*.py")):
-            parts = path.relative_to(ROOT / folder).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    for path in sorted((FOLDERS[top] / top).rglob("*.py")):
+        parts = path.relative_to(FOLDERS[top]).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
-def imported(name, path, modules):
-    """(line, module) of every import of one of the modules, wherever it is written."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+def modules_imported(name: str, path: Path) -> list[tuple[int, str]]:
+    """(line, dotted name) of a module's imports; of `from a import b` it is a.b."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            wanted = [alias.name for alias in node.names]
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")[:len(package.split(".")) - node.level + 1]
-            base = ".".join([*parts, *filter(None, [node.module])]) if node.level else node.module
-            names = [f"{base}.{alias.name}" for alias in node.names]
-            wanted = [name if name in modules else base for name in names]
-        else:
+            base = package[:len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+    return found
+
+
+def room_of(top: str, name: str) -> str:
+    """The room that holds a module, a package or a name in one."""
+    room = name.removeprefix(top).removeprefix(".")
+    while room and room not in TABLES[top]:
+        room = room.rpartition(".")[0]
+    return room
+
+
+def packages(top: str) -> set[str]:
+    """The rooms that there are."""
+    return {name.removeprefix(top).removeprefix(".") for name, path in sources(top).items()
+            if path.name == "__init__.py"}
+
+
+@pytest.mark.parametrize("top", TABLES)
+def test_the_table_names_every_room_and_only_rooms_before_it(top):
+    assert set(TABLES[top]) == packages(top)
+    rooms = list(TABLES[top])
+    for number, (room, allowed) in enumerate(TABLES[top].items()):
+        assert set(allowed) <= set(rooms[:number]), f"{room} is below a room that it may import"
+
+
+@pytest.mark.parametrize("top, room", ROOMS)
+def test_a_room_imports_what_its_row_allows(top, room):
+    known = {room, *TABLES[top][room]}
+    for name, path in sources(top).items():
+        if room_of(top, name) != room:
             continue
-        yield from ((node.lineno, module) for module in wanted if module in modules)
+        for line, imported in modules_imported(name, path):
+            where = f"{path.relative_to(ROOT)}:{line} imports {imported}"
+            assert imported.split(".")[0] not in STRANGERS[top], where
+            if imported.split(".")[0] == top:
+                assert room_of(top, imported) in known, where
 
 
-def package_of(module, packages):
-    """The nearest package of the table that holds a module (or that it is)."""
-    while module not in packages:
-        module = module.rpartition(".")[0]
-    return module
+@pytest.mark.parametrize("top, room", [pair for pair in ROOMS
+                                       if pair not in (("caffe", ""), ("caffe", "proto"),
+                                                       ("faster_rcnn", ""))])
+def test_a_room_is_of_a_size_to_be_read(top, room):
+    folder = FOLDERS[top].joinpath(top, *room.split("."))
+    members = [path.stem for path in folder.iterdir()
+               if path.suffix in (".py", ".pyx") and path.name != "__init__.py"
+               or (path / "__init__.py").exists()]
+    assert 3 <= len(members) <= 12, members
 
 
-def allows(allowed, package):
-    return any(package == name or (name.endswith(".*") and package.startswith(name[:-1]))
-               for name in allowed)
+@pytest.mark.parametrize("top, room", [pair for pair in ROOMS if pair[1]])
+def test_a_room_says_what_belongs_there(top, room):
+    init = FOLDERS[top].joinpath(top, *room.split("."), "__init__.py")
+    text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+    assert "Belongs here:" in text and "May import:" in " ".join(text.split()), room
 
 
-def problems(folder, table):
-    """A line for every import that the table forbids."""
-    modules, packages = modules_of(folder, table), [package for package, _ in table]
-    for name, path in modules.items():
-        own = package_of(name, packages)
-        for line, module in imported(name, path, modules):
-            other = package_of(module, packages)
-            if other != own and not allows(dict(table)[own], other):
-                yield (f"{path.relative_to(ROOT)}:{line}: {own} imports {module}, "
-                       f"but may only import {', '.join(dict(table)[own]) or 'nothing'}")
-
-
-@pytest.mark.parametrize("folder", TABLES)
-def test_modules_import_only_what_their_package_may(folder):
-    assert list(problems(folder, TABLES[folder])) == []
-
-
-@pytest.mark.parametrize("folder", TABLES)
-def test_no_arrow_points_upwards(folder):
-    """With it there is no circle: every allowed package stands earlier in the table."""
-    packages = [package for package, _ in TABLES[folder]]
-    for i, (package, allowed) in enumerate(TABLES[folder]):
-        later = [other for other in packages[i + 1:] if allows(allowed, other)]
-        assert not later, f"{package} may import {later}, which stand above it"
-        assert all(name.endswith(".*") or name in packages[:i] for name in allowed), package
-
-
-@pytest.mark.parametrize("folder", TABLES)
-def test_every_package_is_in_the_table_and_says_what_it_is(folder):
-    modules, packages = modules_of(folder, TABLES[folder]), dict(TABLES[folder])
-    for name, path in modules.items():
-        if path.name == "__init__.py":
-            assert name in packages, f"{name} is missing in the table"
-            assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), name
-
-
-@pytest.mark.parametrize("folder", TABLES)
-def test_packages_are_neither_crowded_nor_empty(folder):
-    """3 to 12 members each, modules and packages; no module of more than 300 lines."""
-    modules = modules_of(folder, TABLES[folder])
-    for package, _ in TABLES[folder]:
-        members = [name for name in modules if name.rpartition(".")[0] == package
-                   and not name.endswith(".__main__")]
-        if package not in ANY_SIZE and "." in package:
-            assert 3 <= len(members) <= 12, f"{package} has {len(members)}: {members}"
-    for name, path in modules.items():
+@pytest.mark.parametrize("top", TABLES)
+def test_no_module_is_long(top):
+    for name, path in sources(top).items():
         if not name.endswith("_pb2"):
             length = len(path.read_text(encoding="utf-8").splitlines())
             assert length <= 300, f"{name} has {length} lines"
 
 
-def test_the_computation_sees_every_form_of_import(tmp_path):
-    source = tmp_path / "b.py"
-    source.write_text("import a.c\nfrom a import c, d\nfrom . import c as x\n\n\ndef f():\n"
-                      "    from .c import x\n    import os, a.b\n")
-    modules = {"a": None, "a.b": source, "a.c": None}
-    assert list(imported("a.b", source, modules)) == [
-        (1, "a.c"), (2, "a.c"), (2, "a"), (3, "a.c"), (7, "a.c"), (8, "a.b")]
+def test_every_form_of_import_is_seen(tmp_path):
+    path = tmp_path / "b.py"
+    path.write_text("import a.c\nfrom a import c, d as e\nfrom . import c as x\n\n\ndef f():\n"
+                    "    from .c import y\n    import os, a.b\n")
+    assert sorted(modules_imported("a.b", path)) == [
+        (1, "a.c"), (2, "a.c"), (2, "a.d"), (3, "a.c"), (7, "a.c.y"), (8, "a.b"), (8, "os")]

@@ -9,7 +9,7 @@ from two_images import ANCHORS, GT, INFO, SETTINGS, layer_of, rpn_outputs
 import caffe
 from caffe.files import prototxt
 from caffe.operators import ops
-from fast_rcnn.config import cfg, cfg_override
+from faster_rcnn.settings.config import cfg, cfg_override
 from rpn.proposal_layer import ProposalLayer
 from rpn.proposal_target_layer import ProposalTargetLayer
 

@@ -1,4 +1,7 @@
-"""The messages of caffe.proto: caffe_pb2, which `make` (or generate.py in here) generates."""
+"""The messages of caffe.proto: caffe_pb2, which `make` (or generate.py in here) generates.
+
+Belongs here: the generated module, and what generates it. May import: nothing of caffe.
+"""
 # Old scripts say `import caffe` and then use google.protobuf.text_format without importing it.
 import google.protobuf.text_format  # noqa: F401
 
