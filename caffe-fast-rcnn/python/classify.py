@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 import caffe
-from caffe.files.weights import write_bytes
+from caffe.files.atomic import write_bytes
 from caffe.tools.command import status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing, read_array, whole_numbers
 

@@ -7,10 +7,11 @@ core; operators; files; layer_types; runners; nets; solvers; export; and tools, 
 """
 from caffe import io, proto
 from caffe.classifier import Classifier
-from caffe.core import allocation, errors, state
+from caffe.core import errors, state
 from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError
 from caffe.core.logs import Timer, init_log, log
+from caffe.core.main_memory import keep_freed_memory
 from caffe.core.state import (
     TEST,
     TRAIN,
@@ -45,7 +46,7 @@ from caffe.solvers.solver import (
 
 __version__ = "1.0.0"
 
-allocation.keep_freed_memory()
+keep_freed_memory()
 
 __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",

@@ -9,7 +9,7 @@ number of channels that it makes, or the size of its batch.
 import pydot
 
 from caffe.core.errors import CaffeError
-from caffe.files.weights import write_bytes
+from caffe.files.atomic import write_bytes
 from caffe.proto import caffe_pb2
 
 LAYER_STYLE_DEFAULT = {"shape": "box", "fillcolor": "#6495ED", "style": "filled"}

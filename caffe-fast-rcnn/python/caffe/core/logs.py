@@ -47,26 +47,46 @@ def mean_magnitude(tensor):
 
 
 class Timer:
-    """A stop-watch in milliseconds that waits for the GPU."""
+    """A stop-watch for intervals: pycaffe's start, stop and ms, py-faster-rcnn's tic and toc.
 
-    def __init__(self):
-        self._start = self._end = 0.0
+    waits_for_gpu: whether both ends of an interval wait until the GPU has done its work.
+
+    Attributes: diff (the last interval), total_time and average_time of all intervals, in seconds;
+    calls (how many there were).
+    """
+
+    def __init__(self, waits_for_gpu=True):
+        self.waits_for_gpu = waits_for_gpu
+        self.total_time = self.average_time = self.diff = 0.0
+        self.calls = 0
+        self.start_time = 0.0
 
     def start(self):
-        """Begins to measure."""
-        self._start = self._now()
+        """Begins an interval."""
+        self.start_time = self._now()
 
     def stop(self):
-        """Ends the measurement."""
-        self._end = self._now()
+        """Ends the interval."""
+        self.diff = self._now() - self.start_time
+        self.total_time += self.diff
+        self.calls += 1
+        self.average_time = self.total_time / self.calls
 
     @property
     def ms(self):
-        """Milliseconds from start to stop."""
-        return (self._end - self._start) * 1e3
+        """Milliseconds of the last interval."""
+        return self.diff * 1e3
 
-    @staticmethod
-    def _now():
-        if state.device().type == "cuda":
+    def tic(self):
+        """As `start`."""
+        self.start()
+
+    def toc(self, average=True):
+        """Ends the interval; returns the mean interval, or this one when `average` is false."""
+        self.stop()
+        return self.average_time if average else self.diff
+
+    def _now(self):
+        if self.waits_for_gpu and state.device().type == "cuda":
             torch.cuda.synchronize(state.device())
         return time.perf_counter()

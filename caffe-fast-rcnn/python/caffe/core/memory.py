@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import torch
 
-from caffe.core import mapped
+from caffe.core.main_memory import copy_mapped
 
 _STALE, _SYNCED, _NEWER = range(3)      # the copy in main memory, compared with the tensor
 
@@ -96,7 +96,7 @@ class Memory:
         if self.is_copied:
             self.copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
         else:
-            mapped.copy(self.array(), array)
+            copy_mapped(self.array(), array)
 
     def add(self, tensor):
         """Adds a tensor; the first one is taken as it is."""

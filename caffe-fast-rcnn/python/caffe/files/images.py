@@ -1,4 +1,8 @@
-"""Images and lists of images from files and Datums, as Caffe's data layers and tools read them."""
+"""Images and lists of images from files and Datums: the one image reader.
+
+Pixels come as they are stored, as in Caffe and as annotations count them; with `upright` an image
+is turned as the camera's note (EXIF orientation) says, for people to look at.
+"""
 from typing import NamedTuple
 
 import cv2
@@ -8,10 +12,7 @@ from google.protobuf.message import DecodeError
 from caffe.core.errors import DataError
 from caffe.proto import caffe_pb2
 
-# As in Caffe's time OpenCV shall not obey the orientation note of cameras.
-_FLAGS = {None: cv2.IMREAD_UNCHANGED,
-          False: cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
-          True: cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION}
+_FLAGS = {None: cv2.IMREAD_UNCHANGED, False: cv2.IMREAD_GRAYSCALE, True: cv2.IMREAD_COLOR}
 _LARGEST_LABEL = 2 ** 31 - 1
 
 
@@ -60,12 +61,12 @@ def read_bytes(path):
         raise DataError(f"image {path} cannot be read: {error.strerror}") from None
 
 
-def read_image(path, size=(0, 0), color=True):
+def read_image(path, size=(0, 0), color=True, upright=False):
     """The image of a file, (H, W, C) uint8: BGR, or C = 1 with color=False.
 
-    size: height and width to resize to, (0, 0) for none. Raises DataError.
+    size: height and width to resize to, (0, 0) for none; upright: see decoded. Raises DataError.
     """
-    image = decode_image(read_bytes(path), color, f"image {path}")
+    image = decode_image(read_bytes(path), color, f"image {path}", upright)
     return resized(image, size) if any(size) else image
 
 
@@ -75,14 +76,26 @@ def resized(image, size):
     return np.atleast_3d(cv2.resize(image, (int(width), int(height))))
 
 
-def decode_image(data, color=None, where="the image"):
-    """A JPEG, PNG, ... file's image from its bytes, (H, W, C) uint8.
+def decoded(data, color=None, upright=False, deep=False):
+    """The image in the bytes of a JPEG, PNG, ... file, (H, W, C); None if OpenCV cannot decode it.
 
-    color: True for BGR, False for grey, None for the channels that are there.
+    color: True for BGR, False for grey, None for the channels that are there
+    upright: turns the image as its EXIF orientation says (never with color=None)
+    deep: keeps 16 bits or floats, where these are stored; else they become bytes unless color=None
     """
     data = np.frombuffer(data, np.uint8)
+    flags = _FLAGS[color]
+    if color is not None:
+        flags |= (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+        flags |= (cv2.IMREAD_ANYDEPTH if deep else 0)
+    image = cv2.imdecode(data, flags) if data.size else None
+    return None if image is None else np.atleast_3d(image)
+
+
+def decode_image(data, color=None, where="the image", upright=False):
+    """As `decoded`, of bytes (H, W, C) uint8; a DataError that begins with `where` otherwise."""
     try:
-        image = cv2.imdecode(data, _FLAGS[color]) if data.size else None
+        image = decoded(data, color, upright)
     except cv2.error as error:
         raise DataError(f"{where} cannot be decoded: {error.err}") from None
     if image is None:
@@ -90,7 +103,7 @@ def decode_image(data, color=None, where="the image"):
     if image.dtype != np.uint8:
         raise DataError(f"{where} has values of type {image.dtype}, expected bytes; say "
                         "force_color or force_gray, or convert it")
-    return np.atleast_3d(image)
+    return image
 
 
 def read_datum(source, key, value):

@@ -18,6 +18,7 @@ import numpy as np
 
 from caffe.core.errors import WeightsError
 from caffe.files import hdf5, wire
+from caffe.files.atomic import replacing
 from caffe.proto import caffe_pb2
 
 log = logging.getLogger("caffe")
@@ -175,12 +176,6 @@ def write_binaryproto(path, array):
         file.writelines(parts)
 
 
-def write_bytes(path, data):
-    """Writes a file of any kind, in the place of an older one of that name."""
-    with _replacing(path) as partial, open(partial, "wb") as file:
-        file.write(data)
-
-
 def _read_layer(message, form, strange):
     """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
 
@@ -227,16 +222,9 @@ def _mapped(path):
 
 @contextmanager
 def _replacing(path):
-    """A name beside `path` to write to; it replaces `path` at the end, or vanishes on an error."""
-    partial = f"{path}.{os.getpid()}.partial"
+    """As atomic.replacing; a file that cannot be written is a WeightsError."""
     try:
-        yield partial
-        with open(partial, "rb") as written:
-            os.fsync(written.fileno())      # on the disk before the older file goes
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            yield partial
     except OSError as error:
         raise WeightsError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
-

@@ -8,17 +8,9 @@ from caffe.layer_types.inputs import data, hdf5_data, image_data, memory_data, s
 from caffe.layer_types.losses import loss, metrics, softmax
 from caffe.layer_types.maps import convolution, normalization, pooling, resize
 from caffe.layer_types.regions import multibox, ohem, proposal, roi, ssd
-from caffe.layer_types.values import (
-                                      activation,
-                                      ctpn,
-                                      dense,
-                                      elementwise,
-                                      recurrent,
-                                      regularization,
-                                      shape,
-)
+from caffe.layer_types.values import activation, ctpn, dense, elementwise, recurrent, shape
 
 __all__ = ["activation", "convolution", "ctpn", "data", "dense", "elementwise", "hdf5_data",
            "image_data", "loss", "memory_data", "metrics", "multibox", "normalization", "ohem",
-           "pooling", "proposal", "recurrent", "regularization", "resize", "roi", "shape",
-           "softmax", "source", "ssd", "window_data"]
+           "pooling", "proposal", "recurrent", "resize", "roi", "shape", "softmax", "source", "ssd",
+           "window_data"]

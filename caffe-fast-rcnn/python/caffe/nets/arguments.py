@@ -1,6 +1,9 @@
-"""What caffe.Net may be called with, in the present form and in the older one."""
+"""What caffe.Net and its methods may be called with: files and phases, arrays of any length."""
 import os
 
+import numpy as np
+
+from caffe.core.errors import CaffeError
 from caffe.files import prototxt
 from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
@@ -30,3 +33,41 @@ def read_network(network_file):
         message.CopyFrom(network_file)
         return upgrade_net(message)
     return prototxt.read_net(os.fspath(network_file))
+
+
+def batches(arrays, size):
+    """Yields ({name: array of `size` items}, how many of them count) (pycaffe: _Net_batch).
+
+    The last batch is filled up with 0. arrays: {name: array}, all with the same number of items.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise CaffeError(f"expected arrays with one number of items, got {shown or 'none'}")
+    total = next(iter(lengths.values()))
+    for start in range(0, total, size):
+        count = min(size, total - start)
+        yield {name: _padded(np.asarray(array[start:start + count]), size)
+               for name, array in arrays.items()}, count
+
+
+def _padded(array, size):
+    if len(array) == size:
+        return array
+    return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
+
+
+class Collected:
+    """Results of batches, by name."""
+
+    def __init__(self):
+        self._parts = {}
+
+    def add(self, arrays, count):
+        """Keeps copies of the first `count` items of a batch's {name: array}."""
+        for name, array in arrays.items():
+            self._parts.setdefault(name, []).append(np.array(array[:count]))
+
+    def stacked(self):
+        """{name: one array} of all batches."""
+        return {name: np.concatenate(parts) for name, parts in self._parts.items()}

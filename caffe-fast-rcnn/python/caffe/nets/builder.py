@@ -9,8 +9,8 @@ from caffe.layer_types.common import registry
 from caffe.nets.gradients import mark_backward
 from caffe.nets.rules import filter_layers, insert_splits, unknown_bottom
 from caffe.proto import caffe_pb2
-from caffe.runners.module_runner import ModuleLayer, SplitLayer
-from caffe.runners.python_layer import python_layer
+from caffe.runners.module_runner import ModuleRunner, SplitRunner
+from caffe.runners.python_runner import python_runner
 
 _AUTOMATIC = "(automatic)"
 _SHARING_TYPES = ("Flatten", "Reshape")     # Caffe: their tops are the bottom's memory
@@ -84,10 +84,10 @@ class NetBuilder:
 
     def _make(self, param, bottoms, tops):
         if param.type == "Python":
-            return python_layer(param, bottoms, tops, self.device)
+            return python_runner(param, bottoms, tops, self.device)
         if param.type == "Split" and len(bottoms) == 1:
-            return SplitLayer(param, bottoms, tops)
-        return ModuleLayer(param, bottoms, tops, self.device)
+            return SplitRunner(param, bottoms, tops)
+        return ModuleRunner(param, bottoms, tops, self.device)
 
     def _take_bottom(self, param, index):
         name = param.bottom[index]

@@ -20,8 +20,7 @@ import torch
 from caffe.core.errors import CaffeError, suggest
 from caffe.core.state import Phase
 from caffe.layer_types.inputs.memory_data import MemoryData
-from caffe.nets.arguments import net_arguments, read_network
-from caffe.nets.batches import Collected, batches
+from caffe.nets.arguments import Collected, batches, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
 from caffe.nets.net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights

@@ -3,12 +3,12 @@ import torch
 
 from caffe.core.blob import BlobVec, ParamBlob
 from caffe.layer_types.common.registry import lookup
-from caffe.runners.runner import GraphLayer, LayerRunner
+from caffe.runners.runner import GraphRunner, LayerRunner
 
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, MemoryError)
 
 
-class ModuleLayer(GraphLayer):
+class ModuleRunner(GraphRunner):
     """Runs a caffe.layer_types.common.module.Module."""
 
     def __init__(self, param, bottoms, tops, device):
@@ -115,7 +115,7 @@ class ModuleLayer(GraphLayer):
                 self.bottoms[0].set_diff(self.module.backward_inplace(self._changed, diff))
 
 
-class SplitLayer(LayerRunner):
+class SplitRunner(LayerRunner):
     """One blob under several names: the tops are the bottom's memory, the gradients add up."""
 
     def __init__(self, param, bottoms, tops):

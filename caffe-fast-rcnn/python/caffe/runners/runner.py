@@ -7,7 +7,7 @@ from caffe.core.errors import LayerError
 class LayerRunner:
     """What the net knows of a layer, whatever kind it is.
 
-    The kinds are in module_runner.py (built-in types) and python_layer.py (the user's classes);
+    The kinds are in module_runner.py (built-in types) and python_runner.py (the user's classes);
     they say how tops are shaped, computed and differentiated.
 
     Attributes:
@@ -100,11 +100,11 @@ class LayerRunner:
             blob.values.set(self.tops[0].values.get().reshape(blob.shape))
 
 
-class GraphLayer(LayerRunner):
+class GraphRunner(LayerRunner):
     """A layer that computes with tensors, and whose gradients autograd finds.
 
-    Every pass is a little graph of its own: the bottoms are its leaves, so that it does not matter
-    how their values came about, and what the next layers do with the tops.
+    Every pass is a small graph of its own, with the bottoms as its leaves: how their values were
+    made, and what the next layers do with the tops, does not matter.
     """
 
     def __init__(self, param, bottoms, tops):

@@ -10,7 +10,7 @@ from caffe.core.errors import CaffeError, suggest
 log = logging.getLogger("caffe")
 
 
-class Progress(NamedTuple):
+class PolicyState(NamedTuple):
     """What the policies remember from one iteration to the next."""
 
     current_step: int = 0
@@ -61,32 +61,32 @@ _POLICIES = {"fixed": _fixed, "step": _stairs, "multistep": _stairs, "exp": _exp
 _NEEDED = {"step": ("stepsize",), "sigmoid": ("stepsize",), "poly": ("max_iter",)}
 
 
-def advance(p, iteration, progress, averaged_loss):
-    """(rate, Progress) of an iteration, from the Progress of the one before.
+def advance(p, iteration, state, averaged_loss):
+    """(rate, PolicyState) of an iteration, from the PolicyState of the one before.
 
     averaged_loss: a function that gives the mean of the last `average_loss` losses; only asked by
     the policy that needs it.
     """
     if p.lr_policy == "plateau":
-        progress = _watch_plateau(p, iteration, progress, averaged_loss())
-    rate, step = learning_rate(p, iteration, progress.current_step)
-    return rate, progress._replace(current_step=step)
+        state = _watch_plateau(p, iteration, state, averaged_loss())
+    rate, step = learning_rate(p, iteration, state.current_step)
+    return rate, state._replace(current_step=step)
 
 
-def _watch_plateau(p, iteration, progress, loss):
+def _watch_plateau(p, iteration, state, loss):
     """PVANet: a step once the loss had no new minimum for plateau_winsize[step] iterations."""
     if not p.plateau_winsize or min(p.plateau_winsize) < 1:
         raise CaffeError('solver: lr_policy "plateau" needs plateau_winsize, each > 0, got '
                          f"{list(p.plateau_winsize) or 'none'}")
-    if loss < progress.minimum_loss:
-        progress = progress._replace(minimum_loss=loss, iter_last_event=iteration)
-    step = progress.current_step
+    if loss < state.minimum_loss:
+        state = state._replace(minimum_loss=loss, iter_last_event=iteration)
+    step = state.current_step
     if step < len(p.plateau_winsize) \
-            and iteration >= progress.iter_last_event + p.plateau_winsize[step]:
+            and iteration >= state.iter_last_event + p.plateau_winsize[step]:
         log.info("Plateau Status: Iteration %d, step = %d, minimum_loss = %.6g", iteration,
-                 step + 1, progress.minimum_loss)
-        return progress._replace(current_step=step + 1, iter_last_event=iteration)
-    return progress
+                 step + 1, state.minimum_loss)
+        return state._replace(current_step=step + 1, iter_last_event=iteration)
+    return state
 
 
 def learning_rate(p, iteration, current_step):

@@ -20,10 +20,9 @@ from caffe.files import prototxt, weights
 from caffe.files.upgrade import upgrade_solver
 from caffe.proto import caffe_pb2
 from caffe.solvers import updates
-from caffe.solvers.lr_policy import Progress, advance, learning_rate
-from caffe.solvers.recent_losses import RecentLosses
+from caffe.solvers.lr_policy import PolicyState, advance, learning_rate
+from caffe.solvers.reports import RecentLosses, log_outputs
 from caffe.solvers.signals import Action
-from caffe.solvers.solver_log import log_outputs
 from caffe.solvers.solver_nets import make_test_nets, make_train_net
 
 log = logging.getLogger("caffe")
@@ -55,7 +54,7 @@ class Solver:
         self.test_nets = make_test_nets(self.param)
         self.iter = 0
         self._updater = updates.Updater(rule, self.net.learnables)
-        self._progress = Progress()
+        self._policy_state = PolicyState()
         self.action = lambda: Action.NONE
         self._stopped = False
         self._callbacks = []
@@ -64,7 +63,7 @@ class Solver:
     @property
     def lr(self):
         """The learning rate of the next update."""
-        return learning_rate(self.param, self.iter, self._progress.current_step)[0]
+        return learning_rate(self.param, self.iter, self._policy_state.current_step)[0]
 
     @property
     def last_loss(self):
@@ -145,7 +144,7 @@ class Solver:
 
     def apply_update(self):
         """Updates the weights from the gradients that are there, and counts the iteration."""
-        rate, self._progress = advance(self.param, self.iter, self._progress,
+        rate, self._policy_state = advance(self.param, self.iter, self._policy_state,
                                        lambda: self.smoothed_loss)
         if self.param.display and self.iter % self.param.display == 0:
             log.info("Iteration %d, lr = %.6g", self.iter, rate)
@@ -198,8 +197,8 @@ class Solver:
         (self.net.save_hdf5 if hdf5 else self.net.save)(model, self.param.snapshot_diff)
         log.info("Snapshotting solver state to %s file %s", "HDF5" if hdf5 else "binary proto",
                  history)
-        weights.write_state(history, self.iter, model, self._progress.current_step,
-                            self._updater.history(), self._progress.plateau(self.param))
+        weights.write_state(history, self.iter, model, self._policy_state.current_step,
+                            self._updater.history(), self._policy_state.plateau(self.param))
         return model, history
 
     def restore(self, path):
@@ -211,11 +210,12 @@ class Solver:
             raise WeightsError(f"{path}: {problem}") from None
         if saved.learned_net:
             self.net.copy_from(saved.learned_net)
-        self.iter, self._progress = saved.iter, Progress(saved.current_step, *saved.plateau or ())
+        self.iter = saved.iter
+        self._policy_state = PolicyState(saved.current_step, *saved.plateau or ())
 
     def state_dict(self):
         """All that training depends on here, as arrays: what an exact continuation needs."""
-        arrays = {"iter": np.array(self.iter), **self._progress.as_arrays()}
+        arrays = {"iter": np.array(self.iter), **self._policy_state.as_arrays()}
         for i, learnable in enumerate(self.net.learnables):
             arrays[f"param/{i}"] = learnable.blob.tensor.detach().cpu().numpy().copy()
         for i, array in enumerate(self._updater.history()):
@@ -234,7 +234,7 @@ class Solver:
         self._updater.load_history(_numbered(arrays, "history"))
         for blob, array in zip(blobs, params):
             blob.values.load(array)
-        self.iter, self._progress = int(arrays["iter"]), Progress.from_arrays(arrays)
+        self.iter, self._policy_state = int(arrays["iter"]), PolicyState.from_arrays(arrays)
         self._losses.load(arrays["losses"])
 
 

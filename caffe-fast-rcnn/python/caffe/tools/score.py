@@ -4,7 +4,7 @@ import logging
 import numpy as np
 
 from caffe.core.state import TEST
-from caffe.solvers.solver_log import with_weight
+from caffe.solvers.reports import with_weight
 from caffe.tools.flags import model_net, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")

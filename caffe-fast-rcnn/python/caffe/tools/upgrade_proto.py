@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from caffe.core.errors import WeightsError
 from caffe.files import prototxt
 from caffe.files.upgrade import upgrade_net
-from caffe.files.weights import write_bytes
+from caffe.files.atomic import write_bytes
 from caffe.proto import caffe_pb2
 from caffe.tools.command import run_tool
 

@@ -1,9 +1,17 @@
-"""The losses of the last iterations, which nobody waits for until they are asked for."""
+"""What solvers report: the recent losses, and a net's outputs in the words that log parsers expect.
+"""
 import collections
+import logging
+
+log = logging.getLogger("caffe")
 
 
 class RecentLosses:
-    """The last `count` losses; `add` takes scalars on the device, the rest are floats."""
+    """The last `count` losses.
+
+    `add` takes scalars that may lie on the GPU; they are copied from it, as floats, only when
+    somebody asks, so that training does not wait for the device in every iteration.
+    """
 
     def __init__(self, count):
         self._losses = collections.deque(maxlen=count)
@@ -37,3 +45,17 @@ class RecentLosses:
         """The mean of all that are kept; NaN if there is none."""
         values = self.values()
         return sum(values) / len(values) if values else float("nan")
+
+
+def log_outputs(kind, net, outputs):
+    """A line "<kind> net output #k: name = v" for each value; outputs: name -> array."""
+    values = ((name, value) for name, array in outputs.items() for value in array.flat)
+    for k, (name, value) in enumerate(values):
+        log.info("    %s net output #%d: %s", kind, k, with_weight(net, name, value))
+
+
+def with_weight(net, name, value):
+    """'name = value', and what it counts for in the loss if it does."""
+    weight = net.blob_loss_weights[name]
+    share = f" (* {weight:.6g} = {weight * value:.6g} loss)" if weight else ""
+    return f"{name} = {value:.6g}{share}"
