@@ -1,6 +1,6 @@
 """Caffe's Python interface on PyTorch.
 
-The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers on numpy (and
+The names are pycaffe's: Net, SGDSolver and the other solvers, Layer for Python layers on numpy (and
 TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2; draw and
 coord_map are modules to be imported by name. The code is in rooms, from the ground up: proto and
 core; operators; files; layer_types; runners; nets; solvers; export; and tools, the command line.

@@ -40,7 +40,7 @@ def suggest(name, known):
 
 
 def add_note(problem, text):
-    """Adds a line to an exception of somebody else's code, which stays the exception it is."""
+    """Adds a line to an exception of the user's code, which keeps its type and traceback."""
     if hasattr(problem, "add_note"):    # Python 3.11
         problem.add_note(text)
     else:

@@ -23,9 +23,9 @@ class Memory:
     """One tensor of a blob; unset values are all `fill` and take no memory.
 
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
-    is_dead_end: whether no gradient goes on from here, as the layers that made the tensor showed.
+    is_dead_end: whether a gradient of the tensor would reach nothing that learns.
     is_copied: whether numpy's array is a copy, because the device is not the CPU.
-    keeps_layout: whether the tensor stays where it is for ever, in its own memory layout
+    keeps_layout: whether the tensor keeps its address and memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
     """
 

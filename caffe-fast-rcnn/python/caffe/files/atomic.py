@@ -12,10 +12,10 @@ _BLOCK = 1 << 22    # bytes
 
 @contextlib.contextmanager
 def replacing(path):
-    """A path beside `path` to write a file to, which takes the place of `path` in the end.
+    """Yields a temporary path beside `path` to write to; in the end it replaces `path`.
 
-    That happens when the block ends without an exception and what was written is on the disk; else
-    the file is removed. OSErrors of this function name `path`.
+    It replaces it when the block ends without an exception, after an fsync; else the temporary file
+    is removed. OSErrors of this function name `path`.
     """
     folder, name = os.path.split(os.path.abspath(path))
     partial = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}.partial")
@@ -43,7 +43,7 @@ def _naming(path):
 
 @contextlib.contextmanager
 def atomic_open(path, mode="w"):
-    """Opens a new file, mode "w" (UTF-8) or "wb", that takes the place of `path`; see `replacing`.
+    """Opens a new file, mode "w" (UTF-8) or "wb", that replaces `path` in the end; see `replacing`.
     """
     with replacing(path) as partial:
         with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:

@@ -91,9 +91,9 @@ def read_datasets(path, names):
 
 
 def append_rows(path, datasets, new=False):
-    """Adds rows to the datasets {name: float32 array} of a file, which are made if need be.
+    """Adds rows to the datasets {name: float32 array} of a file, which are created where missing.
 
-    new: the file is made anew.
+    new: an older file is replaced.
     """
     with h5py.File(path, "w" if new else "a") as file:
         for name, rows in datasets.items():

@@ -62,18 +62,18 @@ def read_weights(path):
     """
     if _is_hdf5(path):
         return hdf5.read_weights(path)
-    layers, strange = OrderedDict(), set()
+    layers, unknown = OrderedDict(), set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
-            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number], strange)
+            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number], unknown)
             if blobs or name not in layers:
                 layers[name] = blobs
     if not layers:
         raise WeightsError(f"{path}: holds no layers; this is not a .caffemodel")
-    if strange:
+    if unknown:
         log.info("%s: ignoring unknown layer fields (of a fork of Caffe?): %s", path,
-                 ", ".join(map(str, sorted(strange))))
+                 ", ".join(map(str, sorted(unknown))))
     return layers
 
 
@@ -176,15 +176,15 @@ def write_binaryproto(path, array):
         file.writelines(parts)
 
 
-def _read_layer(message, form, strange):
+def _read_layer(message, form, unknown):
     """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
 
-    Numbers of fields that the schema does not have are added to the set `strange`.
+    Numbers of fields that the schema does not have are added to the set `unknown`.
     """
     name, blobs = "", []
     for number, kind, value in message:
         if number not in form.known:
-            strange.add(number)
+            unknown.add(number)
         if kind != wire.BYTES:
             continue
         if number == form.name:
@@ -192,7 +192,7 @@ def _read_layer(message, form, strange):
         elif number == form.blobs:
             blobs.append(wire.read_blob(message.nested(value)))
         elif number == form.nested:
-            return _read_layer(message.nested(value), _V0, strange)
+            return _read_layer(message.nested(value), _V0, unknown)
     return name, blobs
 
 

@@ -39,7 +39,7 @@ class _Owner:
 
 
 class NetBuilder:
-    """Builds the layers of a net, one after the other, in the order of the prototxt.
+    """Builds the layers of a net in the order of the prototxt.
 
     message: NetParameter of the current form whose `state` says phase, level and stages.
 
@@ -124,7 +124,7 @@ class NetBuilder:
         return next(i for i in reversed(range(len(self.blobs))) if self.blobs[i] is blob)
 
     def _automatic_tops(self, param):
-        """Tops that the prototxt leaves out and the type makes by itself (losses)."""
+        """Tops that the prototxt leaves out and the type adds automatically (losses)."""
         tops = []
         if param.type not in ("Python", "Split"):
             cls = registry.lookup(param.type, param.name)

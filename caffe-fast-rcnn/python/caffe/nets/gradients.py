@@ -1,7 +1,7 @@
 """Which layers and blobs backward reaches (Caffe: the second half of Net::Init).
 
-Three questions in turn: below which blobs is something to learn; which layers does a loss hang on;
-and, with `force_backward`, everything that can have a gradient after all.
+Three steps: mark the layers that learn or depend on one that does; unmark those that no loss
+depends on; with `force_backward`, mark everything that can have a gradient.
 """
 
 
@@ -37,7 +37,10 @@ def _mark_learning(layers):
 
 
 def _prune_beside_losses(layers):
-    """Backward ends where no loss hangs on, and below what passes no gradient on."""
+    """No backward pass through layers that no loss depends on, nor where no gradient arrives.
+
+    `skipped` holds the blobs to which the layer that uses them passes no gradient.
+    """
     under_loss, skipped = set(), set()
     for layer in reversed(layers):
         tops = [id(blob) for blob in layer.tops]
@@ -52,9 +55,9 @@ def _prune_beside_losses(layers):
 
 
 def _mark_parameters(layers):
-    """Only parameters that some layer needs the gradient of take part in autograd.
+    """requires_grad for those parameters only whose gradient some layer needs.
 
-    Those that a module has excluded itself (statistics) stay out in any case.
+    Those for which the module itself has switched it off (statistics) stay off.
     """
     wanted = {}
     for layer in layers:

@@ -116,7 +116,7 @@ def _scaled(host, weight, factor):
     """The weight with every output multiplied by its factor."""
     if host.type != "Deconvolution":
         return weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
-    # (C, O / group, *kernel): the outputs of a group hang on that group's channels only
+    # (C, O / group, *kernel): the outputs of a group depend on that group's channels only
     group, axes = host.convolution_param.group, weight.ndim - 2
     grouped = weight.reshape(group, -1, *weight.shape[1:])
     return (grouped * factor.reshape(group, 1, -1, *(1,) * axes)).reshape(weight.shape)

@@ -107,7 +107,7 @@ class Net(PrivateNames):
 
     def run_forward(self, start=0, end=None, record=True):
         """Runs layers number `start` to `end` (the last by default); returns the weighted sum of
-        their losses, a scalar on the device, which nobody has to wait for.
+        their losses, a scalar on the device (no synchronisation).
 
         record: whether a backward pass may follow.
         """

@@ -82,7 +82,7 @@ def nms(dets, thresh, inclusive=True, max_keep=-1):
     inclusive suppress where the overlap is >= thresh (py-faster-rcnn: cpu_nms.pyx), else only
               where it is greater (nms_kernel.cu, py_cpu_nms.py)
     max_keep  end after so many boxes; -1: no limit
-    returns   (K,) int64: the rows that stay, in falling order of score; equal scores keep the
+    returns   (K,) int64: the rows that stay, in descending order of score; equal scores keep the
               order of the rows
     """
     if dets.dim() != 2 or dets.shape[1] != 5:

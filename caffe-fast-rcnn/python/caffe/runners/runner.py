@@ -68,7 +68,7 @@ class LayerRunner:
                 self.losses.append(top)
 
     def use_blob(self, index, blob):
-        """Learns another layer's blob in the place of its own."""
+        """Replaces a learnable blob by another layer's."""
         self.blobs[index] = blob
 
     def loss(self):
@@ -94,7 +94,7 @@ class LayerRunner:
         raise self.error("has no backward pass")
 
     def spread_in_place(self):
-        """Shows the changed bottom in the blobs that share its memory in Caffe (see same_memory).
+        """Copies the changed bottom to the blobs that share its memory in Caffe (see same_memory).
         """
         for blob in self.same_memory:
             blob.values.set(self.tops[0].values.get().reshape(blob.shape))

@@ -35,10 +35,10 @@ def has_nccl():
 
 
 class NCCL:
-    """What a solver shares with its sisters; solver_count and solver_rank say who they are.
+    """Exchanges gradients between solvers; solver_count and solver_rank say which this one is.
 
-    uid: what `new_uid` gave one process, which hands it to all. Building it waits for all of them.
-    Processes that have met already (torch.distributed.init_process_group) need none.
+    uid: what `new_uid` gave one process, which hands it to all; not needed where the process group
+    exists already (torch.distributed.init_process_group). The constructor waits for all processes.
     An instance is a callback of the solver (on_start, on_gradients_ready) and of its net
     (after_backward). Raises CaffeError.
     """
@@ -52,12 +52,12 @@ class NCCL:
         self._learned = [learnable.blob for learnable in solver.net.learnables
                          if learnable.lr_mult]
         self._early = _blobs_by_layer(solver)
-        self._under_way = {}    # id of a blob -> (exchange at work, tensor that it sums up)
+        self._under_way = {}    # id of a blob -> (handle of its all_reduce, tensor that is reduced)
         self._join(uid)
 
     @staticmethod
     def new_uid():
-        """The name of a new meeting place for processes on this machine."""
+        """The path of a new rendezvous file for processes on this machine."""
         folder = tempfile.mkdtemp(prefix="caffe-nccl-")
         atexit.register(_remove, folder, os.getpid())
         return os.path.join(folder, "store")
@@ -90,7 +90,7 @@ class NCCL:
         return agree(number, self._device)
 
     def close(self):
-        """Leaves the others; after that this process may meet others."""
+        """Destroys the process group; the process may join another one afterwards."""
         distributed.destroy_process_group()
 
     def on_start(self):
@@ -123,18 +123,18 @@ class NCCL:
 
 
 def agree(number, device="cpu"):
-    """The whole number that rank 0 has, for all, once all have asked.
+    """Broadcasts the integer of rank 0; a barrier as well.
 
-    device: that the processes' backend exchanges tensors on.
+    device: on which the backend exchanges tensors.
     """
     number = 0 if distributed.get_rank() else int(number)
     total = torch.tensor(number, device=device)
-    together(distributed.all_reduce, total)     # a sum, so that nobody leaves before all are there
+    together(distributed.all_reduce, total)     # a sum is also a barrier
     return int(total)
 
 
 def together(collective, *arguments, **options):
-    """Does what all solvers must do; CaffeError where one of them is gone."""
+    """Calls a collective operation; CaffeError where one of the processes is gone."""
     try:
         return collective(*arguments, **options)
     except RuntimeError as problem:

@@ -1,4 +1,4 @@
-"""Solvers: they train nets (pycaffe: caffe.SGDSolver and its sisters).
+"""Solvers: they train nets (pycaffe: caffe.SGDSolver and the others).
 
     solver = caffe.SGDSolver("solver.prototxt")
     solver.net.copy_from("pretrained.caffemodel")

@@ -12,7 +12,7 @@ class LayerTimes:
     """Milliseconds per layer of a net, forward and backward, summed over the passes.
 
     The timer waits for the GPU before and after each layer, so that a layer is charged with what
-    it does itself; together the layers are slower than a pass that nobody watches.
+    it does itself; together the layers are slower than a pass that is not timed.
     """
 
     def __init__(self, net):

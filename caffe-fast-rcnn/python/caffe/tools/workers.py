@@ -1,6 +1,6 @@
 """Training on several devices at once: one process each, this one being the first.
 
-Every device computes its own batch, so the batch of an update is as many times as large.
+Every device computes its own batch, so an update sees a batch that is N times larger on N devices.
 """
 import logging
 import multiprocessing
@@ -73,7 +73,7 @@ def _solve(p, gpus, snapshot, uid, rank, action):
 
 
 class _Watch(threading.Thread):
-    """Ends this process when another one fails, for whom it would wait for ever."""
+    """Ends this process when another one fails; else it would wait for that one forever."""
 
     def __init__(self, processes, gpus):
         super().__init__(daemon=True)

@@ -6,8 +6,8 @@ A layer type is a class with
   own copy, with all its tops named), `shapes` the bottom shapes, `phase` the caffe.Phase;
 * `forward(*bottoms)`: a tensor per top (one tensor, or a tuple), a function of the bottoms and of
   `self.blobs`, so that autograd finds the gradients and a run on the meta device finds the shapes.
-  A top that hangs on no bottom and no blob (an index, a mask) has no gradient. None leaves a top's
-  values as they are (layers without bottoms only).
+  A top that depends on no bottom and no blob (an index, a mask) has no gradient. None keeps a top's
+  values (only in layers without bottoms).
 
 A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to `self.param`.
 """
@@ -36,7 +36,7 @@ class Module(nn.Module):
       bottoms, tops   (least, most) number of bottoms and tops; most None: any number
       same_count      one top per bottom
       is_loss         the first top has loss weight 1 unless the prototxt says otherwise
-      auto_top        a missing top is named by itself
+      auto_top        a missing top is added under an automatic name
       no_gradient     bottoms (by index, negative from the end) that cannot receive a gradient,
                       such as labels: forcing it has no effect, needing it is an error
       ignores_forbidden_gradient   needing such a gradient is no error either: it is 0
@@ -106,7 +106,7 @@ class Module(nn.Module):
     def check_range(self, index, count, what):
         """An error unless every index lies in [0, count).
 
-        Only on the CPU: a GPU would have to be waited for, and refuses a bad index by itself.
+        Only on the CPU: on a GPU it would synchronise; a bad index fails there in the kernel.
         """
         if index.device.type == "cpu" and index.numel():
             low, high = int(index.min()), int(index.max())
@@ -152,7 +152,7 @@ class Module(nn.Module):
         raise self.error("has no forward pass")
 
     def forward_inplace(self, x):
-        """Changes `x`, the data of bottom and top, itself; autograd does not look on."""
+        """Changes `x`, the data of bottom and top, in place, without autograd."""
         raise self.error("cannot change its bottom in place")
 
     def backward_inplace(self, y, grad):

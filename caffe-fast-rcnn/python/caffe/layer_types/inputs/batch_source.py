@@ -1,4 +1,4 @@
-"""What layers share that bring batches into a net: where they come from is the type's own affair.
+"""The base of layers that bring batches into a net; each type says where its items come from.
 
 Items flow through Python iterators: `own_share` of them, `batches` of the transformed ones; an
 iterator must not know the layer, or the thread that reads ahead would keep the layer alive.
@@ -19,7 +19,7 @@ log = logging.getLogger("caffe")
 
 
 def own_share(items, phase):
-    """In training, those of an endless row of items that this one of several solvers reads.
+    """In training, the items of an endless iterator that this solver reads, of several solvers.
 
     Caffe: solver number r of n reads the items r, r + n, ... (DataLayer::Skip).
     """

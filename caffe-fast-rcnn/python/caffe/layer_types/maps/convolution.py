@@ -128,7 +128,7 @@ class Convolution(_Learned):
 
 
 class _Depthwise(Convolution):
-    """A Convolution of each channel by itself: group and num_output are the bottom's channels.
+    """A Convolution of each channel alone: group and num_output are the bottom's channels.
 
     params: weight (C, 1, *kernel), bias (C,)
     """

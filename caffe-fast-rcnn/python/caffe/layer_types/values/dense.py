@@ -1,4 +1,4 @@
-"""Layers whose weights meet whole items: InnerProduct, Embed, and Parameter, a weight by itself.
+"""Layers whose weights meet whole items: InnerProduct, Embed, and Parameter, a weight alone.
 
 Caffe: inner_product_layer.cpp, embed_layer.cpp, parameter_layer.hpp.
 """
