@@ -1,7 +1,7 @@
 """Non-maximum suppression: chooses where it runs."""
 import numpy as np
 
-from caffe import state
+from caffe.core import state
 from faster_rcnn.boxes.cpu_nms import cpu_nms
 from faster_rcnn.boxes.nms import cpu_soft_nms, gpu_nms
 from faster_rcnn.settings.config import cfg

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 import caffe
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.settings.layer_params import layer_params
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from caffe.anchors import generate_anchors
+from caffe.operators.anchors import generate_anchors
 
 # side of the square that scales multiply, whatever the stride; py-faster-rcnn: generate_anchors.py
 BASE_SIZE = 16

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
 from faster_rcnn.anchors.options import AnchorTargetOptions
 from faster_rcnn.anchors.targets import NoAnchorInside, anchor_targets

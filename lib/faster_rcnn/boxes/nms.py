@@ -7,7 +7,7 @@ All compute overlaps in float32 and drop a box whose overlap with a better one i
 import numpy as np
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 
 
 def suppress(dets: np.ndarray, thresh: float, device: str | torch.device = "cpu") -> list[int]:

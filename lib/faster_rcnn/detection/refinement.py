@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.boxes.voting import bbox_vote
 from faster_rcnn.detection.options import PLAIN, Refinement
 

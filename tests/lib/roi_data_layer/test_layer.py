@@ -6,7 +6,8 @@ import scipy.sparse
 import torch
 
 import caffe
-from caffe import ops, prototxt
+from caffe.files import prototxt
+from caffe.operators import ops
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.settings.config import cfg, cfg_override
 
