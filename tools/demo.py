@@ -14,6 +14,7 @@ from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files.atomic import write_json
+from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.reports.visualize import draw_detections, write_image
@@ -84,7 +85,8 @@ def main():
         print(f"Demo for {path}")
         im = read_image(path)
         proposals = read_boxes(path) if args.boxes else None
-        dets = detect(net, im, proposals, classes, (args.thresh, args.nms))
+        with naming_image(path):
+            dets = detect(net, im, proposals, classes, (args.thresh, args.nms))
         picture = os.path.join(out, os.path.splitext(os.path.basename(path))[0] + "_detections.jpg")
         write_image(picture, draw_detections(im, dets, args.thresh, classes[1:]))
         print(f"Wrote {picture}")

@@ -1,4 +1,5 @@
 """Detection with a trained net: one image, or a whole image database with its evaluation."""
+import collections
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.heads import the_output
 from faster_rcnn.reports.visualize import draw_detections, write_image
@@ -28,7 +30,8 @@ def im_detect(net: Any, im: np.ndarray, boxes: np.ndarray | None = None) -> Dete
     net:   caffe.Net with outputs cls_prob and bbox_pred
     im:    (h, w, 3), BGR
     boxes: (R, 4) rois in pixels of the image; None for a net that makes its own (TEST.HAS_RPN)
-    Returns scores (R, K), background first, and boxes (R, 4 K), clipped to the image.
+    Returns scores (R, K), background first, and boxes (R, 4 K), clipped to the image; copies, which
+    the next image leaves alone. R is 0 where the net makes no rois.
     """
     options = TestOptions.from_cfg()
     return detect(net, NetInput(im, boxes, options), options)
@@ -40,16 +43,20 @@ def detect(net: Any, given: NetInput, options: TestOptions) -> Detections:
     boxes = given.boxes
     if "im_info" in given.blobs:
         boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
-    scores = net.blobs["cls_score"].data.copy() if options.svm else the_output(outputs, "cls_prob")
-    scores = scores.reshape(len(scores), -1)
+    scores = _rows(net.blobs["cls_score"].data if options.svm else the_output(outputs, "cls_prob"))
     if options.bbox_reg:
-        deltas = the_output(outputs, "bbox_pred").reshape(len(scores), -1)
+        deltas = _rows(the_output(outputs, "bbox_pred"))
         pred_boxes = clip_boxes(bbox_transform_inv(boxes, deltas, options.max_log_scale),
                                 given.im.shape)
         pred_boxes = _for_all_classes(pred_boxes, scores.shape[1], options.agnostic)
     else:
         pred_boxes = np.tile(np.asarray(boxes, np.float32), (1, scores.shape[1]))
-    return scores[given.inverse], pred_boxes[given.inverse]
+    return scores[given.inverse].copy(), pred_boxes[given.inverse].copy()
+
+
+def _rows(blob: np.ndarray) -> np.ndarray:
+    """A blob (R, ...) as (R, columns); R may be 0."""
+    return blob.reshape(len(blob), int(np.prod(blob.shape[1:])))
 
 
 def _outputs(options: TestOptions) -> tuple[str, ...]:
@@ -83,7 +90,7 @@ def test_net(net: Any, imdb: Any, max_per_image: int = 100, thresh: float = 0.05
     output_dir = get_output_dir(imdb, net)
     images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
     found = _found(net, imdb, images, (max_per_image, thresh), options,
-                   output_dir if vis else None)
+                   os.path.join(output_dir, "pictures") if vis else None)
     found = processes.gathered_images(found) if shared else found
     if found is None:
         return None
@@ -104,13 +111,17 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
 
     def load(index: int) -> NetInput:
         boxes = None if roidb is None else roidb[index]["boxes"][roidb[index]["gt_classes"] == 0]
-        return NetInput(read_image(imdb.image_path_at(index)), boxes, options)
+        path = imdb.image_path_at(index)
+        with naming_image(path):
+            return NetInput(read_image(path), boxes, options)
 
     detect_timer, rest_timer = Timer(), Timer()
     found = {}
+    names = _picture_names(imdb) if pictures is not None else []
     for i, given in zip(images, read_ahead(load, images)):
         detect_timer.tic()
-        scores, boxes = detect(net, given, options)
+        with naming_image(imdb.image_path_at(i)):
+            scores, boxes = detect(net, given, options)
         detect_timer.toc()
         rest_timer.tic()
         dets = select_detections(scores, boxes, thresh, options.nms, max_per_image,
@@ -118,7 +129,7 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
         found[i] = dets[1:]
         rest_timer.toc()
         if pictures is not None:
-            _write_picture(pictures, imdb, i, given.im, dets)
+            _write_picture(os.path.join(pictures, names[i]), imdb, given.im, dets)
         print(f"im_detect: {i + 1}/{imdb.num_images} {detect_timer.average_time:.3f}s "
               f"{rest_timer.average_time:.3f}s", flush=True)
     return found
@@ -139,9 +150,16 @@ def vis_detections(im: np.ndarray, class_name: str, dets: np.ndarray,
     plt.show()
 
 
-def _write_picture(output_dir: str, imdb: Any, index: int, im: np.ndarray,
-                   dets: list[np.ndarray], thresh: float = 0.3) -> None:
-    name = os.path.splitext(os.path.basename(imdb.image_path_at(index)))[0]
+def _picture_names(imdb: Any) -> list[str]:
+    """A file name for each image: its own, with its number where several images have the same."""
+    stems = [os.path.splitext(os.path.basename(imdb.image_path_at(i)))[0]
+             for i in range(imdb.num_images)]
+    counts = collections.Counter(stems)
+    return [f"{stem}_{i + 1}.jpg" if counts[stem] > 1 else f"{stem}.jpg"
+            for i, stem in enumerate(stems)]
+
+
+def _write_picture(path: str, imdb: Any, im: np.ndarray, dets: list[np.ndarray],
+                   thresh: float = 0.3) -> None:
     by_class = {imdb.classes[k]: dets[k] for k in range(1, imdb.num_classes)}
-    write_image(os.path.join(output_dir, "pictures", name + ".jpg"),
-                draw_detections(im, by_class, thresh, imdb.classes[1:]))
+    write_image(path, draw_detections(im, by_class, thresh, imdb.classes[1:]))

@@ -1,4 +1,5 @@
 """A test image, and rois where the net makes none, as the input blobs of a net."""
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -89,18 +90,35 @@ def forward(net: Any, blobs: dict[str, np.ndarray],
             outputs: Sequence[str]) -> dict[str, np.ndarray]:
     """Reshapes the net's inputs to `blobs`, runs it and returns its outputs by name.
 
-    ValueError unless the net has these inputs, and all of `outputs`, names of blobs, or blobs of
-    longer names (heads.py).
+    Where blobs are no inputs of the net but tops of layers without bottoms (DummyData in PVANet's
+    nets), these layers are not run. ValueError unless the net has these blobs, and all of
+    `outputs`, names of blobs, or blobs of longer names (heads.py).
     """
     has_rpn = "im_info" in blobs
     _require(net, blobs, net.blobs, has_rpn)
     for name, blob in blobs.items():
         net.blobs[name].reshape(*blob.shape)
-    found = net.forward(**blobs)
+    if set(blobs) <= set(getattr(net, "inputs", blobs)):
+        found = net.forward(**blobs)
+    else:
+        found = _forward_without_sources(net, blobs)
     present = {*net.blobs, *found}
     _require(net, [name for name in outputs if not longer_names(name, present)], present,
              has_rpn)
     return found
+
+
+def _forward_without_sources(net: Any, blobs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Runs the layers of a net but those that would fill `blobs`; its outputs by name."""
+    for name, blob in blobs.items():
+        net.blobs[name].data[...] = blob
+    sources = {layer for layer, tops in net.top_names.items()
+               if not net.bottom_names[layer] and set(tops) & set(blobs)}
+    for is_source, layers in itertools.groupby(net.top_names, key=sources.__contains__):
+        if not is_source:
+            names = list(layers)
+            net.forward(start=names[0], end=names[-1])
+    return {name: net.blobs[name].data for name in net.outputs}
 
 
 def _require(net: Any, names: Iterable[str], present: Iterable[str], has_rpn: bool) -> None:

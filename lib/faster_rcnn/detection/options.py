@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faster_rcnn.settings.config import ConfigValueError, cfg
+from faster_rcnn.settings.merge import usual_spelling
 
 SOFT_NMS_METHODS = ("linear", "gaussian")
 
@@ -22,13 +23,14 @@ class Refinement(NamedTuple):
     @classmethod
     def of(cls, section: Any) -> "Refinement":
         """The Refinement that a section of settings (cfg.TEST) describes; ConfigValueError."""
-        if section.SOFT_NMS not in ("", *SOFT_NMS_METHODS):
-            raise ConfigValueError("TEST.SOFT_NMS must be '' (off), 'linear' or 'gaussian', not "
-                                   f"{section.SOFT_NMS!r}")
+        soft_nms = usual_spelling("TEST.SOFT_NMS", section.SOFT_NMS)
+        if soft_nms not in ("", *SOFT_NMS_METHODS):
+            raise ConfigValueError("TEST.SOFT_NMS must be '' or 0 (off), 'linear' or 1, 'gaussian' "
+                                   f"or 2; not {section.SOFT_NMS!r}")
         if not section.SOFT_NMS_SIGMA > 0:
             raise ConfigValueError("TEST.SOFT_NMS_SIGMA must be > 0, not "
                                    f"{section.SOFT_NMS_SIGMA}")
-        return cls(section.SOFT_NMS, section.SOFT_NMS_SIGMA, section.SOFT_NMS_THRESH,
+        return cls(soft_nms, section.SOFT_NMS_SIGMA, section.SOFT_NMS_THRESH,
                    section.BBOX_VOTE, section.BBOX_VOTE_N_WEIGHTED_SCORE,
                    section.BBOX_VOTE_WEIGHT_EMPTY)
 

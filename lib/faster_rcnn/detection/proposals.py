@@ -6,6 +6,7 @@ import numpy as np
 from faster_rcnn.detection.inputs import forward, image_and_info_blobs
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.timer import Timer
@@ -29,13 +30,16 @@ def imdb_proposals(net: Any, imdb: Any, shared: bool = False) -> list[np.ndarray
     options = TestOptions.from_cfg()
 
     def load(index: int) -> dict[str, np.ndarray]:
-        return image_and_info_blobs(read_image(imdb.image_path_at(index)), options)
+        path = imdb.image_path_at(index)
+        with naming_image(path):
+            return image_and_info_blobs(read_image(path), options)
 
     timer, found = Timer(), {}
     images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
     for i, blobs in zip(images, read_ahead(load, images)):
         timer.tic()
-        found[i] = [_proposals(net, blobs)[0]]
+        with naming_image(imdb.image_path_at(i)):
+            found[i] = [_proposals(net, blobs)[0]]
         timer.toc()
         print(f"im_proposals: {i + 1}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
     found = processes.gathered_images(found) if shared else found

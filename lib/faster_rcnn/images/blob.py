@@ -2,6 +2,11 @@
 import cv2
 import numpy as np
 
+from faster_rcnn.images.reading import ImageError
+
+# The first maps of VGG16 take 256 bytes per pixel
+MAX_SCALED_PIXELS = 100_000_000
+
 
 def im_list_to_blob(ims, multiple_of=1):
     """A list of (h, w, 3) float32 images as one (n, 3, H, W) float32, zeros right and below.
@@ -37,7 +42,20 @@ def prep_im_for_blob(im, pixel_means, target_size, max_size):
     scale = im_scale_factor(im.shape, target_size, max_size)
     means = tuple(np.ravel(pixel_means).tolist())
     centred = cv2.subtract(im, (*means, 0.0), dtype=cv2.CV_32F)
-    return cv2.resize(centred, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+    return _resized(centred, scale), scale
+
+
+def _resized(im, scale):
+    """The image with its sides times a factor, at least one pixel each; ImageError for one that
+    would be too large to be computed with."""
+    height, width = (round(side * scale) for side in im.shape[:2])
+    if height * width > MAX_SCALED_PIXELS:
+        raise ImageError(f"an image of {im.shape[1]} x {im.shape[0]} pixels would be scaled to "
+                         f"{width} x {height}, more than {MAX_SCALED_PIXELS // 10 ** 6} million "
+                         "pixels; lower SCALES and MAX_SIZE of TRAIN and TEST (--scale)")
+    if min(height, width) < 1:
+        return cv2.resize(im, (max(width, 1), max(height, 1)), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(im, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
 
 
 def image_pyramid_blob(im, pixel_means, target_sizes, max_size, multiple_of=1):

@@ -8,6 +8,7 @@ import torch
 from faster_rcnn.boxes.sampling import expand_targets, rois_per_image, sample_rois, with_four_axes
 from faster_rcnn.images import augment
 from faster_rcnn.images.blob import im_list_to_blob, prep_im_for_blob
+from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.minibatches.options import MinibatchOptions
 
@@ -36,7 +37,8 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
     target_sizes = [options.scales[i] for i in scale_inds]
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
-    ims, scales = _scaled_images([image_of(entry) for entry in roidb], target_sizes, rng, options)
+    ims, scales = _scaled_images(roidb, [image_of(entry) for entry in roidb], target_sizes, rng,
+                                 options)
     data = im_list_to_blob(ims, options.multiple_of)
     parts = [_roi_blobs(entry, i, scale, num_classes, len(roidb), rng, options)
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
@@ -49,18 +51,20 @@ def image_of(entry: Entry) -> np.ndarray:
     return augment.turned_image(read_image(entry["image"]), entry)
 
 
-def _scaled_images(ims: Sequence[np.ndarray], target_sizes: Sequence[float], rng: Any,
+def _scaled_images(roidb: Sequence[Entry], ims: Sequence[np.ndarray],
+                   target_sizes: Sequence[float], rng: Any,
                    options: MinibatchOptions) -> tuple[list[np.ndarray], list[float]]:
-    """Images as (h, w, 3) float32, jittered, scaled, the means subtracted; and their scale factors.
-    """
+    """Images of entries as (h, w, 3) float32, jittered, scaled, the means subtracted; and their
+    scale factors."""
     low, high = options.changes.scale_jitter
     made, scales = [], []
-    for im, target_size in zip(ims, target_sizes):
+    for entry, im, target_size in zip(roidb, ims, target_sizes):
         if (low, high) != (1, 1):
             target_size = augment.jittered_scale(rng, target_size, (low, high))
         if any(options.changes.color_jitter):
             im = augment.jittered_colors(rng, im, options.changes.color_jitter)
-        im, scale = prep_im_for_blob(im, options.pixel_means, target_size, options.max_size)
+        with naming_image(entry["image"]):
+            im, scale = prep_im_for_blob(im, options.pixel_means, target_size, options.max_size)
         made.append(im)
         scales.append(scale)
     return made, scales
@@ -75,7 +79,7 @@ def _annotated_blobs(roidb: Sequence[Entry], target_sizes: Sequence[float], rng:
                      options: MinibatchOptions) -> Blobs:
     """Blobs for an RPN: data, im_info (N, 3), and gt_boxes (G, 5), with several images (G, 6)."""
     ims, boxes, classes = zip(*(_image_and_boxes(entry, rng, options) for entry in roidb))
-    ims, scales = _scaled_images(ims, target_sizes, rng, options)
+    ims, scales = _scaled_images(roidb, ims, target_sizes, rng, options)
     columns = [np.concatenate([_scaled(of_image, scale) for of_image, scale in zip(boxes, scales)]),
                np.concatenate(classes)[:, None]]
     if len(roidb) > 1:

@@ -150,7 +150,7 @@ cfg.TEST.SCALE_MULTIPLE_OF = 1
 cfg.TEST.NMS = 0.3
 # Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
 # 1 - overlap instead, where it is NMS or more; "gaussian" by exp(-overlap^2 / SIGMA). A detection
-# is dropped when its score has fallen below THRESH
+# is dropped when its score has fallen below THRESH. 0, 1, 2, as in soft-nms, mean the same three
 cfg.TEST.SOFT_NMS = ""
 cfg.TEST.SOFT_NMS_SIGMA = 0.5
 cfg.TEST.SOFT_NMS_THRESH = 0.001

@@ -5,6 +5,11 @@ from numbers import Integral, Real
 import numpy as np
 
 
+# Values of other projects (soft-nms), by the path of the setting
+OTHER_SPELLINGS = {"TEST.SOFT_NMS": {0: "", 1: "linear", 2: "gaussian",
+                                     "0": "", "1": "linear", "2": "gaussian"}}
+
+
 class ConfigKeyError(KeyError):
     """A key that the tree does not have."""
 
@@ -29,6 +34,12 @@ def merge(options, tree, where):
         table[key] = value
 
 
+def usual_spelling(path, value):
+    """A setting's value in our words, where other projects have another for it."""
+    spellings = OTHER_SPELLINGS.get(path, {})
+    return spellings.get(value, value) if isinstance(value, (int, str)) else value
+
+
 def restore(tree, saved):
     """Makes `tree` equal to its earlier deep copy `saved`; the sections stay the same objects."""
     for key in set(tree) - set(saved):
@@ -50,7 +61,7 @@ def _checked(options, table, tree, prefix, where):
         default = table[key]
         if not isinstance(default, dict):
             try:
-                yield table, key, _like(value, default)
+                yield table, key, _like(usual_spelling(path, value), default)
             except ValueError as error:
                 raise ConfigValueError(f"{where(path)}: {path} must be {error}") from None
         elif isinstance(value, dict):
