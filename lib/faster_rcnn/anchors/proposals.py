@@ -3,9 +3,9 @@ from typing import NamedTuple
 
 import torch
 
-from caffe.operators import ops
 from faster_rcnn.anchors.options import ProposalOptions
 from faster_rcnn.boxes import geometry
+from faster_rcnn.boxes.nms import descending, greedy_nms
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
 
 
@@ -37,12 +37,12 @@ def propose(anchors: torch.Tensor, scores: torch.Tensor, deltas: torch.Tensor,
     widths, heights = geometry.sizes(proposals)
     smallest = options.min_size * im_info[2]
     usable = ((widths >= smallest) & (heights >= smallest) & ~scores.isnan()).nonzero()[:, 0]
-    scores, order = scores[usable].sort(descending=True, stable=True)
+    order = descending(scores[usable])
     if options.pre_nms_top_n > 0:
-        scores, order = scores[:options.pre_nms_top_n], order[:options.pre_nms_top_n]
+        order = order[:options.pre_nms_top_n]
     rows = usable[order]
-    proposals = proposals[rows]
+    proposals, scores = proposals[rows], scores[rows]
     dets = torch.cat([proposals, scores[:, None]], 1)
     max_keep = options.post_nms_top_n if options.post_nms_top_n > 0 else -1
-    keep = ops.nms(dets, options.nms_thresh, max_keep=max_keep)
+    keep = greedy_nms(dets, options.nms_thresh, max_keep)
     return Proposals(proposals[keep], scores[keep], rows[keep])

@@ -10,10 +10,34 @@ import torch
 from caffe.operators import ops
 
 
+def descending(scores: torch.Tensor) -> torch.Tensor:
+    """The indices (N,) of scores (N,) by descending score.
+
+    Equal scores are in the order of numpy's argsort()[::-1], as in py-faster-rcnn, so that of
+    boxes with equal scores, as a saturated net gives them, the same ones survive. That order is
+    the one of quicksort until numpy 1.24, and on processors without AVX-512 (numpy 1.25, 1.26) or
+    AVX2 (2.0 on); on others it is that of their vector instructions.
+    """
+    if scores.is_cuda:
+        order = scores.argsort(descending=True, stable=True)
+        ranked = scores[order]
+        if not bool((ranked[1:] == ranked[:-1]).any()):
+            return order
+    order = scores.detach().cpu().numpy().argsort()[::-1]
+    return torch.from_numpy(order.copy()).to(scores.device)
+
+
+def greedy_nms(dets: torch.Tensor, thresh: float, max_keep: int = -1) -> torch.Tensor:
+    """Indices (K,) of the dets (N, 5) that stay, in the order of `descending`; at most max_keep,
+    -1: all."""
+    order = descending(dets[:, 4])
+    return order[ops.nms(dets[order], thresh, max_keep=max_keep)]
+
+
 def suppress(dets: np.ndarray, thresh: float, device: str | torch.device = "cpu") -> list[int]:
     """The rows of dets (N, 5) that stay, by descending score."""
     boxes = torch.as_tensor(np.array(dets, np.float32)[:, :5], device=device)
-    return ops.nms(boxes, float(thresh)).tolist()
+    return greedy_nms(boxes, float(thresh)).tolist()
 
 
 def gpu_nms(dets: np.ndarray, thresh: float, device_id: int = 0) -> list[int]:

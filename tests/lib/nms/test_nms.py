@@ -52,10 +52,25 @@ def test_an_overlap_of_just_the_threshold_suppresses(version):
 
 
 @VERSIONS
-def test_nothing_and_equal_scores(version):
+def test_nothing(version):
     assert version(np.zeros((0, 5), np.float32), 0.5) == []
+
+
+def test_the_operator_keeps_the_order_of_equal_scores():
     dets = np.array([[0, 0, 9, 9, 0.5], [0, 0, 9, 9, 0.5], [30, 0, 39, 9, 0.5]], np.float32)
-    assert version(dets, 0.5) == [0, 2]
+    assert operator(dets, 0.5) == [0, 2]
+
+
+@pytest.mark.parametrize("count", [3, 16, 40, 400])
+@pytest.mark.parametrize("version", [py_cpu_nms, cpu_nms, nms])
+def test_equal_scores_are_visited_in_the_order_of_the_original(version, count):
+    dets = random_dets(np.random.RandomState(count), count)
+    dets[::2, 4] = 1
+    keep = []
+    for row in dets[:, 4].argsort()[::-1]:      # py-faster-rcnn: nms/cpu_nms.pyx
+        if all(overlap(dets[row], dets[kept], last=1) < 0.4 for kept in keep):
+            keep.append(row)
+    assert version(dets, 0.4) == keep
 
 
 @VERSIONS

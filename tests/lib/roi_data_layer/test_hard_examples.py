@@ -61,6 +61,16 @@ def test_overlapping_rois_count_once_per_image_and_label(tmp_path, values):
     assert chosen(tmp_path, values, BATCH_SIZE=9) == [2, 3, 0]
 
 
+def test_no_rois_are_no_hard_rois(tmp_path, values):
+    values = {name: np.zeros((0, *np.shape(value)[1:])) for name, value in values.items()}
+    (tmp_path / "net.prototxt").write_text(net_text(list(SHAPES)))
+    net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    for name, value in values.items():
+        net.blobs[name].reshape(*value.shape)
+    out = net.forward(**values)
+    assert all(out[f"hard_{name}"].shape == (0, *SHAPES[name][1:]) for name in SIDES)
+
+
 def test_wrong_number_of_blobs(tmp_path):
     (tmp_path / "net.prototxt").write_text(net_text(list(SHAPES)[:4]))
     with pytest.raises((CaffeError, ValueError), match="7 bottoms and 5 tops were expected; found "

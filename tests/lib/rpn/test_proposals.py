@@ -1,4 +1,6 @@
-"""rpn.proposals: decode, clip, filter, sort, suppress."""
+"""Proposals: decode, clip, filter, sort, suppress."""
+import numpy as np
+import pytest
 import torch
 
 from faster_rcnn.anchors.options import ProposalOptions
@@ -57,3 +59,36 @@ def test_limit_of_the_regressed_size():
     assert proposals[0, 2] == 39
     proposals, _ = run([0.9, 0.1, 0.1, 0.1], deltas, OPTIONS._replace(max_log_scale=0.5))
     assert 13 < proposals[0, 2] < 14        # centre 5, half of 10 * e^.5
+
+
+def greedy(boxes, order, thresh):
+    """Rows of boxes (N, 4) that overlap no earlier one of the order by thresh."""
+    keep = []
+    for row in order:
+        best = boxes[keep]
+        low = np.maximum(best[:, :2], boxes[row, :2])
+        high = np.minimum(best[:, 2:], boxes[row, 2:])
+        shared = np.maximum(high - low + 1, 0).prod(1)
+        areas = [(b[..., 2:] - b[..., :2] + 1).prod(-1) for b in (best, boxes[row])]
+        if not (shared / (areas[0] + areas[1] - shared) >= thresh).any():
+            keep.append(row)
+    return keep
+
+
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_a_saturated_net_keeps_the_proposals_of_the_original(share):
+    """The order of py-faster-rcnn: proposal_layer.py sorts, then its NMS sorts again."""
+    rng = np.random.RandomState(1)
+    corners, sizes = rng.randint(0, 500, (3000, 2)), rng.randint(20, 120, (3000, 2))
+    anchors = np.hstack([corners, corners + sizes]).astype(np.float64)
+    scores = rng.rand(3000).astype(np.float32)
+    scores[rng.rand(3000) < share] = 1
+    options = ProposalOptions(pre_nms_top_n=1200, post_nms_top_n=150, nms_thresh=0.5, min_size=4)
+    info = torch.tensor([700.0, 700, 1])
+    found = propose(torch.from_numpy(anchors), torch.from_numpy(scores), torch.zeros(3000, 4),
+                    info, options)
+
+    first = scores.argsort()[::-1][:1200]
+    boxes = decode(torch.from_numpy(anchors), torch.zeros(3000, 4), info).numpy()[first]
+    kept = greedy(boxes, scores[first].argsort()[::-1], 0.5)[:150]
+    assert len(kept) == 150 and found.rows.tolist() == first[kept].tolist()
