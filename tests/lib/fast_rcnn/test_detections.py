@@ -106,7 +106,7 @@ def test_refinement_follows_the_settings():
 
 def test_wrong_settings_are_named():
     with cfg_override(TEST={"SOFT_NMS": "hard"}), pytest.raises(
-            ValueError, match="TEST.SOFT_NMS must be .* 'linear' or 1, 'gaussian' or 2; not 'hard'"):
+            ValueError, match="TEST.SOFT_NMS must be .* 'gaussian' or 2; not 'hard'"):
         Refinement.of(cfg.TEST)
     with cfg_override(TEST={"SOFT_NMS_SIGMA": 0.0}), pytest.raises(
             ValueError, match="TEST.SOFT_NMS_SIGMA must be > 0, not 0"):
