@@ -77,3 +77,25 @@ def test_published_archives_and_sums():
                      "imagenet_models.tgz": "ed34ca912d6782edfb673a8c3a0bda6d",
                      "selective_search_data.tgz": "7078c1db87a7851b31966b96774cd9b9",
                      "fast_rcnn_ohem_models.tgz": "cbfd5b7ed5ec4d5cb838701cbf1f3ccb"}
+
+
+@pytest.mark.parametrize("name, weights", [
+    ("download_voc2007.sh", "pva9.1/PVA9.1_ImgNet_COCO_VOC0712.caffemodel"),
+    ("download_voc_best.sh", "pva9.1/PVA9.1_ImgNet_COCO_VOC0712plus.caffemodel"),
+    ("download_imagenet_model.sh", "pretrained/pva9.1_preAct_train_iter_1900000.caffemodel")])
+def test_pvanet_scripts_use_what_is_there_and_say_where_it_belongs(tmp_path, name, weights):
+    folder = tmp_path / "pvanet"
+    shutil.copytree(os.path.join(cfg.ROOT_DIR, "models", "pvanet"), folder)
+    script = folder / name
+    text = (folder / "common.sh").read_text()
+    (folder / "common.sh").write_text(text.replace("https://www.dropbox.com", "file:///nowhere"))
+    script.write_text(script.read_text().replace("https://www.dropbox.com", "file:///nowhere"))
+
+    def run():
+        return subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=60)
+    failed = run()
+    assert failed.returncode == 2 and f"put {weights} into {folder}" in failed.stderr
+    assert not list(folder.rglob("*.part")) and not (folder / weights).exists()
+    (folder / weights).write_text("numbers")
+    done = run()
+    assert done.returncode == 0 and "is there" in done.stdout
