@@ -23,8 +23,8 @@ def descending(scores: torch.Tensor) -> torch.Tensor:
         ranked = scores[order]
         if not bool((ranked[1:] == ranked[:-1]).any()):
             return order
-    order = scores.detach().cpu().numpy().argsort()[::-1]
-    return torch.from_numpy(order.copy()).to(scores.device)
+    ascending = torch.from_numpy(scores.detach().cpu().numpy().argsort())
+    return ascending.flip(0).to(scores.device)
 
 
 def greedy_nms(dets: torch.Tensor, thresh: float, max_keep: int = -1) -> torch.Tensor:

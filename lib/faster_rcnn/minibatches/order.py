@@ -1,4 +1,6 @@
 """The order in which training images are used: epoch after epoch of random permutations."""
+from typing import Any
+
 import numpy as np
 
 
@@ -64,7 +66,8 @@ class ImageOrder:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Arrays from which `load_state_dict` continues."""
-        _, keys, position, *_ = self._rng.get_state()
+        state: Any = self._rng.get_state()
+        keys, position = state[1:3]
         return {"permutation": self._perm, "position": np.array(self._cur),
                 "generator": keys, "generator_position": np.array(position)}
 
