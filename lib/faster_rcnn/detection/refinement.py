@@ -5,7 +5,6 @@ import numpy as np
 import torch
 
 from caffe.operators import ops
-from faster_rcnn.boxes.nms import descending
 from faster_rcnn.boxes.voting import bbox_vote
 from faster_rcnn.detection.options import PLAIN, Refinement
 
@@ -23,7 +22,7 @@ def select_detections(scores: np.ndarray, boxes: np.ndarray, thresh: float, nms_
     classes += 1
     boxes = boxes.reshape(*scores.shape, 4)
     found = np.hstack([boxes[rows, classes], scores[rows, classes][:, None]])
-    found, classes = _in_original_order(found.astype(np.float32, copy=False), classes)
+    found = found.astype(np.float32, copy=False)
     dets, of_class = _suppressed(found, classes, nms_thresh, refinement)
     if refinement.bbox_vote:
         dets, of_class = _voted(dets, of_class, found, classes, refinement)
@@ -31,18 +30,6 @@ def select_detections(scores: np.ndarray, boxes: np.ndarray, thresh: float, nms_
         good = dets[:, 4] >= dets[max_per_image - 1, 4]
         dets, of_class = dets[good], of_class[good]
     return [dets[of_class == k] for k in range(scores.shape[1])]
-
-
-def _in_original_order(found: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Detections (N, 5) and their classes, so that equal scores of a class are in the order in
-    which the original's NMS visits them."""
-    scores = found[:, 4]
-    if len(np.unique(scores)) == len(scores):
-        return found, classes
-    rows = [np.where(classes == k)[0] for k in np.unique(classes)]
-    order = np.concatenate([of_class[descending(torch.from_numpy(scores[of_class])).numpy()]
-                            for of_class in rows])
-    return found[order], classes[order]
 
 
 def _suppressed(found: np.ndarray, classes: np.ndarray, nms_thresh: float,
