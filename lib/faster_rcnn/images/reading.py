@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 # The last bytes of a whole file, by PIL's name of the format; looked for in the file's tail
 _END_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
