@@ -3,7 +3,7 @@
 
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)
 
-The net is the backbone of models/backbones.py with a small classifier on top, trained by our
+The net is the backbone Tiny of faster_rcnn.networks with a small classifier on top, trained by our
 SGDSolver to tell the six shapes and background apart (datasets.shape_crops draws the crops). It is
 trained with BatchNorm, which is then folded into the convolutions; only these are written. The
 prototxts stay in output/pretrain_tiny/.
@@ -19,12 +19,10 @@ import numpy as np
 from caffe.net_spec import NetSpec
 from caffe.net_spec import layers as L
 from fast_rcnn import cli
+from faster_rcnn.networks.backbones.layers import fc, max_pool, python, relu, trained, xavier
+from faster_rcnn.networks.backbones.tiny import tiny_features
 from utils.files import write_text
 from utils.prototxt_text import message_text
-
-sys.path.insert(0, str(_init_paths.ROOT / "models"))
-from backbones import tiny_features
-from spec_layers import fc, max_pool, python, relu, trained, xavier
 
 logger = logging.getLogger("pretrain_tiny")
 SIDE, BATCH = 64, 64

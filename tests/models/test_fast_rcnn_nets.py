@@ -1,11 +1,10 @@
 """The nets and solvers of Fast R-CNN on given proposals, and the paper's variants."""
-import os
-
 import pytest
 from test_generated import FROZEN, NETS, build_file, learning
 
 from caffe import prototxt
 from fast_rcnn.config import cfg
+from faster_rcnn.networks.store import find
 
 VARIANT_NETS = ("VGG16", "VGG_CNN_M_1024", "CaffeNet", "Tiny")
 CAFFENET = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3),
@@ -15,7 +14,7 @@ STILL = (0, 0, 0, 0)
 
 
 def path_of(net, name, data_set="pascal_voc", method="fast_rcnn"):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method, name)
+    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
 
 
 def layers(net, name, **place):

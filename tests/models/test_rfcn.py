@@ -12,6 +12,7 @@ from caffe import prototxt
 from fast_rcnn.adapt import adapt
 from fast_rcnn.config import cfg
 from fast_rcnn.test import im_detect
+from faster_rcnn.networks.store import find
 
 NETS = ("ResNet-50", "ResNet-101")
 MAPS = ["conv_new_1", "rfcn_cls", "rfcn_bbox"]
@@ -21,7 +22,7 @@ RFCN = {"AGNOSTIC": True, "BATCH_SIZE": -1}
 
 
 def path_of(net, name, method="rfcn_end2end", data_set="pascal_voc"):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method, name)
+    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
 
 
 def layers_of(path):

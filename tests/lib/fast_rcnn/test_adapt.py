@@ -6,6 +6,7 @@ import pytest
 from caffe import prototxt
 from fast_rcnn.adapt import adapt, adapt_file
 from fast_rcnn.config import cfg
+from faster_rcnn.networks.store import find
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
 NAMES = ("stage1_rpn_train.pt", "stage1_fast_rcnn_train.pt", "stage2_rpn_train.pt",
@@ -39,7 +40,7 @@ def stated(net):
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_net(net, name, tmp_path):
-    path = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name)
+    path = find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
     before = stated(prototxt.read_net(path))
     after = stated(adapt_file(path, str(tmp_path / name), 4))
     right = {"cls_score": 4, "bbox_pred": 16}

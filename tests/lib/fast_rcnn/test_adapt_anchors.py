@@ -10,6 +10,7 @@ from caffe import prototxt
 from fast_rcnn.adapt import adapt, adapt_file
 from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
 from fast_rcnn.config import ConfigValueError, cfg, cfg_from_file, cfg_from_list, cfg_override
+from faster_rcnn.networks.store import find
 from rpn.anchors import AnchorGrid
 from utils import safe_yaml
 
@@ -41,7 +42,7 @@ def rpn_of(net):
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_net(net, name, tmp_path):
-    path = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name)
+    path = find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
     strides = [params["feat_stride"] for params in rpn_of(prototxt.read_net(path))[1]]
     with cfg_override(ANCHOR_SCALES=[2, 4.5, 9, 11, 15], ANCHOR_RATIOS=[1, 3], ANCHOR_BASE=8):
         outputs, params, channels = rpn_of(adapt_file(path, str(tmp_path / name), 21))

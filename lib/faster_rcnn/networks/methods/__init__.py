@@ -1,0 +1,8 @@
+"""Training methods: a module each, whose `files` makes its nets and solvers for any backbone.
+
+    METHOD              the method's folder, models/<data set>/<backbone>/<METHOD>
+    files(backbone)     {file name: function that makes the net or the solver's text}
+
+detector.py has what the methods are put together from, solvers.py the text of a solver. These
+modules import `networks.backbones` and caffe.net_spec.
+"""
