@@ -65,7 +65,7 @@ def present_anchors(args):
     params = {"feat_stride": 16, "scales": (8, 16, 32), "ratios": (0.5, 1, 2),
               "base_size": BASE_SIZE}
     if args.prototxt is not None:
-        cli.require_file(args.prototxt, "net (--def)")
+        args.prototxt = cli.find_net(args.prototxt, "net (--def)")
         net = prototxt.read_net(args.prototxt)
         adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
         stated = anchor_params(net, os.path.basename(args.prototxt))

@@ -44,8 +44,8 @@ def read_net(path, caffemodel):
 
 def main():
     args = parse_args()
-    cli.require_file(args.prototxt, "net (--def)")
-    cli.require_file(args.prototxt_svd, "compressed net (--def-svd)")
+    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+    args.prototxt_svd = cli.find_net(args.prototxt_svd, "compressed net (--def-svd)")
     cli.require_file(args.caffemodel, "weights (--net)")
     caffe.set_mode_cpu()
     net, compressed = (read_net(path, args.caffemodel)

@@ -139,7 +139,7 @@ def load_detector(args):
     classes = ["__background__", *load_card(args.card or card).classes]
     if len(classes) == 1:
         raise ValueError(f"{args.card}: the card must list the classes for this")
-    cli.require_file(definition, "net (--def)")
+    definition = cli.find_net(definition, "net (--def)")
     cli.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
     message = prototxt.read_net(definition)
     adapt(message, len(classes), os.path.basename(definition))

@@ -82,7 +82,7 @@ def write_tensors(args, net):
 
 def main():
     args = parse_args()
-    cli.require_file(args.prototxt, "net (--def)")
+    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
     cli.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
         raise ValueError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")

@@ -36,7 +36,7 @@ def merged_name(path):
 
 def main():
     args = parse_args()
-    cli.require_file(args.model, "net")
+    args.model = cli.find_net(args.model, "net")
     cli.require_file(args.weights, "weights")
     net, blobs, folded = merge_batch_norm(prototxt.read_net(args.model),
                                           weights.read_weights(args.weights))

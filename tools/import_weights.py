@@ -63,7 +63,7 @@ def check_args(args):
     if not args.out:
         raise ValueError("no file to write given (--out)")
     if args.prototxt:
-        cli.require_file(args.prototxt, "net (--def)")
+        args.prototxt = cli.find_net(args.prototxt, "net (--def)")
     elif args.out_def:
         raise ValueError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:

@@ -30,7 +30,7 @@ def main():
     args = parse_args()
     cli.apply_settings(args)
     cli.use_device(args.gpu_id)
-    cli.require_file(args.prototxt, "net (--def)")
+    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
 

@@ -41,7 +41,7 @@ def parse_args():
 def main():
     args = parse_args()
     cli.apply_settings(args)
-    cli.require_file(args.solver, "solver (--solver)")
+    args.solver = cli.find_net(args.solver, "solver (--solver)")
     if not args.randomize:
         seed_generators()
     cli.use_device(args.gpu_id)

@@ -34,7 +34,7 @@ def main():
     args = parse_args()
     cli.apply_settings(args)
     cli.use_device(args.gpu_id)
-    cli.require_file(args.prototxt, "net (--def)")
+    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     print(f"Loaded dataset `{imdb.name}` for training")
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)

@@ -6,6 +6,7 @@ import caffe
 from fast_rcnn.config import cfg
 from fast_rcnn.solver_files import (Numbers, adapt_net, adapt_solver, check_weights,
                                     copy_initial_weights)
+from faster_rcnn.networks.store import find_folder
 
 METHOD = "faster_rcnn_alt_opt"
 TEST_NETS = ("rpn_test.pt", "faster_rcnn_test.pt")
@@ -36,7 +37,8 @@ class ScheduleFiles:
     """
 
     def __init__(self, options, schedule, num_classes, output_dir):
-        self._source = _model_folder(options.net_name, options.method or schedule.method)
+        self._source = find_folder(cfg.MODELS_DIR, options.net_name,
+                                   options.method or schedule.method, cfg.ROOT_DIR)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
         made = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
                 for name in schedule.test_nets}
@@ -61,13 +63,3 @@ class ScheduleFiles:
         check_weights(path, self._first_net, self._source)
         for name in self._test_nets:
             copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
-
-
-def _model_folder(net_name, method):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, method)
-    if not os.path.isdir(folder):
-        known = sorted(name for name in os.listdir(cfg.MODELS_DIR)
-                       if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
-        raise FileNotFoundError(f"no net {net_name}: {folder} does not exist; nets that are there: "
-                                f"{', '.join(known)}")
-    return folder

@@ -16,6 +16,7 @@ from fast_rcnn import ranks
 from fast_rcnn.config import cfg, cfg_from_file, cfg_from_list
 from fast_rcnn.config_checks import check_settings
 from fast_rcnn.detections import Refinement
+from faster_rcnn.networks.store import find
 
 USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
 OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
@@ -218,6 +219,16 @@ def require_file(path, what, hint=""):
         raise ValueError(f"no {what} given{hint}")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{what} {path} does not exist{hint}")
+
+
+def find_net(path, what):
+    """The path of a prototxt that exists: as given, or one of ours, written on first use.
+
+    what: its name in an error. Raises ValueError without a path, UnknownNetError.
+    """
+    if path is None:
+        raise ValueError(f"no {what} given")
+    return find(path, cfg.ROOT_DIR, what)
 
 
 def run(main, together=False):

@@ -8,6 +8,7 @@ from caffe import prototxt, registry, weights as weight_files
 from caffe.errors import LayerError, ShapeMismatchError, WeightsError
 from fast_rcnn.adapt import adapt_file
 from fast_rcnn.config import cfg
+from faster_rcnn.networks.store import UnknownNetError, find
 from utils.files import json_hash, write_text
 from utils.prototxt_text import message_text
 
@@ -44,7 +45,7 @@ class AdaptedSolver:
 
 def adapt_net(source, folder, num_classes):
     """Copies the net file `source` to `folder`, its class count following the data set."""
-    require(source)
+    source = find(source, cfg.ROOT_DIR)
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, os.path.basename(source))
     net = adapt_file(source, path, num_classes)
@@ -62,7 +63,7 @@ def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
     usual_iterations: what the solver is for where it has no max_iter. Where that is not known
     either, the rate drops as the solver says, however long the training is.
     """
-    require(source)
+    source = find(source, cfg.ROOT_DIR)
     param = prototxt.read_solver(source)
     net = adapt_net(_find_net(param, source), folder, num_classes)
     usual = param.max_iter or usual_iterations
@@ -111,12 +112,6 @@ def copy_initial_weights(net, path):
                                  "TRAIN.SKIP_MISMATCHED True") from None
 
 
-def require(path):
-    """Raises FileNotFoundError unless a prototxt is there."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"prototxt {path} does not exist")
-
-
 def _find_net(param, source):
     name = param.train_net or param.net
     if not name:
@@ -136,9 +131,12 @@ def _resolve(path, beside):
     folders = (*own, os.getcwd(), cfg.ROOT_DIR, folder)
     found = [os.path.join(folder, path) for folder in folders
              if os.path.isfile(os.path.join(folder, path))]
-    if not found:
-        raise FileNotFoundError(f"{beside} names the net {path}, which does not exist")
-    return found[0]
+    if found:
+        return found[0]
+    try:
+        return find(path, cfg.ROOT_DIR)
+    except UnknownNetError:
+        raise UnknownNetError(f"{beside} names the net {path}, which does not exist") from None
 
 
 def _check_types(net, source):

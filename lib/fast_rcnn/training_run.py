@@ -14,9 +14,10 @@ from datasets.imdb import imdb as ImageDatabase
 from fast_rcnn.config import cfg, get_output_dir
 from fast_rcnn.fingerprint import data_hash, proposals_hash, settings_hash
 from fast_rcnn.manifest import Manifest
-from fast_rcnn.solver_files import Numbers, adapt_net, adapt_solver, check_weights, require
+from fast_rcnn.solver_files import Numbers, adapt_net, adapt_solver, check_weights
 from fast_rcnn.train import file_stem, get_training_roidb, train_net
 from fast_rcnn.validation import Validation
+from faster_rcnn.networks.store import find
 from utils.files import file_hash
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,13 @@ def run_training(options):
     imdbs = load_imdbs(options.imdb_names)
     output_dir = get_output_dir(ImageDatabase("+".join(imdb.name for imdb in imdbs)))
     log.info("Output will be saved to `%s`", output_dir)
-    require(options.solver)
-    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(options.solver)))
-    solver = adapt_solver(options.solver, f"{stem}_prototxts", imdbs[0].num_classes,
+    source = find(options.solver, cfg.ROOT_DIR)
+    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(source)))
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes,
                           options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
-    validation = _validation(options.solver, stem, imdbs[0])
+    validation = _validation(source, stem, imdbs[0])
     inputs = _inputs(options, imdbs, solver)
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
     hindrance = manifest.difference("train", inputs)

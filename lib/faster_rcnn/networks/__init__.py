@@ -3,10 +3,10 @@
     backbones   one description per backbone: its shared layers, how the detector continues
     methods     one module per training method: its nets and solvers for any backbone
     catalogue   which nets there are, and their texts for any class count and any anchors
-    store       the files under models/: found, written on first use, checked
-    old_paths   where nets lie that other projects have under other paths
+    store       the files under models/: found by the paths that users write, written on first use
+    repository  which of them are committed, and whether they are up to date
 
-The rest of the project uses `catalogue` and `store`. Backbones import caffe.net_spec and nothing of
-the project, methods import backbones, the three modules here import both and what writes text; no
-settings, no data sets, no training.
+The rest of the project uses `catalogue` and `store`. Backbones import caffe.net_spec, methods
+import backbones, the modules here import both and what writes text. Anchors are described by
+`prototxts.options`. No data sets, no training.
 """

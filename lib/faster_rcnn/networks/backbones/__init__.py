@@ -3,5 +3,5 @@
 A module per family has the functions that add its layers to a NetSpec, with the names of the
 published weights, and a Backbone (description.py) that says what a detector on it looks like;
 table.py lists them all. layers.py has a function per Caffe layer, for the methods as well.
-These modules import caffe.net_spec, and nothing else of the project.
+These modules import caffe.net_spec and `prototxts.options`.
 """
