@@ -42,7 +42,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
-          caffe-fast-rcnn/src/caffe/proto/caffe.proto lib/utils/cython_bbox.pyx lib/nms/cpu_nms.pyx
+          caffe-fast-rcnn/src/caffe/proto/caffe.proto $(wildcard lib/faster_rcnn/boxes/*.pyx)
 	$(PIP) install -q -c requirements.lock setuptools cython grpcio-tools
 	$(PIP) install -q -c requirements.lock $(INDEX) --no-build-isolation -e '.[test]'
 	@touch $@
@@ -79,5 +79,5 @@ cuda-compile:
 
 clean:
 	rm -rf $(VENV) build lib/*.egg-info caffe-fast-rcnn/python/caffe/_build
-	rm -f caffe-fast-rcnn/python/caffe/proto/caffe_pb2.py lib/*/*.so
+	rm -f caffe-fast-rcnn/python/caffe/proto/caffe_pb2.py lib/faster_rcnn/*/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -53,6 +53,7 @@ setup(
     ext_modules=cythonize([
         Extension(name, [os.path.join("lib", *name.split(".")) + ".pyx"],
                   extra_compile_args=["-O3", "-ffp-contract=off"])
-        for name in ("utils.cython_bbox", "nms.cpu_nms")], build_dir="build"),
+        for name in ("faster_rcnn.boxes.cython_bbox", "faster_rcnn.boxes.cpu_nms")],
+        build_dir="build"),
     cmdclass={"build": Build, "build_schema": BuildSchema},
 )

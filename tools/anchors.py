@@ -6,13 +6,13 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 from caffe import prototxt
-from datasets.factory import get_imdb
-from datasets.recall import AREA_RANGES
-from fast_rcnn import cli
-from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
-from fast_rcnn.config import cfg
-from rpn.anchor_coverage import best_overlaps, propose_anchors, scaled_objects
-from rpn.anchors import BASE_SIZE, AnchorGrid
+from faster_rcnn.anchors.coverage import best_overlaps, propose_anchors, scaled_objects
+from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.evaluation.recall import AREA_RANGES
+from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
+from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
   tools/anchors.py --imdb my/card.yml:trainval --scale 600
@@ -25,7 +25,7 @@ SIZES = {"small": "area < 32^2", "medium": "32^2 to 96^2", "large": "area > 96^2
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
                              "16]; ANCHOR_SCALES, ANCHOR_RATIOS and ANCHOR_BASE replace them")
@@ -37,13 +37,13 @@ def parse_args():
                         help="ratios to propose [as many as there are]")
     parser.add_argument("--images", type=int, default=2000, metavar="N",
                         help="look at so many images at most [2000]")
-    cli.add_common_args(parser, "voc_2007_trainval")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_trainval")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args, show=False)
+    start.apply_settings(args, show=False)
     for option in ("stride", "num_scales", "num_ratios", "images"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
             raise ValueError(f"--{option} must be positive; received {getattr(args, option)}")
@@ -65,7 +65,7 @@ def present_anchors(args):
     params = {"feat_stride": 16, "scales": (8, 16, 32), "ratios": (0.5, 1, 2),
               "base_size": BASE_SIZE}
     if args.prototxt is not None:
-        args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
         net = prototxt.read_net(args.prototxt)
         adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
         stated = anchor_params(net, os.path.basename(args.prototxt))
@@ -104,4 +104,4 @@ def print_row(name, overlaps):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

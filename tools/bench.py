@@ -22,18 +22,20 @@ import tempfile
 import time
 
 import _init_paths  # noqa: F401
-import caffe
 import cv2
 import numpy as np
 import torch
+from measure import weights_cost
+from measure.bare_net import BareNet
+
+import caffe
 from caffe import prototxt
-from datasets.synthetic import SyntheticImdb
-from fast_rcnn import alt_opt, cli
-from fast_rcnn.alt_opt_files import METHOD
-from fast_rcnn.config import cfg, cfg_override
-from fast_rcnn.train import SolverWrapper, get_training_roidb
-from utils import weights_cost
-from utils.bare_net import BareNet
+from faster_rcnn.commands import start, tool
+from faster_rcnn.schedules import alternating as alt_opt
+from faster_rcnn.schedules.files import METHOD
+from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.synthetic.random_imdb import SyntheticImdb
+from faster_rcnn.training.solver_wrapper import SolverWrapper, get_training_roidb
 
 STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
 WEIGHTS = "weights"
@@ -93,7 +95,7 @@ def fill_random(net):
 # ----------------------------------------------------------------------------------- the two sides
 
 def model_file(net_name, name):
-    return cli.find_net(os.path.join(cfg.MODELS_DIR, net_name, METHOD, name), "prototxt")
+    return start.find_net(os.path.join(cfg.MODELS_DIR, net_name, METHOD, name), "prototxt")
 
 
 def test_case(net_name):
@@ -232,4 +234,4 @@ def script():
 
 
 if __name__ == "__main__":
-    cli.run(script)
+    tool.run(script)

@@ -14,12 +14,13 @@ import sys
 import time
 
 import _init_paths  # noqa: F401
-import caffe
 import torch
 import torch.nn.functional as F
 from bench import in_turn
+
+import caffe
 from caffe import prototxt
-from fast_rcnn import cli
+from faster_rcnn.commands import start, tool
 
 ALEX, VGG, RES = (1, 96, 55, 55), (1, 64, 224, 224), (1, 256, 56, 56)
 
@@ -124,10 +125,10 @@ def measure(kind, text, shapes, form, repeats):
 
 def build_seconds():
     """(layers, seconds to build) of the detection net of ResNet-101."""
-    path = cli.find_net("models/pascal_voc/ResNet-101/faster_rcnn_end2end/test.prototxt", "net")
-    start = time.perf_counter()
+    path = start.find_net("models/pascal_voc/ResNet-101/faster_rcnn_end2end/test.prototxt", "net")
+    began = time.perf_counter()
     net = caffe.Net(path, caffe.TEST)
-    return len(net.layers), time.perf_counter() - start
+    return len(net.layers), time.perf_counter() - began
 
 
 def main(argv=None):
@@ -149,4 +150,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(tool.run(main))

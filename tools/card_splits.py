@@ -2,8 +2,8 @@
 """Prints the training and the test set of a data set card, a line each, as --imdb takes them."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from datasets.cards import load_card
-from fast_rcnn import cli
+from faster_rcnn.commands import options, tool
+from faster_rcnn.datasets.cards import load_card
 
 EXAMPLES = """\
   tools/card_splits.py voc_2007
@@ -12,9 +12,9 @@ EXAMPLES = """\
 
 
 def main():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("card", help="name of a card in data/cards, or path of a card")
-    args = cli.parse(parser)
+    args = options.parse(parser)
     card = load_card(args.card)
     joint = ":" if args.card.endswith((".yml", ".yaml")) else "_"
     for split in (card.train, card.test):
@@ -22,4 +22,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -8,13 +8,13 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from datasets.card_imdb import card_imdb
-from datasets.cards import is_card, load_card
-from datasets.data_check import find_problems, lenient, statistics
-from datasets.data_report import summary_lines, write_data_report
-from datasets.factory import card_split, find_card, get_imdb
-from fast_rcnn import cli
-from fast_rcnn.config import cfg
+from faster_rcnn.commands import options, tool
+from faster_rcnn.datasets.card_imdb import card_imdb
+from faster_rcnn.datasets.cards import is_card, load_card
+from faster_rcnn.datasets.factory import card_split, find_card, get_imdb
+from faster_rcnn.reports.data_check import find_problems, lenient, statistics
+from faster_rcnn.reports.data_report import summary_lines, write_data_report
+from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
   tools/check_data.py my/card.yml              all splits that are there
@@ -24,14 +24,14 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("data", help="data set card (name or path), or a data set as --imdb takes "
                                      "it")
     parser.add_argument("--quick", action="store_true",
                         help="look at the images' headers and ends only, do not decode them")
     parser.add_argument("--out", default=None, metavar="DIR",
                         help="folder of the report [output/check_data/<data set>]")
-    return cli.parse(parser)
+    return options.parse(parser)
 
 
 def data_sets(text):
@@ -74,4 +74,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -11,9 +11,9 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
 from caffe import prototxt, weights
-from fast_rcnn import cli
-from fast_rcnn.adapt import adapt
-from fast_rcnn.compress import compress
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.compress import compress
 
 EXAMPLES = """\
   tools/compress_net.py --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -23,14 +23,14 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="the net to compress (test prototxt)")
     parser.add_argument("--def-svd", dest="prototxt_svd", default=None, metavar="FILE",
                         help="the compressed net (test prototxt)")
     parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
                         help="weights to compress (.caffemodel)")
-    return cli.parse(parser)
+    return options.parse(parser)
 
 
 def read_net(path, caffemodel):
@@ -44,9 +44,9 @@ def read_net(path, caffemodel):
 
 def main():
     args = parse_args()
-    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
-    args.prototxt_svd = cli.find_net(args.prototxt_svd, "compressed net (--def-svd)")
-    cli.require_file(args.caffemodel, "weights (--net)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    args.prototxt_svd = start.find_net(args.prototxt_svd, "compressed net (--def-svd)")
+    start.require_file(args.caffemodel, "weights (--net)")
     caffe.set_mode_cpu()
     net, compressed = (read_net(path, args.caffemodel)
                        for path in (args.prototxt, args.prototxt_svd))
@@ -60,4 +60,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -3,22 +3,21 @@
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-
 import numpy as np
 
 import caffe
 from caffe import prototxt
-from datasets.cards import load_card
-from datasets.proposal_files import as_boxes, matlab_boxes
-from fast_rcnn import cli
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg
-from fast_rcnn.detections import Refinement, select_detections
-from fast_rcnn.test import im_detect
-from utils.files import write_json
-from utils.images import read_image
-from utils.timer import Timer
-from utils.visualize import draw_detections, write_image
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.cards import load_card
+from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
+from faster_rcnn.detection.detect import im_detect
+from faster_rcnn.detection.refinement import Refinement, select_detections
+from faster_rcnn.files.atomic import write_json
+from faster_rcnn.images.reading import read_image
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.reports.visualize import draw_detections, write_image
+from faster_rcnn.runs.timer import Timer
+from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
   tools/demo.py --cpu --net zf
@@ -39,7 +38,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("images", nargs="*", metavar="PICTURE",
                         help="picture files or folders [five pictures of data/demo]")
     parser.add_argument("--net", dest="demo_net", choices=sorted(NETS), default="vgg16",
@@ -62,7 +61,7 @@ def parse_args():
                         help="least score that is shown [0.8]")
     parser.add_argument("--nms", type=float, default=0.3, metavar="IOU",
                         help="overlap above which the lower score of a class is dropped [0.3]")
-    cli.add_common_args(parser)
+    options.add_common_args(parser)
     return parser.parse_args()
 
 
@@ -70,8 +69,8 @@ def main():
     args = parse_args()
     cfg.TEST.HAS_RPN = not args.boxes   # most detectors make their own proposals
     cfg.TEST.AGNOSTIC = args.demo_net in RFCN_PREFIXES
-    cli.apply_settings(args, show=False)
-    cli.use_device(args.gpu_id)
+    start.apply_settings(args, show=False)
+    start.use_device(args.gpu_id)
     paths = picture_paths(args.images)
     net, classes = load_detector(args)
     if args.gpu_id != "cpu" and not args.boxes:
@@ -106,7 +105,7 @@ def picture_paths(given):
                 raise FileNotFoundError(f"folder {path} holds no pictures ({', '.join(PICTURES)})")
             paths += inside
         else:
-            cli.require_file(path, "picture", "; name pictures or a folder on the command line")
+            start.require_file(path, "picture", "; name pictures or a folder on the command line")
             paths.append(path)
     return paths
 
@@ -115,7 +114,7 @@ def read_boxes(picture):
     """The proposals (N, 4) in the .mat file beside a picture."""
     stem = os.path.splitext(picture)[0]
     path = stem + "_boxes.mat"
-    cli.require_file(path, "boxes", f"; --boxes needs proposals for {picture}")
+    start.require_file(path, "boxes", f"; --boxes needs proposals for {picture}")
     return as_boxes(matlab_boxes(path), path)
 
 
@@ -139,8 +138,8 @@ def load_detector(args):
     classes = ["__background__", *load_card(args.card or card).classes]
     if len(classes) == 1:
         raise ValueError(f"{args.card}: the card must list the classes for this")
-    definition = cli.find_net(definition, "net (--def)")
-    cli.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
+    definition = start.find_net(definition, "net (--def)")
+    start.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
     message = prototxt.read_net(definition)
     adapt(message, len(classes), os.path.basename(definition))
     net = caffe.Net(message, caffe.TEST, weights=weights)
@@ -186,4 +185,4 @@ def as_json(path, im, dets):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -3,8 +3,9 @@
 import sys
 
 import demo
-from fast_rcnn import cli
+
+from faster_rcnn.commands import tool
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["--net", "ResNet-101"]
-    cli.run(demo.main)
+    tool.run(demo.main)

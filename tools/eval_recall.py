@@ -1,12 +1,11 @@
 #!/usr/bin/env python
 """Says how many annotated objects the region proposals of a data set cover."""
 import _init_paths  # noqa: F401  (makes the imports below work)
-
 import numpy as np
 
-from datasets.factory import get_imdb
-from datasets.recall import AREA_RANGES
-from fast_rcnn import cli
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.evaluation.recall import AREA_RANGES
 
 EXAMPLES = """\
   tools/eval_recall.py --imdb voc_2007_test --method selective_search
@@ -17,7 +16,7 @@ THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--method", default="selective_search", metavar="NAME",
                         help="selective_search, edge_boxes, mcg or rpn [selective_search]")
     parser.add_argument("--rpn-file", "--rpn_file", dest="rpn_file", default=None, metavar="FILE",
@@ -26,8 +25,8 @@ def parse_args():
                         help="file or folder of the proposals [the method's usual place]")
     parser.add_argument("--limit", type=int, default=None, metavar="N",
                         help="only the first N proposals of an image [all]")
-    cli.add_settings_args(parser, "voc_2007_test")
-    return cli.parse(parser)
+    options.add_settings_args(parser, "voc_2007_test")
+    return options.parse(parser)
 
 
 def recalls_at(found, thresholds):
@@ -47,7 +46,7 @@ def print_table(imdb, limit):
 
 def main():
     args = parse_args()
-    cli.apply_settings(args, show=False)
+    start.apply_settings(args, show=False)
     if args.limit is not None and args.limit < 1:
         raise ValueError(f"--limit {args.limit}: a number of proposals, 1 or more, was expected")
     imdb = get_imdb(args.imdb_name)
@@ -67,4 +66,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -5,14 +5,13 @@ state_dict for torch.load, or .safetensors).
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-
 import safetensors.torch
 import torch
 
 import caffe
 from caffe import export
-from fast_rcnn import cli
-from utils.files import atomic_open
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.files.atomic import atomic_open
 
 EXAMPLES = """\
   tools/export_net.py --def deploy.prototxt --net squeezenet.caffemodel --out squeezenet.onnx
@@ -35,7 +34,7 @@ def named_shape(text):
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", metavar="FILE", help="the net (prototxt)")
     parser.add_argument("--net", dest="caffemodel", metavar="FILE",
                         help="its weights (.caffemodel or .h5)")
@@ -48,8 +47,8 @@ def parse_args():
                         help="ONNX: sizes of the inputs, which are fixed [those of the prototxt]")
     parser.add_argument("--check", action="store_true",
                         help="ONNX: run the result in onnx's reference evaluator and compare; slow")
-    cli.add_settings_args(parser)
-    return cli.parse(parser)
+    options.add_settings_args(parser)
+    return options.parse(parser)
 
 
 def write_onnx(args, net):
@@ -82,11 +81,11 @@ def write_tensors(args, net):
 
 def main():
     args = parse_args()
-    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
-    cli.require_file(args.caffemodel, "weights (--net)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    start.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
         raise ValueError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
-    cli.apply_settings(args, show=False)
+    start.apply_settings(args, show=False)
     caffe.set_mode_cpu()
     net = caffe.Net(args.prototxt, args.caffemodel, caffe.TEST)
     if net.last_copy.missing:
@@ -97,4 +96,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

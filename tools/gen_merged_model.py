@@ -8,9 +8,9 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 
 from caffe import prototxt, weights
 from caffe.merge_bn import merge_batch_norm
-from fast_rcnn import cli
-from utils.files import write_text
-from utils.prototxt_text import net_text
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.files.atomic import write_text
+from faster_rcnn.prototxts.text import net_text
 
 EXAMPLES = """\
   tools/gen_merged_model.py models/pvanet/test.pt pvanet.caffemodel \\
@@ -19,13 +19,13 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="a test net (prototxt)")
     parser.add_argument("weights", metavar="WEIGHTS", help="its weights (.caffemodel or .h5)")
     parser.add_argument("--output_model", metavar="FILE", help="[MODEL with _merged in its name]")
     parser.add_argument("--output_weights", metavar="FILE",
                         help="[WEIGHTS with _merged in its name]")
-    return cli.parse(parser)
+    return options.parse(parser)
 
 
 def merged_name(path):
@@ -36,8 +36,8 @@ def merged_name(path):
 
 def main():
     args = parse_args()
-    args.model = cli.find_net(args.model, "net")
-    cli.require_file(args.weights, "weights")
+    args.model = start.find_net(args.model, "net")
+    start.require_file(args.weights, "weights")
     net, blobs, folded = merge_batch_norm(prototxt.read_net(args.model),
                                           weights.read_weights(args.weights))
     output_model = args.output_model or merged_name(args.model)
@@ -54,4 +54,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -23,7 +23,7 @@ ENGINE = os.path.join(ROOT, "caffe-fast-rcnn", "python", "caffe")
 PACKAGES = ["torch", "numpy", "cv2", "yaml", "easydict", "scipy", "google.protobuf", "defusedxml",
             "h5py", "matplotlib", "tqdm"]
 SCHEMA = os.path.join(ENGINE, "proto", "caffe_pb2.py")
-MODULES = ["utils.cython_bbox", "nms.cpu_nms"]
+MODULES = ["faster_rcnn.boxes.cython_bbox", "faster_rcnn.boxes.cpu_nms"]
 
 SOLVER = """
 net: "{net}" base_lr: 0.002 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.005 display: 0

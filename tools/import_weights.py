@@ -8,20 +8,20 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
 from caffe import prototxt, weights
-from fast_rcnn import cli
-from pretrained.checkpoints import read_checkpoint
-from pretrained.families import convert
-from pretrained.fitting import fit_to_net
-from pretrained.geometry import adapt_geometry
-from pretrained.input_scale import (
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.files.atomic import write_text
+from faster_rcnn.pretrained.checkpoints import read_checkpoint
+from faster_rcnn.pretrained.families import convert
+from faster_rcnn.pretrained.fitting import fit_to_net
+from faster_rcnn.pretrained.geometry import adapt_geometry
+from faster_rcnn.pretrained.input_scale import (
     TORCHVISION_MEAN,
     TORCHVISION_STD,
     fold_scale,
     means_option,
     pixel_means,
 )
-from utils.files import write_text
-from utils.prototxt_text import net_text
+from faster_rcnn.prototxts.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel
@@ -40,7 +40,7 @@ def three_numbers(text):
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--from", dest="checkpoint", metavar="FILE", help="the checkpoint")
     parser.add_argument("--out", metavar="FILE", help="the .caffemodel to write")
     parser.add_argument("--def", dest="prototxt", metavar="FILE",
@@ -55,15 +55,15 @@ def parse_args():
                         help="of --input torchvision [0.485,0.456,0.406]")
     parser.add_argument("--std", type=three_numbers, default=TORCHVISION_STD, metavar="R,G,B",
                         help="of --input torchvision [0.229,0.224,0.225]")
-    return cli.parse(parser)
+    return options.parse(parser)
 
 
 def check_args(args):
-    cli.require_file(args.checkpoint, "checkpoint (--from)")
+    start.require_file(args.checkpoint, "checkpoint (--from)")
     if not args.out:
         raise ValueError("no file to write given (--out)")
     if args.prototxt:
-        args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
     elif args.out_def:
         raise ValueError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:
@@ -117,4 +117,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -19,7 +19,8 @@ from xml.sax.saxutils import escape
 import _init_paths  # noqa: F401
 import cv2
 import numpy as np
-from datasets import shapes
+
+from faster_rcnn.synthetic import shapes
 
 logger = logging.getLogger("make_shapes")
 FOLDERS = ("Annotations", "ImageSets", "JPEGImages")

@@ -4,9 +4,9 @@
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)
 
 The net is the backbone Tiny of faster_rcnn.networks with a small classifier on top, trained by our
-SGDSolver to tell the six shapes and background apart (datasets.shape_crops draws the crops). It is
-trained with BatchNorm, which is then folded into the convolutions; only these are written. The
-prototxts stay in output/pretrain_tiny/.
+SGDSolver to tell the six shapes and background apart (faster_rcnn.synthetic.shape_crops draws the
+crops). It is trained with BatchNorm, which is then folded into the convolutions; only these are
+written. The prototxts stay in output/pretrain_tiny/.
 """
 import argparse
 import logging
@@ -14,15 +14,16 @@ import os
 import sys
 
 import _init_paths
-import caffe
 import numpy as np
+
+import caffe
 from caffe.net_spec import NetSpec
 from caffe.net_spec import layers as L
-from fast_rcnn import cli
+from faster_rcnn.commands import tool
+from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import fc, max_pool, python, relu, trained, xavier
 from faster_rcnn.networks.backbones.tiny import tiny_features
-from utils.files import write_text
-from utils.prototxt_text import message_text
+from faster_rcnn.prototxts.text import message_text
 
 logger = logging.getLogger("pretrain_tiny")
 SIDE, BATCH = 64, 64
@@ -66,7 +67,8 @@ def net_message(pool, seed, batch_norm):
     """
     spec = NetSpec()
     options = f"{{batch: {BATCH}, side: {SIDE}, pool: {pool}, seed: {seed}}}"
-    python(spec, "data", "datasets.shape_crops", "ShapeCropLayer", options, [], ["data", "labels"])
+    python(spec, "data", "faster_rcnn.synthetic.shape_crops", "ShapeCropLayer", options, [],
+           ["data", "labels"])
     top = max_pool(spec, "pool", tiny_features(spec, trained), 2, 2)
     top = relu(spec, "relu_crop", fc(spec, "fc_crop", top, 128, trained, xavier()))
     scores = fc(spec, "crop_score", top, 7, trained, xavier())
@@ -145,4 +147,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main))
+    sys.exit(tool.run(main))

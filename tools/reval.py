@@ -4,12 +4,12 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from datasets.factory import get_imdb
-from fast_rcnn import cli
-from fast_rcnn.config import cfg
-from fast_rcnn.detections import check_detections
-from fast_rcnn.test import apply_nms
-from utils import safe_pickle
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.detect import apply_nms
+from faster_rcnn.detection.refinement import check_detections
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
   tools/reval.py output/default/voc_2007_test/vgg16_fast_rcnn_iter_40000 --imdb voc_2007_test --comp
@@ -17,7 +17,7 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("output_dir", help="folder of a test, with detections.pkl")
     parser.add_argument("--matlab", dest="matlab_eval", action="store_true",
                         help="not here: the evaluation is done in Python")
@@ -25,18 +25,18 @@ def parse_args():
                         help="competition mode: keep the result files")
     parser.add_argument("--nms", dest="apply_nms", action="store_true",
                         help="suppress the detections once more, at TEST.NMS")
-    cli.add_settings_args(parser, "voc_2007_test")
-    return cli.parse(parser)
+    options.add_settings_args(parser, "voc_2007_test")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args, show=False)
+    start.apply_settings(args, show=False)
     if args.matlab_eval:
         raise ValueError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
                          "in Python computes the same figures")
     path = os.path.join(args.output_dir, "detections.pkl")
-    cli.require_file(path, "detections")
+    start.require_file(path, "detections")
     imdb = get_imdb(args.imdb_name)
     imdb.competition_mode(args.comp_mode)
     all_boxes = safe_pickle.load(path)
@@ -49,4 +49,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -4,12 +4,12 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from datasets.factory import get_imdb
-from fast_rcnn import cli
-from fast_rcnn.adapt import adapted_test_net
-from fast_rcnn.alt_opt import PROPOSALS, write_proposals
-from fast_rcnn.config import cfg_override, get_output_dir
-from rpn.generate import imdb_proposals
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.proposals import imdb_proposals
+from faster_rcnn.prototxts.adapt import adapted_test_net
+from faster_rcnn.schedules.alternating import PROPOSALS, write_proposals
+from faster_rcnn.settings.config import cfg_override, get_output_dir
 
 EXAMPLES = """\
   tools/rpn_generate.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/rpn_test.pt \\
@@ -19,20 +19,20 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
-    cli.add_net_args(parser, "net that makes proposals (rpn_test.pt)",
+    parser = options.parser_for(__doc__, EXAMPLES)
+    options.add_net_args(parser, "net that makes proposals (rpn_test.pt)",
                      "weights of the RPN (.caffemodel)")
-    cli.add_common_args(parser, "voc_2007_test")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_test")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    cli.use_device(args.gpu_id)
-    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+    start.apply_settings(args)
+    start.use_device(args.gpu_id)
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
-    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+    start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     with cfg_override(**PROPOSALS):
         net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
@@ -43,4 +43,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main, together=True)
+    tool.run(main, together=True)

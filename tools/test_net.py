@@ -4,13 +4,13 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from datasets.factory import get_imdb
-from fast_rcnn import cli
-from fast_rcnn.adapt import adapted_test_net
-from fast_rcnn.config import cfg, get_output_dir
-from fast_rcnn.test import test_net
-from utils import safe_pickle
-from utils.report import write_report
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.detect import test_net
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.prototxts.adapt import adapted_test_net
+from faster_rcnn.reports.test_report import write_report
+from faster_rcnn.settings.config import cfg, get_output_dir
 
 EXAMPLES = """\
   tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
@@ -23,8 +23,8 @@ PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
-    cli.add_net_args(parser, "test net (prototxt); its class count follows the data set",
+    parser = options.parser_for(__doc__, EXAMPLES)
+    options.add_net_args(parser, "test net (prototxt); its class count follows the data set",
                      "weights to test (.caffemodel)")
     parser.add_argument("--comp", dest="comp_mode", action="store_true",
                         help="competition mode: keep the result files")
@@ -37,8 +37,8 @@ def parse_args():
     parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
                         help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
                              "TEST.PROPOSAL_METHOD]")
-    cli.add_common_args(parser, "voc_2007_test")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_test")
+    return options.parse(parser)
 
 
 def set_proposals(imdb, rpn_file):
@@ -53,13 +53,13 @@ def set_proposals(imdb, rpn_file):
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    cli.use_device(args.gpu_id)
-    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+    start.apply_settings(args)
+    start.use_device(args.gpu_id)
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     imdb.competition_mode(args.comp_mode)
     set_proposals(imdb, args.rpn_file)
-    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+    start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
     thresh = args.det_thresh
@@ -76,4 +76,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main, together=True)
+    tool.run(main, together=True)

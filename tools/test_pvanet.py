@@ -6,8 +6,9 @@ import os
 import sys
 
 import demo
-from fast_rcnn import cli
-from fast_rcnn.config import cfg
+
+from faster_rcnn.commands import tool
+from faster_rcnn.settings.config import cfg
 
 FOLDER = os.path.join(cfg.ROOT_DIR, "models", "pvanet", "pva9.1")
 OPTIONS = ["--def", os.path.join(FOLDER, "faster_rcnn_train_test_21cls.pt"),
@@ -17,4 +18,4 @@ OPTIONS = ["--def", os.path.join(FOLDER, "faster_rcnn_train_test_21cls.pt"),
 
 if __name__ == "__main__":
     sys.argv[1:1] = OPTIONS
-    cli.run(demo.main)
+    tool.run(demo.main)

@@ -2,8 +2,8 @@
 """Trains Faster R-CNN by alternating optimisation: RPN and Fast R-CNN in turn, two stages each."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from fast_rcnn import cli
-from fast_rcnn.alt_opt import Options, run_schedule
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.schedules.alternating import Options, run_schedule
 
 EXAMPLES = """\
   tools/train_faster_rcnn_alt_opt.py --gpu 0 --net_name ZF --imdb voc_2007_trainval \\
@@ -15,18 +15,18 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
-    cli.add_schedule_args(parser, "ZF", 4,
+    parser = options.parser_for(__doc__, EXAMPLES)
+    options.add_schedule_args(parser, "ZF", 4,
                           "iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, stage 2 "
                           "Fast R-CNN [the solvers' max_iter, or 80000,40000,80000,40000]")
-    cli.add_common_args(parser, "voc_2007_trainval")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_trainval")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    cli.use_device(args.gpu_id)
+    start.apply_settings(args)
+    start.use_device(args.gpu_id)
     if args.net_name is None:
         raise ValueError("no net given (--net_name ZF)")
     final, _ = run_schedule(Options(args.net_name, args.imdb_name, args.pretrained_model,
@@ -36,4 +36,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main, together=True)
+    tool.run(main, together=True)

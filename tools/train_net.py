@@ -2,10 +2,10 @@
 """Trains a net by one solver: Faster R-CNN jointly (end2end), Fast R-CNN, or a net of your own."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from fast_rcnn import cli
-from fast_rcnn.solver_files import Numbers
-from fast_rcnn.train import seed_generators
-from fast_rcnn.training_run import Options, run_training
+from faster_rcnn.commands import options, start, tool, values
+from faster_rcnn.prototxts.solver_files import Numbers
+from faster_rcnn.training.solver_wrapper import seed_generators
+from faster_rcnn.training.training_run import Options, run_training
 
 EXAMPLES = """\
   tools/train_net.py --gpu 0 --solver models/pascal_voc/VGG16/faster_rcnn_end2end/solver.prototxt \\
@@ -18,37 +18,37 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
+    parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--solver", default=None, metavar="FILE",
                         help="solver prototxt; the class counts of its net follow the data set")
-    parser.add_argument("--iters", dest="max_iters", type=cli.positive(int), default=None,
+    parser.add_argument("--iters", dest="max_iters", type=values.positive(int), default=None,
                         metavar="N", help="iterations [the solver's max_iter, or 40000]")
     parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
                         help="initial weights (.caffemodel) [those of the net's fillers]")
     parser.add_argument("--rand", dest="randomize", action="store_true",
                         help="do not start the random generators at RNG_SEED")
-    parser.add_argument("--lr", type=cli.positive(float), default=None, metavar="RATE",
+    parser.add_argument("--lr", type=values.positive(float), default=None, metavar="RATE",
                         help="learning rate to start with [the solver's]")
-    parser.add_argument("--steps", type=cli.positive(int), default=None, metavar="N",
+    parser.add_argument("--steps", type=values.positive(int), default=None, metavar="N",
                         help="iterations after which the rate drops [the solver's stepsize, where "
                              "it has a max_iter in proportion to the iterations]")
     parser.add_argument("--resume", action="store_true",
                         help="continue an interrupted training at its checkpoint")
-    cli.add_common_args(parser, "voc_2007_trainval")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_trainval")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    args.solver = cli.find_net(args.solver, "solver (--solver)")
+    start.apply_settings(args)
+    args.solver = start.find_net(args.solver, "solver (--solver)")
     if not args.randomize:
         seed_generators()
-    cli.use_device(args.gpu_id)
+    start.use_device(args.gpu_id)
     final = run_training(Options(args.solver, args.imdb_name, args.pretrained_model,
                                  Numbers(args.max_iters, args.lr, args.steps), args.resume))
     print(f"Final model: {final}")
 
 
 if __name__ == "__main__":
-    cli.run(main, together=True)
+    tool.run(main, together=True)

@@ -2,9 +2,9 @@
 """Trains R-FCN by alternating optimisation: RPN, R-FCN, RPN, R-FCN, RPN; proposals for a test."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from fast_rcnn import cli
-from fast_rcnn.alt_opt import Options, run_schedule
-from fast_rcnn.rfcn_alt_opt import METHOD, SCHEDULE
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.schedules.alternating import Options, run_schedule
+from faster_rcnn.schedules.rfcn import METHOD, SCHEDULE
 
 EXAMPLES = """\
   tools/train_rfcn_alt_opt_5stage.py --gpu 0 --net_name ResNet-50 --imdb voc_0712_trainval \\
@@ -14,22 +14,22 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
-    cli.add_schedule_args(parser, "ResNet-50", 5,
+    parser = options.parser_for(__doc__, EXAMPLES)
+    options.add_schedule_args(parser, "ResNet-50", 5,
                           "iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 R-FCN, "
                           "stage 3 RPN [80000,120000,80000,120000,80000]")
     parser.add_argument("--imdb_test", default="voc_2007_test", metavar="NAME",
                         help="data set that stage 3 makes proposals for [voc_2007_test]")
     parser.add_argument("--model", default=None, metavar="FOLDER",
                         help=f"folder of the prototxts in that of the net [{METHOD}]")
-    cli.add_common_args(parser, "voc_2007_trainval")
-    return cli.parse(parser)
+    options.add_common_args(parser, "voc_2007_trainval")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    cli.use_device(args.gpu_id)
+    start.apply_settings(args)
+    start.use_device(args.gpu_id)
     if args.net_name is None:
         raise ValueError("no net given (--net_name ResNet-50)")
     final, results = run_schedule(
@@ -41,4 +41,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main, together=True)
+    tool.run(main, together=True)

@@ -7,14 +7,13 @@ with TEST.SVM True (experiments/cfgs/svm.yml).
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-
 import numpy as np
 
-from datasets.factory import get_imdb
-from fast_rcnn import cli
-from fast_rcnn.adapt import adapted_test_net
-from fast_rcnn.config import cfg
-from fast_rcnn.svm import SVMTrainer
+from faster_rcnn.commands import options, start, tool
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.prototxts.adapt import adapted_test_net
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.training.svm import SVMTrainer
 
 EXAMPLES = """\
   tools/train_svms.py --gpu 0 --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -24,21 +23,21 @@ EXAMPLES = """\
 
 
 def parse_args():
-    parser = cli.parser_for(__doc__, EXAMPLES)
-    cli.add_net_args(parser, "test net without an RPN (prototxt)", "its weights (.caffemodel)")
-    cli.add_common_args(parser, "voc_2007_trainval")
-    return cli.parse(parser)
+    parser = options.parser_for(__doc__, EXAMPLES)
+    options.add_net_args(parser, "test net without an RPN (prototxt)", "its weights (.caffemodel)")
+    options.add_common_args(parser, "voc_2007_trainval")
+    return options.parse(parser)
 
 
 def main():
     args = parse_args()
-    cli.apply_settings(args)
-    cli.use_device(args.gpu_id)
-    args.prototxt = cli.find_net(args.prototxt, "net (--def)")
+    start.apply_settings(args)
+    start.use_device(args.gpu_id)
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     print(f"Loaded dataset `{imdb.name}` for training")
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
-    cli.wait_for(args.caffemodel, "weights (--net)", args.wait)
+    start.wait_for(args.caffemodel, "weights (--net)", args.wait)
     np.random.seed(cfg.RNG_SEED)
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
     if cfg.TRAIN.USE_FLIPPED:
@@ -50,4 +49,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    tool.run(main)

@@ -17,7 +17,7 @@
 #            svd                    compresses a trained net ($WEIGHTS), tests it
 #
 # Proposals: TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD, selective_search by default, and their
-# PROPOSAL_FILE (lib/fast_rcnn/config.py). Options of the training (--iters, --lr, --steps, --rand,
+# PROPOSAL_FILE (lib/faster_rcnn/settings/config.py). Options of the training (--iters, --lr, --steps, --rand,
 # --resume) go to it alone, those of the test (--num_dets, --det_thresh, --comp, --vis) to the test
 # alone, all others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel,
 # or the file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by

@@ -1,1 +1,1 @@
-"""Image data sets: cards, VOC folders, evaluation."""
+"""Original names of py-faster-rcnn's data sets; the code is in faster_rcnn.datasets."""

@@ -1,1 +1,1 @@
-"""Fast R-CNN on given or learned proposals: configuration, boxes, sampling, training, detection."""
+"""Original names of Fast R-CNN's modules; the code is in faster_rcnn."""

@@ -1,18 +1,2 @@
-"""Chooses where non-maximum suppression runs."""
-from caffe import state
-from fast_rcnn.config import cfg
-from nms.cpu_nms import cpu_nms
-from nms.gpu_nms import gpu_nms
-
-
-def nms(dets, thresh, force_cpu=False):
-    """Rows of dets (N, 5), x1, y1, x2, y2, score, that stay: a list in falling order of score.
-
-    Runs on the GPU when the engine does and cfg.USE_GPU_NMS allows it.
-    """
-    if len(dets) == 0:
-        return []
-    device = state.device()
-    if cfg.USE_GPU_NMS and device.type == "cuda" and not force_cpu:
-        return gpu_nms(dets, thresh, device.index)
-    return cpu_nms(dets, thresh)
+"""Non-maximum suppression. The code is in faster_rcnn.detection.nms_wrapper."""
+from faster_rcnn.detection.nms_wrapper import nms  # noqa: F401

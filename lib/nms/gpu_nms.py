@@ -1,11 +1,2 @@
-"""Non-maximum suppression on a GPU."""
-import numpy as np
-import torch
-
-from caffe import ops
-
-
-def gpu_nms(dets, thresh, device_id=0):
-    """Rows of dets (N, 5), x1, y1, x2, y2, score, that stay: a list in falling order of score."""
-    device = torch.device("cuda", device_id)
-    return ops.nms(torch.as_tensor(np.asarray(dets, np.float32), device=device), thresh).tolist()
+"""Non-maximum suppression on a GPU. The code is in faster_rcnn.boxes.gpu_nms."""
+from faster_rcnn.boxes.gpu_nms import gpu_nms  # noqa: F401

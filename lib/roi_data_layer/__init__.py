@@ -1,1 +1,1 @@
-"""Training images: the prepared roidb, minibatches, and the layer that feeds them to a net."""
+"""The layers that feed training nets; what they hand out is made in faster_rcnn.minibatches."""

@@ -10,8 +10,8 @@ import torch
 
 import caffe
 from caffe import ops
-from fast_rcnn.config import cfg
-from utils.layer_params import layer_params
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import layer_params
 
 
 class OHEMDataLayer(caffe.TensorLayer):

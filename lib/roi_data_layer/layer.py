@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 import caffe
-from fast_rcnn.config import cfg
-from roi_data_layer.augment import turned_words
+from faster_rcnn.images.augment import turned_words
+from faster_rcnn.minibatches.loader import MinibatchLoader
+from faster_rcnn.minibatches.minibatch import MinibatchOptions, get_minibatch
+from faster_rcnn.minibatches.order import ImageOrder
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import layer_params
 from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
-from roi_data_layer.loader import MinibatchLoader
-from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
-from roi_data_layer.order import ImageOrder
-from utils.layer_params import layer_params
 
 
 class RoIDataLayer(caffe.TensorLayer):

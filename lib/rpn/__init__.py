@@ -1,1 +1,2 @@
-"""The region proposal network: anchors, what they are trained for, and the proposals they make."""
+"""The layers of the region proposal network that prototxts name; what they compute is in
+faster_rcnn.anchors."""

@@ -4,12 +4,12 @@ import logging
 import torch
 
 import caffe
-from fast_rcnn.config import cfg
-from rpn.anchors import BASE_SIZE, AnchorGrid, rows_to_map
-from rpn.batches import boxes_of_images, check_info
-from rpn.normalization import rpn_normalization
-from rpn.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
-from utils.layer_params import check_counts, layer_params
+from faster_rcnn.anchors.batches import boxes_of_images, check_info
+from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid, rows_to_map
+from faster_rcnn.anchors.normalization import rpn_normalization
+from faster_rcnn.anchors.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import check_counts, layer_params
 
 logger = logging.getLogger(__name__)
 

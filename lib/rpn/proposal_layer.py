@@ -2,12 +2,12 @@
 import torch
 
 import caffe
-from fast_rcnn.config import cfg
-from rpn.anchors import BASE_SIZE, AnchorGrid, map_to_rows
-from rpn.batches import check_info, with_image
-from rpn.normalization import rpn_normalization
-from rpn.proposals import ProposalOptions, decode, propose
-from utils.layer_params import check_counts, layer_params
+from faster_rcnn.anchors.batches import check_info, with_image
+from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid, map_to_rows
+from faster_rcnn.anchors.normalization import rpn_normalization
+from faster_rcnn.anchors.proposals import ProposalOptions, decode, propose
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import check_counts, layer_params
 
 
 class ProposalLayer(caffe.TensorLayer):

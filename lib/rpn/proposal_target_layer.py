@@ -2,11 +2,17 @@
 import torch
 
 import caffe
-from fast_rcnn.config import cfg
-from fast_rcnn.sampling import (expand_targets, nearest_boxes, roi_targets, rois_per_image,
-                                sample_rois, with_four_axes)
-from rpn.batches import boxes_of_images, with_image
-from utils.layer_params import check_counts, layer_params
+from faster_rcnn.anchors.batches import boxes_of_images, with_image
+from faster_rcnn.boxes.sampling import (
+    expand_targets,
+    nearest_boxes,
+    roi_targets,
+    rois_per_image,
+    sample_rois,
+    with_four_axes,
+)
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import check_counts, layer_params
 
 
 class ProposalTargetLayer(caffe.TensorLayer):

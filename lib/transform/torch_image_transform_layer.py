@@ -2,7 +2,7 @@
 import torch
 
 import caffe
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 # fb.resnet.torch: mean and standard deviation of ImageNet, red green blue, values from 0 to 1
 MEANS = (0.48462227599918, 0.45624044862054, 0.40588363755159)

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of detection."""
+"""Original names of py-faster-rcnn's helpers; the code is in faster_rcnn."""

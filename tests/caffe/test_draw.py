@@ -6,7 +6,7 @@ import shutil
 import pydot
 import pytest
 from caffe import draw
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 import caffe
 

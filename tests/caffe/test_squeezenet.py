@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import caffe
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 WEIGHTS = os.path.join(cfg.ROOT_DIR, "..", "shared", "weights", "squeezenet_v1.0.caffemodel")
 REFERENCE = WEIGHTS.replace(".caffemodel", "_reference.npz")

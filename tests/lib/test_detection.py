@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from golden_pfr.detection import AnsweringNet, Listed
 
-import fast_rcnn.test as detection
-from fast_rcnn.config import ConfigValueError, cfg, cfg_override
-from rpn.generate import im_proposals, imdb_proposals
-from utils import safe_pickle
-from utils.images import ImageError
+import faster_rcnn.detection.detect as detection
+from faster_rcnn.detection.proposals import im_proposals, imdb_proposals
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.images.reading import ImageError
+from faster_rcnn.settings.config import ConfigValueError, cfg, cfg_override
 
 SIZES = [(30, 40), (40, 30), (20, 20)]      # height, width
 

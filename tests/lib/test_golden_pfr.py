@@ -7,7 +7,7 @@ import golden_pfr
 import pytest
 from golden_pfr import CHECKS, Case, overrides
 
-from fast_rcnn.config import cfg_override
+from faster_rcnn.settings.config import cfg_override
 
 for module in pkgutil.iter_modules(golden_pfr.__path__):
     importlib.import_module(f"golden_pfr.{module.name}")

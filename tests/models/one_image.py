@@ -4,9 +4,9 @@ import numpy as np
 import scipy.sparse
 
 import caffe
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg_override
-from roi_data_layer.roidb import prepare_roidb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.settings.config import cfg_override
+from faster_rcnn.minibatches.roidb import prepare_roidb
 
 SIZE = (96, 128)
 JOINT = {"HAS_RPN": True, "IMS_PER_BATCH": 1, "BBOX_NORMALIZE_TARGETS_PRECOMPUTED": True,

@@ -3,8 +3,8 @@ import pytest
 from test_generated import FROZEN, NETS, build_file, learning
 
 from caffe import prototxt
-from fast_rcnn.config import cfg
 from faster_rcnn.networks.store import find
+from faster_rcnn.settings.config import cfg
 
 VARIANT_NETS = ("VGG16", "VGG_CNN_M_1024", "CaffeNet", "Tiny")
 CAFFENET = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3),

@@ -5,9 +5,9 @@ import numpy as np
 import one_image
 
 from caffe import prototxt
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg, cfg_override
-from roi_data_layer.roidb import add_bbox_regression_targets
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 
 NET = os.path.join(cfg.MODELS_DIR, "VGG_CNN_M_1024", "fast_rcnn_ohem", "train.prototxt")
 

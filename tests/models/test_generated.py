@@ -7,8 +7,8 @@ import pytest
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.config import cfg, cfg_override
 from faster_rcnn.networks.store import find
+from faster_rcnn.settings.config import cfg, cfg_override
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
 FILES = ("faster_rcnn_test.pt", "rpn_test.pt", "stage1_rpn_train.pt", "stage1_fast_rcnn_train.pt",

@@ -7,8 +7,8 @@ import pytest
 from test_generated import FROZEN, NETS, PARAMETERS, build_file, learning
 
 from caffe import prototxt
-from fast_rcnn.config import cfg
 from faster_rcnn.networks.store import find, find_folder
+from faster_rcnn.settings.config import cfg
 
 VOC = [("pascal_voc", net) for net in NETS]
 COCO = [("coco", "VGG16"), ("coco", "VGG_CNN_M_1024")]

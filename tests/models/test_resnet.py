@@ -8,8 +8,8 @@ from test_generated import learning
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.config import cfg, cfg_override
-from fast_rcnn.test import im_detect
+from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.networks.store import find_folder
 
 UNITS = {"ResNet-50": ["2a", "2b", "2c", "3a", "3b", "3c", "3d", "4a", "4b", "4c", "4d", "4e",

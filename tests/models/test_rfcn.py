@@ -9,9 +9,9 @@ from test_resnet import FROZEN, RPN, published
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg
-from fast_rcnn.test import im_detect
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.networks.store import find
 
 NETS = ("ResNet-50", "ResNet-101")

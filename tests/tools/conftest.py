@@ -8,7 +8,7 @@ import pytest
 from handful import TOOLS, make_data_set, make_weights
 
 import caffe
-from fast_rcnn.config import cfg, cfg_override
+from faster_rcnn.settings.config import cfg, cfg_override
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import scipy.io
 
 import caffe
 from caffe import prototxt
-from datasets.factory import get_imdb
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.settings.config import cfg
 
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "fast_rcnn")
 TEST_NET = os.path.join(MODEL, "test.prototxt")

@@ -8,7 +8,7 @@ import numpy as np
 
 import caffe
 from caffe import weights
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 TOOLS = os.path.join(cfg.ROOT_DIR, "tools")
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt")

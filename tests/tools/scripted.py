@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 
 def make_project(folder):

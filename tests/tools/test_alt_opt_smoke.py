@@ -11,8 +11,8 @@ import pytest
 from handful import MODEL, command, places, run_command
 
 from caffe import prototxt, weights
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_faster_rcnn_alt_opt.py"
 SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_alt_opt.sh")

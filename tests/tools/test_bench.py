@@ -10,8 +10,8 @@ import torch
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.config import cfg_override
-from utils import bare_net
+from faster_rcnn.settings.config import cfg_override
+from measure import bare_net
 
 ROOT = Path(__file__).resolve().parents[2]
 

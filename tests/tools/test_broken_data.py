@@ -10,7 +10,7 @@ from PIL import Image
 from test_alt_opt_smoke import CFG, SETTINGS
 from test_tool_errors import assert_refused, spoil
 
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 NUM_IMAGES = 200
 WEIGHTS = os.path.join(cfg.ROOT_DIR, "data", "imagenet_models", "Tiny.v2.caffemodel")

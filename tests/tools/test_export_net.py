@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from test_tool_errors import assert_refused
 
 import caffe
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 TOOL = "export_net.py"
 NET = os.path.join(MODEL, "faster_rcnn_test.pt")

@@ -9,8 +9,8 @@ from handful import places
 from test_tool_errors import assert_refused
 
 from caffe import weights
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.files import safe_pickle
 
 SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "fast_rcnn.sh")
 CONVOLUTIONS, HEAD = {f"conv{i}" for i in range(1, 7)}, {"fc6", "fc7", "cls_score", "bbox_pred"}

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 SCRIPTS = os.path.join(cfg.ROOT_DIR, "data", "scripts")
 

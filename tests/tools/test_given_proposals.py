@@ -11,9 +11,9 @@ from given_proposals import (MODEL, TEST_NET, scores_and_features, write_detecto
 from handful import places
 from test_tool_errors import assert_refused
 
-from datasets.factory import get_imdb
-from utils import safe_pickle
-from utils.images import read_image
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.images.reading import read_image
 
 
 @pytest.fixture(scope="session")

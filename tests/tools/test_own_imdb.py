@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse
 from handful import MODEL, places
 
-from datasets import factory
-from datasets.imdb import imdb
-from datasets.voc_eval import parse_rec, voc_eval
+from faster_rcnn.datasets import factory
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.evaluation.voc_eval import parse_rec, voc_eval
 
 
 class Cells(imdb):

@@ -8,7 +8,7 @@ import pytest
 
 import caffe
 from caffe import prototxt, weights
-from datasets import shape_crops, shapes
+from faster_rcnn.synthetic import shape_crops, shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "data" / "imagenet_models" / "Tiny.v2.caffemodel"

@@ -9,8 +9,8 @@ from small_rfcn import write_nets
 
 import caffe
 from caffe import weights
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_rfcn_alt_opt_5stage.py"
 CFG = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "rfcn_alt_opt_5step_ohem.yml")

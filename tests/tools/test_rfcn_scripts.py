@@ -8,7 +8,7 @@ from scripted import make_project, run_script, settings
 from small_rfcn import write_joint_nets, write_nets
 
 from caffe import weights
-from utils import safe_pickle
+from faster_rcnn.files import safe_pickle
 
 SMALL_OBJECTS = ["TRAIN.RPN_MIN_SIZE", "2", "TEST.RPN_MIN_SIZE", "2",
                  "TRAIN.RPN_POSITIVE_OVERLAP", "0.5"]

@@ -4,7 +4,7 @@ import os
 import pytest
 from scripted import make_project, run_script
 
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 SCRIPTS = os.path.join(cfg.ROOT_DIR, "experiments", "scripts")
 STAND_IN = """#!/usr/bin/env bash

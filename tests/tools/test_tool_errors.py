@@ -8,7 +8,7 @@ import torch
 from handful import MODEL, places, run_command
 
 from caffe.weights import read_weights, write_weights
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 TRAIN, TEST = "train_faster_rcnn_alt_opt.py", "test_net.py"
 TEST_NET = os.path.join(MODEL, "faster_rcnn_test.pt")

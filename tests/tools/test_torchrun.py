@@ -11,9 +11,9 @@ from given_proposals import MODEL, TEST_NET, write_proposals
 from handful import command, places
 
 from caffe import weights
-from fast_rcnn import ranks
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.runs import processes
 
 CFGS = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs")
 JOINT = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt")
@@ -155,6 +155,6 @@ def test_an_error_of_one_process_ends_both_with_one_line(handful, tmp_path):
 
 
 def test_a_tool_for_one_process_refuses_two(run_tool, monkeypatch):
-    monkeypatch.setattr(ranks, "is_alone", lambda: False)
+    monkeypatch.setattr(processes, "is_alone", lambda: False)
     done = run_tool("reval.py", "somewhere")
     assert done.status == 2 and "start it without torchrun" in done.err

@@ -9,8 +9,8 @@ import pytest
 from handful import command, places, run_command
 
 from caffe import prototxt, weights
-from fast_rcnn.config import cfg
-from utils import safe_pickle
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_net.py"
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_end2end")

@@ -11,10 +11,10 @@ from sklearn.svm import LinearSVC
 from test_tool_errors import assert_refused
 
 from caffe import weights
-from datasets.factory import get_imdb
-from utils import safe_pickle
-from utils.cython_bbox import bbox_overlaps
-from utils.images import read_image
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.boxes.cython_bbox import bbox_overlaps
+from faster_rcnn.images.reading import read_image
 
 SVM_CFG = "experiments/cfgs/svm.yml"
 COMPRESSED = os.path.join(MODEL, "compressed", "test.prototxt")

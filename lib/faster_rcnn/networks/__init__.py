@@ -6,7 +6,7 @@
     store       the files under models/: found by the paths that users write, written on first use
     repository  which of them are committed, and whether they are up to date
 
-The rest of the project uses `catalogue` and `store`. Backbones import caffe.net_spec, methods
-import backbones, the modules here import both and what writes text. Anchors are described by
-`prototxts.options`. No data sets, no training.
+Belongs here: what a network looks like, and where its files are; the rest of the project uses
+`catalogue` and `store`.
+May import: files, prototxts. Within the room methods import backbones, the modules here both.
 """

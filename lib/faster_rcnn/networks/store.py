@@ -3,15 +3,17 @@
 Users and scripts name nets by paths such as models/pascal_voc/ZF/faster_rcnn_alt_opt/rpn_test.pt,
 relative to the working folder or the project. What exists is taken as it is.
 """
+import contextlib
 import errno
 import logging
 import os
 
+from caffe import prototxt
+from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import (Classifier, Folder, folder_of, folders, is_file,
                                             moved_to, text_of)
 from faster_rcnn.prototxts.options import UNCHANGED, AnchorOptions
-from utils.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,17 @@ def find(path: str, root: str, what: str = "prototxt") -> str:
         if os.path.isfile(found):
             return found
     return os.path.join(_write(folder_of(name), root), name)
+
+
+def find_solver(path: str, root: str) -> str:
+    """As `find`, for a solver; the net that it names is written as well, if it is one of ours."""
+    path = find(path, root, "solver")
+    param = prototxt.read_solver(path)
+    net = param.train_net or param.net
+    if not os.path.isfile(net):
+        with contextlib.suppress(UnknownNetError):     # it may lie beside the solver
+            find(net, root)
+    return path
 
 
 def find_folder(models_dir: str, net: str, method: str, root: str) -> str:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
-from fast_rcnn.config import ConfigValueError, cfg
+from faster_rcnn.settings.config import ConfigValueError, cfg
 
 USUAL_SCALES, USUAL_RATIOS = (8, 16, 32), (0.5, 1, 2)    # of the layers, where a net states none
 

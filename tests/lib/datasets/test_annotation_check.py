@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from voc_folder import annotation_xml, object_xml, write_card, write_set
 
-from datasets.annotation_check import AnnotationChecker
-from datasets.cards import Card, load_card
-from datasets.factory import get_imdb
-from datasets.voc_xml import AnnotationError, VocAnnotation, VocObject
+from faster_rcnn.annotations.check import AnnotationChecker
+from faster_rcnn.annotations.voc_xml import AnnotationError, VocAnnotation, VocObject
+from faster_rcnn.datasets.cards import Card, load_card
+from faster_rcnn.datasets.factory import get_imdb
 
 GOOD = object_xml("cat", (11, 11, 30, 30))
 

@@ -4,10 +4,10 @@ import os
 import pytest
 from voc_folder import write_card, write_set, write_text
 
-from datasets import shapes
-from datasets.cards import CardError, list_cards, load_card
-from datasets.factory import UnknownDatasetError, get_imdb, list_imdbs, register_imdb
-from fast_rcnn.config import cfg
+from faster_rcnn.datasets.cards import CardError, list_cards, load_card
+from faster_rcnn.datasets.factory import UnknownDatasetError, get_imdb, list_imdbs, register_imdb
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.synthetic import shapes
 
 
 def test_shipped_cards_can_be_loaded():
@@ -125,6 +125,6 @@ def test_missing_folder_and_split_are_explained(tmp_path):
 
 
 def test_registered_data_set(monkeypatch):
-    monkeypatch.setattr("datasets.factory.__sets", {})
+    monkeypatch.setattr("faster_rcnn.datasets.factory.__sets", {})
     register_imdb("mine", lambda: "made")
     assert get_imdb("mine") == "made" and "mine" in list_imdbs()

@@ -12,14 +12,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from voc_folder import write_text
 
-from datasets.cards import CardError, load_card
-from datasets.coco import coco
-from datasets.factory import get_imdb, list_imdbs
-from datasets.voc_xml import AnnotationError
-from fast_rcnn.config import cfg_override
-from roi_data_layer.roidb import prepare_roidb
-from utils import safe_pickle
-from utils.images import ImageError
+from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.datasets.cards import CardError, load_card
+from faster_rcnn.datasets.coco import coco
+from faster_rcnn.datasets.factory import get_imdb, list_imdbs
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.images.reading import ImageError
+from faster_rcnn.minibatches.roidb import prepare_roidb
+from faster_rcnn.settings.config import cfg_override
 
 DOG, CAT = 7, 3
 

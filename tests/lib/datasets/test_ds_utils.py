@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from datasets import ds_utils
+from faster_rcnn.boxes import rows as ds_utils
 
 BOXES = np.array([[0, 0, 9, 9], [5, 5, 5, 9], [0, 0, 9, 9], [0.4, 0, 9, 9]])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from datasets import recall
-from datasets.imdb import imdb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.evaluation import recall
 
 
 class listed(imdb):

@@ -10,10 +10,10 @@ import scipy.io
 from coco_folder import annotation, write_coco
 from voc_folder import write_card, write_set
 
-from datasets.factory import get_imdb
-from datasets.proposal_files import ProposalError, ProposalOptions, read_proposals
-from fast_rcnn.config import cfg, cfg_override
-from utils import safe_pickle
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.datasets.proposal_files import ProposalError, ProposalOptions, read_proposals
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.settings.config import cfg, cfg_override
 
 LONG = "COCO_val2014_000000447991"
 # x1, y1, x2, y2 from 1; the third equals the first, the fourth is one pixel; images are 100 x 80

@@ -3,8 +3,15 @@ import numpy as np
 import pytest
 from voc_folder import annotation_xml, write_text
 
-from datasets.voc_eval import (Detections, Truth, evaluate_class, match_detections, read_results,
-                               voc_ap, voc_eval)
+from faster_rcnn.evaluation.voc_eval import (
+    Detections,
+    Truth,
+    evaluate_class,
+    match_detections,
+    read_results,
+    voc_ap,
+    voc_eval,
+)
 
 
 def truth_of(**boxes):

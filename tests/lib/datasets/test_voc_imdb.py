@@ -8,13 +8,13 @@ import pytest
 import scipy.io
 from voc_folder import write_card, write_set, write_text
 
-from datasets.cards import CardError
-from datasets.factory import get_imdb
-from datasets.pascal_voc import pascal_voc
-from datasets.voc_xml import AnnotationError
-from fast_rcnn.config import cfg, cfg_override
-from utils import safe_pickle
-from utils.images import ImageError
+from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.datasets.cards import CardError
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.datasets.pascal_voc import pascal_voc
+from faster_rcnn.files import safe_pickle
+from faster_rcnn.images.reading import ImageError
+from faster_rcnn.settings.config import cfg, cfg_override
 
 CAT, DOG = ("cat", (11, 11, 30, 30)), ("Dog", (41, 11, 60, 30))
 

@@ -2,8 +2,8 @@
 import pytest
 from voc_folder import annotation_xml, write_text
 
-from datasets.voc_eval import parse_rec
-from datasets.voc_xml import AnnotationError, read_annotation
+from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
+from faster_rcnn.evaluation.voc_eval import parse_rec
 
 
 def test_reads_objects_as_written(tmp_path):

@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse
 from small_training import SETTINGS, net_text
 
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg_override
-from roi_data_layer.roidb import prepare_roidb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.minibatches.roidb import prepare_roidb
+from faster_rcnn.settings.config import cfg_override
 
 
 @pytest.fixture

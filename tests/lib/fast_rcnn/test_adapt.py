@@ -4,9 +4,9 @@ import os
 import pytest
 
 from caffe import prototxt
-from fast_rcnn.adapt import adapt, adapt_file
-from fast_rcnn.config import cfg
 from faster_rcnn.networks.store import find
+from faster_rcnn.prototxts.adapt import adapt, adapt_file
+from faster_rcnn.settings.config import cfg
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
 NAMES = ("stage1_rpn_train.pt", "stage1_fast_rcnn_train.pt", "stage2_rpn_train.pt",

@@ -7,12 +7,18 @@ from test_adapt import NAMES, NETS
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.adapt import adapt, adapt_file
-from fast_rcnn.adapt_anchors import AnchorOptions, adapt_anchors
-from fast_rcnn.config import ConfigValueError, cfg, cfg_from_file, cfg_from_list, cfg_override
+from faster_rcnn.anchors.grid import AnchorGrid
+from faster_rcnn.files import safe_yaml
 from faster_rcnn.networks.store import find
-from rpn.anchors import AnchorGrid
-from utils import safe_yaml
+from faster_rcnn.prototxts.adapt import adapt, adapt_file
+from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors
+from faster_rcnn.settings.config import (
+    ConfigValueError,
+    cfg,
+    cfg_from_file,
+    cfg_from_list,
+    cfg_override,
+)
 
 OTHER_NAMES = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 8, 9, 9] } } }

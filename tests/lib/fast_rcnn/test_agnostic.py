@@ -4,13 +4,13 @@ import pytest
 import torch
 
 import caffe
-from fast_rcnn.config import cfg_override
-from fast_rcnn.regressors import regressors, unnormalized
-from fast_rcnn.sampling import expand_targets, rois_per_image, sample_rois, with_four_axes
-from fast_rcnn.test import im_detect
-from roi_data_layer.minibatch import get_minibatch
-from roi_data_layer.roidb import add_bbox_regression_targets
-from rpn.targets import AnchorTargetOptions, anchor_targets
+from faster_rcnn.anchors.targets import AnchorTargetOptions, anchor_targets
+from faster_rcnn.boxes.sampling import expand_targets, rois_per_image, sample_rois, with_four_axes
+from faster_rcnn.detection.detect import im_detect
+from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
+from faster_rcnn.prototxts.regressors import regressors, unnormalized
+from faster_rcnn.settings.config import cfg_override
 
 REGRESSORS = """
 layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 dim: 2 dim: 3 dim: 3 } } }

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_rcnn.bbox_transform import bbox_transform, bbox_transform_inv, clip_boxes
+from faster_rcnn.boxes.transform import bbox_transform, bbox_transform_inv, clip_boxes
 
 ROI = np.array([[10.0, 20, 19, 39]])        # 10 x 20 pixels, centre (15, 30)
 GT = np.array([[15.0, 10, 34, 29]])         # 20 x 20 pixels, centre (25, 20)

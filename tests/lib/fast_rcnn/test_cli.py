@@ -5,14 +5,14 @@ import sys
 import pytest
 
 from caffe.errors import PrototxtError
-from fast_rcnn import cli
-from fast_rcnn.config import cfg, cfg_override
+from faster_rcnn.commands import options, start, tool, values
+from faster_rcnn.settings.config import cfg, cfg_override
 
 
 @pytest.fixture
 def parser():
-    made = cli.parser_for("A tool.", "")
-    cli.add_common_args(made, "voc_2007_test")
+    made = options.parser_for("A tool.", "")
+    options.add_common_args(made, "voc_2007_test")
     return made
 
 
@@ -47,7 +47,7 @@ def test_settings_file_then_scale_then_set(parser, tmp_path):
     args = parser.parse_args(["--cpu", "--cfg", str(path), "--scale", "480,800", "--set",
                               "EXP_DIR", "from_set", "TEST.SCALES", "[500]"])
     with cfg_override():
-        cli.apply_settings(args)
+        start.apply_settings(args)
         assert (list(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE) == ([480], 800)
         assert (list(cfg.TEST.SCALES), cfg.TEST.MAX_SIZE) == ([500], 800)
         assert cfg.EXP_DIR == "from_set"
@@ -56,25 +56,25 @@ def test_settings_file_then_scale_then_set(parser, tmp_path):
 @pytest.mark.parametrize("scale,cap", (("480", 1000), ("900", 1500)))
 def test_a_scale_alone_leaves_room_for_the_longer_side(parser, scale, cap):
     with cfg_override():
-        cli.apply_settings(parser.parse_args(["--cpu", "--scale", scale]))
+        start.apply_settings(parser.parse_args(["--cpu", "--scale", scale]))
         assert cfg.TRAIN.MAX_SIZE == cfg.TEST.MAX_SIZE == cap
 
 
-@pytest.mark.parametrize("text,values", (("4,3,2,1", (4, 3, 2, 1)), ("7", (7,) * 4)))
-def test_a_value_per_step(text, values):
-    assert cli.per_step(int, 4)(text) == values
+@pytest.mark.parametrize("text,expected", (("4,3,2,1", (4, 3, 2, 1)), ("7", (7,) * 4)))
+def test_a_value_per_step(text, expected):
+    assert values.per_step(int, 4)(text) == expected
 
 
 @pytest.mark.parametrize("text", ("1,2", "0", "a", "", "1,2,3,-4", "1.5"))
 def test_a_value_per_step_refuses(text):
     with pytest.raises(argparse.ArgumentTypeError):
-        cli.per_step(int, 4)(text)
+        values.per_step(int, 4)(text)
 
 
 @pytest.mark.parametrize("text,value", (("False", False), ("0", False), ("no", False),
                                         ("True", True), ("1", True)))
 def test_flag_reads_words(text, value):
-    assert cli.flag(text) is value
+    assert values.flag(text) is value
 
 
 @pytest.mark.parametrize("error,text", (
@@ -86,7 +86,7 @@ def test_user_errors_are_one_line_and_status_2(error, text, capsys, monkeypatch)
         raise error
     monkeypatch.setattr(sys, "argv", ["tools/thing.py"])
     with pytest.raises(SystemExit) as stop:
-        cli.run(main)
+        tool.run(main)
     assert stop.value.code == 2
     assert capsys.readouterr().err == f"thing.py: error: {text}\n"
 
@@ -96,7 +96,7 @@ def test_debug_shows_the_traceback(monkeypatch):
         raise ValueError("deep")
     monkeypatch.setattr(sys, "argv", ["thing.py", "--debug"])
     with pytest.raises(ValueError, match="deep"):
-        cli.run(main)
+        tool.run(main)
 
 
 def test_a_bug_is_not_taken_for_a_user_error(monkeypatch):
@@ -104,7 +104,7 @@ def test_a_bug_is_not_taken_for_a_user_error(monkeypatch):
         raise AttributeError("a bug")
     monkeypatch.setattr(sys, "argv", ["thing.py"])
     with pytest.raises(AttributeError):
-        cli.run(main)
+        tool.run(main)
 
 
 def test_interrupted(monkeypatch, capsys):
@@ -112,6 +112,6 @@ def test_interrupted(monkeypatch, capsys):
         raise KeyboardInterrupt
     monkeypatch.setattr(sys, "argv", ["thing.py"])
     with pytest.raises(SystemExit) as stop:
-        cli.run(main)
+        tool.run(main)
     assert stop.value.code == 130
     assert capsys.readouterr().err == "thing.py: interrupted\n"

@@ -5,7 +5,7 @@ import scipy.sparse.linalg
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.compress import compress, truncated_svd
+from faster_rcnn.prototxts.compress import compress, truncated_svd
 
 HEAD = 'input: "x" input_shape { dim: 1 dim: 9 }'
 FC = """layer {{ name: "{0}" type: "InnerProduct" bottom: "{1}" top: "{0}"

@@ -5,8 +5,15 @@ import re
 import numpy as np
 import pytest
 
-from fast_rcnn.config import (ConfigKeyError, ConfigValueError, cfg, cfg_from_file, cfg_from_list,
-                              cfg_override, get_output_dir)
+from faster_rcnn.settings.config import (
+    ConfigKeyError,
+    ConfigValueError,
+    cfg,
+    cfg_from_file,
+    cfg_from_list,
+    cfg_override,
+    get_output_dir,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +126,7 @@ def test_output_folder_is_made(tmp_path):
 
 def test_every_option_is_read_somewhere_or_said_to_be_kept():
     root = pathlib.Path(__file__).resolve().parents[3]
-    config = (root / "lib" / "fast_rcnn" / "config.py").read_text()
+    config = (root / "lib" / "faster_rcnn" / "settings" / "config.py").read_text()
     source = "\n".join(path.read_text() for folder in ("lib", "tools")
                        for path in (root / folder).rglob("*.py") if path.name != "config.py")
     source += config[config.index("def get_output_dir"):]

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from fast_rcnn.config import cfg, cfg_override
-from fast_rcnn.detections import Refinement, select_detections
+from faster_rcnn.detection.refinement import Refinement, select_detections
+from faster_rcnn.settings.config import cfg, cfg_override
 
 SCORES = np.array([[0.1, 0.8, 0.1],
                    [0.1, 0.7, 0.2],

@@ -4,11 +4,11 @@ import pytest
 
 import caffe
 from caffe import prototxt, weights
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg, cfg_override
-from fast_rcnn.heads import delta_blobs, delta_layers, score_blobs, the_output
-from fast_rcnn.test import im_detect
-from fast_rcnn.train import SolverWrapper
+from faster_rcnn.detection.detect import im_detect
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.heads import delta_blobs, delta_layers, score_blobs, the_output
+from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.training.solver_wrapper import SolverWrapper
 
 TRAIN = """
 layer { name: "t" type: "Python" bottom: "rois" bottom: "gt_boxes" top: "r" top: "labels"

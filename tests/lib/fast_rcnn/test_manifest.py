@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from fast_rcnn.manifest import Manifest
+from faster_rcnn.runs.manifest import Manifest
 
 INPUTS = {"weights": "a", "settings": "b"}
 

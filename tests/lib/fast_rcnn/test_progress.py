@@ -1,7 +1,7 @@
 """Progress of a training: a bar on a terminal, lines elsewhere."""
 import io
 
-from fast_rcnn.progress import Progress
+from faster_rcnn.runs.progress import Progress
 
 
 class Terminal(io.StringIO):

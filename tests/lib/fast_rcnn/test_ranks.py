@@ -9,10 +9,10 @@ from small_training import SETTINGS, Killed, killed_after, seed
 
 import caffe
 from caffe import weights
-from fast_rcnn import ranks
-from fast_rcnn.config import cfg_override
-from fast_rcnn.train import SolverWrapper, train_net
-from roi_data_layer.order import ImageOrder
+from faster_rcnn.minibatches.order import ImageOrder
+from faster_rcnn.runs import processes
+from faster_rcnn.settings.config import cfg_override
+from faster_rcnn.training.solver_wrapper import SolverWrapper, train_net
 
 SMALL = {"SCALES": [48], "MAX_SIZE": 80, "SNAPSHOT_ITERS": 1000, "LOADER_THREADS": 1,
          **SETTINGS["fast_rcnn"], "IMS_PER_BATCH": 1, "CHECKPOINT_ITERS": 3}
@@ -25,8 +25,8 @@ def work(rank, port, solver, roidb, folder, results):
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
                       MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     seen = {}
-    ranks.start()
-    ranks.join()
+    processes.start()
+    processes.join()
     with cfg_override(TRAIN=SMALL):
         seed()
         wrapper = SolverWrapper(solver, roidb, os.path.join(folder, "whole"))
@@ -34,20 +34,20 @@ def work(rank, port, solver, roidb, folder, results):
         seen["images"] = wrapper._data_layer.recent_images(8)
         seed()
         seen["parts"] = resumed(solver, roidb, os.path.join(folder, "parts"))
-    seen["agreed"] = ranks.agree(10 + rank)
-    mine = {image: FOUND[image] for image in ranks.share(len(FOUND))}
-    seen["found"] = ranks.gathered_images(mine)
-    seen["of one"] = ranks.gathered_images({0: FOUND[1]} if rank else {})
+    seen["agreed"] = processes.agree(10 + rank)
+    mine = {image: FOUND[image] for image in processes.share(len(FOUND))}
+    seen["found"] = processes.gathered_images(mine)
+    seen["of one"] = processes.gathered_images({0: FOUND[1]} if rank else {})
     results.put((rank, seen, wrapper.solver.net.params["conv"][0].data.copy()))
     if rank:
-        results.put(("failed", ranks.is_first_to_fail()))
+        results.put(("failed", processes.is_first_to_fail()))
         results.close()
         results.join_thread()
         os._exit(2)
     try:
-        ranks.wait()
+        processes.wait()
     except caffe.CaffeError as problem:
-        results.put((str(problem), ranks.is_first_to_fail()))
+        results.put((str(problem), processes.is_first_to_fail()))
 
 
 def resumed(solver, roidb, folder):
@@ -143,10 +143,11 @@ def test_processes_deal_one_order_out_in_turn():
 
 def test_one_process_is_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    ranks.start()
-    assert ranks.is_alone() and ranks.is_first() and ranks.is_first_to_fail()
-    assert ranks.agree(7) == 7 and list(ranks.share(3)) == [0, 1, 2] and ranks.gpu_of(2) == 2
-    assert ranks.gathered({"a": 1}) == [{"a": 1}]
+    processes.start()
+    assert processes.is_alone() and processes.is_first() and processes.is_first_to_fail()
+    assert processes.agree(7) == 7 and processes.gpu_of(2) == 2
+    assert list(processes.share(3)) == [0, 1, 2]
+    assert processes.gathered({"a": 1}) == [{"a": 1}]
 
 
 def test_plateau_is_refused_where_losses_differ(make, settings):
@@ -155,6 +156,6 @@ def test_plateau_is_refused_where_losses_differ(make, settings):
     caffe.set_solver_count(2)
     try:
         with pytest.raises(ValueError, match="plateau.*choose step"):
-            ranks.train_together(solver)
+            processes.train_together(solver)
     finally:
         caffe.set_solver_count(1)

@@ -10,10 +10,10 @@ import pytest
 import scipy.sparse
 
 from caffe import prototxt, weights
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg, cfg_from_file, cfg_override
-from fast_rcnn.train import SolverWrapper
-from roi_data_layer.roidb import prepare_roidb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.minibatches.roidb import prepare_roidb
+from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_override
+from faster_rcnn.training.solver_wrapper import SolverWrapper
 
 GOLDEN = os.path.join(cfg.ROOT_DIR, "tests", "golden", "end2end")
 LOSSES = ("rpn_cls_loss", "rpn_loss_bbox", "cls_loss", "bbox_loss")

@@ -7,8 +7,8 @@ from small_training import Killed, killed_after, seed
 
 import caffe
 from caffe import weights
-from fast_rcnn import checkpoint
-from fast_rcnn.train import SolverWrapper, train_net
+from faster_rcnn.training import checkpoint
+from faster_rcnn.training.solver_wrapper import SolverWrapper, train_net
 
 
 @pytest.mark.parametrize("kind", ["fast_rcnn", "rpn"])

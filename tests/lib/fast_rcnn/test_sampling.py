@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from fast_rcnn.sampling import draw, expand_targets, nearest_boxes, roi_targets, sample_rois
+from faster_rcnn.boxes.sampling import draw, expand_targets, nearest_boxes, roi_targets, sample_rois
 
 
 def sample(overlaps, batch_size, fraction=0.25, fg=0.5, bg=(0.1, 0.5), seed=0):

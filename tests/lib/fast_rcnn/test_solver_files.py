@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from caffe import prototxt
-from fast_rcnn.config import cfg
-from fast_rcnn.solver_files import Numbers, adapt_solver
+from faster_rcnn.prototxts.solver_files import Numbers, adapt_solver
+from faster_rcnn.settings.config import cfg
 
 
 @pytest.mark.parametrize("deeper", ["", "models/pascal_voc/ZF/faster_rcnn_end2end"])

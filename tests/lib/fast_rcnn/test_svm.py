@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from fast_rcnn import svm
-from fast_rcnn.svm import ClassSVM
+from faster_rcnn.training import svm
+from faster_rcnn.training.svm import ClassSVM
 
 
 def examples(rng, positives, negatives):

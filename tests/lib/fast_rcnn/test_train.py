@@ -7,8 +7,13 @@ import pytest
 import caffe
 from caffe import prototxt, weights
 from caffe.errors import CaffeError, WeightsError
-from fast_rcnn.config import cfg
-from fast_rcnn.train import SolverWrapper, TrainingError, filter_roidb, train_net
+from faster_rcnn.settings.config import cfg
+from faster_rcnn.training.solver_wrapper import (
+    SolverWrapper,
+    TrainingError,
+    filter_roidb,
+    train_net,
+)
 
 # --------------------------------------------------------------------------------------- snapshots
 

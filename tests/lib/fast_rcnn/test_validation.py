@@ -7,10 +7,10 @@ import pytest
 from small_training import Killed, killed_after, seed
 
 from caffe import weights
-from fast_rcnn.config import cfg_override
-from fast_rcnn.curves import Curves
-from fast_rcnn.train import train_net
-from fast_rcnn.validation import Validation
+from faster_rcnn.runs.curves import Curves
+from faster_rcnn.settings.config import cfg_override
+from faster_rcnn.training.solver_wrapper import train_net
+from faster_rcnn.training.validation import Validation
 
 MISSING = 'layer { name: "other" type: "InnerProduct" bottom: "data" top: "other" ' \
           'inner_product_param { num_output: 2 } }'
@@ -39,7 +39,7 @@ def validation(tmp_path, monkeypatch):
             assert imdb.name == "noise_val" and net.name == "val"
             made.seen.append(net.params["conv"][0].data.copy())
             return {"mean_ap": next(results)}
-        monkeypatch.setattr("fast_rcnn.validation.test_net", tested)
+        monkeypatch.setattr("faster_rcnn.training.validation.test_net", tested)
         return made
     return make
 
@@ -113,7 +113,7 @@ def test_layers_that_would_never_learn(make, settings, roidb, tmp_path, validati
 
 def test_a_split_without_annotations(make, settings, roidb, tmp_path, validation, monkeypatch):
     judge = validation([])
-    monkeypatch.setattr("fast_rcnn.validation.test_net", lambda net, imdb: None)
+    monkeypatch.setattr("faster_rcnn.training.validation.test_net", lambda net, imdb: None)
     with settings("rpn", VAL_ITERS=1), pytest.raises(ValueError, match="noise_val has no annot"):
         train(make, roidb, tmp_path, judge)
 

@@ -2,9 +2,9 @@
 import cv2
 import numpy as np
 
-import fast_rcnn.test as detection
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg
+import faster_rcnn.detection.detect as detection
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.settings.config import cfg
 from golden_pfr import check, near
 
 

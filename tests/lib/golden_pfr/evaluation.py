@@ -7,9 +7,9 @@ import types
 import numpy as np
 import scipy.sparse
 
-from datasets.pascal_voc import pascal_voc
-from datasets.voc_eval import voc_ap, voc_eval
-from fast_rcnn.train import SolverWrapper
+from faster_rcnn.datasets.pascal_voc import pascal_voc
+from faster_rcnn.evaluation.voc_eval import voc_ap, voc_eval
+from faster_rcnn.training.solver_wrapper import SolverWrapper
 from golden_pfr import check, near
 from golden_pfr.roidbs import compare_entry
 

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import scipy.sparse
 
-from datasets.imdb import imdb
-from fast_rcnn.train import filter_roidb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.order import ImageOrder
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets, prepare_roidb
+from faster_rcnn.training.solver_wrapper import filter_roidb
 from golden_pfr import check, near
-from roi_data_layer.minibatch import get_minibatch
-from roi_data_layer.order import ImageOrder
-from roi_data_layer.roidb import add_bbox_regression_targets, prepare_roidb
 
 BLOBS = {"im_info": 1e-4, "gt_boxes": 1e-3, "rois": 1e-3, "labels": 0, "bbox_targets": 1e-6,
          "bbox_inside_weights": 0, "bbox_outside_weights": 0}        # name: tolerance

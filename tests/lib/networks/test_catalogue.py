@@ -2,12 +2,12 @@
 import pytest
 
 from caffe import prototxt
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import ConfigValueError, cfg_override
+from faster_rcnn.files import safe_yaml
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import folder_of, folders, is_file, moved_to, text_of
+from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.prototxts.options import AnchorOptions
-from utils import safe_yaml
+from faster_rcnn.settings.config import ConfigValueError, cfg_override
 
 # Class count and anchors; ResNet-101 differs from ResNet-50 by its units alone
 DATA = [(21, AnchorOptions()), (2, AnchorOptions()), (5, AnchorOptions((2, 4.5), base_size=8)),

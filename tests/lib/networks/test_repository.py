@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from fast_rcnn.config import cfg
 from faster_rcnn.networks.catalogue import folders
 from faster_rcnn.networks.repository import Link, committed, make_link, out_of_date
+from faster_rcnn.settings.config import cfg
 
 GENERATE = os.path.join(cfg.ROOT_DIR, "models", "generate.py")
 # Of py-faster-rcnn, fast-rcnn (there without the data set), py-R-FCN and OHEM

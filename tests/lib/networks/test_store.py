@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from fast_rcnn.config import cfg
 from faster_rcnn.networks.catalogue import folders, text_of
 from faster_rcnn.networks.store import UnknownNetError, find, find_folder, rebuild
 from faster_rcnn.prototxts.options import AnchorOptions
+from faster_rcnn.settings.config import cfg
 
 JOINT = "pascal_voc/Tiny/faster_rcnn_nonapprox"
 

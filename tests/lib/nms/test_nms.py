@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe import ops
-from fast_rcnn.nms_wrapper import nms
-from nms.cpu_nms import cpu_nms
-from nms.py_cpu_nms import py_cpu_nms
+from faster_rcnn.boxes.cpu_nms import cpu_nms
+from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
+from faster_rcnn.detection.nms_wrapper import nms
 
 
 def operator(dets, thresh):

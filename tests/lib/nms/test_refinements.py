@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import slow_ops
 
-from nms.bbox_vote import bbox_vote
-from nms.py_cpu_nms import py_cpu_nms
-from nms.soft_nms import soft_nms
+from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
+from faster_rcnn.boxes.soft_nms import soft_nms
+from faster_rcnn.boxes.voting import bbox_vote
 
 # the second overlaps the first by 90 of 110 pixels, the third by 50 of 150, or 60 of 140
 DETS = np.array([[0, 0, 9, 9, 0.8], [1, 0, 10, 9, 0.6], [5, 0, 14, 9, 0.4]], np.float32)

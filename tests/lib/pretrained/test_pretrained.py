@@ -16,14 +16,14 @@ from torch_nets import (
 
 import caffe
 from caffe import prototxt
-from fast_rcnn.bbox_transform import bbox_transform_inv
-from fast_rcnn.config import cfg
-from pretrained import input_scale, simple_faster_rcnn, torchvision_nets
-from pretrained.checkpoints import CheckpointError, read_checkpoint
-from pretrained.families import convert
-from pretrained.fitting import fit_to_net
-from pretrained.geometry import adapt_geometry
-from rpn.anchors import AnchorGrid, map_to_rows
+from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
+from faster_rcnn.boxes.transform import bbox_transform_inv
+from faster_rcnn.pretrained import input_scale, simple_faster_rcnn, torchvision_nets
+from faster_rcnn.pretrained.checkpoints import CheckpointError, read_checkpoint
+from faster_rcnn.pretrained.families import convert
+from faster_rcnn.pretrained.fitting import fit_to_net
+from faster_rcnn.pretrained.geometry import adapt_geometry
+from faster_rcnn.settings.config import cfg
 
 SQUEEZENET = f"{cfg.ROOT_DIR}/models/imagenet/SqueezeNet/deploy.prototxt"
 

@@ -3,12 +3,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fast_rcnn.config import cfg_override
-from roi_data_layer import augment
-from roi_data_layer.augment import AugmentOptions
-from roi_data_layer.minibatch import get_minibatch
-from roi_data_layer.roidb import prepare_roidb
-from utils.images import read_image
+from faster_rcnn.images import augment
+from faster_rcnn.images.augment import AugmentOptions
+from faster_rcnn.images.reading import read_image
+from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.roidb import prepare_roidb
+from faster_rcnn.settings.config import cfg_override
 
 RPN = {"HAS_RPN": True, "SCALES": [30], "MAX_SIZE": 200}
 
@@ -168,7 +168,7 @@ def test_crowds_are_objects_of_an_rpn_only_when_wanted(entry):
 # --------------------------------------------------------------------------------------- positions
 
 def test_every_position_of_a_square(entry, tmp_path):
-    from datasets.imdb import imdb
+    from faster_rcnn.datasets.imdb import imdb
     data_set = imdb("one")
     data_set._image_index = [entry["image"]]
     data_set._classes = ("__background__", "red", "blue")

@@ -7,9 +7,9 @@ import pytest
 import caffe
 from caffe import prototxt
 from caffe.errors import CaffeError
-from fast_rcnn.adapt import adapt
-from fast_rcnn.config import cfg_override
-from roi_data_layer.minibatch import MinibatchOptions
+from faster_rcnn.minibatches.minibatch import MinibatchOptions
+from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.settings.config import cfg_override
 
 SIDES = ("rois", "labels", "targets", "inside", "outside")
 SHAPES = {"prob": (5, 3), "deltas": (5, 12), "rois": (5, 5), "labels": (5,), "targets": (5, 12),

@@ -3,9 +3,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fast_rcnn.config import cfg_override
-from roi_data_layer.minibatch import MinibatchOptions, get_minibatch
-from utils.images import ImageError
+from faster_rcnn.images.reading import ImageError
+from faster_rcnn.minibatches.minibatch import MinibatchOptions, get_minibatch
+from faster_rcnn.settings.config import cfg_override
 
 RPN = {"HAS_RPN": True, "SCALES": [30], "MAX_SIZE": 80}
 ROIS = {"HAS_RPN": False, "SCALES": [30], "MAX_SIZE": 80, "BATCH_SIZE": 4, "FG_FRACTION": 0.5}

@@ -4,8 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from roi_data_layer.loader import MinibatchLoader
-from roi_data_layer.order import ImageOrder, shuffled
+from faster_rcnn.minibatches.loader import MinibatchLoader
+from faster_rcnn.minibatches.order import ImageOrder, shuffled
 
 
 @pytest.mark.parametrize("wide, tall", [(6, 4), (5, 5), (7, 0), (4, 3), (3, 4), (1, 0), (0, 1)])

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg_override
-from roi_data_layer.bbox_targets import compute_targets, normalize, target_statistics
-from roi_data_layer.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.minibatches.bbox_targets import compute_targets, normalize, target_statistics
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
+from faster_rcnn.settings.config import cfg_override
 
 
 class OneImage(imdb):

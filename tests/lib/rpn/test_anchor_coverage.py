@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from datasets.imdb import imdb
-from rpn.anchor_coverage import ScaledObjects, best_overlaps, propose_anchors, scaled_objects
-from rpn.anchors import AnchorGrid
+from faster_rcnn.anchors.coverage import (
+    ScaledObjects,
+    best_overlaps,
+    propose_anchors,
+    scaled_objects,
+)
+from faster_rcnn.anchors.grid import AnchorGrid
+from faster_rcnn.datasets.imdb import imdb
 
 
 def objects(boxes, size=(160, 160)):

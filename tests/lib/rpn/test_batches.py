@@ -3,7 +3,7 @@ import pytest
 import torch
 from two_images import ANCHORS, GT, INFO, SETTINGS, layer_of, rpn_outputs
 
-from fast_rcnn.config import cfg_override
+from faster_rcnn.settings.config import cfg_override
 from rpn.anchor_target_layer import AnchorTargetLayer
 from rpn.proposal_layer import ProposalLayer
 from rpn.proposal_target_layer import ProposalTargetLayer

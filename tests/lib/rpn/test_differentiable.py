@@ -8,8 +8,8 @@ from two_images import ANCHORS, GT, INFO, SETTINGS, layer_of, rpn_outputs
 
 import caffe
 from caffe import ops, prototxt
-from fast_rcnn.config import cfg, cfg_override
 from faster_rcnn.networks.store import find
+from faster_rcnn.settings.config import cfg, cfg_override
 from rpn.proposal_layer import ProposalLayer
 from rpn.proposal_target_layer import ProposalTargetLayer
 

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from rpn.anchors import AnchorGrid, map_to_rows, rows_to_map
+from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows, rows_to_map
 from rpn.generate_anchors import generate_anchors
 
 # the listing of the original's MATLAB version, whose first pixel is (1, 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import caffe
-from fast_rcnn.config import cfg_override
+from faster_rcnn.settings.config import cfg_override
 
 ANCHOR_TOPS = ("labels", "bbox_targets", "bbox_inside_weights", "bbox_outside_weights")
 

@@ -3,9 +3,9 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.imdb import imdb
-from fast_rcnn.config import cfg_override
-from rpn.statistics import anchor_target_statistics
+from faster_rcnn.anchors.statistics import anchor_target_statistics
+from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.settings.config import cfg_override
 
 NET = """input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }
 input: "im_info" input_shape { dim: 1 dim: 3 }

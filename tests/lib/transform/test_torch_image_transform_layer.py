@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import caffe
-from fast_rcnn.config import cfg
+from faster_rcnn.settings.config import cfg
 
 NET = """
 layer { name: "in" type: "Input" top: "data_caffe"

@@ -2,8 +2,8 @@
 import numpy as np
 import torch
 
-from utils import boxes as geometry
-from utils.cython_bbox import bbox_overlaps
+from faster_rcnn.boxes import geometry
+from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 
 BOX = [[0.0, 0, 9, 9]]                      # 100 pixels
 OTHERS = [[0, 0, 9, 9],                     # the same

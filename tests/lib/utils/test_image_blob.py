@@ -8,14 +8,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fast_rcnn.config import cfg_override
-from fast_rcnn.image_blob import image_and_info_blobs
-from utils.blob import im_list_to_blob, im_scale_factor, image_pyramid_blob, prep_im_for_blob
-from utils.images import (ImageError, image_fault, image_orientation, image_size,
-                          read_image)
-from utils.layer_params import layer_params
-from utils.read_ahead import read_ahead
-from utils.timer import Timer
+from faster_rcnn.detection.image_blob import image_and_info_blobs
+from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.images.blob import (
+    im_list_to_blob,
+    im_scale_factor,
+    image_pyramid_blob,
+    prep_im_for_blob,
+)
+from faster_rcnn.images.reading import (
+    ImageError,
+    image_fault,
+    image_orientation,
+    image_size,
+    read_image,
+)
+from faster_rcnn.runs.timer import Timer
+from faster_rcnn.settings.config import cfg_override
+from faster_rcnn.settings.layer_params import layer_params
 
 
 @pytest.mark.parametrize("shape, target, limit, scale", [

@@ -4,7 +4,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from utils import report, visualize
+
+from faster_rcnn.reports import test_report as report
+from faster_rcnn.reports import visualize
 
 
 class Pictures:

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from utils import safe_pickle
+from faster_rcnn.files import safe_pickle
 
 PLAIN = [[], [np.zeros((0, 5), np.float32)]], {"rec": np.arange(3.0), "ap": np.float64(0.5), "n": 3}
 

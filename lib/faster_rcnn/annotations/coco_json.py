@@ -1,0 +1,232 @@
+"""Annotation files of COCO (JSON) as objects; boxes are not judged here, see annotation_check.py.
+
+A file is a mapping with the lists images (id, file_name, width, height), categories (id, name) and,
+unless it is of a secret test set, annotations (image_id, category_id, bbox [x, y, width, height]
+from 0, area, iscrowd). Outlines (segmentation) are dropped while the file is read.
+"""
+import functools
+import json
+import os
+from dataclasses import dataclass
+from numbers import Real
+from typing import Optional
+
+from faster_rcnn.annotations.check import Problem
+from faster_rcnn.annotations.voc_xml import AnnotationError
+
+# COCO's largest annotation file has 0.5 GB
+MAX_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An entry of images; `size` is (width, height) as written, or None."""
+
+    id: int
+    file_name: str
+    size: Optional[tuple]
+
+
+@dataclass(frozen=True)
+class CocoObject:
+    """An entry of annotations; `box` is x, y, width, height as written.
+
+    `box` is None, and `problem` says why, when it cannot be read. area: as written, or None.
+    """
+
+    number: object
+    image: CocoImage
+    category_id: object
+    name: str
+    box: Optional[tuple]
+    problem: str
+    crowd: bool
+    area: Optional[float]
+
+    # COCO marks nothing as difficult, and boxes have fractions
+    difficult = False
+    whole_numbers = False
+
+    @property
+    def subject(self):
+        """How messages call the object."""
+        return f"annotation {self.number} of {self.image.file_name} ({self.name or 'no name'})"
+
+    @staticmethod
+    def corners(box):
+        """A box as written, as inclusive corners; py-faster-rcnn: coco.py."""
+        x, y, width, height = box
+        return x, y, x + max(0, width - 1), y + max(0, height - 1)
+
+    @staticmethod
+    def written(corners):
+        """Corners as the file would say them."""
+        x1, y1, x2, y2 = corners
+        return x1, y1, x2 - x1 + 1, y2 - y1 + 1
+
+    @staticmethod
+    def fault(box):
+        """Why a finite box is none; empty when it is one."""
+        return "whose width or height is not positive" if box[2] <= 0 or box[3] <= 0 else ""
+
+
+@dataclass(frozen=True)
+class CocoFile:
+    """categories: {id: name}; images: CocoImages by id; objects: {image id: [CocoObject, ...]}, or
+    None without annotations; problems: entries that were left out.
+    """
+
+    path: str
+    categories: dict
+    images: dict
+    objects: Optional[dict]
+    problems: tuple
+
+
+@dataclass(frozen=True)
+class CocoAnnotation:
+    """The objects of one image of a file, for the AnnotationChecker."""
+
+    path: str
+    image: CocoImage
+    objects: tuple
+
+    @property
+    def size(self):
+        """(width, height) of the image as written, or None."""
+        return self.image.size
+
+    @property
+    def place(self):
+        """How messages call the annotation."""
+        return self.image.file_name
+
+
+def read_coco(path):
+    """The CocoFile at a path; AnnotationError when it is missing or not of this form."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        raise AnnotationError(f"{path}: the annotation file is not there") from None
+    if facts.st_size > MAX_BYTES:
+        raise AnnotationError(f"{path}: {facts.st_size} bytes are too many for an annotation file "
+                              f"(at most {MAX_BYTES})")
+    return _read(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path, size, mtime):
+    """The file of a size and age; a schedule asks for it again and again."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            content = json.load(file, object_hook=_without_outline)
+    except json.JSONDecodeError as error:
+        raise AnnotationError(f"{path}:{error.lineno}:{error.colno}: not well-formed JSON "
+                              f"({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path}: JSON that is not accepted ({error})") from None
+    if not isinstance(content, dict):
+        raise AnnotationError(f"{path}: a mapping with images, categories and annotations was "
+                              f"expected; found a {type(content).__name__}")
+    categories = _categories(path, _entries(path, content, "categories"))
+    problems = []
+    images = _images(path, _entries(path, content, "images"), problems)
+    objects = None
+    if "annotations" in content:
+        objects = _objects(path, _entries(path, content, "annotations"), images, categories,
+                           problems)
+    return CocoFile(path, categories, images, objects, tuple(problems))
+
+
+def _without_outline(entry):
+    entry.pop("segmentation", None)
+    return entry
+
+
+def _entries(path, content, key):
+    entries = content.get(key)
+    if not isinstance(entries, list):
+        what = f"holds {type(entries).__name__}" if key in content else "is not there"
+        raise AnnotationError(f'{path}: the list "{key}" {what}; is this a COCO file of objects '
+                              "(instances)?")
+    return entries
+
+
+def _categories(path, entries):
+    categories, names = {}, set()
+    for place, entry in enumerate(entries, 1):
+        number, name = _field(entry, "id"), _field(entry, "name")
+        if not _whole(number) or not isinstance(name, str) or not name.strip():
+            raise AnnotationError(f"{path}: category {place} needs an id (whole number) and a name;"
+                                  f" received {entry!r}"[:300])
+        name = name.strip()
+        if number in categories or name.lower() in names:
+            raise AnnotationError(f'{path}: category {number} ("{name}") is listed twice')
+        categories[number] = name
+        names.add(name.lower())
+    return categories
+
+
+def _images(path, entries, problems):
+    images = {}
+    for place, entry in enumerate(entries, 1):
+        number, name = _field(entry, "id"), _field(entry, "file_name")
+        if not _whole(number) or not isinstance(name, str) or not name:
+            problems.append(Problem(path, f"entry {place} of images", "has no id (whole number) or "
+                                    "no file_name", "left out"))
+        elif number in images:
+            problems.append(Problem(path, f"image {number} ({name})", "has the id of "
+                                    f"{images[number].file_name}", "left out"))
+        else:
+            size = (entry.get("width"), entry.get("height"))
+            images[number] = CocoImage(number, name, size if all(map(_whole, size)) else None)
+    return images
+
+
+def _objects(path, entries, images, categories, problems):
+    objects, seen = {number: [] for number in images}, set()
+    for place, entry in enumerate(entries, 1):
+        number, image = _field(entry, "id"), _field(entry, "image_id")
+        subject = f"annotation {place if number is None else number}"
+        if not _whole(image) or image not in images:
+            problems.append(Problem(path, subject, f"is of image {image!r}, which is not listed",
+                                    "skipped"))
+            continue
+        if _whole(number) and number in seen:
+            problems.append(Problem(path, subject, f"of {images[image].file_name} has the id of "
+                                    "another annotation", "used all the same"))
+        seen.add(number if _whole(number) else None)
+        objects[image].append(_object(entry, place if number is None else number, images[image],
+                                      categories))
+    return objects
+
+
+def _object(entry, number, image, categories):
+    category = _field(entry, "category_id")
+    name = categories.get(category) if _whole(category) else None
+    box, problem = _box(entry.get("bbox"))
+    area = entry.get("area")
+    return CocoObject(number, image, category, name or f"category {category!r}", box, problem,
+                      bool(entry.get("iscrowd", 0)),
+                      float(area) if _number(area) and area > 0 else None)
+
+
+def _box(value):
+    """(four floats, "") or (None, what is wrong)."""
+    if value is None:
+        return None, "has no bbox"
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_number, value)):
+        return None, f"has the bbox {value!r}, which is not four numbers"[:200]
+    return tuple(map(float, value)), ""
+
+
+def _field(entry, key):
+    return entry.get(key) if isinstance(entry, dict) else None
+
+
+def _whole(value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value):
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,0 +1,213 @@
+"""The base of every image data set.
+
+A data set gives images, classes and a roidb: one dict per image, with R boxes and K classes (the
+background is class 0),
+
+    boxes        (R, 4)  x1, y1, x2, y2 in pixels of the image, inclusive, from 0; uint16 for
+                         annotations, float32 once proposals are among them
+    gt_classes   (R,)    int32, class of an annotated box, 0 for a proposal
+    gt_overlaps  (R, K)  scipy.sparse CSR float32, overlap with the best annotation, in the column
+                         of its class
+    seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal; entries
+                         mirrored left to right have none
+    flipped      bool    the boxes are those of the image mirrored left to right
+    vflipped, transposed  likewise, top to bottom and rows for columns, in this order; only where
+                         they are wanted
+
+`roi_data_layer.roidb.prepare_roidb` adds what training needs.
+
+A data set of one's own is a subclass that sets `_classes`, `_image_index` and `_roidb_handler`
+(or methods `<name>_roidb` for `set_proposal_method`) and defines `image_path_at` and
+`evaluate_detections`.
+"""
+import os
+
+import numpy as np
+import scipy.sparse
+
+from caffe.errors import suggest
+from faster_rcnn.boxes.cython_bbox import bbox_overlaps
+from faster_rcnn.boxes.geometry import mirrored, transposed
+from faster_rcnn.evaluation import recall
+from faster_rcnn.images.reading import image_size
+from faster_rcnn.settings.config import cfg
+
+
+class imdb:
+    """An image data set; the module's text describes the roidb. `config`: a subclass' options."""
+
+    def __init__(self, name):
+        self._name = name
+        self._classes = []
+        self._image_index = []
+        self._roidb = None
+        self._roidb_handler = self.default_roidb
+        self.config = {}
+
+    @property
+    def name(self):
+        return self._name
+
+    @property
+    def classes(self):
+        return self._classes
+
+    @property
+    def num_classes(self):
+        """Number of classes with the background."""
+        return len(self._classes)
+
+    @property
+    def image_index(self):
+        return self._image_index
+
+    @property
+    def num_images(self):
+        return len(self.image_index)
+
+    @property
+    def cache_path(self):
+        """DATA_DIR/cache, made when it is not there."""
+        path = os.path.abspath(os.path.join(cfg.DATA_DIR, "cache"))
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    @property
+    def roidb_handler(self):
+        """The function that makes the roidb; setting another one discards the present roidb."""
+        return self._roidb_handler
+
+    @roidb_handler.setter
+    def roidb_handler(self, handler):
+        self._roidb_handler = handler
+        self._roidb = None
+
+    @property
+    def roidb(self):
+        """The list of entries, made at the first access."""
+        if self._roidb is None:
+            roidb = self._roidb_handler()
+            if roidb is not None and len(roidb) != self.num_images:
+                raise ValueError(f"{self.name}: the roidb has {len(roidb)} entries for "
+                                 f"{self.num_images} images; were the proposals made from another "
+                                 "image set, or mirrored images appended before?")
+            self._roidb = roidb
+        return self._roidb
+
+    def set_proposal_method(self, method, path=""):
+        """From now on the roidb comes from the method `<method>_roidb`.
+
+        path: what it reads, kept as config["proposal_file"]; {imdb} stands for the data set's
+        name. "": its usual place.
+        """
+        handler = getattr(self, f"{method}_roidb", None)
+        if handler is None:
+            known = sorted(name[:-len("_roidb")] for name in dir(type(self))
+                           if name.endswith("_roidb") and name[0] != "_")
+            known.remove("default")
+            raise ValueError(f'{self.name} has no proposal method "{method}"'
+                             f'{suggest(method, known)}; it has: {", ".join(known) or "none"}')
+        self.config["proposal_file"] = path.replace("{imdb}", self.name)
+        self.roidb_handler = handler
+
+    def image_path_at(self, i):
+        """Path of image i."""
+        raise NotImplementedError(f"{type(self).__name__} must define image_path_at")
+
+    def default_roidb(self):
+        """What the roidb is while no handler is set."""
+        raise NotImplementedError(f"{type(self).__name__} must set roidb_handler or define "
+                                  "methods for set_proposal_method")
+
+    def evaluate_detections(self, all_boxes, output_dir=None):
+        """Evaluates all_boxes[class][image] = (N, 5) x1, y1, x2, y2, score, or an empty list."""
+        raise NotImplementedError(f"{type(self).__name__} must define evaluate_detections")
+
+    def _get_widths(self):
+        return [width for width, _ in self._get_sizes()]
+
+    def _get_sizes(self):
+        return [image_size(self.image_path_at(i)) for i in range(self.num_images)]
+
+    def append_flipped_images(self):
+        """Appends an entry per image for the image mirrored left to right."""
+        widths = self._get_widths()
+        for i, width in enumerate(widths):
+            entry = self.roidb[i]
+            self.roidb.append({"boxes": self._mirrored_boxes(entry["boxes"], width, i),
+                               "gt_overlaps": entry["gt_overlaps"],
+                               "gt_classes": entry["gt_classes"], "flipped": True})
+        self._image_index = list(self._image_index) * 2
+
+    def append_vflipped_images(self):
+        """Appends an entry per entry for the image mirrored top to bottom."""
+        for i, (_, height) in enumerate(self._get_sizes()):
+            entry = self.roidb[i]
+            boxes = self._mirrored_boxes(transposed(entry["boxes"]), height, i, "high")
+            self.roidb.append(dict(entry, boxes=transposed(boxes), vflipped=True))
+        self._image_index = list(self._image_index) * 2
+
+    def append_transposed_images(self):
+        """Appends an entry per entry for the image with rows for columns; comes last."""
+        self.roidb.extend([dict(entry, boxes=transposed(entry["boxes"]), transposed=True)
+                           for entry in self.roidb])
+        self._image_index = list(self._image_index) * 2
+
+    def _mirrored_boxes(self, boxes, width, i, way="wide"):
+        """Boxes (R, 4) of image i after mirroring, in their own dtype."""
+        wrong = np.where((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 2] >= width))[0]
+        if wrong.size and boxes.dtype.kind in "ui":
+            raise ValueError(f"{self.image_path_at(i)}: box {wrong[0] + 1} "
+                             f"{boxes[wrong[0]].tolist()} does not lie in the image, which is "
+                             f"{width} pixels {way}")
+        wide = boxes.astype(np.int64) if boxes.dtype.kind in "ui" else boxes
+        return mirrored(wide, width).astype(boxes.dtype)
+
+    def evaluate_recall(self, candidate_boxes=None, thresholds=None, area="all", limit=None):
+        """Recall of candidate boxes (a list of (N, 4) per image; None: the roidb's own proposals).
+
+        area: a range of object sizes, see recall.AREA_RANGES; limit: only the first `limit`
+        candidates of an image. Returns a dict: ar (mean recall), recalls and thresholds (T,),
+        gt_overlaps (G,), the best overlaps of the objects, sorted, and num_objects, all of them
+        (images without candidates add none to gt_overlaps).
+        """
+        return recall.evaluate(self.roidb, candidate_boxes, thresholds, area, limit)
+
+    def create_roidb_from_box_list(self, box_list, gt_roidb):
+        """The roidb of proposals, a list of (N, 4) per image; gt_roidb may be None."""
+        if len(box_list) != self.num_images:
+            raise ValueError(f"{self.name}: proposals for {len(box_list)} images were given, but "
+                             f"the data set has {self.num_images}")
+        return [self._proposal_entry(boxes, gt_roidb[i] if gt_roidb is not None else None)
+                for i, boxes in enumerate(box_list)]
+
+    def _proposal_entry(self, boxes, gt_entry):
+        count = boxes.shape[0]
+        overlaps = np.zeros((count, self.num_classes), np.float32)
+        if gt_entry is not None and gt_entry["boxes"].size and count:
+            with_gt = bbox_overlaps(boxes, gt_entry["boxes"])
+            best = with_gt.argmax(axis=1)
+            values = with_gt.max(axis=1)
+            rows = np.where(values > 0)[0]
+            overlaps[rows, gt_entry["gt_classes"][best[rows]]] = values[rows]
+        return {"boxes": boxes, "gt_classes": np.zeros(count, np.int32),
+                "gt_overlaps": scipy.sparse.csr_matrix(overlaps), "flipped": False,
+                "seg_areas": np.zeros(count, np.float32)}
+
+    @staticmethod
+    def merge_roidbs(a, b):
+        """The entries of `a` with the boxes of `b` behind theirs, image by image."""
+        if len(a) != len(b):
+            raise ValueError(f"roidbs of {len(a)} and {len(b)} images cannot be merged")
+        return [_merged(first, second) for first, second in zip(a, b)]
+
+    def competition_mode(self, on):
+        """Prepares result files for submission; a data set without them ignores it."""
+
+
+def _merged(first, second):
+    return dict(first,
+                boxes=np.vstack((first["boxes"], second["boxes"])),
+                gt_classes=np.hstack((first["gt_classes"], second["gt_classes"])),
+                gt_overlaps=scipy.sparse.vstack([first["gt_overlaps"], second["gt_overlaps"]]),
+                seg_areas=np.hstack((first["seg_areas"], second["seg_areas"])))

@@ -1,0 +1,109 @@
+"""The files of a data set in VOC layout: which images a split has, and where they lie."""
+import collections
+import os
+from dataclasses import dataclass
+
+from faster_rcnn.annotations.check import Problem, report
+from faster_rcnn.datasets.cards import CardError
+from faster_rcnn.images.reading import ImageError, image_fault
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image of a split: its id, and the folder that holds JPEGImages and Annotations."""
+
+    image_id: str
+    root: str
+
+    @property
+    def annotation_path(self):
+        return os.path.join(self.root, "Annotations", self.image_id + ".xml")
+
+    def image_path(self, extensions):
+        """Path of the image, with the first extension that exists; None when there is none."""
+        stem = os.path.join(self.root, "JPEGImages", self.image_id)
+        return next((stem + ext for ext in extensions if os.path.exists(stem + ext)), None)
+
+    def required_image_path(self, extensions):
+        """As image_path; ImageError when there is none."""
+        path = self.image_path(extensions)
+        if path is None:
+            folder = os.path.join(self.root, "JPEGImages")
+            raise ImageError(f"image {self.image_id} is not in {folder} (looked for "
+                             f"{', '.join(extensions)})")
+        return path
+
+
+def read_split(card, split):
+    """The Samples of a split, in the order of its files, and the Problems found.
+
+    Images named twice count once and images whose file is missing or broken are left out, both
+    reported (an error if the card says so). When none of the files is there all stay: what needs
+    images will name the first one.
+    """
+    samples, problems = [], []
+    for root, list_path in card.split_files(split):
+        ids = _read_ids(card, split, root, list_path)
+        counts = collections.Counter(ids)
+        samples += [Sample(image_id, root) for image_id in counts]
+        problems += [Problem(list_path, "", f"names image {image_id} {count} times", "used once")
+                     for image_id, count in counts.items() if count > 1]
+    _require_distinct(card, samples)
+    faults = {sample: fault for sample in samples if (fault := _fault(card, split, sample))}
+    if len(faults) < len(samples):
+        problems += left_out_images(card, faults.values())
+        samples = [sample for sample in samples if sample not in faults]
+    report(problems, f"{card.name}_{split}")
+    return samples, problems
+
+
+def left_out_images(card, faults):
+    """The Problems of images that are left out; ImageError when the card says so.
+
+    faults: (path, what is wrong) of each.
+    """
+    for path, rule in faults if card.on_bad_image == "error" else ():
+        raise ImageError(f"{path}: {rule}; mend or remove it, or set on_bad_image: skip on the "
+                         "data set's card")
+    return [Problem(path, "", rule, "image left out") for path, rule in faults]
+
+
+def _fault(card, split, sample):
+    """(path, what is wrong) of a sample's image; None when nothing is."""
+    path = sample.image_path(card.image_ext)
+    if path is None and card.on_bad_image == "error":
+        sample.required_image_path(card.image_ext)
+    if path is None:
+        return (os.path.join(sample.root, "JPEGImages"),
+                f"image {sample.image_id} of split {split} is missing")
+    fault = image_fault(path)
+    return (path, fault) if fault else None
+
+
+def _read_ids(card, split, root, path):
+    if not os.path.isdir(root):
+        raise CardError(f"data set {card.name}: the folder {root} does not exist; put or link the "
+                        f"data there{f', or change root in {card.path}' if card.path else ''}")
+    if not os.path.isfile(path):
+        raise CardError(f"data set {card.name}: split {split} needs {path}, which does not exist; "
+                        f"splits that exist: {', '.join(_existing_splits(root)) or 'none'}")
+    with open(path, encoding="utf-8-sig") as file:
+        ids = [line.strip() for line in file if line.strip()]
+    if not ids:
+        raise CardError(f"data set {card.name}: {path} names no image")
+    return ids
+
+
+def _existing_splits(root):
+    folder = os.path.join(root, "ImageSets", "Main")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [os.path.splitext(name)[0] for name in names if name.endswith(".txt")]
+
+
+def _require_distinct(card, samples):
+    first = {}
+    for sample in samples:
+        if sample.image_id in first:
+            raise CardError(f"data set {card.name}: image {sample.image_id} is in "
+                            f"{first[sample.image_id]} and in {sample.root}; rename one of them")
+        first[sample.image_id] = sample.root

@@ -1,0 +1,94 @@
+"""Data sets in VOC layout, described by a card."""
+import os
+import uuid
+
+from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
+from faster_rcnn.datasets.card_imdb import card_imdb
+from faster_rcnn.datasets.voc_files import read_split
+from faster_rcnn.evaluation import voc_results
+from faster_rcnn.images.reading import ImageError, image_size
+
+
+class voc_imdb(card_imdb):
+    """A split of a card whose format is voc.
+
+    config, beside card_imdb's: cleanup (remove the results files after the evaluation) and
+    use_salt (a unique text in their names).
+    """
+
+    def __init__(self, card, split):
+        card_imdb.__init__(self, card, split, card.classes)
+        samples, self.problems = read_split(card, split)
+        self._samples = {sample.image_id: sample for sample in samples}
+        self._image_index = list(self._samples)
+        self._salt = str(uuid.uuid4())
+        self._comp_id = "comp4"
+        self.config.update(cleanup=True, use_salt=True)
+
+    def image_path_at(self, i):
+        """Path of image i; ImageError when it is missing."""
+        return self.image_path_from_index(self._image_index[i])
+
+    def image_path_from_index(self, index):
+        """Path of the image with an id."""
+        return self._samples[index].required_image_path(self.card.image_ext)
+
+    # ------------------------------------------------------------------------------- annotations
+
+    @property
+    def has_annotations(self):
+        """False for a test set whose annotations are kept secret."""
+        return any(os.path.exists(sample.annotation_path) for sample in self._samples.values())
+
+    def _check_all(self, checker):
+        return {sample.image_id: self._read(checker, sample) for sample in self._samples.values()}
+
+    def _read(self, checker, sample):
+        """The usable objects of one image, or None."""
+        path = sample.image_path(self.card.image_ext)
+        try:
+            annotation = read_annotation(sample.annotation_path)
+            size = image_size(path) if path else None
+        except AnnotationError as error:
+            checker.unreadable(error)
+            return None
+        except ImageError as error:
+            checker.unreadable(AnnotationError(f"{path}: {error}"))
+            return None
+        return checker.check(annotation, size, path)
+
+    # -------------------------------------------------------------------------------- evaluation
+
+    def _get_comp_id(self):
+        return f"{self._comp_id}_{self._salt}" if self.config["use_salt"] else self._comp_id
+
+    def _get_results_folder(self, output_dir):
+        """Where the results files go."""
+        return os.path.join(output_dir, "results")
+
+    def _get_voc_results_file_template(self, output_dir):
+        """Path of the results file of a class, with {:s} for its name."""
+        name = f"{self._get_comp_id()}_det_{self._image_set}_{{:s}}.txt"
+        return os.path.join(self._get_results_folder(output_dir), name)
+
+    def evaluate_detections(self, all_boxes, output_dir="output"):
+        """Writes results files; prints and returns average precisions, see voc_results.evaluate.
+
+        all_boxes[class][image]: (N, 5) x1, y1, x2, y2, score, from 0, or an empty list.
+        """
+        template = self._get_voc_results_file_template(output_dir)
+        voc_results.write_results(template, self.classes, self.image_index, all_boxes)
+        self._results_template = template
+        metrics = self._do_python_eval(output_dir)
+        if self.config["cleanup"]:
+            for name in self.classes[1:]:
+                os.remove(template.format(name))
+        return metrics
+
+    def _do_python_eval(self, output_dir="output"):
+        return voc_results.evaluate(self, self._results_template, output_dir)
+
+    def competition_mode(self, on):
+        """On: plain names for the results files, and they are kept."""
+        self.config["use_salt"] = not on
+        self.config["cleanup"] = not on

@@ -1,0 +1,43 @@
+"""Proposals of a trained RPN for single images and for whole image databases."""
+import numpy as np
+
+from faster_rcnn.detection.image_blob import forward, image_and_info_blobs
+from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.images.reading import read_image
+from faster_rcnn.runs import processes
+from faster_rcnn.runs.timer import Timer
+
+
+def im_proposals(net, im):
+    """Proposals for an image (h, w, 3), blue green red.
+
+    Returns boxes (R, 4), in pixels of the image, and scores (R, 1), best first.
+    """
+    return _proposals(net, image_and_info_blobs(im))
+
+
+def imdb_proposals(net, imdb, shared=False):
+    """Proposals for all images of a database: a list of boxes (R, 4), in pixels of the images.
+
+    shared: the processes of torchrun share the images out; all but the first get None.
+    Prints `im_proposals: i/N Xs`, the mean time per image. The next images are read and scaled
+    while the net computes.
+    """
+    def load(index):
+        return image_and_info_blobs(read_image(imdb.image_path_at(index)))
+
+    timer, found = Timer(), {}
+    images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
+    for i, blobs in zip(images, read_ahead(load, images)):
+        timer.tic()
+        found[i] = [_proposals(net, blobs)[0]]
+        timer.toc()
+        print(f"im_proposals: {i + 1}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
+    found = processes.gathered_images(found) if shared else found
+    return None if found is None else [boxes for boxes, in found.values()]
+
+
+def _proposals(net, blobs):
+    outputs = forward(net, blobs, ("rois", "scores"))
+    boxes = outputs["rois"][:, 1:] / np.float32(blobs["im_info"][0, 2])
+    return boxes, outputs["scores"].copy()

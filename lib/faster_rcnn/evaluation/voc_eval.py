@@ -1,0 +1,152 @@
+"""Average precision as PASCAL VOC defines it (Everingham et al. 2010, section 4.2).
+
+Boxes are xmin, ymin, xmax, ymax, 1-based inclusive pixels as in VOC files; D detections of a
+class, R objects in an image.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
+from faster_rcnn.boxes.cython_bbox import bbox_overlaps
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The objects of one class in one image: boxes (R, 4) float64, difficult (R,) bool."""
+
+    boxes: np.ndarray
+    difficult: np.ndarray
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All detections of a class: D image ids (a list), scores (D,), boxes (D, 4) float64."""
+
+    image_ids: list
+    scores: np.ndarray
+    boxes: np.ndarray
+
+    def by_score(self):
+        """The same in falling order of score; equal scores keep their order."""
+        order = np.argsort(-self.scores, kind="stable")
+        return Detections([self.image_ids[i] for i in order], self.scores[order],
+                          self.boxes[order])
+
+
+def voc_ap(rec, prec, use_07_metric=False):
+    """Average precision of a curve: recall (D,) and precision (D,) in falling order of score.
+
+    use_07_metric: mean of the best precision at recalls of at least 0, 0.1 .. 1 (VOC until 2009),
+    otherwise the area under the precision made monotonic.
+    """
+    rec, prec = np.asarray(rec, np.float64), np.asarray(prec, np.float64)
+    if use_07_metric:
+        # py-faster-rcnn: with arange's floats a recall of exactly 3/10 misses the fourth step
+        return float(sum(prec[rec >= t].max(initial=0.0) / 11 for t in np.arange(0, 1.1, 0.1)))
+    recalls = np.concatenate(([0.0], rec, [1.0]))
+    best = np.maximum.accumulate(np.concatenate(([0.0], prec, [0.0]))[::-1])[::-1]
+    steps = np.where(recalls[1:] != recalls[:-1])[0]
+    return float(np.sum((recalls[steps + 1] - recalls[steps]) * best[steps + 1]))
+
+
+def match_detections(detections, truth, ovthresh=0.5):
+    """Marks detections, given in falling order of score, as right (D,) bool and wrong (D,) bool.
+
+    truth: {image id: Truth}. A detection belongs to the object it overlaps most. It is right when
+    that overlap is above ovthresh and no earlier one took the object, neither right nor wrong
+    when the object is difficult, and wrong otherwise.
+    """
+    best_object, best_overlap = _best_objects(detections, truth)
+    right = np.zeros(len(detections.scores), bool)
+    wrong = np.ones(len(detections.scores), bool)
+    taken = set()
+    for i in np.where(best_overlap > ovthresh)[0]:
+        key = detections.image_ids[i], best_object[i]
+        if truth[key[0]].difficult[key[1]]:
+            wrong[i] = False
+        elif key not in taken:
+            taken.add(key)
+            right[i], wrong[i] = True, False
+    return right, wrong
+
+
+def _best_objects(detections, truth):
+    """The object each detection overlaps most (D,) and that overlap (D,); -inf without objects."""
+    rows = {}
+    for i, image_id in enumerate(detections.image_ids):
+        rows.setdefault(image_id, []).append(i)
+    best_object = np.zeros(len(detections.scores), int)
+    best_overlap = np.full(len(detections.scores), -np.inf)
+    for image_id, indices in rows.items():
+        objects = truth.get(image_id)
+        if objects is not None and len(objects.boxes):
+            overlaps = bbox_overlaps(detections.boxes[indices], objects.boxes)
+            best_object[indices] = overlaps.argmax(axis=1)
+            best_overlap[indices] = overlaps.max(axis=1)
+    return best_object, best_overlap
+
+
+def evaluate_class(detections, truth, ovthresh=0.5, use_07_metric=False):
+    """Recall (D,), precision (D,) in falling order of score, and average precision of one class.
+
+    Without objects that count the recall is nan, as in py-faster-rcnn: voc_eval.py.
+    """
+    right, wrong = match_detections(detections.by_score(), truth, ovthresh)
+    num_objects = sum(int((~objects.difficult).sum()) for objects in truth.values())
+    right, wrong = np.cumsum(right), np.cumsum(wrong)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rec = right / np.float64(num_objects)
+    prec = right / np.maximum(right + wrong, np.finfo(np.float64).eps)
+    return rec, prec, voc_ap(rec, prec, use_07_metric)
+
+
+def parse_rec(filename):
+    """A VOC file's objects: dicts of name, pose, truncated, difficult, bbox (4 ints, 1-based)."""
+    return [{"name": thing.name, "pose": thing.pose, "truncated": int(thing.truncated),
+             "difficult": int(thing.difficult), "bbox": _whole(thing, filename)}
+            for thing in read_annotation(filename).objects]
+
+
+def _whole(thing, filename):
+    if thing.box is None:
+        raise AnnotationError(f"{filename}: object {thing.number} ({thing.name}) {thing.problem}")
+    return [int(value) for value in thing.box]
+
+
+def read_results(path):
+    """The Detections in a VOC results file, lines `image-id score xmin ymin xmax ymax`."""
+    image_ids, numbers = [], []
+    with open(path, encoding="utf-8") as file:
+        for i, line in enumerate(file):
+            try:
+                image_id, *row = line.strip().rsplit(" ", 5)    # an id may hold blanks
+                row = [float(word) for word in row]
+                if len(row) != 5:
+                    raise ValueError
+            except ValueError:
+                raise ValueError(f"{path}:{i + 1}: a line must read: image-id score xmin ymin xmax "
+                                 f"ymax; found {line.strip()!r}") from None
+            image_ids.append(image_id)
+            numbers.append(row)
+    table = np.array(numbers, np.float64).reshape(-1, 5)
+    return Detections(image_ids, table[:, 0], table[:, 1:])
+
+
+def voc_eval(detpath, annopath, imagesetfile, classname, cachedir=None, ovthresh=0.5,
+             use_07_metric=False):
+    """Evaluates a class from files: recall (D,), precision (D,), average precision.
+
+    detpath.format(classname) is a results file, annopath.format(image id) an annotation,
+    imagesetfile the list of image ids. cachedir is accepted for old callers; nothing is cached.
+    """
+    with open(imagesetfile, encoding="utf-8") as file:
+        image_ids = [line.strip() for line in file if line.strip()]
+    truth = {}
+    for image_id in image_ids:
+        objects = [thing for thing in parse_rec(annopath.format(image_id))
+                   if thing["name"] == classname]
+        truth[image_id] = Truth(
+            np.array([thing["bbox"] for thing in objects], np.float64).reshape(-1, 4),
+            np.array([thing["difficult"] for thing in objects], bool))
+    return evaluate_class(read_results(detpath.format(classname)), truth, ovthresh, use_07_metric)

@@ -1,0 +1,26 @@
+"""Whose checkpoint it is."""
+from faster_rcnn.pretrained import simple_faster_rcnn, torchvision_nets
+from faster_rcnn.pretrained.checkpoints import CheckpointError
+from faster_rcnn.pretrained.imported import Tensors
+
+# names that only the checkpoints of a family have -> what makes an Imported of it
+_FAMILIES = ((("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
+             (("features.0.weight", "classifier.6.weight"), torchvision_nets.vgg16),
+             (("features.3.squeeze.weight",), torchvision_nets.squeezenet),
+             (("layer1.0.conv3.weight",), torchvision_nets.resnet))
+
+
+def convert(tensors, options):
+    """The Imported of a checkpoint's tensors; CheckpointError when they are of no known net.
+
+    options: what the program saved beside them (simple-faster-rcnn: caffe_pretrain).
+    """
+    taken = Tensors(tensors)
+    for marks, make in _FAMILIES:
+        if all(name in taken for name in marks):
+            imported = make(taken, options)
+            taken.finish()
+            return imported
+    raise CheckpointError("the checkpoint is of no known net; known: VGG16, SqueezeNet 1.0, "
+                          "ResNet-50, -101, -152 (torchvision), simple-faster-rcnn-pytorch; its "
+                          f'first tensor is "{next(iter(tensors))}"')

@@ -1,1 +1,0 @@
-"""Weights of other programs' nets, under the layer names of the published Caffe nets."""
