@@ -11,7 +11,9 @@ from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
-from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
+from faster_rcnn.prototxts.anchor_layers import anchor_params
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import AnchorOptions, NetOptions
 from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
@@ -66,9 +68,10 @@ def present_anchors(args):
               "base_size": BASE_SIZE}
     if args.prototxt is not None:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
-        net = prototxt.read_net(args.prototxt)
-        adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
-        stated = anchor_params(net, os.path.basename(args.prototxt))
+        name = os.path.basename(args.prototxt)
+        net = change_net(prototxt.read_net(args.prototxt),
+                         NetOptions(anchors=AnchorOptions.from_cfg()), name).net
+        stated = anchor_params(net, name)
         if not stated:
             raise ValueError(f"{args.prototxt} has no layer with anchors (feat_stride)")
         params.update({name: stated[0][name] for name in params if name in stated[0]})

@@ -12,8 +12,9 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import caffe
 from caffe import prototxt, weights
 from faster_rcnn.commands import options, start, tool
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.compress import compress
+from faster_rcnn.prototxts.options import NetOptions
 
 EXAMPLES = """\
   tools/compress_net.py --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -38,7 +39,7 @@ def read_net(path, caffemodel):
     message = prototxt.read_net(path)
     scores = weights.read_weights(caffemodel).get("cls_score")
     if scores:
-        adapt(message, len(scores[0]), path)
+        message = change_net(message, NetOptions.from_cfg(len(scores[0])), path).net
     return caffe.Net(message, caffe.TEST, weights=caffemodel)
 
 

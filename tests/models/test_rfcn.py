@@ -9,7 +9,8 @@ from test_resnet import FROZEN, RPN, published
 
 import caffe
 from caffe import prototxt
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.networks.store import find
@@ -150,8 +151,9 @@ def test_a_training_step_and_a_test(suffix, tmp_path):
                                   "test_agnostic.prototxt"])
 def test_the_class_count_follows_the_data_set_and_the_boxes_stay(name):
     net = prototxt.read_net(path_of("ResNet-50", name))
-    assert adapt(net, 21, name) == []
-    assert adapt(net, 4, name)
+    assert change_net(net, NetOptions(21), name).sentences == []
+    net, changes = change_net(net, NetOptions(4), name)
+    assert changes
     layers = {layer.name: layer for layer in net.layer}
     assert layers["rfcn_cls"].convolution_param.num_output == 4 * 49
     assert layers["psroipooled_cls_rois"].psroi_pooling_param.output_dim == 4

@@ -5,13 +5,15 @@ from caffe import prototxt
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import folder_of, folders, is_file, moved_to, text_of
-from faster_rcnn.prototxts.adapt import adapt
-from faster_rcnn.prototxts.options import AnchorOptions
-from faster_rcnn.settings.config import ConfigValueError, cfg_override
+from faster_rcnn.prototxts.anchor_layers import anchor_layers
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions, NetOptions
+from faster_rcnn.settings.config import ConfigValueError
 
 # Class count and anchors; ResNet-101 differs from ResNet-50 by its units alone
 DATA = [(21, AnchorOptions()), (2, AnchorOptions()), (5, AnchorOptions((2, 4.5), base_size=8)),
         (121, AnchorOptions((4, 8, 16, 32), (0.33, 1, 3, 0.5), 12))]
+USUAL = AnchorOptions(USUAL_SCALES, USUAL_RATIOS)
 FOLDERS = [name for name in folders() if "ResNet-101" not in name and "imagenet" not in name]
 
 
@@ -30,26 +32,20 @@ def with_parsed_params(net):
 def test_a_net_for_a_data_set_is_the_usual_one_adapted(name, classes, anchors):
     plain, made = folders()[name].files(), folders()[name].files(classes, anchors)
     assert list(made) == list(plain)
-    has_anchors = "/fast_rcnn" not in name
     for file, make in made.items():
         content = make()
         if isinstance(content, str):
             assert content == plain[file]()
             continue
-        wanted = plain[file]().message
-        settings = {"ANCHOR_SCALES": anchors.scales, "ANCHOR_RATIOS": anchors.ratios,
-                    "ANCHOR_BASE": anchors.base_size} if has_anchors else {}
-        if settings and not any("feat_stride" in layer.python_param.param_str
-                                for layer in wanted.layer):
+        usual = plain[file]().message
+        wanted = NetOptions(classes, anchors)
+        if anchors.stated() and not anchor_layers(usual):
             # nets that only carry the RPN do not say which anchors it has: both numbers are needed
-            settings["ANCHOR_SCALES"] = anchors.scales or folders()[name].backbone.anchors.scales
-            settings["ANCHOR_SCALES"] = settings["ANCHOR_SCALES"] or (8, 16, 32)
-            settings["ANCHOR_RATIOS"] = anchors.ratios or (0.5, 1, 2)
-        with cfg_override(**settings):
-            changes = adapt(wanted, classes, file)
-        if classes != 21 and "rpn_test" not in file:
-            assert changes, file
-        assert with_parsed_params(content.message) == with_parsed_params(wanted), file
+            own = folders()[name].backbone.anchors
+            wanted = NetOptions(classes, anchors.or_else(own).or_else(USUAL))
+        changed, sentences = change_net(usual, wanted, file)
+        assert sentences or classes == 21 or "rpn_test" in file
+        assert with_parsed_params(content.message) == with_parsed_params(changed), file
 
 
 def test_agnostic_nets_keep_their_boxes():

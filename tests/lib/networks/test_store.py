@@ -48,6 +48,7 @@ def test_a_models_folder_that_cannot_be_written(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", path)
         write(path, text)
     monkeypatch.setattr(store, "write_text", refuse)
+    monkeypatch.chdir(tmp_path)
     path = find(str(tmp_path / "models" / JOINT / "solver.prototxt"), str(tmp_path))
     folder = tmp_path / "output" / "models" / JOINT
     assert path == str(folder / "solver.prototxt")
