@@ -20,7 +20,7 @@ sys.path[:0] = [os.path.join(ROOT, "caffe-fast-rcnn", "python"), os.path.join(RO
 from faster_rcnn.networks.catalogue import folders, text_of  # noqa: E402  (needs the path above)
 from faster_rcnn.networks.repository import Link, make_link, out_of_date  # noqa: E402
 from faster_rcnn.networks.store import write_at  # noqa: E402
-from faster_rcnn.prototxts.options import AnchorOptions  # noqa: E402
+from faster_rcnn.anchors.options import AnchorOptions  # noqa: E402
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.coverage import best_overlaps, propose_anchors, scaled_objects
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.commands import options, start, tool
@@ -13,7 +13,8 @@ from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 from faster_rcnn.prototxts.anchor_layers import anchor_params
 from faster_rcnn.prototxts.changes import change_net
-from faster_rcnn.prototxts.options import AnchorOptions, NetOptions
+from faster_rcnn.anchors.options import AnchorOptions
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\

@@ -7,7 +7,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
@@ -21,7 +21,7 @@ from faster_rcnn.pretrained.input_scale import (
     means_option,
     pixel_means,
 )
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel

@@ -23,7 +23,7 @@ from faster_rcnn.commands import tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import fc, max_pool, python, relu, trained, xavier
 from faster_rcnn.networks.backbones.tiny import tiny_features
-from faster_rcnn.prototxts.text import message_text
+from faster_rcnn.networks.text import message_text
 
 logger = logging.getLogger("pretrain_tiny")
 SIDE, BATCH = 64, 64

@@ -2,7 +2,7 @@
 import pytest
 from test_generated import FROZEN, NETS, build_file, learning
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg
 

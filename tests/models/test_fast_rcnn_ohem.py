@@ -4,7 +4,7 @@ import os
 import numpy as np
 import one_image
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg, cfg_override

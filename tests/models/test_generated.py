@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg, cfg_override
 

@@ -8,12 +8,12 @@ import errno
 import logging
 import os
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import (Classifier, Folder, folder_of, folders, is_file,
                                             moved_to, text_of)
-from faster_rcnn.prototxts.options import UNCHANGED, AnchorOptions
+from faster_rcnn.anchors.options import UNCHANGED, AnchorOptions
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,14 @@ import logging
 import os
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.files.atomic import write_text
-from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
-from faster_rcnn.prototxts.text import net_text
-from faster_rcnn.settings.config import get_output_dir
+from faster_rcnn.networks.store import rebuild
+from faster_rcnn.networks.text import net_text
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.settings.config import cfg, get_output_dir
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,18 @@ def adapted_test_net(source: str, weights: str, imdb) -> caffe.Net:
 
 
 def adapt_file(source: str, target: str, num_classes: int) -> NetParameter:
-    """Reads the net `source`, changes it for `num_classes` and cfg.ANCHOR_*, writes it to `target`.
+    """Writes the net `source` for `num_classes` and cfg.ANCHOR_* to `target`.
 
-    Returns the changed net. Raises PrototxtError, or what change_net does.
+    A net of ours that nobody edited is generated anew, any other is changed where it states other
+    numbers. Returns the net as it is read from `target`. Raises PrototxtError, or what change_net
+    does.
     """
-    name = os.path.basename(source)
-    net, sentences = change_net(prototxt.read_net(source), NetOptions.from_cfg(num_classes), name)
-    for sentence in sentences:
-        log.info("%s: %s", name, sentence)
+    name, options = os.path.basename(source), NetOptions.from_cfg(num_classes)
+    made = rebuild(source, cfg.ROOT_DIR, options.num_classes, options.anchors)
+    if made is None:
+        net, sentences = change_net(prototxt.read_net(source), options, name)
+        for sentence in sentences:
+            log.info("%s: %s", name, sentence)
     header = f"# {name} for {num_classes} classes (background included)\n"
-    write_text(target, header + net_text(net))
-    return net
+    write_text(target, header + (net_text(net) if made is None else net_text(*made)))
+    return prototxt.read_net(target)

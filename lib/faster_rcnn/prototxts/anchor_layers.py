@@ -8,7 +8,7 @@ from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.prototxts.columns import Head, heads_of
-from faster_rcnn.prototxts.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
+from faster_rcnn.anchors.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
 
 USUAL = {"scales": USUAL_SCALES, "ratios": USUAL_RATIOS}
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
-from faster_rcnn.prototxts.text import makers_of
-
 KEEPING = ("Softmax", "Sigmoid", "Reshape", "Flatten", "Pooling", "PSROIPooling", "Scale", "Power",
            "Dropout", "Eltwise", "Concat")
 OF_ALL_BOTTOMS = ("Eltwise", "Concat")
@@ -53,6 +51,12 @@ def heads_of(net: NetParameter, blob: str, above: tuple[LayerParameter, ...] = (
             head for bottom in _bottoms(maker) for head in heads_of(net, bottom, (*above, maker))]
         heads += below or [Head(maker, above)]
     return heads
+
+
+def makers_of(net: NetParameter, blob: str) -> list[LayerParameter]:
+    """The layers that make `blob` from other blobs: not in place, and not inputs."""
+    return [layer for layer in net.layer
+            if blob in layer.top and layer.bottom and blob not in layer.bottom]
 
 
 def keeps_columns(layer: LayerParameter) -> bool:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.networks.store import find
 from faster_rcnn.prototxts.adapt import adapt_file
 from faster_rcnn.prototxts.changes import change_net

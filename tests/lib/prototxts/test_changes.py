@@ -1,10 +1,11 @@
 """Nets of other people's design follow the data set and the anchors, or say why they cannot."""
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.prototxts.changes import UnchangeableNetError, change_net
-from faster_rcnn.prototxts.options import AnchorOptions, NetOptions
+from faster_rcnn.anchors.options import AnchorOptions
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg_override
 
 # R-FCN's agnostic training net on stored proposals, as py-R-FCN has it: the data layer says 21

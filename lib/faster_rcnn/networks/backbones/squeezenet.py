@@ -4,7 +4,7 @@ from caffe.net_spec import NetSpec, layers as L
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import (CommentedNet, Rates, conv, conv_relu, dropout,
                                                    frozen, max_pool, no_rates, relu, xavier)
-from faster_rcnn.prototxts.options import AnchorOptions
+from faster_rcnn.anchors.options import AnchorOptions
 
 # number: (squeeze width, expand width of each branch)
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),

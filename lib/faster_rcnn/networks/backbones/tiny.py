@@ -3,7 +3,7 @@ from caffe.net_spec import NetSpec
 
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv_relu, xavier
-from faster_rcnn.prototxts.options import AnchorOptions
+from faster_rcnn.anchors.options import AnchorOptions
 
 
 def tiny_features(net: NetSpec, rates: Rates) -> str:
