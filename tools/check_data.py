@@ -9,11 +9,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-<<<<<<< Updated upstream
 from caffe.core.errors import UserError
-=======
-from caffe.errors import UserError
->>>>>>> Stashed changes
 from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card
