@@ -6,19 +6,29 @@ iterator must not know the layer, or the thread that reads ahead would keep the 
 import contextlib
 import itertools
 import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
+from google.protobuf.message import Message
+from torch import Tensor
 
 from caffe.core import state
 from caffe.core.errors import CaffeError, DataError, LayerError
 from caffe.core.prefetch import Prefetcher
+from caffe.layer_types.common.module import Shape, Shapes
+from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.layer_types.inputs.source import Source
+from caffe.proto.caffe_pb2 import LayerParameter
 
 log = logging.getLogger("caffe")
+Item = tuple[str, np.ndarray, int]      # where it comes from, image (C, H, W), label
+_Element = TypeVar("_Element")
+_LEGACY_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 
 
-def own_share(items, phase):
+def own_share(items: Iterable[_Element], phase: int) -> Iterator[_Element]:
     """In training, the items of an endless iterator that this solver reads, of several solvers.
 
     Caffe: solver number r of n reads the items r, r + n, ... (DataLayer::Skip).
@@ -28,13 +38,14 @@ def own_share(items, phase):
     return itertools.islice(items, state.solver_rank(), None, state.solver_count())
 
 
-def peeked(iterator):
+def peeked(iterator: Iterator[_Element]) -> tuple[_Element, Iterator[_Element]]:
     """(first item, the iterator with this item still in it)."""
     first = next(iterator)
     return first, itertools.chain([first], iterator)
 
 
-def batches(items, batch_size, transformer):
+def batches(items: Iterator[Item], batch_size: int,
+            transformer: DataTransformer) -> Iterator[list[np.ndarray]]:
     """Endless [data (N, C, H, W), labels (N,)], float32, from an endless iterator of items.
 
     items: (where, image (C, H, W), label). All images of a batch must make tops of one shape, which
@@ -53,7 +64,7 @@ def batches(items, batch_size, transformer):
         yield [data, labels]
 
 
-def _tensors(arrays, pinned):
+def _tensors(arrays: Iterator[list[np.ndarray]], pinned: bool) -> Iterator[list[Tensor]]:
     for batch in arrays:
         tensors = [torch.from_numpy(array) for array in batch]
         yield [tensor.pin_memory() for tensor in tensors] if pinned else tensors
@@ -67,16 +78,17 @@ class BatchSource(Source):
 
     fresh_tops = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self._batches = self._prefetcher = None
         self._shapes = []
 
-    def feed(self, arrays, shapes):
+    def feed(self, arrays: Iterator[list[np.ndarray]], shapes: Sequence[Shape]) -> None:
         """Takes the endless iterator of lists of float32 arrays, and the shapes of the first."""
         self._batches, self._shapes = arrays, shapes[:len(self.param.top)]
 
-    def feed_images(self, items, batch_size, transformer):
+    def feed_images(self, items: Iterator[Item], batch_size: int,
+                    transformer: DataTransformer) -> None:
         """Feeds the images of an endless iterator (see batches), transformed."""
         (where, image, _), items = peeked(items)
         try:
@@ -86,13 +98,14 @@ class BatchSource(Source):
         self.feed(batches(items, batch_size, transformer),
                   [(batch_size, *shape), (batch_size,)])
 
-    def positive(self, value, field):
+    def positive(self, value: int, field: str) -> int:
         """The value of a field that must be given."""
         if value <= 0:
             raise self.error(f"expected {field} > 0, got {value}")
         return value
 
-    def warn_of_legacy_fields(self, options, fields=("scale", "mean_file", "crop_size", "mirror")):
+    def warn_of_legacy_fields(self, options: Message,
+                              fields: Sequence[str] = _LEGACY_FIELDS) -> None:
         """Caffe 1.0 looks for these settings in transform_param only."""
         for field in fields:
             if options.HasField(field):
@@ -100,7 +113,7 @@ class BatchSource(Source):
                             "transform_param", self.name, self.type, field)
 
     @contextlib.contextmanager
-    def named(self):
+    def named(self) -> Iterator[None]:
         """Names this layer in what the engine refuses inside the block."""
         try:
             yield
@@ -109,10 +122,10 @@ class BatchSource(Source):
         except CaffeError as problem:
             raise self.error(str(problem)) from None
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return self._shapes
 
-    def forward(self):
+    def forward(self) -> tuple[Tensor, ...]:
         if self._prefetcher is None:
             arrays = _tensors(self._batches, self.where.is_cuda)
             self._prefetcher = Prefetcher(arrays, self.param.data_param.prefetch)

@@ -10,12 +10,15 @@ import numpy as np
 from caffe.core.errors import DataError
 from caffe.core.state import Phase
 from caffe.files.weights import read_binaryproto
+from caffe.layer_types.common.module import Shape
+from caffe.proto.caffe_pb2 import TransformationParameter
 
 
 class DataTransformer:
     """Applies a TransformationParameter; generator: numpy's, for the random draws."""
 
-    def __init__(self, param, phase, generator):
+    def __init__(self, param: TransformationParameter, phase: int,
+                 generator: np.random.Generator) -> None:
         self._crop, self._mirror = param.crop_size, param.mirror
         self._scale = np.float32(param.scale)
         self._random_crop = phase == Phase.TRAIN
@@ -26,7 +29,7 @@ class DataTransformer:
         self._mean_image = read_mean(param.mean_file) if param.mean_file else None
         self._mean_values = np.array(param.mean_value, np.float32).reshape(-1, 1, 1)
 
-    def top_shape(self, shape):
+    def top_shape(self, shape: Shape) -> Shape:
         """(C, H, W) of what `apply` makes of an image of shape (C, H, W)."""
         channels, height, width = shape
         if self._mean_image is not None and self._mean_image.shape != tuple(shape):
@@ -42,7 +45,7 @@ class DataTransformer:
                             f"{width} (height x width)")
         return channels, self._crop, self._crop
 
-    def apply(self, image, out):
+    def apply(self, image: np.ndarray, out: np.ndarray) -> None:
         """Writes the transformed image (C, H, W), uint8 or float32, to out, float32 of its
         `top_shape`.
         """
@@ -63,7 +66,7 @@ class DataTransformer:
         if self._scale != 1:
             target *= self._scale
 
-    def _window(self, shape):
+    def _window(self, shape: Shape) -> tuple[slice, slice, slice]:
         """The slices of the crop."""
         if not self._crop:
             return np.s_[:, :, :]
@@ -73,7 +76,7 @@ class DataTransformer:
         return np.s_[:, top:top + self._crop, left:left + self._crop]
 
 
-def read_mean(path):
+def read_mean(path: str) -> np.ndarray:
     """The mean image of a .binaryproto, (C, H, W) float32."""
     mean = read_binaryproto(path)
     if mean.ndim == 4 and mean.shape[0] == 1:

@@ -1,10 +1,16 @@
 """ImageData: images and labels from a list of files (Caffe: image_data_layer.cpp)."""
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
 from caffe.core import state
 from caffe.core.errors import DataError
-from caffe.files.images import read_image, read_image_list
+from caffe.files.images import ListedImage, read_image, read_image_list
+from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.inputs.batch_source import BatchSource, own_share
+from caffe.layer_types.inputs.batch_source import BatchSource, Item, own_share
 from caffe.layer_types.inputs.data_transformer import DataTransformer
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("ImageData")
@@ -15,7 +21,7 @@ class ImageData(BatchSource):
 
     tops = (2, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.image_data_param
         batch_size = self.positive(p.batch_size, "batch_size")
@@ -37,7 +43,8 @@ class ImageData(BatchSource):
             self.feed_images(items, batch_size, transformer)
 
 
-def _forever(images, skip, generator):
+def _forever(images: Iterable[ListedImage], skip: int,
+             generator: np.random.Generator | None) -> Iterator[ListedImage]:
     """The listed images again and again; the first pass leaves out `skip`, a generator shuffles."""
     images = list(images)
     while True:
@@ -47,7 +54,8 @@ def _forever(images, skip, generator):
         skip = 0
 
 
-def _images(listed, root_folder, size, color):
+def _images(listed: Iterable[ListedImage], root_folder: str, size: tuple[int, int],
+            color: bool) -> Iterator[Item]:
     """(where, image, label) of every listed image; Caffe joins folder and name as they are."""
     for name, label, where in listed:
         try:

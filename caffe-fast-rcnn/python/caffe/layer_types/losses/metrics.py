@@ -1,9 +1,10 @@
 """Measures without a gradient: Accuracy and ArgMax. Caffe: accuracy_layer.cpp, argmax_layer.cpp."""
-
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Accuracy")
@@ -20,14 +21,14 @@ class Accuracy(Module):
     tops = (1, 2)
     no_gradient = (0, 1)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.accuracy_param
         self.axis = self.axis_of(shapes[0], p.axis)
         self.top_k = p.top_k
         self.ignore = p.ignore_label if p.HasField("ignore_label") else None
 
-    def forward(self, scores, labels):
+    def forward(self, scores: Tensor, labels: Tensor) -> Tops:
         classes = scores.shape[self.axis]
         self.check_labels(scores, labels, self.axis)
         if self.top_k > classes:
@@ -60,7 +61,7 @@ class ArgMax(Module):
 
     no_gradient = (0,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.argmax_param
         self.top_k, self.values = p.top_k, p.out_max_val
@@ -68,7 +69,7 @@ class ArgMax(Module):
         if p.top_k < 1:
             raise self.error(f"expected top_k > 0, got {p.top_k}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         axis = 1 if self.axis is None else self.axis
         flat = x.reshape(x.shape[0], -1) if self.axis is None else x
         if self.top_k > flat.shape[axis]:

@@ -8,12 +8,14 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from caffe.core.errors import WeightsError
 from caffe.files import weights
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import Loss, NormalizedLoss
+from caffe.proto.caffe_pb2 import InfogainLossParameter, LayerParameter, SoftmaxParameter
 
 # Caffe: the logarithm's argument is at least FLT_MIN, or 1e-20 in the two rarer losses
 LOG_SMALLEST = math.log(torch.finfo(torch.float32).tiny)
@@ -26,11 +28,11 @@ class Softmax(Module):
 
     keeps_shape = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], param.softmax_param.axis)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.softmax(x, self.axis)
 
 
@@ -44,15 +46,15 @@ class _ClassLoss(NormalizedLoss):
 
     tops = (1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], self.options(param).axis)
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> SoftmaxParameter | InfogainLossParameter:
         """The field of the LayerParameter that has the axis."""
 
-    def forward(self, scores, labels, *others):
+    def forward(self, scores: Tensor, labels: Tensor, *others: Tensor) -> Tops:
         self.check_first_axis(scores, labels)
         self.check_labels(scores, labels, self.axis)
         classes = scores.shape[self.axis]
@@ -67,7 +69,7 @@ class _ClassLoss(NormalizedLoss):
         probabilities = torch.softmax(scores.detach(), self.axis)
         return (loss, probabilities, losses.detach().reshape(labels.shape))[:len(self.param.top)]
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         """(M,): the loss of each place from log probabilities (M, C) and labels (M,)."""
         raise self.error("has no forward pass")
 
@@ -77,10 +79,10 @@ class SoftmaxWithLoss(_ClassLoss):
     """-log of the label's probability, normalized; bottoms and tops as `_ClassLoss` says."""
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> SoftmaxParameter:
         return param.softmax_param
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         return -at_least(logs.gather(1, labels[:, None])[:, 0], LOG_SMALLEST)
 
 
@@ -90,7 +92,7 @@ class _FocalLoss(SoftmaxWithLoss):
     Bottoms and tops as `_ClassLoss` says.
     """
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         options = self.param.focal_loss_param
         own = -super().losses(logs, labels)
         others = (-torch.expm1(own)).clamp(min=0)   # 1 - p
@@ -119,15 +121,15 @@ class InfogainLoss(_ClassLoss):
     no_gradient = (1, 2)
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> InfogainLossParameter:
         return param.infogain_loss_param
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         if len(shapes) == 2:
             self.register_buffer("infogain", self._read(param.infogain_loss_param.source))
 
-    def _read(self, path):
+    def _read(self, path: str) -> Tensor:
         if not path:
             raise self.error("expected a third bottom or infogain_loss_param { source }, got none")
         try:
@@ -135,7 +137,7 @@ class InfogainLoss(_ClassLoss):
         except WeightsError as problem:
             raise self.error(f"infogain source: {problem}") from None
 
-    def losses(self, logs, labels, infogain=None):
+    def losses(self, logs: Tensor, labels: Tensor, infogain: Tensor | None = None) -> Tensor:
         matrix = self.infogain if infogain is None else infogain
         classes = logs.shape[1]
         if matrix.numel() != classes ** 2:
@@ -152,7 +154,7 @@ class MultinomialLogisticLoss(Loss):
     bottom[0]: probabilities (N, C, ...)     bottom[1]: labels, N values
     """
 
-    def forward(self, probabilities, labels):
+    def forward(self, probabilities: Tensor, labels: Tensor) -> Tensor:
         self.check_first_axis(probabilities, labels)
         rows = probabilities.reshape(probabilities.shape[0], -1)
         labels = self.one_label_each(labels, rows)
@@ -160,6 +162,6 @@ class MultinomialLogisticLoss(Loss):
         return -own.log().sum() / rows.shape[0]
 
 
-def at_least(x, limit):
+def at_least(x: Tensor, limit: float) -> Tensor:
     """max(x, limit), with the gradient of x everywhere: Caffe's only looks at the value."""
     return x + (limit - x.detach()).clamp(min=0)

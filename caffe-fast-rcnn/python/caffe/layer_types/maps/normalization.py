@@ -6,11 +6,14 @@ bn_layer.cpp of PSPNet and of SegNet.
 import math
 
 import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
-from caffe.layer_types.common.module import Module, filler_or
+from caffe.layer_types.common.module import Module, Shape, Shapes, Tops, filler_or
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 _SEGNET_EPS = 1e-9
 
@@ -23,14 +26,14 @@ class LRN(Module):
     pixels WITHIN_CHANNEL (k is 1 then). Values outside the bottom count as 0 in the mean.
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.lrn_param
         self.within = p.norm_region == caffe_pb2.LRNParameter.WITHIN_CHANNEL
         if p.local_size % 2 == 0:
             raise self.error(f"expected an odd local_size, got {p.local_size}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
         p = self.p
@@ -50,7 +53,7 @@ class BatchNorm(Module):
     phase), the sums divided by their weight.
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.batch_norm_param
         self.fraction, self.eps = p.moving_average_fraction, p.eps
@@ -63,7 +66,7 @@ class BatchNorm(Module):
         self.blobs.requires_grad_(False)
         self._freeze(param)
 
-    def _freeze(self, param):
+    def _freeze(self, param: LayerParameter) -> None:
         """Caffe: the statistics must not get a learning rate, and get 0 where none is given."""
         if any(spec.lr_mult != 0 for spec in param.param):
             raise self.error("expected lr_mult 0 for the statistics, got another one; learn a "
@@ -71,16 +74,16 @@ class BatchNorm(Module):
         while len(param.param) < len(self.blobs):
             param.param.add(lr_mult=0)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         self._check(shapes[0])
         return [tuple(shapes[0])]
 
-    def _check(self, shape):
+    def _check(self, shape: Shape) -> None:
         if (shape[1] if len(shape) > 1 else 1) != self.channels:
             raise self.error(f"expected {self.channels} channels as when the net was built, got "
                              f"bottom {tuple(shape)}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         self._check(x.shape)
         if self.use_global:
             return torch.addcmul(*self._shift_x_scale(x))
@@ -91,10 +94,10 @@ class BatchNorm(Module):
         scale = (variance + self.eps).sqrt()
         return _Standardised.apply(x, mean.view(per_channel), scale.view(per_channel), axes)
 
-    def forward_inplace(self, x):
+    def forward_inplace(self, x: Tensor) -> Tensor:
         return torch.addcmul(*self._shift_x_scale(x), out=x)
 
-    def _shift_x_scale(self, x):
+    def _shift_x_scale(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(shift, x, scale) for which shift + x * scale is x in the global statistics."""
         mean, variance, weight = self.blobs
         factor = torch.where(weight == 0, 0, 1 / weight)
@@ -102,13 +105,13 @@ class BatchNorm(Module):
         return (-mean * factor * scale).view(_per_channel(x)), x, scale.view(_per_channel(x))
 
     @torch.no_grad()
-    def _add_stats(self, mean, variance, count):
+    def _add_stats(self, mean: Tensor, variance: Tensor, count: int) -> None:
         corrected = variance * (count / (count - 1) if count > 1 else 1)
         for blob, new in zip(self.blobs, (mean, corrected, 1)):
             blob.mul_(self.fraction).add_(new)
 
 
-def _per_channel(x):
+def _per_channel(x: Tensor) -> Shape:
     """The shape in which (C,) numbers broadcast to x (N, C, ...), or one number to x (N,)."""
     return (1, -1, *(1,) * (x.dim() - 2)) if x.dim() > 1 else (1,)
 
@@ -121,12 +124,12 @@ class MVN(Module):
     the mean.
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.mvn_param
         self.across, self.variance, self.eps = p.across_channels, p.normalize_variance, p.eps
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         lead = x.shape[:1 if self.across else 2]
         rows = x.reshape(math.prod(lead), -1)
         if not self.variance:
@@ -144,14 +147,14 @@ class Normalize(Module):
     params:    scale (C,), or () with channel_shared; 1 by default
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.norm_param
         if len(shapes[0]) < 2:
             raise self.error(f"expected a bottom with at least 2 axes, got {tuple(shapes[0])}")
         self.add_blob(() if p.channel_shared else shapes[0][1:2], filler_or(p, "scale_filler", 1))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         axes = list(range(1, x.dim())) if self.p.across_spatial else [1]
         norm = (x.square().sum(axes, keepdim=True) + self.p.eps).sqrt()
         scale = self.blobs[0]
@@ -178,7 +181,7 @@ class BN(Module):
 
     tops = (1, 3)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.bn_param
         if len(shapes[0]) < 2:
@@ -198,13 +201,13 @@ class BN(Module):
             self._freeze(param)
         self.kept = p.frozen or phase == caffe_pb2.TEST
 
-    def _freeze(self, param):
+    def _freeze(self, param: LayerParameter) -> None:
         while len(param.param) < len(self.blobs):
             param.param.add()
         for spec in param.param[0 if self.p.frozen else 2:]:
             spec.lr_mult = spec.decay_mult = 0
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tops:
         if x.shape[1] != self.blobs[0].shape[1]:
             raise self.error(f"expected {self.blobs[0].shape[1]} channels as when the net was "
                              f"built, got bottom {tuple(x.shape)}")
@@ -224,7 +227,7 @@ class BN(Module):
         return (top, *statistics[:len(self.param.top) - 1]) if len(self.param.top) > 1 else top
 
     @torch.no_grad()
-    def _average(self, mean, variance):
+    def _average(self, mean: Tensor, variance: Tensor) -> None:
         for blob, new in zip(self.blobs[2:], (mean, variance)):
             blob.mul_(self.p.momentum).add_((1 - self.p.momentum) * new.reshape(blob.shape))
 
@@ -237,14 +240,15 @@ class _Standardised(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, mean, scale, axes):
+    def forward(ctx: FunctionCtx, x: Tensor, mean: Tensor, scale: Tensor,
+                axes: list[int]) -> Tensor:
         top = (x - mean) / scale
         ctx.save_for_backward(top, scale)
         ctx.axes = axes
         return top
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
         top, scale = ctx.saved_tensors
         along = top * (grad * top).mean(ctx.axes, keepdim=True)
         return (grad - grad.mean(ctx.axes, keepdim=True) - along) / scale, None, None, None

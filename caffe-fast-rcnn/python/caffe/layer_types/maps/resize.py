@@ -2,10 +2,14 @@
 
 Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of SegNet and of YOLO.
 """
-import torch.nn.functional as F
+from collections.abc import Sequence
 
-from caffe.layer_types.common.module import Module
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Interp")
@@ -21,7 +25,7 @@ class Interp(Module):
     no_gradient = (1,)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.interp_param
         if p.pad_beg > 0 or p.pad_end > 0:
@@ -35,10 +39,10 @@ class Interp(Module):
             raise self.error("expected height and width, zoom_factor, shrink_factor or a second "
                              "bottom with the size of the top, got none of them")
 
-    def _given(self, *fields):
+    def _given(self, *fields: str) -> int:
         return sum(map(self.p.HasField, fields))
 
-    def forward(self, x, *like):
+    def forward(self, x: Tensor, *like: Tensor) -> Tensor:
         if any(bottom.dim() != 4 for bottom in (x, *like)):
             raise self.error("expected bottoms of shape (N, C, H, W), got "
                              f"{', '.join(str(tuple(b.shape)) for b in (x, *like))}")
@@ -50,7 +54,7 @@ class Interp(Module):
                              f"{tuple(inner.shape)} and a top of {size}")
         return F.interpolate(inner, size, mode="bilinear", align_corners=True)
 
-    def _size(self, size, *like):
+    def _size(self, size: Sequence[int], *like: Tensor) -> tuple[int, int]:
         """The top's height and width. One factor alone goes before height and width (DeepLab)."""
         p, factors = self.p, self._given("zoom_factor", "shrink_factor")
         if factors == 1 or (factors and not self._given("height")):
@@ -72,7 +76,7 @@ class Upsample(Module):
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # indices come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.upsample_param
         given = [field for field in ("upsample_h", "upsample_w") if p.HasField(field)]
@@ -89,7 +93,7 @@ class Upsample(Module):
         if any(less and scale != 2 for less, scale in zip(self.less, self.scale)):
             raise self.error(f"expected scale 2 with pad_out_h and pad_out_w, got {self.scale}")
 
-    def forward(self, x, *indices):
+    def forward(self, x: Tensor, *indices: Tensor) -> Tensor:
         if x.dim() != 4 or any(index.shape != x.shape for index in indices):
             raise self.error("expected (N, C, H, W), and indices of the same shape, got "
                              f"{', '.join(str(tuple(b.shape)) for b in (x, *indices))}")

@@ -3,9 +3,13 @@
 Fast R-CNN: roi_pooling_layer.cu; R-FCN: psroi_pooling_layer.cu; Mask R-CNN: RoIAlign, as in
 Caffe2's roi_align_op.
 """
-from caffe.layer_types.common.module import Module
+from google.protobuf.message import Message
+from torch import Tensor
+
+from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 class _RegionModule(Module):
@@ -13,14 +17,14 @@ class _RegionModule(Module):
 
     bottoms = (2, 2)
 
-    def check_grid(self, options):
+    def check_grid(self, options: Message) -> tuple[int, int]:
         """(pooled_h, pooled_w) of the layer's options, both at least 1."""
         pooled = options.pooled_h, options.pooled_w
         if min(pooled) < 1:
             raise self.error(f"expected pooled_h and pooled_w > 0, got {pooled}")
         return pooled
 
-    def check_bottoms(self, features, rois):
+    def check_bottoms(self, features: Tensor, rois: Tensor) -> Tensor:
         """The rois as (R, 5), where both bottoms have the right shape."""
         if features.dim() != 4:
             raise self.error("expected a feature map of shape (N, C, H, W), got "
@@ -42,12 +46,12 @@ class ROIPooling(_RegionModule):
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # Fast R-CNN: rois come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.pooled = self.check_grid(param.roi_pooling_param)
         self.spatial_scale = param.roi_pooling_param.spatial_scale
 
-    def forward(self, features, rois):
+    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         rois = self.check_bottoms(features, rois)
         return ops.roi_pool(features, rois, *self.pooled, self.spatial_scale)
 
@@ -66,14 +70,14 @@ class ROIAlign(_RegionModule):
 
     optional_gradient = (1,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         own = param.roi_align_param
         grid = param.roi_pooling_param if not param.HasField("roi_align_param") else own
         self.pooled, self.spatial_scale = self.check_grid(grid), grid.spatial_scale
         self.sampling = own.sampling_ratio, own.aligned
 
-    def forward(self, features, rois):
+    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         rois = self.check_bottoms(features, rois)
         return ops.roi_align(features, rois, *self.pooled, self.spatial_scale, *self.sampling)
 
@@ -91,13 +95,13 @@ class PSROIPooling(_RegionModule):
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # R-FCN: rois come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.psroi_pooling_param
         self.grid, self.spatial_scale = (p.output_dim, p.group_size), p.spatial_scale
         if min(self.grid) < 1:
             raise self.error(f"expected output_dim and group_size > 0, got {self.grid}")
 
-    def forward(self, features, rois):
+    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         rois = self.check_bottoms(features, rois)
         return ops.psroi_pool(features, rois, *self.grid, self.spatial_scale)

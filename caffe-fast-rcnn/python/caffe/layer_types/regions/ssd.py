@@ -7,11 +7,13 @@ import logging
 import math
 
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.regions.boxes import decode, overlaps, rank_in_group
 from caffe.operators import ops
+from caffe.proto.caffe_pb2 import LayerParameter, NonMaximumSuppressionParameter
 
 log = logging.getLogger("caffe")
 
@@ -29,7 +31,7 @@ class PriorBox(Module):
     no_gradient = (0, 1)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.prior_box_param
         for name in ("min_size", "max_size", "aspect_ratio", "variance"):
@@ -41,7 +43,7 @@ class PriorBox(Module):
         self.variance = list(p.variance or [0.1]) * (1 if len(p.variance) == 4 else 4)
         self.image_size, self.step = self._pair("img_size", "img"), self._pair("step", "step")
 
-    def _sizes(self):
+    def _sizes(self) -> list[tuple[float, float]]:
         """(width, height) of the boxes of one cell, in pixels of the image."""
         p, ratios = self.p, [1.0]
         if not p.min_size or len(p.max_size) not in (0, len(p.min_size)):
@@ -62,7 +64,7 @@ class PriorBox(Module):
                       for ratio in ratios[1:]]
         return sizes
 
-    def _pair(self, square, name):
+    def _pair(self, square: str, name: str) -> tuple[float, float] | None:
         """(height, width) of a field written once or as a pair, but not both; None if neither."""
         pair = [name + "_h", name + "_w"]
         given = [field for field in (square, *pair) if self.p.HasField(field)]
@@ -72,7 +74,7 @@ class PriorBox(Module):
         values = tuple(getattr(self.p, field) for field in given)
         return values * 2 if len(values) == 1 else values or None
 
-    def forward(self, features, image):
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
         if features.dim() != 4 or image.dim() != 4:
             raise self.error("expected bottoms of shape (N, C, H, W), got "
                              f"{tuple(features.shape)} and {tuple(image.shape)}")
@@ -104,7 +106,7 @@ class DetectionOutput(Module):
     bottoms = (3, 3)
     no_gradient = (0, 1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.detection_output_param
         if p.num_classes < 1:
@@ -119,12 +121,12 @@ class DetectionOutput(Module):
             log.info('Layer "%s": save_output_param and visualize are ignored; take the '
                      "detections from the top", self.name)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """As in Caffe one detection; how many there are shows in the forward pass."""
         self._check(shapes)
         return [(1, 1, 1, 7)]
 
-    def _check(self, shapes):
+    def _check(self, shapes: Shapes) -> None:
         offsets, confidences, priors = (tuple(shape) for shape in shapes)
         if len(priors) < 3 or priors[:2] != (1, 2) or math.prod(priors[2:]) % 4:
             raise self.error(f"expected priors of shape (1, 2, P * 4), got {priors}")
@@ -136,7 +138,7 @@ class DetectionOutput(Module):
                 raise self.error(f"expected {each} {name} for each of the {count} priors of each "
                                  f"image, got {shape}")
 
-    def forward(self, offsets, confidences, priors):
+    def forward(self, offsets: Tensor, confidences: Tensor, priors: Tensor) -> Tensor:
         self._check([x.shape for x in (offsets, confidences, priors)])
         images = len(offsets)
         priors, variances = priors.reshape(2, -1, 1, 4)
@@ -151,7 +153,7 @@ class DetectionOutput(Module):
             found[:, 0] = torch.arange(images, device=found.device)
         return found[None, None]
 
-    def _best(self, boxes, scores):
+    def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """(D, 7): what is left of the candidates, in the top's order."""
         labels = torch.tensor(self.labels, device=scores.device)
         boxes = boxes.expand(-1, self.p.num_classes, -1, -1)[:, labels]
@@ -170,7 +172,8 @@ class DetectionOutput(Module):
         return torch.cat([*columns, boxes[keep]], 1)
 
 
-def _suppress(boxes, scores, groups, options):
+def _suppress(boxes: Tensor, scores: Tensor, groups: Tensor,
+              options: NonMaximumSuppressionParameter) -> Tensor:
     """The rows that stay, best first, of boxes (D, 4) whose widths are plain differences.
 
     ops.batched_nms counts pixels, the last one included: one unit in 2^20 is taken from the corner.
@@ -182,7 +185,8 @@ def _suppress(boxes, scores, groups, options):
                            options.nms_threshold, inclusive=False)
 
 
-def _suppress_more_and_more(boxes, scores, groups, thresh, eta):
+def _suppress_more_and_more(boxes: Tensor, scores: Tensor, groups: Tensor, thresh: float,
+                            eta: float) -> Tensor:
     """As `_suppress`; each box that stays lowers its group's threshold, while it is above 0.5."""
     kept = [groups[:0]]
     for group in groups.unique():
