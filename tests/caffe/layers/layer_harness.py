@@ -75,13 +75,17 @@ FILES = tempfile.TemporaryDirectory()   # what the examples of data layers read;
 def example_files():
     """{kind: path} of small files for the data layers."""
     root = pathlib.Path(FILES.name)
-    folders = {kind: root / kind for kind in ("images", "hdf5", "windows")}
+    folders = {kind: root / kind for kind in ("images", "hdf5", "windows", "pairs")}
     for folder in folders.values():
         folder.mkdir()
     images = data_files.pictures(3)
     return {
         "database": data_files.write_database(root / "database", images),
+        "annotated": data_files.write_annotated(root / "annotated", images, [
+            [(1, 0, 0.1, 0.2, 0.6, 0.7, False), (2, 0, 0.5, 0.5, 1, 1, True)], [], []]),
         "images": data_files.write_images(folders["images"], images),
+        "pairs": data_files.write_pairs(folders["pairs"], images,
+                                        [image[:, :, 0] % 3 for image in images]),
         "hdf5": data_files.write_hdf5(folders["hdf5"], {"t0": np.ones((3, 2, 2)),
                                                         "t1": np.arange(3)}),
         "windows": data_files.write_windows(folders["windows"], images, [
@@ -95,6 +99,9 @@ PATHS = example_files()
 EXAMPLES = {
     "AbsVal": [("", [X], 1)],
     "Accuracy": [("accuracy_param { top_k: 2 }", [ROW, labels(4)], 2)],
+    "AnnotatedData": [(f"data_param {{ source: '{PATHS['annotated']}' batch_size: 2 backend: LMDB }} "
+                       "transform_param { resize_param { height: 6 width: 5 } mean_value: 9 }",
+                       [], 2)],
     "ArgMax": [("argmax_param { out_max_val: true top_k: 2 }", [X], 1)],
     "Axpy": [("", [values((2, 3)), X, values((2, 3, 4, 5), 1)], 1),
              ("", [values((2, 3, 1, 1)), X, values((2, 3, 4, 5), 1)], 1)],
@@ -109,6 +116,8 @@ EXAMPLES = {
     "Bias": [("bias_param { num_axes: 2 }", [X], 1), ("", [X, values((3, 4))], 1)],
     "BoxAnnotatorOHEM": [("box_annotator_ohem_param { roi_per_img: 1 }",
                           [ROIS, values((2, 1)), labels((2, 1)), values((2, 8))], 2)],
+    "CenterLoss": [("center_loss_param { num_output: 3 center_filler { type: 'gaussian' } }",
+                    [X, labels(2)], 1)],
     "Clip": [("clip_param { min: -1.2 max: 0.7 }", [X], 1)],
     "Concat": [("concat_param { axis: -1 }", [X, values((2, 3, 4, 1))], 1)],
     "ContrastiveLoss": [
@@ -129,9 +138,15 @@ EXAMPLES = {
     "Deconvolution": [
         (f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 {WEIGHTS} }}",
          [X], 1)],
+    "DenseImageData": [
+        (f"dense_image_data_param {{ source: '{PATHS['pairs']}' batch_size: 2 mirror: true "
+         f"root_folder: '{PATHS['pairs'].parent}/' crop_height: 3 crop_width: 4 }}", [], 2)],
     "DepthwiseConvolution": [
         (f"convolution_param {{ num_output: 3 group: 3 kernel_size: 2 hole: 2 {WEIGHTS} }}",
          [X], 1)],
+    "DetectionEvaluate": [("detection_evaluate_param { num_classes: 3 }",
+                           [torch.tensor([[[[0, 1, 0.9, 0.1, 0.1, 0.5, 0.5]]]],
+                                         dtype=torch.float64), OBJECTS], 1)],
     "DetectionOutput": [("detection_output_param { num_classes: 2 keep_top_k: 1 }",
                          [values((1, 8)), values((1, 4)), PRIORS], 1)],
     "Dropout": [("", [X], 1), ("dropout_param { scale_train: false }", [X], 1)],
@@ -156,6 +171,10 @@ EXAMPLES = {
     "ImageData": [
         (f"image_data_param {{ source: '{PATHS['images']}' batch_size: 2 "
          f"root_folder: '{PATHS['images'].parent}/' new_height: 3 new_width: 4 }}", [], 2)],
+    "ImageSegData": [
+        (f"image_data_param {{ source: '{PATHS['pairs']}' batch_size: 2 label_type: PIXEL "
+         f"root_folder: '{PATHS['pairs'].parent}/' }} transform_param {{ crop_size: 9 "
+         "scale_factors: 0.5 scale_factors: 2 mean_value: 100 }", [], 3)],
     "InfogainLoss": [("", [ROW, labels(4), values((3, 3), 3)], 2)],
     "InnerProduct": [
         (f"inner_product_param {{ num_output: 4 {WEIGHTS} }}", [X], 1),
@@ -178,6 +197,10 @@ EXAMPLES = {
     "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
     "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
                            1)],
+    "MarginInnerProduct": [
+        (f"margin_inner_product_param {{ num_output: 3 type: {kind} "
+         "weight_filler { type: 'xavier' } }", [X, labels(2)], tops)
+        for kind, tops in (("SINGLE", 1), ("DOUBLE", 2), ("TRIPLE", 1), ("QUADRUPLE", 2))],
     "MemoryData": [("memory_data_param { batch_size: 2 channels: 1 height: 2 width: 3 }", [], 2)],
     "MultiBoxLoss": [(f"multibox_loss_param {{ num_classes: 3 {text} }}",
                       [values((2, 8)), values((2, 6)), PRIORS, OBJECTS], 1) for text in (
@@ -235,9 +258,14 @@ EXAMPLES = {
         ("", [X, values((2, 3, 4, 5), 1)], 2),
         ("loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 3 }",
          [ROW, values((4, 3), 1), labels((4, 3), 2)], 1)],
+    "SegAccuracy": [("seg_accuracy_param { ignore_label: 1 }",
+                     [X, labels((2, 1, 4, 5))], 1)],
     "Softmax": [("softmax_param { axis: 2 }", [X], 1)],
     "SoftmaxFocalLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
-    "SoftmaxWithLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
+    "SoftmaxWithLoss": [
+        ("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2),
+        ("loss_param { weight_by_label_freqs: true class_weighting: 2 class_weighting: 0.5 "
+         "class_weighting: 3 }", [X, labels((2, 4, 5))], 1)],
     "SoftmaxWithLossOHEM": [
         ("loss_param { ignore_label: 1 normalization: PRE_FIXED pre_fixed_normalizer: 7 }",
          [X, labels((2, 4, 5))], 3)],

@@ -52,6 +52,7 @@ class Module(nn.Module):
       keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       overwrites      has `forward_inplace` alone, which is used where no gradient is wanted
+      changes_blobs   the forward pass changes the learnable blobs
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
     """
@@ -68,6 +69,7 @@ class Module(nn.Module):
     keeps_shape = False
     in_place = False
     overwrites = False
+    changes_blobs = False
     fresh_tops = False
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -129,6 +131,15 @@ class Module(nn.Module):
             raise self.error(f"expected {places} labels for scores of shape {tuple(scores.shape)} "
                              f"with the classes along axis {axis}, got {labels.numel()} of shape "
                              f"{tuple(labels.shape)}")
+
+    def labels_of(self, labels: Tensor, items: int, classes: int) -> Tensor:
+        """The labels 0 .. classes - 1 of the items, one each, as integers (items,)."""
+        if labels.numel() != items:
+            raise self.error(f"expected one label for each of the {items} items, got shape "
+                             f"{tuple(labels.shape)}")
+        labels = labels.reshape(-1).long()
+        self.check_range(labels, classes, "label")
+        return labels
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.

@@ -38,10 +38,43 @@ def own_share(items: Iterable[_Element], phase: int) -> Iterator[_Element]:
     return itertools.islice(items, state.solver_rank(), None, state.solver_count())
 
 
+def listed_forever(listed: Iterable[_Element], options: Message,
+                   generator: np.random.Generator) -> Iterator[_Element]:
+    """The lines of a list again and again, with the options' source, rand_skip and shuffle.
+
+    The first pass leaves out a number of them that is drawn below rand_skip; with shuffle they come
+    in a new order in each pass.
+    """
+    listed = list(listed)
+    skip = int(generator.integers(options.rand_skip)) if options.rand_skip else 0
+    if skip >= len(listed):
+        raise DataError(f"{options.source}: rand_skip came out as {skip}, but there are only "
+                        f"{len(listed)} images")
+    return _passes(listed, skip, generator if options.shuffle else None)
+
+
+def _passes(listed: list[_Element], skip: int,
+            generator: np.random.Generator | None) -> Iterator[_Element]:
+    while True:
+        if generator is not None:
+            generator.shuffle(listed)
+        yield from listed[skip:]
+        skip = 0
+
+
 def peeked(iterator: Iterator[_Element]) -> tuple[_Element, Iterator[_Element]]:
     """(first item, the iterator with this item still in it)."""
     first = next(iterator)
     return first, itertools.chain([first], iterator)
+
+
+@contextlib.contextmanager
+def located(where: str) -> Iterator[None]:
+    """Says where an item comes from in the DataErrors of the block."""
+    try:
+        yield
+    except DataError as problem:
+        raise DataError(f"{where}: {problem}") from None
 
 
 def batches(items: Iterator[Item], batch_size: int,
@@ -53,13 +86,12 @@ def batches(items: Iterator[Item], batch_size: int,
     """
     while True:
         data, labels = None, np.empty(batch_size, np.float32)
+        transformer.start_batch()
         for i, (where, image, label) in enumerate(itertools.islice(items, batch_size)):
-            try:
+            with located(where):
                 if data is None:
                     data = np.empty((batch_size, *transformer.top_shape(image.shape)), np.float32)
                 transformer.apply(image, data[i])
-            except DataError as problem:
-                raise DataError(f"{where}: {problem}") from None
             labels[i] = label
         yield [data, labels]
 
@@ -91,10 +123,8 @@ class BatchSource(Source):
                     transformer: DataTransformer) -> None:
         """Feeds the images of an endless iterator (see batches), transformed."""
         (where, image, _), items = peeked(items)
-        try:
+        with located(where):
             shape = transformer.top_shape(image.shape)
-        except DataError as problem:
-            raise DataError(f"{where}: {problem}") from None
         self.feed(batches(items, batch_size, transformer),
                   [(batch_size, *shape), (batch_size,)])
 

@@ -43,15 +43,6 @@ class Loss(Module):
                              f"{tuple(bottom.shape)} and {tuple(other.shape)}")
         return other.reshape(bottom.shape)
 
-    def one_label_each(self, labels: Tensor, rows: Tensor) -> Tensor:
-        """The labels of (N, C) rows as integers (N,)."""
-        if labels.numel() != rows.shape[0]:
-            raise self.error(f"expected one label for each of the {rows.shape[0]} items, got shape "
-                             f"{tuple(labels.shape)}")
-        labels = labels.reshape(-1).long()
-        self.check_range(labels, rows.shape[1], "label")
-        return labels
-
 
 class NormalizedLoss(Loss):
     """A loss with a loss_param: an ignored label, and what the sum is divided by."""
@@ -147,7 +138,7 @@ class HingeLoss(Loss):
     def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         self.check_first_axis(scores, labels)
         rows = scores.reshape(scores.shape[0], -1)
-        own = self.one_label_each(labels, rows)
+        own = self.labels_of(labels, *rows.shape)
         sign = torch.ones_like(rows).scatter(1, own[:, None], -1)
         margins = F.relu(1 + sign * rows)
         return (margins.square() if self.square else margins).sum() / rows.shape[0]

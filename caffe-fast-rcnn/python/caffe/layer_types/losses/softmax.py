@@ -42,6 +42,8 @@ class _ClassLoss(NormalizedLoss):
     bottom[0]: scores (..., C, ...), classes along `axis`
     bottom[1]: labels 0 .. C - 1, one for each place of the other axes, in any layout
     top[1]:    the probabilities, of the shape of the scores; without a gradient
+    With loss_param's weight_by_label_freqs (SegNet) the loss of each place is multiplied by the
+    class_weighting of its label, before it is normalized as ever.
     """
 
     tops = (1, 2)
@@ -49,6 +51,16 @@ class _ClassLoss(NormalizedLoss):
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], self.options(param).axis)
+        self.register_buffer("class_weights", self._class_weights(shapes[0][self.axis]))
+
+    def _class_weights(self, classes: int) -> Tensor | None:
+        p = self.param.loss_param
+        if not p.weight_by_label_freqs:
+            return None
+        if len(p.class_weighting) != classes:
+            raise self.error(f"expected a class_weighting for each of the {classes} classes, got "
+                             f"{len(p.class_weighting)}")
+        return torch.tensor(p.class_weighting)
 
     @staticmethod
     def options(param: LayerParameter) -> SoftmaxParameter | InfogainLossParameter:
@@ -63,6 +75,8 @@ class _ClassLoss(NormalizedLoss):
         indices = (labels.reshape(-1) * valid).long()
         self.check_range(indices, classes, "label")
         losses = self.losses(F.log_softmax(rows, 1), indices, *others) * valid
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[indices]
         loss = self.normalized(losses.sum(), valid, math.prod(scores.shape[:self.axis]))
         if len(self.param.top) == 1:
             return loss
@@ -157,7 +171,7 @@ class MultinomialLogisticLoss(Loss):
     def forward(self, probabilities: Tensor, labels: Tensor) -> Tensor:
         self.check_first_axis(probabilities, labels)
         rows = probabilities.reshape(probabilities.shape[0], -1)
-        labels = self.one_label_each(labels, rows)
+        labels = self.labels_of(labels, *rows.shape)
         own = at_least(rows.gather(1, labels[:, None]), _LOG_THRESHOLD)
         return -own.log().sum() / rows.shape[0]
 

@@ -198,6 +198,7 @@ class BN(Module):
             self.add_blob((1, shapes[0][1], 1, 1), filler)
         if not self.of_segnet:
             self.blobs[2:].requires_grad_(False)
+            self.blobs[3].fill_(float(p.frozen))    # PSPNet: a variance of 1 until it is loaded
             self._freeze(param)
         self.kept = p.frozen or phase == caffe_pb2.TEST
 

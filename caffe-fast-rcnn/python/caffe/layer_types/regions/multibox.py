@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.layer_types.common.boxes import encode, overlaps
 from caffe.layer_types.common.module import Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss
 from caffe.layer_types.losses.softmax import LOG_SMALLEST, at_least
-from caffe.layer_types.regions.boxes import encode, overlaps
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import LayerParameter
 

@@ -6,12 +6,12 @@ smooth_L1_loss_ohem_layer.cu. Blobs count as (N, C, H, W); missing axes are 1.
 import torch
 from torch import Tensor
 
+from caffe.layer_types.common.boxes import rank_in_group
 from caffe.layer_types.common.gradients import with_gradient
 from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss
 from caffe.layer_types.losses.softmax import SoftmaxWithLoss
-from caffe.layer_types.regions.boxes import rank_in_group
 from caffe.proto.caffe_pb2 import LayerParameter
 
 

@@ -2,9 +2,9 @@
 import torch
 from torch import Tensor
 
+from caffe.layer_types.common.boxes import from_centres
 from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.regions.boxes import from_centres
 from caffe.operators import ops
 from caffe.operators.anchors import generate_anchors
 from caffe.proto.caffe_pb2 import LayerParameter

@@ -9,9 +9,11 @@ import math
 import torch
 from torch import Tensor
 
+from caffe.core.errors import DataError
+from caffe.layer_types.common.boxes import decode, overlaps, rank_in_group
 from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.regions.boxes import decode, overlaps, rank_in_group
+from caffe.layer_types.regions.detection_files import DetectionFiles
 from caffe.operators import ops
 from caffe.proto.caffe_pb2 import LayerParameter, NonMaximumSuppressionParameter
 
@@ -101,6 +103,7 @@ class DetectionOutput(Module):
     bottom[1]: confidences (N, P * num_classes)     bottom[2]: a PriorBox's top (1, 2, P * 4)
     top[0]:    (1, 1, D, 7): image index, label, confidence, box; by image, by label, best first.
                Where nothing is found there is a row for each image, with -1 behind its index.
+    With save_output_param the detections of a whole test set are also written to files.
     """
 
     bottoms = (3, 3)
@@ -117,9 +120,24 @@ class DetectionOutput(Module):
         self.threshold = p.confidence_threshold if p.HasField("confidence_threshold") else -math.inf
         self.top_k = p.nms_param.top_k if p.nms_param.HasField("top_k") else -1
         self.labels = [c for c in range(p.num_classes) if c != p.background_label_id]
-        if p.save_output_param.output_directory or p.visualize:
-            log.info('Layer "%s": save_output_param and visualize are ignored; take the '
-                     "detections from the top", self.name)
+        if p.visualize:
+            log.info('Layer "%s": visualize is ignored; take the detections from the top',
+                     self.name)
+        self.files = self._files()
+
+    def _files(self) -> DetectionFiles | None:
+        """Where the detections are saved; None without the three fields that ask for it."""
+        p = self.p.save_output_param
+        if not p.output_directory:
+            return None
+        if not p.label_map_file or not p.name_size_file:
+            log.warning('Layer "%s": save_output_param without label_map_file and name_size_file '
+                        "writes no files", self.name)
+            return None
+        try:
+            return DetectionFiles(p, self.labels)
+        except DataError as problem:
+            raise self.error(str(problem)) from None
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """As in Caffe one detection; how many there are shows in the forward pass."""
@@ -151,7 +169,15 @@ class DetectionOutput(Module):
         if not len(found):
             found = found.new_full((images, 7), -1)
             found[:, 0] = torch.arange(images, device=found.device)
+        if self.files is not None and not found.is_meta:
+            self._save(found, images)
         return found[None, None]
+
+    def _save(self, found: Tensor, images: int) -> None:
+        try:
+            self.files.add(found, images)
+        except DataError as problem:
+            raise self.error(str(problem)) from None
 
     def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """(D, 7): what is left of the candidates, in the top's order."""

@@ -263,6 +263,7 @@ class Dropout(Module):
 
     scale_train (the default): training divides the kept values by 1 - dropout_ratio and testing
     changes nothing. Else training keeps them as they are and testing multiplies by that number.
+    sample_weights_test (Bayesian SegNet): the TEST phase is as the TRAIN phase.
     """
 
     keeps_shape = True
@@ -271,12 +272,12 @@ class Dropout(Module):
         super().__init__(param, shapes, phase)
         p = param.dropout_param
         self.ratio, self.scale_train = p.dropout_ratio, p.scale_train
-        self.training_phase = phase == caffe_pb2.TRAIN
+        self.drops = phase == caffe_pb2.TRAIN or p.sample_weights_test
         if not 0 <= self.ratio < 1:
             raise self.error(f"expected dropout_ratio in [0, 1), got {self.ratio}")
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training_phase:
+        if not self.drops:
             return x.view_as(x) if self.scale_train else x * (1 - self.ratio)
         if self.scale_train:
             return F.dropout(x, self.ratio, training=True)
