@@ -70,7 +70,7 @@ def _draw_window(sampler: Sampler, generator: np.random.Generator) -> np.ndarray
     scale = generator.uniform(sampler.min_scale, sampler.max_scale)
     ratio = generator.uniform(sampler.min_aspect_ratio, sampler.max_aspect_ratio)
     ratio = min(max(ratio, scale ** 2), 1 / scale ** 2)     # the window stays inside the image
-    width, height = scale * math.sqrt(ratio), scale / math.sqrt(ratio)
+    width, height = min(1, scale * math.sqrt(ratio)), min(1, scale / math.sqrt(ratio))
     left, top = generator.uniform(0, 1 - width), generator.uniform(0, 1 - height)
     return np.float32([left, top, left + width, top + height])
 
