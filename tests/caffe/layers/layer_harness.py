@@ -99,9 +99,9 @@ PATHS = example_files()
 EXAMPLES = {
     "AbsVal": [("", [X], 1)],
     "Accuracy": [("accuracy_param { top_k: 2 }", [ROW, labels(4)], 2)],
-    "AnnotatedData": [(f"data_param {{ source: '{PATHS['annotated']}' batch_size: 2 backend: LMDB }} "
-                       "transform_param { resize_param { height: 6 width: 5 } mean_value: 9 }",
-                       [], 2)],
+    "AnnotatedData": [
+        (f"data_param {{ source: '{PATHS['annotated']}' batch_size: 2 backend: LMDB }} "
+         "transform_param { resize_param { height: 6 width: 5 } mean_value: 9 }", [], 2)],
     "ArgMax": [("argmax_param { out_max_val: true top_k: 2 }", [X], 1)],
     "Axpy": [("", [values((2, 3)), X, values((2, 3, 4, 5), 1)], 1),
              ("", [values((2, 3, 1, 1)), X, values((2, 3, 4, 5), 1)], 1)],

@@ -252,7 +252,7 @@ def test_mirroring_moves_the_objects(database):
     images = data_files.pictures(3)
     module = source(database, "batch_size: 1", "mirror: true")
     seen = set()
-    for _ in range(12):
+    for _ in range(60):
         data, label = (top.numpy() for top in module())
         for number, image in enumerate(images):
             for flip in (1, -1):
@@ -320,7 +320,7 @@ def test_records_without_a_type_have_a_label(tmp_path):
     ("", "", "", "batch_size > 0"),
     ("batch_size: 2", "resize_param { height: 3 width: 3 resize_mode: FIT_SMALL_SIZE }", "",
      "expected batch_size 1 with FIT_SMALL_SIZE"),
-    ("batch_size: 2", "resize_param { width: 3 }", "", "expected height and width > 0, got 0 and 3"),
+    ("batch_size: 2", "resize_param { width: 3 }", "", "height and width > 0, got 0 and 3"),
     ("batch_size: 2", "expand_param { max_expand_ratio: 1 }", "", "max_expand_ratio > 1, got 1"),
     ("batch_size: 2", "expand_param { max_expand_ratio: 2 } mean_file: 'x'", "",
      "expand_param needs mean_value|cannot be read"),
