@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from caffe.layer_types.common.boxes import rank_in_group
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss

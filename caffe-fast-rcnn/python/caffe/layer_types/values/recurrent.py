@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe.core.logs import mean_magnitude
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import LayerParameter
