@@ -48,7 +48,7 @@ class AnnotatedData(BatchSource):
             database = open_database(p.source, caffe_pb2.DataParameter.DB.Name(p.backend).lower())
             skip = int(generator.integers(p.rand_skip)) if p.rand_skip else 0
             records = own_share(itertools.islice(database.forever(), skip, None), phase)
-            items = _items(records, database.source, augmenter.color)
+            items = _records(records, database.source, augmenter.color)
             first, items = peeked(items)
             with located(first.where):
                 shape = transformer.top_shape(first.image.shape)
@@ -63,7 +63,7 @@ class AnnotatedData(BatchSource):
                                  f"{batch_size}")
 
 
-class _Item(NamedTuple):
+class _Record(NamedTuple):
     """A record: its image (C, H, W) and objects (G, 7), or its label where it has no type."""
 
     where: str
@@ -73,15 +73,15 @@ class _Item(NamedTuple):
     label: int
 
 
-def _items(records: Iterable[tuple[bytes, bytes]], source: str,
-           color: bool | None) -> Iterator[_Item]:
+def _records(records: Iterable[tuple[bytes, bytes]], source: str,
+           color: bool | None) -> Iterator[_Record]:
     for key, value in records:
         where = f'{source}, record "{bytes(key).decode("utf-8", "replace")}"'
         try:
             record = AnnotatedDatum.FromString(value)
         except DecodeError:
             raise DataError(f"{where} is not an AnnotatedDatum") from None
-        yield _Item(where, datum_image(record.datum, color, where),
+        yield _Record(where, datum_image(record.datum, color, where),
                     annotations.read_objects(record), record.HasField("type"), record.datum.label)
 
 
@@ -144,7 +144,7 @@ class _Augmenter:
         return objects
 
 
-def _batches(items: Iterator[_Item], batch_size: int, augmenter: _Augmenter,
+def _batches(items: Iterator[_Record], batch_size: int, augmenter: _Augmenter,
              transformer: DataTransformer) -> Iterator[list[np.ndarray]]:
     """Endless [images (N, C, H, W), objects (1, 1, G, 8) or labels (N,)]."""
     while True:

@@ -28,7 +28,7 @@ from caffe.layer_types.inputs.data_transformer import read_mean
 from caffe.proto.caffe_pb2 import ImageDataParameter, LayerParameter, TransformationParameter
 
 
-class ListedPair(NamedTuple):
+class ListedLabels(NamedTuple):
     """A line of a list of images: "name label", the label being a name or a number."""
 
     name: str
@@ -36,14 +36,18 @@ class ListedPair(NamedTuple):
     where: str      # "list.txt:3"
 
 
-class Pair(NamedTuple):
+class LabeledImage(NamedTuple):
     """An image (H, W, C) and the labels of its pixels (H, W)."""
 
     image: np.ndarray
     labels: np.ndarray
 
 
-def read_pairs(path: str, needs_label: bool = True) -> list[ListedPair]:
+_Change = Callable[[LabeledImage], LabeledImage]
+_Located = tuple[str, LabeledImage, tuple[int, int]]    # where, pair, size before it was changed
+
+
+def read_pairs(path: str, needs_label: bool = True) -> list[ListedLabels]:
     """The lines of a list, in their order; blank ones do not count. Raises DataError."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -55,7 +59,7 @@ def read_pairs(path: str, needs_label: bool = True) -> list[ListedPair]:
         if len(words) == 1 and needs_label:
             raise DataError(f'{where}: expected "image labels", got one word')
         if words:
-            pairs.append(ListedPair(words[0], words[1] if len(words) > 1 else "", where))
+            pairs.append(ListedLabels(words[0], words[1] if len(words) > 1 else "", where))
     if not pairs:
         raise DataError(f"{path}: the list of images is empty")
     return pairs
@@ -65,7 +69,7 @@ class _PairSource(BatchSource):
     """What the two types share: lists, batches, the mean and the scale."""
 
     def start(self, options: Message, needs_label: bool,
-              change: Callable[[Pair], Pair], generator: np.random.Generator) -> None:
+              change: _Change, generator: np.random.Generator) -> None:
         """Feeds the listed pairs, changed by a function."""
         if (options.new_height > 0) != (options.new_width > 0):
             raise self.error("expected new_height and new_width, or neither, got "
@@ -106,7 +110,7 @@ class DenseImageData(_PairSource):
         self.warn_of_legacy_fields(p, ("mean_file",))
         generator = state.new_generator()
 
-        def change(pair: Pair) -> Pair:
+        def change(pair: LabeledImage) -> LabeledImage:
             if p.mirror and generator.integers(2):
                 pair = _mirrored(pair)
             return _cropped(pair, p.crop_height, p.crop_width, generator)
@@ -137,7 +141,7 @@ class ImageSegData(_PairSource):
         draw = generator if phase == state.TRAIN else None
         mean = list(transform.mean_value) or [0]
 
-        def change(pair: Pair) -> Pair:
+        def change(pair: LabeledImage) -> LabeledImage:
             mirror = transform.mirror and generator.integers(2)
             if transform.scale_factors:
                 factors = transform.scale_factors
@@ -155,9 +159,9 @@ class ImageSegData(_PairSource):
         return size if any(size) else (transform.crop_size,) * 2
 
 
-def _pairs(listed: Iterable[ListedPair], options: Message,
-           change: Callable[[Pair], Pair]) -> Iterator[tuple[str, Pair, tuple[int, int]]]:
-    """(where, changed pair, height and width before that) of every line."""
+def _pairs(listed: Iterable[ListedLabels], options: Message,
+           change: _Change) -> Iterator[_Located]:
+    """Every line's changed pair."""
     size = options.new_height, options.new_width
     for line in listed:
         with located(line.where):
@@ -166,11 +170,11 @@ def _pairs(listed: Iterable[ListedPair], options: Message,
             if labels.shape != image.shape[:2]:
                 raise DataError(f"the image has {image.shape[1]} x {image.shape[0]} pixels, its "
                                 f"labels {labels.shape[1]} x {labels.shape[0]}")
-            pair = change(Pair(image, labels))
+            pair = change(LabeledImage(image, labels))
         yield line.where, pair, image.shape[:2]
 
 
-def _labels(line: ListedPair, options: Message, size: tuple[int, int]) -> np.ndarray:
+def _labels(line: ListedLabels, options: Message, size: tuple[int, int]) -> np.ndarray:
     """The labels (H, W) of a line's image of this size."""
     kind = getattr(options, "label_type", ImageDataParameter.PIXEL)
     if kind == ImageDataParameter.NONE:
@@ -186,22 +190,23 @@ def _labels(line: ListedPair, options: Message, size: tuple[int, int]) -> np.nda
     return labels
 
 
-def _mirrored(pair: Pair) -> Pair:
-    return Pair(pair.image[:, ::-1], pair.labels[:, ::-1])
+def _mirrored(pair: LabeledImage) -> LabeledImage:
+    return LabeledImage(pair.image[:, ::-1], pair.labels[:, ::-1])
 
 
-def _scaled(pair: Pair, factor: float) -> Pair:
+def _scaled(pair: LabeledImage, factor: float) -> LabeledImage:
     if factor == 1:
         return pair
     height, width = (int(n * factor) for n in pair.labels.shape)
     if min(height, width) < 1:
         raise DataError(f"scale_factors: nothing is left of an image of {pair.labels.shape[1]} x "
                         f"{pair.labels.shape[0]} pixels with {factor:g}")
-    return Pair(np.atleast_3d(cv2.resize(pair.image, (width, height))),
+    return LabeledImage(np.atleast_3d(cv2.resize(pair.image, (width, height))),
                 cv2.resize(pair.labels, (width, height), interpolation=cv2.INTER_NEAREST))
 
 
-def _padded(pair: Pair, height: int, width: int, mean: list[float], ignore_label: int) -> Pair:
+def _padded(pair: LabeledImage, height: int, width: int, mean: list[float],
+            ignore_label: int) -> LabeledImage:
     """The pair with at least this size; what is added is the mean, so that it becomes 0."""
     down, right = (max(0, wanted - n) for wanted, n in zip((height, width), pair.labels.shape))
     if not down and not right:
@@ -212,11 +217,11 @@ def _padded(pair: Pair, height: int, width: int, mean: list[float], ignore_label
     image[:pair.labels.shape[0], :pair.labels.shape[1]] = pair.image
     labels = np.full(image.shape[:2], ignore_label, pair.labels.dtype)
     labels[:pair.labels.shape[0], :pair.labels.shape[1]] = pair.labels
-    return Pair(image, labels)
+    return LabeledImage(image, labels)
 
 
-def _cropped(pair: Pair, height: int, width: int,
-             generator: np.random.Generator | None) -> Pair:
+def _cropped(pair: LabeledImage, height: int, width: int,
+             generator: np.random.Generator | None) -> LabeledImage:
     """A part of this size (0: all), at random or, without a generator, the centre."""
     if not height:
         return pair
@@ -226,7 +231,7 @@ def _cropped(pair: Pair, height: int, width: int,
                         f"{pair.labels.shape[1]} x {pair.labels.shape[0]}")
     top, left = (r // 2 if generator is None else int(generator.integers(r + 1)) for r in rest)
     window = np.s_[top:top + height, left:left + width]
-    return Pair(pair.image[window], pair.labels[window])
+    return LabeledImage(pair.image[window], pair.labels[window])
 
 
 class _Finish:
@@ -251,7 +256,7 @@ class _Finish:
         return (pixels - self._mean) * self._scale
 
 
-def _batches(items: Iterator[tuple[str, Pair, tuple[int, int]]], batch_size: int,
+def _batches(items: Iterator[_Located], batch_size: int,
              finish: _Finish) -> Iterator[list[np.ndarray]]:
     """Endless [images (N, C, H, W), labels (N, 1, H, W), sizes (N, 1, 1, 2)]."""
     while True:

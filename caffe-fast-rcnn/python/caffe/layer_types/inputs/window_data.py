@@ -9,7 +9,7 @@ import numpy as np
 from caffe.core import state
 from caffe.core.errors import DataError
 from caffe.files.images import decode_image, read_bytes
-from caffe.files.window_files import Windows, read_window_file
+from caffe.files.window_files import WindowList, read_window_file
 from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource
@@ -107,7 +107,7 @@ def _batches(cutter: "_Cutter", sampler: "_Sampler", mirror: bool) -> Iterator[l
 class _Sampler:
     """Draws batches of windows: background first, then foreground."""
 
-    def __init__(self, p: WindowDataParameter, windows: Windows,
+    def __init__(self, p: WindowDataParameter, windows: WindowList,
                  generator: np.random.Generator) -> None:
         self.batch_size, self.generator = p.batch_size, generator
         is_fg = windows.overlaps >= np.float32(p.fg_threshold)
@@ -141,7 +141,7 @@ class _Cutter:
     """Cuts windows out of their images."""
 
     def __init__(self, p: WindowDataParameter, transform: TransformationParameter,
-                 windows: Windows) -> None:
+                 windows: WindowList) -> None:
         self._windows, self._p = windows, p
         self._crop_size = transform.crop_size
         # Caffe: unlike other data layers this one reads the scale in its own block
