@@ -2,7 +2,6 @@
 import gc
 import logging
 import threading
-import time
 
 import cv2
 import data_files
