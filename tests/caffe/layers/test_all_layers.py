@@ -14,9 +14,10 @@ from torch.func import functional_call
 README = pathlib.Path(__file__).resolve().parents[3] / "caffe-fast-rcnn" / "README.md"
 SOURCES = {"AnnotatedData", "Data", "DenseImageData", "DummyData", "HDF5Data", "ImageData",
            "ImageSegData", "Input", "MemoryData", "WindowData"}
-WITHOUT_GRADIENT = {"Accuracy", "ArgMax", "BoxAnnotatorOHEM", "DetectionEvaluate",
-                    "DetectionOutput", "HDF5Output", "PriorBox", "Proposal", "SegAccuracy",
-                    "Silence", "Threshold"}
+WITHOUT_GRADIENT = {"Accuracy", "ArgMax", "BoxAnnotatorOHEM", "BoxGroupOutput", "DecodeBBox",
+                    "DetectionEvaluate", "DetectionOutput", "HDF5Output", "PriorBox",
+                    "PriorBoxClustered", "Proposal", "ScaleRoute", "SegAccuracy", "Silence",
+                    "Threshold", "YoloDetectionOutput", "Yolov3DetectionOutput"}
 # Their originals' gradients are not the derivatives; tests by hand have the right values.
 NO_DERIVATIVE = {"MarginInnerProduct"}
 BLOBS_WITHOUT_DERIVATIVE = {"CenterLoss"}

@@ -16,10 +16,28 @@ from caffe.layer_types.inputs import (
 )
 from caffe.layer_types.losses import face, loss, metrics, softmax
 from caffe.layer_types.maps import convolution, normalization, pooling, resize
-from caffe.layer_types.regions import evaluation, multibox, ohem, proposal, roi, ssd
-from caffe.layer_types.values import activation, ctpn, dense, elementwise, recurrent, shape
+from caffe.layer_types.regions import (
+    cascade,
+    evaluation,
+    multibox,
+    ohem,
+    proposal,
+    roi,
+    ssd,
+    yolo,
+)
+from caffe.layer_types.values import (
+    activation,
+    arithmetic,
+    ctpn,
+    dense,
+    elementwise,
+    recurrent,
+    shape,
+)
 
-__all__ = ["activation", "annotated_data", "convolution", "ctpn", "data", "dense", "elementwise",
-           "evaluation", "face", "hdf5_data", "image_data", "loss", "memory_data", "metrics",
-           "multibox", "normalization", "ohem", "pooling", "proposal", "recurrent", "resize", "roi",
-           "segmentation_data", "shape", "softmax", "source", "ssd", "window_data"]
+__all__ = ["activation", "annotated_data", "arithmetic", "cascade", "convolution", "ctpn", "data",
+           "dense", "elementwise", "evaluation", "face", "hdf5_data", "image_data", "loss",
+           "memory_data", "metrics", "multibox", "normalization", "ohem", "pooling", "proposal",
+           "recurrent", "resize", "roi", "segmentation_data", "shape", "softmax", "source", "ssd",
+           "window_data", "yolo"]

@@ -81,10 +81,9 @@ class _PairSource(BatchSource):
             (_, pair, _), items = peeked(items)
             channels = pair.image.shape[2]
             finish = _Finish(self.param.transform_param, channels)
-            size = pair.labels.shape
             self.feed(_batches(items, batch_size, finish),
-                      [(batch_size, channels, *size), (batch_size, 1, *size),
-                       (batch_size, 1, 1, 2)])
+                      [(batch_size, channels, *pair.image.shape[:2]),
+                       (batch_size, 1, *pair.labels.shape), (batch_size, 1, 1, 2)])
 
 
 @register("DenseImageData")
@@ -93,7 +92,8 @@ class DenseImageData(_PairSource):
     time.
 
     top[0]: images (N, C, H, W), BGR     top[1]: labels (N, 1, H, W)
-    Mirrored at random and cropped at random, in both phases.
+    Mirrored at random and cropped at random, in both phases. With a label_divide_factor (ENet) the
+    labels are that many times smaller.
     """
 
     tops = (2, 2)
@@ -107,6 +107,9 @@ class DenseImageData(_PairSource):
         if (p.crop_height > 0) != (p.crop_width > 0):
             raise self.error("expected crop_height and crop_width, or neither, got "
                              f"{p.crop_height} and {p.crop_width}")
+        if p.label_divide_factor < 1 or p.label_divide_factor > 1 and p.crop_height:
+            raise self.error("expected label_divide_factor > 0, and 1 with a crop, got "
+                             f"{p.label_divide_factor}")
         self.warn_of_legacy_fields(p, ("mean_file",))
         generator = state.new_generator()
 
@@ -166,16 +169,19 @@ def _pairs(listed: Iterable[ListedLabels], options: Message,
     for line in listed:
         with located(line.where):
             image = read_image(options.root_folder + line.name, size, options.is_color)
-            labels = _labels(line, options, image.shape[:2])
-            if labels.shape != image.shape[:2]:
+            smaller = getattr(options, "label_divide_factor", 1)
+            wanted = image.shape[0] // smaller, image.shape[1] // smaller
+            labels = _labels(line, options, wanted)
+            if labels.shape != wanted:
                 raise DataError(f"the image has {image.shape[1]} x {image.shape[0]} pixels, its "
-                                f"labels {labels.shape[1]} x {labels.shape[0]}")
+                                f"labels {labels.shape[1]} x {labels.shape[0]}, expected "
+                                f"{wanted[1]} x {wanted[0]}")
             pair = change(LabeledImage(image, labels))
         yield line.where, pair, image.shape[:2]
 
 
 def _labels(line: ListedLabels, options: Message, size: tuple[int, int]) -> np.ndarray:
-    """The labels (H, W) of a line's image of this size."""
+    """The labels (H, W) of a line; all but those that are read and not resized have this size."""
     kind = getattr(options, "label_type", ImageDataParameter.PIXEL)
     if kind == ImageDataParameter.NONE:
         return np.full(size, options.ignore_label, np.uint8)
@@ -201,8 +207,8 @@ def _scaled(pair: LabeledImage, factor: float) -> LabeledImage:
     if min(height, width) < 1:
         raise DataError(f"scale_factors: nothing is left of an image of {pair.labels.shape[1]} x "
                         f"{pair.labels.shape[0]} pixels with {factor:g}")
-    return LabeledImage(np.atleast_3d(cv2.resize(pair.image, (width, height))),
-                cv2.resize(pair.labels, (width, height), interpolation=cv2.INTER_NEAREST))
+    labels = cv2.resize(pair.labels, (width, height), interpolation=cv2.INTER_NEAREST)
+    return LabeledImage(np.atleast_3d(cv2.resize(pair.image, (width, height))), labels)
 
 
 def _padded(pair: LabeledImage, height: int, width: int, mean: list[float],
@@ -262,10 +268,10 @@ def _batches(items: Iterator[_Located], batch_size: int,
     while True:
         images, labels, sizes = [], [], []
         for where, pair, size in itertools.islice(items, batch_size):
-            if labels and pair.labels.shape != labels[0].shape:
-                raise DataError(f"{where}: the image has {pair.labels.shape[1]} x "
-                                f"{pair.labels.shape[0]} pixels, the first of its batch "
-                                f"{labels[0].shape[1]} x {labels[0].shape[0]}; give a crop, "
+            if images and pair.image.shape[:2] != images[0].shape[1:]:
+                raise DataError(f"{where}: the image has {pair.image.shape[1]} x "
+                                f"{pair.image.shape[0]} pixels, the first of its batch "
+                                f"{images[0].shape[2]} x {images[0].shape[1]}; give a crop, "
                                 "new_height and new_width, or batch_size: 1")
             images.append(finish(pair.image))
             labels.append(pair.labels)

@@ -51,6 +51,8 @@ class BatchNorm(Module):
     Mean and variance are those of the bottom, which are also added to the sums, the sums having
     been multiplied by moving_average_fraction; or, with use_global_stats (the default in the TEST
     phase), the sums divided by their weight.
+    NVIDIA's scale_bias: the top is multiplied by a scale (C,) and a bias (C,) is added; both are
+    learned, and are the last params.
     """
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -64,15 +66,20 @@ class BatchNorm(Module):
         for shape in ((self.channels,), (self.channels,), (1,)):
             self.add_blob(shape)
         self.blobs.requires_grad_(False)
+        if p.scale_bias or p.HasField("scale_filler") or p.HasField("bias_filler"):
+            self.add_blob((self.channels,), filler_or(p, "scale_filler", 1))
+            self.add_blob((self.channels,), p.bias_filler)
         self._freeze(param)
 
     def _freeze(self, param: LayerParameter) -> None:
         """Caffe: the statistics must not get a learning rate, and get 0 where none is given."""
-        if any(spec.lr_mult != 0 for spec in param.param):
+        if len(self.blobs) == 3 and any(spec.lr_mult != 0 for spec in param.param):
             raise self.error("expected lr_mult 0 for the statistics, got another one; learn a "
                              "Scale layer behind this one instead")
-        while len(param.param) < len(self.blobs):
+        while len(param.param) < 3:
             param.param.add(lr_mult=0)
+        for spec in param.param[:3]:
+            spec.lr_mult = 0
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         self._check(shapes[0])
@@ -92,17 +99,23 @@ class BatchNorm(Module):
         variance, mean = torch.var_mean(x.detach(), axes, correction=0)
         self._add_stats(mean, variance, x.numel() // self.channels)
         scale = (variance + self.eps).sqrt()
-        return _Standardised.apply(x, mean.view(per_channel), scale.view(per_channel), axes)
+        top = _Standardised.apply(x, mean.view(per_channel), scale.view(per_channel), axes)
+        if len(self.blobs) == 3:
+            return top
+        return torch.addcmul(self.blobs[4].view(per_channel), top, self.blobs[3].view(per_channel))
 
     def forward_inplace(self, x: Tensor) -> Tensor:
         return torch.addcmul(*self._shift_x_scale(x), out=x)
 
     def _shift_x_scale(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(shift, x, scale) for which shift + x * scale is x in the global statistics."""
-        mean, variance, weight = self.blobs
+        mean, variance, weight, *learned = self.blobs
         factor = torch.where(weight == 0, 0, 1 / weight)
         scale = (variance * factor + self.eps).rsqrt()
-        return (-mean * factor * scale).view(_per_channel(x)), x, scale.view(_per_channel(x))
+        if learned:
+            scale = scale * learned[0]
+        shift = -mean * factor * scale + (learned[1] if learned else 0)
+        return shift.view(_per_channel(x)), x, scale.view(_per_channel(x))
 
     @torch.no_grad()
     def _add_stats(self, mean: Tensor, variance: Tensor, count: int) -> None:

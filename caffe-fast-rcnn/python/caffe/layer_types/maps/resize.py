@@ -1,12 +1,15 @@
 """Layers that change the height and width of a map.
 
-Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of SegNet and of YOLO.
+Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of SegNet and of YOLO;
+Reorg: YOLO's reorg_layer.cpp; MaskResize: MNC's mask_resize_layer.cu.
 """
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.layer_types.common.interpolation import bilinear
 from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import LayerParameter
@@ -105,3 +108,57 @@ class Upsample(Module):
         self.check_range(index, height * width, "pooling index")
         top = x.new_zeros(*x.shape[:2], height * width).scatter(2, index, x.flatten(2))
         return top.unflatten(2, (height, width))
+
+
+@register("Reorg")
+class Reorg(Module):
+    """A map with stride times fewer rows and columns, and stride^2 times more channels.
+
+    bottom[0]: (N, C, H, W)     top[0]: (N, C stride^2, H / stride, W / stride); with `reverse`
+    (N, C / stride^2, H stride, W stride). As in darknet the values are not simply moved from places
+    to channels: those of the bottom count as (C / stride^2, H stride, W stride) first.
+    """
+
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
+        super().__init__(param, shapes, phase)
+        p = param.reorg_param
+        self.stride, self.reverse = p.stride, p.reverse
+        if self.stride < 1:
+            raise self.error("expected stride > 0, got none")
+        self.refuse_in_place()
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = self.stride
+        if x.dim() != 4 or x.shape[1] % s ** 2 or \
+                not self.reverse and any(n % s for n in x.shape[2:]):
+            raise self.error(f"expected (N, C, H, W), C a multiple of {s ** 2}"
+                             f"{'' if self.reverse else f', H and W of {s}'}, got "
+                             f"{tuple(x.shape)}")
+        n, c, h, w = x.shape
+        if self.reverse:
+            parts = x.reshape(n, s, s, c // s ** 2, h, w).permute(0, 3, 4, 1, 5, 2)
+            return parts.reshape(n, c // s ** 2, h * s, w * s)
+        parts = x.reshape(n, c // s ** 2, h, s, w, s).permute(0, 3, 5, 1, 2, 4)
+        return parts.reshape(n, c * s ** 2, h // s, w // s)
+
+
+@register("MaskResize")
+class MaskResize(Module):
+    """Bilinear interpolation at the upper left corners of the top's cells.
+
+    bottom[0]: (N, C, H, W)     top[0]: (N, C, output_height, output_width)
+    """
+
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
+        super().__init__(param, shapes, phase)
+        p = param.mask_resize_param
+        self.size = p.output_height, p.output_width
+        if min(self.size) < 1:
+            raise self.error(f"expected output_height and output_width > 0, got {self.size}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
+        y, column = (torch.arange(n, device=x.device) * (size / n)
+                     for n, size in zip(self.size, x.shape[2:]))
+        return bilinear(x, y[None], column[None])

@@ -95,6 +95,21 @@ class PriorBox(Module):
         return torch.stack([boxes.flatten(), variances.flatten()])[None].to(features.dtype)
 
 
+@register("PriorBoxClustered")
+class PriorBoxClustered(PriorBox):
+    """Boxes of the given widths and heights, in pixels, about the centre of each cell of a map.
+
+    Bottoms and top as of PriorBox. Intel: prior_box_clustered_layer.cpp.
+    """
+
+    def _sizes(self) -> list[tuple[float, float]]:
+        widths, heights = self.p.width, self.p.height
+        if not widths or len(widths) != len(heights) or min(*widths, *heights) <= 0:
+            raise self.error("expected one width or more, and as many heights, each > 0, got "
+                             f"{list(widths)} and {list(heights)}")
+        return list(zip(widths, heights))
+
+
 @register("DetectionOutput")
 class DetectionOutput(Module):
     """Decodes the boxes and suppresses those that overlap better ones of their class.

@@ -82,7 +82,8 @@ class Parameter(Module):
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
-        self.add_blob(param.parameter_param.shape.dim)
+        p = param.parameter_param
+        self.add_blob(p.shape.dim, p.blob_filler if p.HasField("blob_filler") else None)
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [tuple(self.blobs[0].shape)]
