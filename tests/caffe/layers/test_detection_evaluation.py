@@ -177,10 +177,17 @@ def test_files_in_the_format_of_coco(files):
 @pytest.mark.parametrize("form, extra, name, problem", [
     ("YOLO", "", "map.prototxt", "expected output_format VOC, COCO, ILSVRC, got \"YOLO\""),
     ("VOC", "num_test_image: 3", "map.prototxt", "num_test_image is 3, but .* lists 2 images"),
-    ("VOC", "", "nothing", "cannot be read"), ("VOC", "", "sizes.txt", "label map: ")])
+    ("VOC", "", "sizes.txt", "label map: ")])
 def test_what_files_of_detections_refuse(files, form, extra, name, problem):
     with pytest.raises(LayerError, match=problem):
         output(files, form, extra, name)
+
+
+def test_a_net_from_elsewhere_runs_without_its_label_map(files, caplog):
+    module = output(files, "VOC", name="nothing")
+    assert f'there is no label_map_file "{files}/nothing"' in caplog.text
+    module(NONE, FIRST, PRIORS)
+    assert not (files / "out").exists()
 
 
 def test_a_label_without_a_name(files):

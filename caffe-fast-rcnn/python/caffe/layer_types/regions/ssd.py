@@ -5,6 +5,7 @@ ymin, xmax, ymax in shares of the image's width and height; their widths are pla
 """
 import logging
 import math
+import os
 
 import torch
 from torch import Tensor
@@ -145,10 +146,11 @@ class DetectionOutput(Module):
         p = self.p.save_output_param
         if not p.output_directory:
             return None
-        if not p.label_map_file or not p.name_size_file:
-            log.warning('Layer "%s": save_output_param without label_map_file and name_size_file '
-                        "writes no files", self.name)
-            return None
+        for field in ("label_map_file", "name_size_file"):
+            if not os.path.isfile(getattr(p, field)):
+                log.warning('Layer "%s": save_output_param writes no files, since there is no %s '
+                            '"%s"', self.name, field, getattr(p, field))
+                return None
         try:
             return DetectionFiles(p, self.labels)
         except DataError as problem:
