@@ -21,7 +21,7 @@ ENGINE = {
     "layer_types.maps": ("proto", "core", "operators", "layer_types.common"),
     "layer_types.losses": ("proto", "core", "operators", "files", "layer_types.common"),
     "layer_types.inputs": ("proto", "core", "files", "layer_types.common"),
-    "layer_types.regions": ("proto", "core", "operators", "layer_types.common",
+    "layer_types.regions": ("proto", "core", "operators", "files", "layer_types.common",
                             "layer_types.losses"),
     "layer_types": ("layer_types.values", "layer_types.maps", "layer_types.losses",
                     "layer_types.inputs", "layer_types.regions"),

@@ -3,6 +3,7 @@ import cv2
 import h5py
 import numpy as np
 from caffe.files import databases, images as image_files
+from caffe.proto import caffe_pb2
 
 
 def pictures(count, height=6, width=8, seed=0):
@@ -22,6 +23,38 @@ def write_database(path, images, labels=None, backend="lmdb", encode=None):
                 datum.label = i if labels is None else labels[i]
             database.put(b"%08d" % i, datum.SerializeToString())
     return path
+
+
+def annotated_datum(image, objects, has_type=True, encode=None):
+    """An AnnotatedDatum; objects: rows (label, instance, x1, y1, x2, y2, difficult)."""
+    record = caffe_pb2.AnnotatedDatum(datum=image_files.image_datum(image, 0))
+    if encode:
+        record.datum.data, record.datum.encoded = cv2.imencode(encode, image)[1].tobytes(), True
+    if has_type:
+        record.type = caffe_pb2.AnnotatedDatum.BBOX
+    for label, instance, x1, y1, x2, y2, difficult in objects:
+        group = record.annotation_group.add(group_label=label)
+        box = caffe_pb2.NormalizedBBox(xmin=x1, ymin=y1, xmax=x2, ymax=y2, difficult=difficult)
+        group.annotation.add(instance_id=instance, bbox=box)
+    return record
+
+
+def write_annotated(path, images, objects, **options):
+    """An LMDB of AnnotatedDatums."""
+    with databases.new_database(path, "lmdb") as database:
+        for i, (image, rows) in enumerate(zip(images, objects)):
+            database.put(b"%08d" % i, annotated_datum(image, rows, **options).SerializeToString())
+    return path
+
+
+def write_pairs(folder, images, labels):
+    """PNG files 0.png, 0_labels.png, ... and list.txt with the lines "0.png 0_labels.png"."""
+    for i, (image, one) in enumerate(zip(images, labels)):
+        assert cv2.imwrite(str(folder / f"{i}.png"), image)
+        assert cv2.imwrite(str(folder / f"{i}_labels.png"), one)
+    (folder / "list.txt").write_text("".join(f"{i}.png {i}_labels.png\n"
+                                             for i in range(len(images))))
+    return folder / "list.txt"
 
 
 def write_images(folder, images, labels=None):

@@ -65,7 +65,7 @@ layer {
 def test_ssd_training_nets_are_read():
     data, loss, evaluate = prototxt.read_net_text(SSD_DATA).layer
     assert data.annotated_data_param.batch_sampler[1].sampler.min_scale == pytest.approx(0.3)
-    assert data.transform_param.resize_param.interp_mode[2] == pb.ResizeParameter.LANCZOS4
+    assert data.transform_param.resize_param[0].interp_mode[2] == pb.ResizeParameter.LANCZOS4
     assert loss.multibox_loss_param.code_type == pb.PriorBoxParameter.CENTER_SIZE
     assert not evaluate.detection_evaluate_param.evaluate_difficult_gt
 

@@ -287,3 +287,49 @@ def test_the_engine_adds_little_to_a_layer():
         built.run_forward()
         times.append(time.thread_time() - start)
     assert min(times) / count < 30e-6
+
+
+# -- two layers of one name
+
+TWINS = (input_layer("x", 2, 3), fc("fc", "x", 3), fc("fc", "fc", 3).replace(
+    'top: "fc"', 'top: "out"'), layer("fc", "ReLU", "out", "out"))
+
+
+def test_two_layers_of_one_name_are_named_when_the_net_is_built(caplog):
+    with caplog.at_level("WARNING", "caffe"):
+        net(*TWINS)
+    message, = (record.getMessage() for record in caplog.records)
+    assert message.startswith('Layers number 1 (InnerProduct) and number 2 (InnerProduct) are all '
+                              'named "fc". Caffe loads the weights of them all into the first')
+    caplog.clear()
+    net(input_layer("x", 2, 3), fc("fc", "x", 3), layer("fc", "ReLU", "fc", "fc"))
+    assert not caplog.records       # nothing that is learned is mixed up
+
+
+def test_layers_of_one_name_get_their_own_weights_back(tmp_path):
+    first = net(*TWINS)
+    first.save(tmp_path / "w")
+    second = net(*TWINS)
+    report = second.copy_from(tmp_path / "w")
+    assert report.copied == ["fc", "fc"] and not report.missing
+    shared = net(*TWINS)
+    shared.share_with(first)
+    for number in (1, 2):
+        wanted = first.layers[number].blobs[0].data
+        assert not np.array_equal(wanted, first.layers[3 - number].blobs[0].data)
+        np.testing.assert_array_equal(second.layers[number].blobs[0].data, wanted)
+        np.testing.assert_array_equal(shared.layers[number].blobs[0].data, wanted)
+
+
+def test_one_layer_and_two_of_its_name_in_the_file_or_the_net(tmp_path):
+    """Caffe's rule: the first of the net gets the last of the file."""
+    twins, single = net(*TWINS), net(input_layer("x", 2, 3), fc("fc", "x", 3))
+    twins.save(tmp_path / "twins")
+    single.copy_from(tmp_path / "twins")
+    np.testing.assert_array_equal(single.params["fc"][0].data, twins.layers[2].blobs[0].data)
+    single.params["fc"][0].data[...] = 7
+    single.save(tmp_path / "single")
+    before = twins.layers[2].blobs[0].data.copy()
+    assert twins.copy_from(tmp_path / "single").missing == ["fc"]
+    assert (twins.layers[1].blobs[0].data == 7).all()
+    np.testing.assert_array_equal(twins.layers[2].blobs[0].data, before)

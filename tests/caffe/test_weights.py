@@ -80,6 +80,31 @@ def test_double_values_and_gradients(tmp_path):
     assert read.dtype == np.float32 and np.array_equal(read, values.astype(np.float32))
 
 
+@pytest.mark.parametrize("kind, dtype", [("FLOAT", "<f4"), ("FLOAT16", "<f2"), ("DOUBLE", "<f8")])
+def test_raw_values_of_nvidias_caffe(tmp_path, kind, dtype):
+    """Fields 10 and 12 of NVIDIA/caffe's BlobProto: how the values lie in memory, and as what."""
+    values = np.array([[1.5, -2.25, 0], [6e-5, 1000, 3]], dtype)
+    blob = pb.BlobProto(shape=pb.BlobShape(dim=[2, 3]), raw_data_type=pb.Type.Value(kind),
+                        raw_data=values.tobytes(), raw_diff_type=pb.FLOAT16, raw_diff=b"\0" * 12)
+    assert blob.SerializeToString().count(bytes([10 << 3])) and pb.FLOAT16 == 2
+    net = pb.NetParameter(layer=[pb.LayerParameter(name="fc", type="InnerProduct", blobs=[blob])])
+    read, = weights.read_weights(saved(tmp_path / "w", net))["fc"]
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, values.astype(np.float32))
+
+
+@pytest.mark.parametrize("fields, says", [
+    ({"raw_data": b"1234"}, "raw_data of type None"),
+    ({"raw_data": b"1234", "raw_data_type": pb.INT}, "raw_data of type 3, expected 0 .double."),
+    ({"raw_data": b"123", "raw_data_type": pb.FLOAT16}, "3 bytes are no whole number of values"),
+    ({"raw_data": b"1234", "raw_data_type": pb.FLOAT16}, "shape .1,. has 2 values")])
+def test_raw_values_that_do_not_fit(tmp_path, fields, says):
+    blob = pb.BlobProto(shape=pb.BlobShape(dim=[1]), **fields)
+    net = pb.NetParameter(layer=[pb.LayerParameter(name="fc", blobs=[blob])])
+    with pytest.raises(WeightsError, match=says):
+        weights.read_weights(saved(tmp_path / "w", net))
+
+
 def test_scalar_and_empty_blobs(tmp_path):
     blobs = [pb.BlobProto(data=[7], shape=pb.BlobShape()), as_blob(np.zeros((0, 3)))]
     net = pb.NetParameter(name="n", layer=[pb.LayerParameter(name="a", blobs=blobs)])

@@ -75,13 +75,17 @@ FILES = tempfile.TemporaryDirectory()   # what the examples of data layers read;
 def example_files():
     """{kind: path} of small files for the data layers."""
     root = pathlib.Path(FILES.name)
-    folders = {kind: root / kind for kind in ("images", "hdf5", "windows")}
+    folders = {kind: root / kind for kind in ("images", "hdf5", "windows", "pairs")}
     for folder in folders.values():
         folder.mkdir()
     images = data_files.pictures(3)
     return {
         "database": data_files.write_database(root / "database", images),
+        "annotated": data_files.write_annotated(root / "annotated", images, [
+            [(1, 0, 0.1, 0.2, 0.6, 0.7, False), (2, 0, 0.5, 0.5, 1, 1, True)], [], []]),
         "images": data_files.write_images(folders["images"], images),
+        "pairs": data_files.write_pairs(folders["pairs"], images,
+                                        [image[:, :, 0] % 3 for image in images]),
         "hdf5": data_files.write_hdf5(folders["hdf5"], {"t0": np.ones((3, 2, 2)),
                                                         "t1": np.arange(3)}),
         "windows": data_files.write_windows(folders["windows"], images, [
@@ -95,6 +99,9 @@ PATHS = example_files()
 EXAMPLES = {
     "AbsVal": [("", [X], 1)],
     "Accuracy": [("accuracy_param { top_k: 2 }", [ROW, labels(4)], 2)],
+    "AnnotatedData": [
+        (f"data_param {{ source: '{PATHS['annotated']}' batch_size: 2 backend: LMDB }} "
+         "transform_param { resize_param { height: 6 width: 5 } mean_value: 9 }", [], 2)],
     "ArgMax": [("argmax_param { out_max_val: true top_k: 2 }", [X], 1)],
     "Axpy": [("", [values((2, 3)), X, values((2, 3, 4, 5), 1)], 1),
              ("", [values((2, 3, 1, 1)), X, values((2, 3, 4, 5), 1)], 1)],
@@ -104,11 +111,20 @@ EXAMPLES = {
         ("scale_filler { value: 1 } shift_filler { value: 0.1 }", 3),
         ("scale_filler { value: 1 } bn_mode: INFERENCE", 1))],
     "BNLL": [("", [X], 1)],
-    "BatchNorm": [("", [X], 1), ("batch_norm_param { use_global_stats: true }", [X], 1)],
+    "BatchNorm": [("", [X], 1), ("batch_norm_param { use_global_stats: true }", [X], 1),
+                  ("batch_norm_param { scale_bias: true }", [X], 1)],
     "BatchReindex": [("", [X, torch.tensor([1.0, 0, 1])], 1)],
     "Bias": [("bias_param { num_axes: 2 }", [X], 1), ("", [X, values((3, 4))], 1)],
     "BoxAnnotatorOHEM": [("box_annotator_ohem_param { roi_per_img: 1 }",
                           [ROIS, values((2, 1)), labels((2, 1)), values((2, 8))], 2)],
+    "CenterLoss": [("center_loss_param { num_output: 3 center_filler { type: 'gaussian' } }",
+                    [X, labels(2)], 1)],
+    "BoxGroupOutput": [
+        ("box_group_output_param { min_size: 1 max_post_nms_num: 1 "
+         "box_group_param { stride: 8 field_h: 9 field_w: 9 "
+         "field_h: 12 field_w: 6 } } bbox_reg_param { bbox_mean: 0 bbox_mean: 0 bbox_mean: 0 "
+         "bbox_mean: 0 bbox_std: 0.1 bbox_std: 0.1 bbox_std: 0.2 bbox_std: 0.2 }",
+         [values((2, 2, 3, 5)).sigmoid(), values((2, 4, 3, 5))], 2)],
     "Clip": [("clip_param { min: -1.2 max: 0.7 }", [X], 1)],
     "Concat": [("concat_param { axis: -1 }", [X, values((2, 3, 4, 1))], 1)],
     "ContrastiveLoss": [
@@ -126,12 +142,19 @@ EXAMPLES = {
     "Crop": [("crop_param { offset: 1 offset: 2 }", [X, values((2, 3, 2, 2))], 1)],
     "Data": [(f"data_param {{ source: '{PATHS['database']}' batch_size: 2 backend: LMDB }}",
               [], 2)],
+    "DecodeBBox": [("", [values((2, 8)) / 10, ROIS], 1)],
     "Deconvolution": [
         (f"convolution_param {{ num_output: 2 kernel_size: 3 stride: 2 pad: 1 {WEIGHTS} }}",
          [X], 1)],
+    "DenseImageData": [
+        (f"dense_image_data_param {{ source: '{PATHS['pairs']}' batch_size: 2 mirror: true "
+         f"root_folder: '{PATHS['pairs'].parent}/' crop_height: 3 crop_width: 4 }}", [], 2)],
     "DepthwiseConvolution": [
         (f"convolution_param {{ num_output: 3 group: 3 kernel_size: 2 hole: 2 {WEIGHTS} }}",
          [X], 1)],
+    "DetectionEvaluate": [("detection_evaluate_param { num_classes: 3 }",
+                           [torch.tensor([[[[0, 1, 0.9, 0.1, 0.1, 0.5, 0.5]]]],
+                                         dtype=torch.float64), OBJECTS], 1)],
     "DetectionOutput": [("detection_output_param { num_classes: 2 keep_top_k: 1 }",
                          [values((1, 8)), values((1, 4)), PRIORS], 1)],
     "Dropout": [("", [X], 1), ("dropout_param { scale_train: false }", [X], 1)],
@@ -150,12 +173,18 @@ EXAMPLES = {
     "FocalLoss": [("focal_loss_param { gamma: 1.5 }", [ROW, labels(4)], 1)],
     "HDF5Data": [(f"hdf5_data_param {{ source: '{PATHS['hdf5']}' batch_size: 2 }}", [], 2)],
     "HDF5Output": [(f"hdf5_output_param {{ file_name: '{PATHS['output']}' }}", [X, labels(2)], 0)],
+    "HardSigmoid": [("", [X * 4], 1)],
+    "HardSwish": [("", [X * 4], 1)],
     "HingeLoss": [("", [ROW, labels(4)], 1),
                   ("hinge_loss_param { norm: L2 }", [ROW, labels(4)], 1)],
     "Im2col": [("convolution_param { kernel_size: 2 stride: 2 pad: 1 dilation: 2 }", [X], 1)],
     "ImageData": [
         (f"image_data_param {{ source: '{PATHS['images']}' batch_size: 2 "
          f"root_folder: '{PATHS['images'].parent}/' new_height: 3 new_width: 4 }}", [], 2)],
+    "ImageSegData": [
+        (f"image_data_param {{ source: '{PATHS['pairs']}' batch_size: 2 label_type: PIXEL "
+         f"root_folder: '{PATHS['pairs'].parent}/' }} transform_param {{ crop_size: 9 "
+         "scale_factors: 0.5 scale_factors: 2 mean_value: 100 }", [], 3)],
     "InfogainLoss": [("", [ROW, labels(4), values((3, 3), 3)], 2)],
     "InnerProduct": [
         (f"inner_product_param {{ num_output: 4 {WEIGHTS} }}", [X], 1),
@@ -178,7 +207,14 @@ EXAMPLES = {
     "Log": [("log_param { base: 10 scale: 0.5 shift: 3 }", [X], 1)],
     "MVN": [("", [X], 1), ("mvn_param { across_channels: true normalize_variance: false }", [X],
                            1)],
+    "MarginInnerProduct": [
+        (f"margin_inner_product_param {{ num_output: 3 type: {kind} "
+         "weight_filler { type: 'xavier' } }", [X, labels(2)], tops)
+        for kind, tops in (("SINGLE", 1), ("DOUBLE", 2), ("TRIPLE", 1), ("QUADRUPLE", 2))],
+    "MaskPooling": [("", [X, values((2, 1, 4, 5), 1)], 1)],
+    "MaskResize": [("mask_resize_param { output_height: 3 output_width: 7 }", [X], 1)],
     "MemoryData": [("memory_data_param { batch_size: 2 channels: 1 height: 2 width: 3 }", [], 2)],
+    "Mish": [("", [X], 1)],
     "MultiBoxLoss": [(f"multibox_loss_param {{ num_classes: 3 {text} }}",
                       [values((2, 8)), values((2, 6)), PRIORS, OBJECTS], 1) for text in (
         "code_type: CENTER_SIZE", "loc_loss_type: L2 conf_loss_type: LOGISTIC loc_weight: 2",
@@ -202,6 +238,8 @@ EXAMPLES = {
     "Power": [("power_param { power: 3 scale: 0.5 shift: 2 }", [X], 1), ("", [X], 1)],
     "PriorBox": [("prior_box_param { min_size: 3 max_size: 5 aspect_ratio: 2 clip: true }",
                   [X, values((1, 3, 20, 20))], 1)],
+    "PriorBoxClustered": [("prior_box_param { width: 3 height: 4 width: 5 height: 6.5 }",
+                           [X, values((1, 3, 20, 20))], 1)],
     "Proposal": [("proposal_param { ratio: 1 scale: 1 scale: 2 min_size: 1 post_nms_topn: 2 }",
                   [values((1, 4, 2, 3)), values((1, 8, 2, 3)) / 10,
                    torch.tensor([[32.0, 48, 1, 1, 1, 1]])], 2)],
@@ -210,18 +248,26 @@ EXAMPLES = {
         ("roi_align_param { pooled_h: 2 pooled_w: 2 }", [X, BETWEEN], 1),
         ("roi_align_param { pooled_h: 1 pooled_w: 3 spatial_scale: 0.6 sampling_ratio: 2 "
          "aligned: true }", [X, BETWEEN], 1),
+        ("roi_align_param { pooled_h: 2 pooled_w: 1 corners: true pad_ratio: 0.1 }", [X, ROIS], 1),
         ("roi_pooling_param { pooled_h: 2 pooled_w: 1 }", [X, BETWEEN], 1)],
+    "ROIWarping": [("roi_warping_param { pooled_h: 2 pooled_w: 3 }", [X, ROIS], 1)],
     "ROIPooling": [("roi_pooling_param { pooled_h: 2 pooled_w: 2 }", [X, ROIS], 1)],
     "ReLU": [("", [X], 1), ("relu_param { negative_slope: 0.1 }", [X], 1)],
     "ReLU6": [("", [X * 4], 1), ("relu6_param { negative_slope: 0.1 }", [X * 4], 1)],
     "Reduction": [(f"reduction_param {{ operation: {name} axis: 1 coeff: 2 }}", [X], 1)
                   for name in ("SUM", "ASUM", "SUMSQ", "MEAN")],
+    "Reorg": [("reorg_param { stride: 2 }", [values((2, 4, 4, 6))], 1),
+              ("reorg_param { stride: 2 reverse: true }", [values((2, 8, 2, 3))], 1)],
     "Reshape": [("reshape_param { shape { dim: 0 dim: -1 dim: 10 } }", [X], 1)],
     "Reverse": [("", [X], 1), ("reverse_param { axis: -1 }", [X], 1)],
     "SPP": [("spp_param { pyramid_height: 2 }", [X], 1),
             ("spp_param { pyramid_height: 2 pool: AVE }", [X], 1)],
     "Scale": [("scale_param { bias_term: true }", [X], 1),
               ("scale_param { bias_term: true axis: 2 }", [X, values(4)], 1)],
+    "ScaleRoute": [("scale_route_param { low_scale: 1 high_scale: 100 }",
+                    [ROIS, values((2, 3))], 2)],
+    "SeLu": [("", [X], 1)],
+    "SeLuDropout": [("selu_dropout_param { dropout_ratio: 0.3 }", [X], 1)],
     "ShuffleChannel": [("shuffle_channel_param { group: 3 }", [values((2, 6, 4))], 1)],
     "Sigmoid": [("", [X], 1)],
     "SigmoidCrossEntropyLoss": [("loss_param { ignore_label: 0 normalization: VALID }",
@@ -235,9 +281,14 @@ EXAMPLES = {
         ("", [X, values((2, 3, 4, 5), 1)], 2),
         ("loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 3 }",
          [ROW, values((4, 3), 1), labels((4, 3), 2)], 1)],
+    "SegAccuracy": [("seg_accuracy_param { ignore_label: 1 }",
+                     [X, labels((2, 1, 4, 5))], 1)],
     "Softmax": [("softmax_param { axis: 2 }", [X], 1)],
     "SoftmaxFocalLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
-    "SoftmaxWithLoss": [("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2)],
+    "SoftmaxWithLoss": [
+        ("loss_param { ignore_label: 1 }", [X, labels((2, 4, 5))], 2),
+        ("loss_param { weight_by_label_freqs: true class_weighting: 2 class_weighting: 0.5 "
+         "class_weighting: 3 }", [X, labels((2, 4, 5))], 1)],
     "SoftmaxWithLossOHEM": [
         ("loss_param { ignore_label: 1 normalization: PRE_FIXED pre_fixed_normalizer: 7 }",
          [X, labels((2, 4, 5))], 3)],
@@ -250,6 +301,13 @@ EXAMPLES = {
     "Upsample": [("upsample_param { scale: 3 }", [X], 1),
                  ("upsample_param { pad_out_w: true }",
                   [values((1, 2, 2, 2)), labels((1, 2, 2, 2), 12)], 1)],
+    "YoloDetectionOutput": [
+        ("yolo_detection_output_param { num_classes: 2 num_box: 1 biases: 1 biases: 2 "
+         "confidence_threshold: 0.99 }", [values((1, 7, 2, 3))], 1)],
+    "Yolov3DetectionOutput": [
+        ("yolov3_detection_output_param { num_classes: 2 num_box: 1 mask_group_num: 1 biases: 9 "
+         "biases: 20 anchors_scale: 16 mask: 0 confidence_threshold: 0.99 }",
+         [values((1, 7, 2, 3))], 1)],
     "WindowData": [(f"window_data_param {{ source: '{PATHS['windows']}' batch_size: 4 }} "
                     "transform_param { crop_size: 5 }", [], 2)],
 }

@@ -220,12 +220,13 @@ def test_nothing_found_is_a_row_for_each_image():
     assert top.tolist() == [[[[i, *[-1] * 6] for i in range(3)]]]
 
 
-def test_where_results_would_be_written_is_a_log_line(caplog):
+def test_results_that_are_not_written_are_a_log_line(caplog):
     with caplog.at_level(logging.INFO, "caffe"):
         build('type: "DetectionOutput" detection_output_param { num_classes: 2 '
               'save_output_param { output_directory: "out" output_format: "VOC" } }',
               (1, 4), (1, 2), (1, 2, 4))
-    assert 'Layer "lay": save_output_param and visualize are ignored' in caplog.text
+    assert 'Layer "lay": save_output_param writes no files, since there is no label_map_file ""' \
+        in caplog.text
 
 
 @pytest.mark.parametrize("options, shapes, problem", [

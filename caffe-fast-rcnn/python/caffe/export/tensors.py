@@ -26,20 +26,20 @@ def state_dict(net):
 
 def batch_statistics(runner):
     """Mean and variance (C,) of a BatchNorm layer."""
-    mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs)
+    mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs[:3])
     factor = torch.where(weight == 0, 0, 1 / weight)
     return mean * factor, variance * factor
 
 
 def _values(runner):
     if runner.type == "BatchNorm":
-        return batch_statistics(runner)
+        return [*batch_statistics(runner), *(blob.tensor.detach() for blob in runner.blobs[3:])]
     return [blob.tensor.detach() for blob in runner.blobs]
 
 
 def _blob_names(runner):
     if runner.type == "BatchNorm":
-        return "running_mean", "running_var"
+        return "running_mean", "running_var", "weight", "bias"
     if runner.type == "Scale" and len(runner.bottoms) == 2:
         return ("bias",)
     return _NAMES.get(runner.type) or [str(i) for i in range(len(runner.blobs))]

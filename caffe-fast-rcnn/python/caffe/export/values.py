@@ -119,8 +119,10 @@ def batch_norm(scope, x):
     mean, variance = (stat.cpu().numpy() for stat in batch_statistics(scope.layer))
     if len(scope.bottom_shapes[0]) < 2:
         raise scope.error("a bottom with a single axis")
-    return scope.op("BatchNormalization", x, scope.constant(np.ones_like(mean)),
-                    scope.constant(np.zeros_like(mean)), scope.constant(mean, "running_mean"),
+    learned = [blob.tensor.detach().cpu().numpy() for blob in scope.layer.blobs[3:]]
+    scale, bias = learned or (np.ones_like(mean), np.zeros_like(mean))
+    return scope.op("BatchNormalization", x, scope.constant(scale), scope.constant(bias),
+                    scope.constant(mean, "running_mean"),
                     scope.constant(variance, "running_var"), epsilon=scope.module.eps)
 
 

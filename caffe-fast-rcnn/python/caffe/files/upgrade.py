@@ -38,7 +38,20 @@ def upgrade_net(net, origin="<net>"):
         # Three ParamSpecs on a BatchNorm only said "do not train these"; Caffe 1.0 never does.
         if layer.type == "BatchNorm" and len(layer.param) == 3:
             del layer.param[:]
+    _mark_cascade(net)
     return net
+
+
+def _mark_cascade(net):
+    """ROIAlign of Cascade R-CNN's fork, known by its BoxGroupOutput, gives corners, not means."""
+    if not any(layer.type == "BoxGroupOutput" for layer in net.layer):
+        return
+    for layer in net.layer:
+        if layer.type == "ROIAlign" and not layer.HasField("roi_align_param"):
+            p = layer.roi_pooling_param
+            layer.roi_align_param.MergeFrom(pb.ROIAlignParameter(
+                pooled_h=p.pooled_h, pooled_w=p.pooled_w, spatial_scale=p.spatial_scale,
+                pad_ratio=p.pad_ratio, corners=True))
 
 
 def upgrade_solver(solver, origin="<solver>"):

@@ -60,15 +60,22 @@ def read_weights(path):
     HDF5 file a blob that is shared with an earlier layer is missing; None stands in its place.
     Arrays from legacy four-number shapes are `LegacyArray`s, see `fits`. Raises WeightsError.
     """
+    layers = OrderedDict()
+    for name, blobs in read_layers(path):
+        if blobs or name not in layers:
+            layers[name] = blobs
+    return layers
+
+
+def read_layers(path):
+    """As `read_weights`, but a list of (name, arrays): layers of one name all appear."""
     if _is_hdf5(path):
-        return hdf5.read_weights(path)
-    layers, unknown = OrderedDict(), set()
+        return list(hdf5.read_weights(path).items())
+    layers, unknown = [], set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
-            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number], unknown)
-            if blobs or name not in layers:
-                layers[name] = blobs
+            layers.append(_read_layer(net.nested(value), _NET_LAYERS[number], unknown))
     if not layers:
         raise WeightsError(f"{path}: holds no layers; this is not a .caffemodel")
     if unknown:

@@ -10,6 +10,7 @@ from caffe.core.errors import WeightsError
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
+_RAW_TYPES = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}    # NVIDIA's enum Type
 
 
 class LegacyArray(np.ndarray):
@@ -123,11 +124,12 @@ class Message:
 
 
 def read_blob(message):
-    """A BlobProto as a float32 array: `shape` or legacy dimensions, float or double values.
+    """A BlobProto as a float32 array: `shape` or legacy dimensions, float, double or raw values.
 
     Raises WeightsError when the shape and the number of values disagree.
     """
     dims, legacy = [], {}
+    raw_type = raw = None
     values = {_FLOAT: [], _DOUBLE: []}
     for number, kind, value in message:
         if number == 7 and kind == BYTES:
@@ -138,7 +140,11 @@ def read_blob(message):
             values[_DOUBLE].append(message.values(kind, value, _DOUBLE))
         elif number <= 4 and kind == VARINT:
             legacy[number] = value
-    parts = values[_DOUBLE] or values[_FLOAT]
+        elif number == 10 and kind == VARINT:
+            raw_type = value
+        elif number == 12 and kind == BYTES:
+            raw = value
+    parts = values[_DOUBLE] or values[_FLOAT] or _raw_values(message, raw_type, raw)
     shape = tuple(legacy.get(i, 0) for i in (1, 2, 3, 4)) if legacy else tuple(dims)
     flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
     try:
@@ -147,6 +153,16 @@ def read_blob(message):
     except (ValueError, OverflowError):
         raise message.damaged(f"a blob of shape {shape} has {flat.size} values") from None
     return array.view(LegacyArray) if legacy else array
+
+
+def _raw_values(message, raw_type, raw):
+    """NVIDIA's raw_data as a list of one array; an empty list where there is none."""
+    if raw is None:
+        return []
+    if raw_type not in _RAW_TYPES:
+        raise message.damaged(f"raw_data of type {raw_type}, expected "
+                              "0 (double), 1 (float) or 2 (half)", raw[0])
+    return [message.values(BYTES, raw, _RAW_TYPES[raw_type])]
 
 
 def _read_dims(message):

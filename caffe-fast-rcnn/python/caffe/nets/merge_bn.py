@@ -80,15 +80,18 @@ def _owns_blobs(layer, weights):
 def _factor_and_shift(layer, blobs):
     """(C,) float64 each, or 1 and 0, of top = factor * bottom + shift."""
     blobs = [np.asarray(blob, np.float64).ravel() for blob in blobs]
-    expected = {"BatchNorm": 3, "Bias": 1}.get(layer.type, 1 + layer.scale_param.bias_term)
+    p = layer.batch_norm_param
+    learns = p.scale_bias or p.HasField("scale_filler") or p.HasField("bias_filler")
+    expected = {"BatchNorm": 5 if learns else 3, "Bias": 1}.get(layer.type,
+                                                                1 + layer.scale_param.bias_term)
     if len(blobs) != expected:
         raise WeightsError(f'layer "{layer.name}" ({layer.type}) has {len(blobs)} blobs in the '
                            f"weights and {expected} in the net")
     if layer.type == "BatchNorm":
-        mean, variance, weight = blobs
+        mean, variance, weight, *learned = blobs
         mean, variance = (stat / weight if weight else 0 * stat for stat in (mean, variance))
-        factor = 1 / np.sqrt(variance + layer.batch_norm_param.eps)
-        return factor, -mean * factor
+        factor = (learned[0] if learned else 1) / np.sqrt(variance + p.eps)
+        return factor, (learned[1] if learned else 0) - mean * factor
     if layer.type == "Bias":
         return np.ones(1), blobs[0]
     return blobs[0], blobs[1] if len(blobs) > 1 else np.zeros(1)

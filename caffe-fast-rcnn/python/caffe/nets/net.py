@@ -23,7 +23,13 @@ from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import Collected, batches, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
-from caffe.nets.net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
+from caffe.nets.net_weights import (
+    copy_weights,
+    save_weights,
+    save_weights_hdf5,
+    share_weights,
+    warn_of_equal_names,
+)
 from caffe.nets.private_names import PrivateNames
 
 
@@ -54,6 +60,7 @@ class Net(PrivateNames):
         self._callbacks = {moment: [] for moment in ("before_forward", "after_forward",
                                                      "before_backward", "after_backward")}
         self._take(NetBuilder(message).build())
+        warn_of_equal_names(self._runners)
         if message.debug_info:
             log_passes(self, lambda: True)
         if weights is not None:

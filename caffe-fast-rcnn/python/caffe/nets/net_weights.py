@@ -27,13 +27,14 @@ def copy_weights(layers, owned, path, skip_mismatched=False):
     unless skip_mismatched: then layers with a blob of another shape stay as they are.
     Returns a CopyReport; raises WeightsError.
     """
-    source = weights.read_weights(path)
+    stored = weights.read_layers(path)
+    by_layer = _arrays_of(layers, stored)
     copies, copied, mismatched, found = [], [], [], set()
     for layer, owns in zip(layers, owned):
-        if layer.name not in source:
+        arrays = by_layer.get(id(layer))
+        if arrays is None:
             continue
         found.add(layer.name)
-        arrays = source[layer.name]
         if len(arrays) < len(layer.blobs) and all(not own for own in owns[len(arrays):]):
             arrays = arrays + [None] * (len(layer.blobs) - len(arrays))
         if skip_mismatched and _has_other_shapes(layer, arrays):
@@ -45,11 +46,49 @@ def copy_weights(layers, owned, path, skip_mismatched=False):
             copied.append(layer.name)
     for blob, array in copies:
         blob.values.load(np.reshape(array, blob.values.shape))
-    ignored = [name for name, arrays in source.items() if arrays and name not in found]
+    ignored = list(dict.fromkeys(name for name, arrays in stored if arrays and name not in found))
     for name in ignored:
         log.info("Ignoring source layer %s", name)
-    missing = [layer.name for layer in layers if layer.blobs and layer.name not in found]
+    missing = [layer.name for layer in layers if layer.blobs and id(layer) not in by_layer]
     return CopyReport(copied, ignored, missing, mismatched)
+
+
+def _arrays_of(layers, stored):
+    """{id of a layer: its arrays in a file}; stored: (name, arrays) of the file's layers.
+
+    Layers are matched by name. Where a name occurs several times on both sides, the first gets the
+    first's arrays, and so on, so that what was saved is loaded; Caffe loads all into the first. In
+    all other cases Caffe's rule holds: the first layer gets the last arrays of its name.
+    """
+    by_name, arrays_of = {}, {}
+    for name, arrays in stored:
+        known = by_name.setdefault(name, [])
+        if arrays or not known:
+            by_name[name] = [*filter(None, known), arrays]
+    for name, group in _by_name(layers).items():
+        arrays = by_name.get(name, [])
+        arrays = arrays if len(group) > 1 else arrays[-1:]
+        arrays_of.update((id(layer), one) for layer, one in zip(group, arrays))
+    return arrays_of
+
+
+def _by_name(layers):
+    """{name: layers}; those without learnable blobs only where no layer of the name has some."""
+    groups = {}
+    for layer in layers:
+        groups.setdefault(layer.name, []).append(layer)
+    return {name: [layer for layer in group if len(layer.blobs)] or group
+            for name, group in groups.items()}
+
+
+def warn_of_equal_names(layers):
+    """A warning for each name that several layers with learnable blobs have."""
+    for name, group in _by_name(layers).items():
+        if len(group) > 1 and len(group[0].blobs):
+            kinds = " and ".join(f"number {layers.index(layer)} ({layer.type})" for layer in group)
+            log.warning('Layers %s are all named "%s". Caffe loads the weights of them all into '
+                        "the first; here each gets its own, in their order. Rename all but one.",
+                        kinds, name)
 
 
 def _has_other_shapes(layer, arrays):
@@ -108,18 +147,23 @@ def _stored(blob):
 def share_weights(layers, others):
     """Gives layers the memory of the blobs of layers with the same name (ShareTrainedLayersWith).
     """
-    by_name = {layer.name: layer for layer in layers}
-    for other in others:
-        layer = by_name.get(other.name)
-        if layer is None:
-            log.info("Ignoring source layer %s", other.name)
+    partners = _by_name(layers)
+    for name, sources in _by_name(others).items():
+        if name not in partners:
+            log.info("Ignoring source layer %s", name)
             continue
-        if len(layer.blobs) != len(other.blobs):
-            raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
-                              f"{len(layer.blobs)} here")
-        for i, (blob, source) in enumerate(zip(layer.blobs, other.blobs)):
-            if blob.shape != source.shape:
-                raise layer.error(f"cannot share param {i}: shape {source.shape} there, "
-                                  f"{blob.shape} here; to learn it from scratch, rename the layer")
-            if blob.values is not source.values:
-                blob.share_values(source)
+        targets = partners[name]
+        for number, source in enumerate(sources):
+            _share(targets[min(number, len(targets) - 1)], source)
+
+
+def _share(layer, other):
+    if len(layer.blobs) != len(other.blobs):
+        raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
+                          f"{len(layer.blobs)} here")
+    for i, (blob, source) in enumerate(zip(layer.blobs, other.blobs)):
+        if blob.shape != source.shape:
+            raise layer.error(f"cannot share param {i}: shape {source.shape} there, "
+                              f"{blob.shape} here; to learn it from scratch, rename the layer")
+        if blob.values is not source.values:
+            blob.share_values(source)

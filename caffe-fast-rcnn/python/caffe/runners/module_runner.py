@@ -24,7 +24,8 @@ class ModuleRunner(GraphRunner):
                            or i - len(bottoms) in self.module.no_gradient}
         self._optional = () if param.propagate_down else self.module.optional_gradient
         self._uploads = any(blob.values.is_copied for blob in self.blobs)
-        self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
+        self._changing = [blob for blob in self.blobs
+                          if self.module.changes_blobs or not blob.parameter.requires_grad]
         works_in_place = self.module.in_place or self.module.overwrites
         self._may_change_bottom = bool(works_in_place and bottoms and bottoms[0] is tops[0])
         self._changed = None        # the data after a pass in place
@@ -40,7 +41,7 @@ class ModuleRunner(GraphRunner):
 
     def use_blob(self, index, blob):
         own = self.blobs[index]
-        self._statistics = [blob if known is own else known for known in self._statistics]
+        self._changing = [blob if known is own else known for known in self._changing]
         super().use_blob(index, blob)
         self.module.blobs[index] = blob.parameter
 
@@ -67,7 +68,7 @@ class ModuleRunner(GraphRunner):
             outputs = self.module.forward(*tensors)
         except _FAILURES as problem:
             raise self._explained(problem) from problem
-        for blob in self._statistics:       # the module may have changed them
+        for blob in self._changing:         # the module may have changed them
             blob.values.touch()
         return outputs
 

@@ -24,6 +24,7 @@ from caffe.solvers.lr_policy import PolicyState, advance, learning_rate
 from caffe.solvers.reports import RecentLosses, log_outputs
 from caffe.solvers.signals import Action
 from caffe.solvers.solver_nets import make_test_nets, make_train_net
+from caffe.solvers.testing import test_net
 
 log = logging.getLogger("caffe")
 
@@ -159,23 +160,14 @@ class Solver:
             self.test(i)
 
     def test(self, index):
-        """Means of a test net's outputs over its test_iter passes, logged and returned.
+        """A test net's results over its test_iter passes, as eval_type says (see test_net).
 
         Returns {output name: array}.
         """
-        net, passes = self.test_nets[index], self.param.test_iter[index]
+        net = self.test_nets[index]
         log.info("Iteration %d, Testing net (#%d)", self.iter, index)
         net.share_with(self.net)
-        sums, loss = {}, 0.0
-        for _ in range(passes):
-            loss += float(net.run_forward(record=False))
-            for name in net.outputs:
-                sums[name] = sums.get(name, 0) + net.blobs[name].data.astype(np.float64)
-        means = {name: total / passes for name, total in sums.items()}
-        if self.param.test_compute_loss:
-            log.info("Test loss: %.6g", loss / passes)
-        log_outputs("Test", net, means)
-        return means
+        return test_net(net, self.param.test_iter[index], self.param)
 
     def share_weights(self, net):
         """Gives a net the memory of the weights that are trained here."""

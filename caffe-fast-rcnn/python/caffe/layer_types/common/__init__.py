@@ -1,4 +1,4 @@
-"""What the layer types share: their base class, their registry, fillers, given gradients.
+"""What the layer types share: their base class, their registry, fillers, given gradients, boxes.
 
 Belongs here: what types of several families use. May import: core, proto.
 """

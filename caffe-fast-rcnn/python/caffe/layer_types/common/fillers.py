@@ -3,14 +3,17 @@
 Random numbers come from torch's default generator, see `caffe.set_random_seed`.
 """
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from caffe.core.errors import LayerError, suggest
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import FillerParameter
 
 
-def fill(data, filler=None):
+def fill(data: Tensor, filler: FillerParameter | None = None) -> None:
     """Fills the tensor in place as a FillerParameter says; None leaves it as it is.
 
     LayerError (without the layer's name) when the filler is unknown or cannot fill this shape.
@@ -27,17 +30,17 @@ def fill(data, filler=None):
         FILLERS[filler.type](data, filler)
 
 
-def fan_in(shape):
+def fan_in(shape: Sequence[int]) -> float:
     """Inputs of one output unit: count / first axis."""
     return math.prod(shape) / shape[0]
 
 
-def fan_out(shape):
+def fan_out(shape: Sequence[int]) -> float:
     """Outputs fed by one input unit: count / second axis (all of a blob with one axis)."""
     return math.prod(shape) / (shape[1] if len(shape) > 1 else 1)
 
 
-def _fan(data, filler):
+def _fan(data: Tensor, filler: FillerParameter) -> float:
     if data.dim() == 0 or data.numel() == 0:
         raise LayerError(f'expected a blob with values and at least one axis for a "{filler.type}" '
                          f"filler, got shape {tuple(data.shape)}")
@@ -47,18 +50,18 @@ def _fan(data, filler):
             caffe_pb2.FillerParameter.AVERAGE: (inputs + outputs) / 2}[filler.variance_norm]
 
 
-def _constant(data, filler):
+def _constant(data: Tensor, filler: FillerParameter) -> None:
     data.fill_(filler.value)
 
 
-def _uniform(data, filler):
+def _uniform(data: Tensor, filler: FillerParameter) -> None:
     if filler.min > filler.max:
         raise LayerError(f"expected min <= max in a uniform filler, got {filler.min} and "
                          f"{filler.max}")
     data.uniform_(filler.min, filler.max)
 
 
-def _gaussian(data, filler):
+def _gaussian(data: Tensor, filler: FillerParameter) -> None:
     """Normal; with `sparse`, each value is kept with probability sparse / first axis."""
     if filler.std < 0:
         raise LayerError(f"expected std >= 0 in a gaussian filler, got {filler.std}")
@@ -71,7 +74,7 @@ def _gaussian(data, filler):
     data.mul_(torch.empty_like(data).bernoulli_(filler.sparse / data.shape[0]))
 
 
-def _positive_unitball(data, filler):
+def _positive_unitball(data: Tensor, filler: FillerParameter) -> None:
     """Uniform on [0, 1], then each row (first axis) divided by its sum."""
     if data.dim() == 0 or data.numel() == 0:
         raise LayerError("expected a blob with values and at least one axis for a "
@@ -80,18 +83,18 @@ def _positive_unitball(data, filler):
     rows.div_(rows.sum(1, keepdim=True))
 
 
-def _xavier(data, filler):
+def _xavier(data: Tensor, filler: FillerParameter) -> None:
     """Uniform on +-sqrt(3 / n) (Glorot and Bengio 2010)."""
     scale = math.sqrt(3 / _fan(data, filler))
     data.uniform_(-scale, scale)
 
 
-def _msra(data, filler):
+def _msra(data: Tensor, filler: FillerParameter) -> None:
     """Normal with standard deviation sqrt(2 / n) (He et al. 2015)."""
     data.normal_(0, math.sqrt(2 / _fan(data, filler)))
 
 
-def _bilinear(data, filler):
+def _bilinear(data: Tensor, filler: FillerParameter) -> None:
     """Kernels that interpolate between their inputs, for Deconvolution with kernel 2f - f % 2."""
     if data.dim() != 4 or data.shape[2] != data.shape[3]:
         raise LayerError("expected a blob with 4 axes and square kernels for a bilinear filler, "

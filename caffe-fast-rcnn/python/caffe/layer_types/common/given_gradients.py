@@ -1,22 +1,24 @@
 """Results whose gradient is given instead of derived, where Caffe's differs from the derivative."""
 import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 
 class _Given(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, value, *pairs):
+    def forward(ctx: FunctionCtx, value: Tensor, *pairs: Tensor) -> Tensor:
         ctx.save_for_backward(*pairs[1::2])
         return value.clone()
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         out = [None]
         for factor in ctx.saved_tensors:
             out += [grad * factor, None]
         return tuple(out)
 
 
-def with_gradient(value, *pairs):
+def with_gradient(value: Tensor, *pairs: tuple[Tensor, Tensor]) -> Tensor:
     """`value`, with the gradient `grad * factor` for each `x` of the pairs (x, factor).
 
     `grad` (of the shape of `value`) must broadcast to the shape of `x`.

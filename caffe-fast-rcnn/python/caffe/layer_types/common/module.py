@@ -12,17 +12,24 @@ A layer type is a class with
 A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to `self.param`.
 """
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from google.protobuf.message import Message
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from caffe.core.errors import LayerError
 from caffe.layer_types.common.fillers import fill
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import FillerParameter, LayerParameter
+
+Shape = tuple[int, ...]
+Shapes = Sequence[Shape]    # of all bottoms, or all tops
+Tops = Tensor | tuple[Tensor, ...]
 
 
-def filler_or(options, field, value):
+def filler_or(options: Message, field: str, value: float) -> FillerParameter:
     """The FillerParameter in a field of the options, or the constant where the field is unset."""
     if options.HasField(field):
         return getattr(options, field)
@@ -45,6 +52,7 @@ class Module(nn.Module):
       keeps_shape     each top has its bottom's shape, whatever that is
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       overwrites      has `forward_inplace` alone, which is used where no gradient is wanted
+      changes_blobs   the forward pass changes the learnable blobs
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
     """
@@ -61,9 +69,10 @@ class Module(nn.Module):
     keeps_shape = False
     in_place = False
     overwrites = False
+    changes_blobs = False
     fresh_tops = False
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__()
         self.name = param.name
         self.param = param
@@ -75,7 +84,8 @@ class Module(nn.Module):
             raise self.error(f"expected one top per bottom, got {len(shapes)} bottoms and "
                              f"{len(param.top)} tops")
 
-    def add_blob(self, shape, filler=None, memory_format=torch.contiguous_format):
+    def add_blob(self, shape: Iterable[int], filler: FillerParameter | None = None,
+                 memory_format: torch.memory_format = torch.contiguous_format) -> None:
         """Appends a learnable blob (float32), filled as the FillerParameter says (None: zeros)."""
         data = torch.zeros(tuple(int(d) for d in shape))
         try:
@@ -86,11 +96,11 @@ class Module(nn.Module):
             data = data.contiguous(memory_format=memory_format)
         self.blobs.append(nn.Parameter(data))
 
-    def error(self, message):
+    def error(self, message: str) -> LayerError:
         """A LayerError that names this layer."""
         return LayerError(f'layer "{self.name}" ({self.type}): {message}')
 
-    def axis_of(self, shape, axis, field="axis"):
+    def axis_of(self, shape: Shape, axis: int, field: str = "axis") -> int:
         """The axis counted from the front; negative ones count from the end (CanonicalAxisIndex).
         """
         if not -len(shape) <= axis < len(shape):
@@ -98,12 +108,12 @@ class Module(nn.Module):
                              f"shape {tuple(shape)}, got {axis}")
         return axis % len(shape)
 
-    def refuse_in_place(self):
+    def refuse_in_place(self) -> None:
         """For the types whose top cannot be their bottom."""
         if set(self.param.bottom) & set(self.param.top):
             raise self.error("cannot work in place: give the top another name than the bottom")
 
-    def check_range(self, index, count, what):
+    def check_range(self, index: Tensor, count: int, what: str) -> None:
         """An error unless every index lies in [0, count).
 
         Only on the CPU: on a GPU it would synchronise; a bad index fails there in the kernel.
@@ -114,7 +124,7 @@ class Module(nn.Module):
                 raise self.error(f"expected each {what} in 0 .. {count - 1}, got "
                                  f"{low if low < 0 else high}")
 
-    def check_labels(self, scores, labels, axis):
+    def check_labels(self, scores: Tensor, labels: Tensor, axis: int) -> None:
         """An error unless there is one label for each place of the scores' other axes."""
         places = math.prod(size for i, size in enumerate(scores.shape) if i != axis)
         if labels.numel() != places:
@@ -122,7 +132,16 @@ class Module(nn.Module):
                              f"with the classes along axis {axis}, got {labels.numel()} of shape "
                              f"{tuple(labels.shape)}")
 
-    def top_shapes(self, shapes):
+    def labels_of(self, labels: Tensor, items: int, classes: int) -> Tensor:
+        """The labels 0 .. classes - 1 of the items, one each, as integers (items,)."""
+        if labels.numel() != items:
+            raise self.error(f"expected one label for each of the {items} items, got shape "
+                             f"{tuple(labels.shape)}")
+        labels = labels.reshape(-1).long()
+        self.check_range(labels, classes, "label")
+        return labels
+
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.
 
         Layers without bottoms override it; theirs is asked once, when the net is built, and None
@@ -144,22 +163,22 @@ class Module(nn.Module):
             raise self.error(f"does not fit bottoms of shape {shown}: {sentence}") from problem
         return [tuple(top.shape) for top in (tops if isinstance(tops, tuple) else (tops,))]
 
-    def initial_tops(self):
+    def initial_tops(self) -> tuple[Tensor | None, ...]:
         """What the tops hold before the first forward pass: a tensor or None for each."""
         return (None,) * len(self.param.top)
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> Tops:
         raise self.error("has no forward pass")
 
-    def forward_inplace(self, x):
+    def forward_inplace(self, x: Tensor) -> Tensor:
         """Changes `x`, the data of bottom and top, in place, without autograd."""
         raise self.error("cannot change its bottom in place")
 
-    def backward_inplace(self, y, grad):
+    def backward_inplace(self, y: Tensor, grad: Tensor) -> Tensor:
         """The bottom's gradient from the changed data `y` and the top's gradient `grad`."""
         raise self.error("cannot change its bottom in place")
 
-    def _check_count(self, word, count, limits):
+    def _check_count(self, word: str, count: int, limits: tuple[int, int | None]) -> None:
         least, most = limits
         if count < least or (most is not None and count > most):
             wanted = (f"{least}" if least == most else f"at least {least}" if most is None

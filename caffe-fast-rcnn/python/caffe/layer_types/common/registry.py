@@ -1,13 +1,18 @@
 """The one registry: a layer's type string is the only name it is known by."""
-from caffe.core.errors import LayerError, suggest
+from collections.abc import Callable
+from typing import TypeVar
 
-_TYPES = {}
+from caffe.core.errors import LayerError, suggest
+from caffe.layer_types.common.module import Module
+
+_TYPES: dict[str, type[Module]] = {}
+_Layer = TypeVar("_Layer", bound=Module)
 _USERS_TYPE = "Python"      # its class comes from the user's module (runners/python_layer.py)
 
 
-def register(type_name):
+def register(type_name: str) -> Callable[[type[_Layer]], type[_Layer]]:
     """Class decorator: makes the class known under a prototxt's `type: "..."`."""
-    def add(cls):
+    def add(cls: type[_Layer]) -> type[_Layer]:
         if type_name in _TYPES:
             raise LayerError(f'layer type "{type_name}" is registered twice')
         _TYPES[type_name] = cls
@@ -16,7 +21,7 @@ def register(type_name):
     return add
 
 
-def lookup(type_name, layer_name):
+def lookup(type_name: str, layer_name: str) -> type[Module]:
     """The class of a layer type; LayerError names the nearest known type."""
     if type_name not in _TYPES:
         known = layer_type_list()
@@ -25,6 +30,6 @@ def lookup(type_name, layer_name):
     return _TYPES[type_name]
 
 
-def layer_type_list():
+def layer_type_list() -> list[str]:
     """Names of all layer types, sorted (pycaffe: caffe.layer_type_list)."""
     return sorted([*_TYPES, _USERS_TYPE])

@@ -1,13 +1,16 @@
 """Data: images and labels from a database of Datums (Caffe: data_layer.cpp)."""
 import itertools
+from collections.abc import Iterable, Iterator
 
 from caffe.core import state
 from caffe.files.databases import open_database
 from caffe.files.images import datum_image, read_datum
+from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.inputs.batch_source import BatchSource, own_share
+from caffe.layer_types.inputs.batch_source import BatchSource, Item, own_share
 from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Data")
@@ -20,7 +23,7 @@ class Data(BatchSource):
 
     tops = (1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p, transform = param.data_param, param.transform_param
         batch_size = self.positive(p.batch_size, "batch_size")
@@ -38,7 +41,8 @@ class Data(BatchSource):
             self.feed_images(_images(records, database.source, color), batch_size, transformer)
 
 
-def _images(records, source, color):
+def _images(records: Iterable[tuple[bytes, bytes]], source: str,
+            color: bool | None) -> Iterator[Item]:
     """(where, image, label) of every record."""
     for key, value in records:
         where, datum = read_datum(source, key, value)

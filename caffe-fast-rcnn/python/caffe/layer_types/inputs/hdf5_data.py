@@ -1,14 +1,20 @@
 """HDF5Data and HDF5Output: arrays from and to HDF5 files (Caffe: hdf5_data_layer.cpp,
 hdf5_output_layer.cpp).
 """
+from collections.abc import Iterable, Iterator
+
 import numpy as np
+from torch import Tensor
 
 from caffe.core import state
 from caffe.core.errors import CaffeError, DataError
 from caffe.files import hdf5
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource, own_share, peeked
+from caffe.proto.caffe_pb2 import LayerParameter
+
+_Row = tuple[list[np.ndarray], int]     # arrays of a file, number of a row in them
 
 
 @register("HDF5Data")
@@ -21,7 +27,7 @@ class HDF5Data(BatchSource):
 
     tops = (1, None)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.hdf5_data_param
         if param.HasField("transform_param"):
@@ -36,7 +42,7 @@ class HDF5Data(BatchSource):
                       [(batch_size, *array.shape[1:]) for array in arrays])
 
 
-def _listed_files(source):
+def _listed_files(source: str) -> list[str]:
     """The words of a list of files."""
     try:
         with open(source, encoding="utf-8", errors="surrogateescape") as file:
@@ -49,7 +55,8 @@ def _listed_files(source):
     return paths
 
 
-def _rows(paths, names, generator):
+def _rows(paths: Iterable[str], names: list[str],
+          generator: np.random.Generator | None) -> Iterator[_Row]:
     """Endless (arrays of a file, number of a row in them); a generator shuffles."""
     paths = list(paths)
     arrays = None
@@ -65,7 +72,7 @@ def _rows(paths, names, generator):
                 yield arrays, row
 
 
-def _read(path, names):
+def _read(path: str, names: list[str]) -> list[np.ndarray]:
     arrays = hdf5.read_datasets(path, names)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(names, arrays))
     if any(array.ndim == 0 for array in arrays) or len({len(array) for array in arrays}) != 1:
@@ -75,7 +82,7 @@ def _read(path, names):
     return arrays
 
 
-def _batches(rows, batch_size):
+def _batches(rows: Iterator[_Row], batch_size: int) -> Iterator[list[np.ndarray]]:
     """Endless lists of arrays (batch_size, ...), one per dataset."""
     while True:
         batch = None
@@ -103,23 +110,23 @@ class HDF5Output(Module):
     no_gradient = (0, 1)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self._path = param.hdf5_output_param.file_name
         if not self._path:
             raise self.error("expected a file_name, got none")
         self._write({}, new=True)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return []
 
-    def forward(self, data, label):
+    def forward(self, data: Tensor, label: Tensor) -> tuple[()]:
         if len(data) != len(label):
             raise self.error(f"expected as many labels as data, got {len(label)} and {len(data)}")
         self._write({"data": self._legacy(data), "label": self._legacy(label)})
         return ()
 
-    def _write(self, datasets, new=False):
+    def _write(self, datasets: dict[str, np.ndarray], new: bool = False) -> None:
         try:
             hdf5.append_rows(self._path, datasets, new)
         except CaffeError as problem:
@@ -128,7 +135,7 @@ class HDF5Output(Module):
             reason = problem.strerror or " ".join(str(problem).split())
             raise self.error(f"{self._path} cannot be written: {reason}") from None
 
-    def _legacy(self, tensor):
+    def _legacy(self, tensor: Tensor) -> np.ndarray:
         """A tensor's values with the four axes that older blobs had."""
         if tensor.dim() > 4:
             raise self.error(f"expected bottoms with at most 4 axes, got {tuple(tensor.shape)}")

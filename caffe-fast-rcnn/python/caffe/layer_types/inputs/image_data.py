@@ -1,10 +1,14 @@
 """ImageData: images and labels from a list of files (Caffe: image_data_layer.cpp)."""
+from collections.abc import Iterable, Iterator
+
 from caffe.core import state
 from caffe.core.errors import DataError
-from caffe.files.images import read_image, read_image_list
+from caffe.files.images import ListedImage, read_image, read_image_list
+from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.inputs.batch_source import BatchSource, own_share
+from caffe.layer_types.inputs.batch_source import BatchSource, Item, listed_forever, own_share
 from caffe.layer_types.inputs.data_transformer import DataTransformer
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("ImageData")
@@ -15,7 +19,7 @@ class ImageData(BatchSource):
 
     tops = (2, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.image_data_param
         batch_size = self.positive(p.batch_size, "batch_size")
@@ -26,28 +30,14 @@ class ImageData(BatchSource):
         generator = state.new_generator()
         with self.named():
             transformer = DataTransformer(param.transform_param, phase, generator)
-            images = read_image_list(p.source)
-            skip = int(generator.integers(p.rand_skip)) if p.rand_skip else 0
-            if skip >= len(images):
-                raise DataError(f"{p.source}: rand_skip came out as {skip}, but there are only "
-                                f"{len(images)} images")
-            order = _forever(images, skip, generator if p.shuffle else None)
+            order = listed_forever(read_image_list(p.source), p, generator)
             items = _images(own_share(order, phase), p.root_folder, (p.new_height, p.new_width),
                             p.is_color)
             self.feed_images(items, batch_size, transformer)
 
 
-def _forever(images, skip, generator):
-    """The listed images again and again; the first pass leaves out `skip`, a generator shuffles."""
-    images = list(images)
-    while True:
-        if generator is not None:
-            generator.shuffle(images)
-        yield from images[skip:]
-        skip = 0
-
-
-def _images(listed, root_folder, size, color):
+def _images(listed: Iterable[ListedImage], root_folder: str, size: tuple[int, int],
+            color: bool) -> Iterator[Item]:
     """(where, image, label) of every listed image; Caffe joins folder and name as they are."""
     for name, label, where in listed:
         try:

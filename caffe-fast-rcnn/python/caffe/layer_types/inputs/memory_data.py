@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from caffe.layer_types.common.module import Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.source import Source
+from caffe.proto.caffe_pb2 import LayerParameter
 
 log = logging.getLogger("caffe")
 
@@ -21,7 +24,7 @@ class MemoryData(Source):
     tops = (2, 2)
     fresh_tops = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.memory_data_param
         self._shape = p.batch_size, p.channels, p.height, p.width
@@ -30,10 +33,10 @@ class MemoryData(Source):
                              f"{', '.join(map(str, self._shape))}")
         self._arrays, self._position = None, 0
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [self._shape, self._shape[:1]]
 
-    def set_arrays(self, data, labels):
+    def set_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
         """data (n, C, H, W) and labels (n,) or (n, 1, 1, 1), float32, n a multiple of the batch.
 
         The arrays are not copied: what is changed in them later counts (pycaffe: set_input_arrays).
@@ -53,7 +56,7 @@ class MemoryData(Source):
                         self.type)
         self._arrays, self._position = (data, labels), 0
 
-    def _check(self, array, what, item):
+    def _check(self, array: np.ndarray, what: str, item: list[int]) -> None:
         wanted = f"a C-contiguous float32 array of shape (n, {', '.join(map(str, item))})"
         if not isinstance(array, np.ndarray):
             raise self.error(f"{what}: expected {wanted}, got {type(array).__name__}")
@@ -63,7 +66,7 @@ class MemoryData(Source):
             raise self.error(f"{what}: expected {wanted}, got {array.dtype} of shape "
                              f"{array.shape}{order}")
 
-    def forward(self):
+    def forward(self) -> tuple[Tensor, ...]:
         if self._arrays is None:
             raise self.error("has no data yet; call net.set_input_arrays(data, labels) first")
         begin = self._position

@@ -2,15 +2,19 @@
 
 Caffe: input_layer.cpp, dummy_data_layer.cpp, silence_layer.cpp.
 """
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from caffe.core.errors import LayerError
 from caffe.layer_types.common.fillers import fill
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import DummyDataParameter, FillerParameter, LayerParameter
 
 
-def spread(layer, values, what, optional=False):
+def spread(layer: Module, values: Sequence, what: str, optional: bool = False) -> list:
     """The values one per top: given once for all tops, once each, or (optional) not at all."""
     tops = len(layer.param.top)
     if len(values) not in ((0, 1, tops) if optional else (1, tops)):
@@ -24,7 +28,7 @@ class Source(Module):
 
     bottoms = (0, 0)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.register_buffer("where", torch.empty(0), persistent=False)
 
@@ -36,14 +40,14 @@ class Input(Module):
     bottoms = (0, 0)
     tops = (1, None)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.shapes = spread(self, param.input_param.shape, "shape", optional=True)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [None if shape is None else tuple(shape.dim) for shape in self.shapes]
 
-    def forward(self):
+    def forward(self) -> tuple[None, ...]:
         return (None,) * len(self.shapes)
 
 
@@ -53,7 +57,7 @@ class DummyData(Source):
 
     tops = (1, None)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.dummy_data_param
         self.shapes = self._read_shapes(p)
@@ -61,7 +65,7 @@ class DummyData(Source):
         for shape, filler in zip(self.shapes, self.fillers):
             self._filled(shape, filler)  # an impossible filler is refused now
 
-    def _read_shapes(self, p):
+    def _read_shapes(self, p: DummyDataParameter) -> list[Shape]:
         legacy = (p.num, p.channels, p.height, p.width)
         if not any(legacy):
             return [tuple(shape.dim) for shape in spread(self, p.shape, "shape")]
@@ -70,22 +74,22 @@ class DummyData(Source):
         names = ("num", "channels", "height", "width")
         return list(zip(*(spread(self, list(v), n) for v, n in zip(legacy, names))))
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return self.shapes
 
-    def initial_tops(self):
+    def initial_tops(self) -> tuple[Tensor | None, ...]:
         return tuple(None if self._is_random(filler) else self._filled(shape, filler)
                      for shape, filler in zip(self.shapes, self.fillers))
 
-    def forward(self):
+    def forward(self) -> tuple[Tensor | None, ...]:
         return tuple(self._filled(shape, filler) if self._is_random(filler) else None
                      for shape, filler in zip(self.shapes, self.fillers))
 
     @staticmethod
-    def _is_random(filler):
+    def _is_random(filler: FillerParameter | None) -> bool:
         return filler is not None and filler.type != "constant"
 
-    def _filled(self, shape, filler):
+    def _filled(self, shape: Shape, filler: FillerParameter | None) -> Tensor:
         data = self.where.new_zeros(shape)
         try:
             fill(data, filler)
@@ -101,5 +105,5 @@ class Silence(Module):
     bottoms = (1, None)
     tops = (0, 0)
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> tuple[()]:
         return ()

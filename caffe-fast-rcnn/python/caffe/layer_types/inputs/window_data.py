@@ -1,5 +1,6 @@
 """WindowData: R-CNN's windows, cut out of images and warped (Caffe: window_data_layer.cpp)."""
 import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -8,10 +9,12 @@ import numpy as np
 from caffe.core import state
 from caffe.core.errors import DataError
 from caffe.files.images import decode_image, read_bytes
-from caffe.files.window_files import read_window_file
+from caffe.files.window_files import WindowList, read_window_file
+from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.inputs.batch_source import BatchSource
 from caffe.layer_types.inputs.data_transformer import read_mean
+from caffe.proto.caffe_pb2 import LayerParameter, TransformationParameter, WindowDataParameter
 
 
 class Placement(NamedTuple):
@@ -22,7 +25,8 @@ class Placement(NamedTuple):
     corner: tuple   # top and left of it in the crop; around it the crop stays 0
 
 
-def place(box, image_size, crop_size, context_pad, square, mirrored):
+def place(box: Sequence[int], image_size: tuple[int, int], crop_size: int, context_pad: int,
+          square: bool, mirrored: bool) -> Placement:
     """The Placement of a window in a square crop.
 
     box: x1, y1, x2, y2, inclusive; image_size: height and width; context_pad: pixels of the crop
@@ -44,7 +48,7 @@ def place(box, image_size, crop_size, context_pad, square, mirrored):
     return Placement((x1, y1, x2, y2), size, (top, left))
 
 
-def enlarged(box, scale, square):
+def enlarged(box: Sequence[int], scale: float, square: bool) -> list[int]:
     """A box scaled about its centre, as a square on the longer side if wanted; whole numbers."""
     x1, y1, x2, y2 = (int(n) for n in box)
     half = (x2 - x1 + 1) / 2, (y2 - y1 + 1) / 2
@@ -55,7 +59,7 @@ def enlarged(box, scale, square):
     return [_round(corner) for corner in corners]
 
 
-def _round(number):
+def _round(number: float) -> int:
     """C's round(): halves go away from zero."""
     return int(math.copysign(math.floor(abs(number) + 0.5), number))
 
@@ -70,7 +74,7 @@ class WindowData(BatchSource):
 
     tops = (2, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p, transform = param.window_data_param, param.transform_param
         batch_size = self.positive(p.batch_size, "batch_size")
@@ -89,7 +93,7 @@ class WindowData(BatchSource):
                       [(batch_size, windows.channels, crop_size, crop_size), (batch_size,)])
 
 
-def _batches(cutter, sampler, mirror):
+def _batches(cutter: "_Cutter", sampler: "_Sampler", mirror: bool) -> Iterator[list[np.ndarray]]:
     """Endless [data (N, C, S, S), labels (N,)]; what is outside of an image is 0 in the data."""
     while True:
         labels = np.zeros(sampler.batch_size, np.float32)
@@ -103,7 +107,8 @@ def _batches(cutter, sampler, mirror):
 class _Sampler:
     """Draws batches of windows: background first, then foreground."""
 
-    def __init__(self, p, windows, generator):
+    def __init__(self, p: WindowDataParameter, windows: WindowList,
+                 generator: np.random.Generator) -> None:
         self.batch_size, self.generator = p.batch_size, generator
         is_fg = windows.overlaps >= np.float32(p.fg_threshold)
         is_bg = ~is_fg & (windows.overlaps < np.float32(p.bg_threshold))
@@ -120,7 +125,7 @@ class _Sampler:
                 raise DataError(f"{p.source}: no window has an overlap {which}, but a batch needs "
                                 f"{count} of them")
 
-    def batch(self):
+    def batch(self) -> Iterator[tuple[int, int]]:
         """Yields (number of a window, its label)."""
         for _ in range(self.batch_size - self._num_fg):
             yield self._draw(self._bg), 0
@@ -128,14 +133,15 @@ class _Sampler:
             window = self._draw(self._fg)
             yield window, self._classes[window]
 
-    def _draw(self, pool):
+    def _draw(self, pool: np.ndarray) -> int:
         return pool[self.generator.integers(len(pool))]
 
 
 class _Cutter:
     """Cuts windows out of their images."""
 
-    def __init__(self, p, transform, windows):
+    def __init__(self, p: WindowDataParameter, transform: TransformationParameter,
+                 windows: WindowList) -> None:
         self._windows, self._p = windows, p
         self._crop_size = transform.crop_size
         # Caffe: unlike other data layers this one reads the scale in its own block
@@ -144,7 +150,7 @@ class _Cutter:
         self._mean = self._read_mean(transform)
         self._cache = {} if p.cache_images else None
 
-    def _read_mean(self, transform):
+    def _read_mean(self, transform: TransformationParameter) -> np.ndarray:
         """The mean of each pixel of the crop, of shape (C, S, S), (C, 1, 1) or (1, 1, 1)."""
         if transform.mean_file and transform.mean_value:
             raise DataError("transform_param: expected mean_file or mean_value, got both")
@@ -161,7 +167,7 @@ class _Cutter:
                             f"not cover crops of {self.shape}")
         return mean[:, offset:offset + size, offset:offset + size]
 
-    def cut(self, number, mirrored, out):
+    def cut(self, number: int, mirrored: bool, out: np.ndarray) -> None:
         """Writes window `number` to out (C, S, S), float32 and 0 everywhere."""
         path = self._p.root_folder + self._windows.paths[self._windows.images[number]]
         image = decode_image(self._content(path), True, f"image {path}")
@@ -181,7 +187,7 @@ class _Cutter:
         mean = self._mean[target] if self._mean.shape[1] > 1 else self._mean
         out[target] = (warped - mean) * self._scale
 
-    def _content(self, path):
+    def _content(self, path: str) -> np.ndarray:
         if self._cache is None:
             return read_bytes(path)
         if path not in self._cache:

@@ -7,12 +7,14 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from caffe.layer_types.common.given_gradients import with_gradient
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 FULL, VALID = caffe_pb2.LossParameter.FULL, caffe_pb2.LossParameter.VALID
 BATCH_SIZE = caffe_pb2.LossParameter.BATCH_SIZE
@@ -27,13 +29,13 @@ class Loss(Module):
     auto_top = True
     no_gradient = (1,)
 
-    def check_first_axis(self, bottom, other):
+    def check_first_axis(self, bottom: Tensor, other: Tensor) -> None:
         """Caffe: LossLayer::Reshape."""
         if not bottom.dim() or not other.dim() or bottom.shape[0] != other.shape[0]:
             raise self.error("expected bottoms with the same first axis, got shapes "
                              f"{tuple(bottom.shape)} and {tuple(other.shape)}")
 
-    def same_values(self, bottom, other):
+    def same_values(self, bottom: Tensor, other: Tensor) -> Tensor:
         """`other` in the shape of `bottom`; an error when it has other numbers of values."""
         self.check_first_axis(bottom, other)
         if other.numel() != bottom.numel():
@@ -41,22 +43,13 @@ class Loss(Module):
                              f"{tuple(bottom.shape)} and {tuple(other.shape)}")
         return other.reshape(bottom.shape)
 
-    def one_label_each(self, labels, rows):
-        """The labels of (N, C) rows as integers (N,)."""
-        if labels.numel() != rows.shape[0]:
-            raise self.error(f"expected one label for each of the {rows.shape[0]} items, got shape "
-                             f"{tuple(labels.shape)}")
-        labels = labels.reshape(-1).long()
-        self.check_range(labels, rows.shape[1], "label")
-        return labels
-
 
 class NormalizedLoss(Loss):
     """A loss with a loss_param: an ignored label, and what the sum is divided by."""
 
     default_normalization = VALID
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.loss_param
         self.ignore = p.ignore_label if p.HasField("ignore_label") else None
@@ -66,13 +59,13 @@ class NormalizedLoss(Loss):
         if p.HasField("normalize") and not p.HasField("normalization"):
             self.normalization = VALID if p.normalize else BATCH_SIZE
 
-    def valid(self, labels):
+    def valid(self, labels: Tensor) -> Tensor:
         """1 where the label counts, 0 where it is the ignored one; labels are truncated to int."""
         if self.ignore is None:
             return torch.ones_like(labels)
         return (labels.trunc() != self.ignore).to(labels.dtype)
 
-    def normalized(self, total, valid, items):
+    def normalized(self, total: Tensor, valid: Tensor, items: int) -> Tensor:
         """`total` divided as the normalization asks for, by at least 1.
 
         valid: 1 or 0 per place (all of them); items: what counts as the batch size.
@@ -89,7 +82,7 @@ class EuclideanLoss(Loss):
 
     no_gradient = ()
 
-    def forward(self, x, y):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return (x - self.same_values(x, y)).square().sum() / (2 * x.shape[0])
 
 
@@ -107,13 +100,13 @@ class SmoothL1Loss(Loss):
     no_gradient = (2, 3)
     ignores_forbidden_gradient = True   # Fast R-CNN: weights come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.sigma = param.smooth_l1_loss_param.sigma
         if len(shapes) == 3:
             raise self.error("expected 2 bottoms, or 4 with both inside and outside weights, got 3")
 
-    def forward(self, x, *others):
+    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         others = [self.same_values(x, other) for other in others]
         return ops.smooth_l1_loss(x, *others, sigma=self.sigma)
 
@@ -124,7 +117,7 @@ class SigmoidCrossEntropyLoss(NormalizedLoss):
 
     default_normalization = BATCH_SIZE
 
-    def forward(self, x, target):
+    def forward(self, x: Tensor, target: Tensor) -> Tensor:
         target = self.same_values(x, target)
         valid = self.valid(target)
         terms = F.binary_cross_entropy_with_logits(x, target, reduction="none")
@@ -138,14 +131,14 @@ class HingeLoss(Loss):
     bottom[0]: scores (N, C, ...), minus for the label's class     bottom[1]: labels, N values
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.square = param.hinge_loss_param.norm == caffe_pb2.HingeLossParameter.L2
 
-    def forward(self, scores, labels):
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
         self.check_first_axis(scores, labels)
         rows = scores.reshape(scores.shape[0], -1)
-        own = self.one_label_each(labels, rows)
+        own = self.labels_of(labels, *rows.shape)
         sign = torch.ones_like(rows).scatter(1, own[:, None], -1)
         margins = F.relu(1 + sign * rows)
         return (margins.square() if self.square else margins).sum() / rows.shape[0]
@@ -162,7 +155,7 @@ class ContrastiveLoss(Loss):
     bottoms = (3, 3)
     no_gradient = (2,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.contrastive_loss_param
         self.margin, self.legacy = p.margin, p.legacy_version
@@ -170,7 +163,7 @@ class ContrastiveLoss(Loss):
             if math.prod(shape[2:]) != 1:
                 raise self.error(f"expected bottoms of height and width 1, got {tuple(shape)}")
 
-    def forward(self, a, b, similar):
+    def forward(self, a: Tensor, b: Tensor, similar: Tensor) -> Tensor:
         b = self.same_values(a, b)
         if similar.numel() != a.shape[0]:
             raise self.error(f"expected one value per pair ({a.shape[0]}) in bottom[2], got shape "

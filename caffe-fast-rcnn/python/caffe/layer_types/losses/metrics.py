@@ -1,9 +1,13 @@
-"""Measures without a gradient: Accuracy and ArgMax. Caffe: accuracy_layer.cpp, argmax_layer.cpp."""
+"""Measures without a gradient: Accuracy, ArgMax, SegAccuracy.
 
+Caffe: accuracy_layer.cpp, argmax_layer.cpp; DeepLab and PSPNet: seg_accuracy_layer.cpp.
+"""
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Accuracy")
@@ -20,14 +24,14 @@ class Accuracy(Module):
     tops = (1, 2)
     no_gradient = (0, 1)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.accuracy_param
         self.axis = self.axis_of(shapes[0], p.axis)
         self.top_k = p.top_k
         self.ignore = p.ignore_label if p.HasField("ignore_label") else None
 
-    def forward(self, scores, labels):
+    def forward(self, scores: Tensor, labels: Tensor) -> Tops:
         classes = scores.shape[self.axis]
         self.check_labels(scores, labels, self.axis)
         if self.top_k > classes:
@@ -60,7 +64,7 @@ class ArgMax(Module):
 
     no_gradient = (0,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.argmax_param
         self.top_k, self.values = p.top_k, p.out_max_val
@@ -68,7 +72,7 @@ class ArgMax(Module):
         if p.top_k < 1:
             raise self.error(f"expected top_k > 0, got {p.top_k}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         axis = 1 if self.axis is None else self.axis
         flat = x.reshape(x.shape[0], -1) if self.axis is None else x
         if self.top_k > flat.shape[axis]:
@@ -80,3 +84,59 @@ class ArgMax(Module):
             return best.contiguous() if self.values else index
         top = torch.stack((index, best), 1) if self.values else index[:, None]
         return top.reshape(*top.shape, *(1,) * (max(x.dim(), 3) - 3))
+
+
+@register("SegAccuracy")
+class SegAccuracy(Module):
+    """How well pixels are classified: share of right ones, mean recall, mean IoU.
+
+    bottom[0]: scores (N, C, H, W)     bottom[1]: labels (N, 1, H, W)
+    top[0]:    (1, 1, 1, 3)
+    Recall is averaged over the classes that occur, intersection over union over all; it is 1 for a
+    class that is neither there nor predicted. With `reset: false` all passes so far count. Of equal
+    scores the last class is predicted.
+    """
+
+    bottoms = (2, 2)
+    no_gradient = (0, 1)
+
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
+        super().__init__(param, shapes, phase)
+        p = param.seg_accuracy_param
+        self.ignored, self.reset = tuple(p.ignore_label), p.reset
+        classes = shapes[0][1]
+        self.register_buffer("counts", torch.zeros(classes, classes, dtype=torch.float64))
+
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
+        self._check(*map(tuple, shapes))
+        return [(1, 1, 1, 3)]
+
+    def _check(self, scores: Shape, labels: Shape) -> None:
+        if len(scores) != 4 or labels != (scores[0], 1, *scores[2:]) \
+                or scores[1] != len(self.counts):
+            raise self.error("expected bottoms of shape (N, C, H, W) and (N, 1, H, W) with "
+                             f"{len(self.counts)} channels, got {scores} and {labels}")
+
+    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
+        self._check(tuple(scores.shape), tuple(labels.shape))
+        classes = len(self.counts)
+        found = classes - 1 - scores.flip(1).argmax(1).flatten()
+        labels = labels.flatten().long()
+        counted = torch.ones_like(labels, dtype=torch.bool)
+        for label in self.ignored:
+            counted &= labels != label
+        labels, found = labels[counted], found[counted]
+        self.check_range(labels, classes, "label")
+        if self.reset:
+            self.counts.zero_()
+        pairs = torch.bincount(labels * classes + found, minlength=classes ** 2)
+        self.counts += pairs.view(classes, classes)
+        return self._measures().to(scores.dtype).view(1, 1, 1, 3)
+
+    def _measures(self) -> Tensor:
+        """(3,) from the confusion matrix: rows are the labels, columns the predictions."""
+        right, rows, columns = self.counts.diagonal(), self.counts.sum(1), self.counts.sum(0)
+        union = rows + columns - right
+        recall = (right / rows.clamp(min=1)).sum() / (rows > 0).sum().clamp(min=1)
+        overlap = torch.where(union > 0, right / union.clamp(min=1), 1).mean()
+        return torch.stack([right.sum() / rows.sum().clamp(min=1), recall, overlap])

@@ -8,12 +8,14 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from caffe.core.errors import WeightsError
 from caffe.files import weights
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import Loss, NormalizedLoss
+from caffe.proto.caffe_pb2 import InfogainLossParameter, LayerParameter, SoftmaxParameter
 
 # Caffe: the logarithm's argument is at least FLT_MIN, or 1e-20 in the two rarer losses
 LOG_SMALLEST = math.log(torch.finfo(torch.float32).tiny)
@@ -26,11 +28,11 @@ class Softmax(Module):
 
     keeps_shape = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], param.softmax_param.axis)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.softmax(x, self.axis)
 
 
@@ -40,19 +42,31 @@ class _ClassLoss(NormalizedLoss):
     bottom[0]: scores (..., C, ...), classes along `axis`
     bottom[1]: labels 0 .. C - 1, one for each place of the other axes, in any layout
     top[1]:    the probabilities, of the shape of the scores; without a gradient
+    With loss_param's weight_by_label_freqs (SegNet) the loss of each place is multiplied by the
+    class_weighting of its label, before it is normalized as ever.
     """
 
     tops = (1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], self.options(param).axis)
+        self.register_buffer("class_weights", self._class_weights(shapes[0][self.axis]))
+
+    def _class_weights(self, classes: int) -> Tensor | None:
+        p = self.param.loss_param
+        if not p.weight_by_label_freqs:
+            return None
+        if len(p.class_weighting) != classes:
+            raise self.error(f"expected a class_weighting for each of the {classes} classes, got "
+                             f"{len(p.class_weighting)}")
+        return torch.tensor(p.class_weighting)
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> SoftmaxParameter | InfogainLossParameter:
         """The field of the LayerParameter that has the axis."""
 
-    def forward(self, scores, labels, *others):
+    def forward(self, scores: Tensor, labels: Tensor, *others: Tensor) -> Tops:
         self.check_first_axis(scores, labels)
         self.check_labels(scores, labels, self.axis)
         classes = scores.shape[self.axis]
@@ -61,13 +75,15 @@ class _ClassLoss(NormalizedLoss):
         indices = (labels.reshape(-1) * valid).long()
         self.check_range(indices, classes, "label")
         losses = self.losses(F.log_softmax(rows, 1), indices, *others) * valid
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[indices]
         loss = self.normalized(losses.sum(), valid, math.prod(scores.shape[:self.axis]))
         if len(self.param.top) == 1:
             return loss
         probabilities = torch.softmax(scores.detach(), self.axis)
         return (loss, probabilities, losses.detach().reshape(labels.shape))[:len(self.param.top)]
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         """(M,): the loss of each place from log probabilities (M, C) and labels (M,)."""
         raise self.error("has no forward pass")
 
@@ -77,10 +93,10 @@ class SoftmaxWithLoss(_ClassLoss):
     """-log of the label's probability, normalized; bottoms and tops as `_ClassLoss` says."""
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> SoftmaxParameter:
         return param.softmax_param
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         return -at_least(logs.gather(1, labels[:, None])[:, 0], LOG_SMALLEST)
 
 
@@ -90,7 +106,7 @@ class _FocalLoss(SoftmaxWithLoss):
     Bottoms and tops as `_ClassLoss` says.
     """
 
-    def losses(self, logs, labels):
+    def losses(self, logs: Tensor, labels: Tensor) -> Tensor:
         options = self.param.focal_loss_param
         own = -super().losses(logs, labels)
         others = (-torch.expm1(own)).clamp(min=0)   # 1 - p
@@ -119,15 +135,15 @@ class InfogainLoss(_ClassLoss):
     no_gradient = (1, 2)
 
     @staticmethod
-    def options(param):
+    def options(param: LayerParameter) -> InfogainLossParameter:
         return param.infogain_loss_param
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         if len(shapes) == 2:
             self.register_buffer("infogain", self._read(param.infogain_loss_param.source))
 
-    def _read(self, path):
+    def _read(self, path: str) -> Tensor:
         if not path:
             raise self.error("expected a third bottom or infogain_loss_param { source }, got none")
         try:
@@ -135,7 +151,7 @@ class InfogainLoss(_ClassLoss):
         except WeightsError as problem:
             raise self.error(f"infogain source: {problem}") from None
 
-    def losses(self, logs, labels, infogain=None):
+    def losses(self, logs: Tensor, labels: Tensor, infogain: Tensor | None = None) -> Tensor:
         matrix = self.infogain if infogain is None else infogain
         classes = logs.shape[1]
         if matrix.numel() != classes ** 2:
@@ -152,14 +168,14 @@ class MultinomialLogisticLoss(Loss):
     bottom[0]: probabilities (N, C, ...)     bottom[1]: labels, N values
     """
 
-    def forward(self, probabilities, labels):
+    def forward(self, probabilities: Tensor, labels: Tensor) -> Tensor:
         self.check_first_axis(probabilities, labels)
         rows = probabilities.reshape(probabilities.shape[0], -1)
-        labels = self.one_label_each(labels, rows)
+        labels = self.labels_of(labels, *rows.shape)
         own = at_least(rows.gather(1, labels[:, None]), _LOG_THRESHOLD)
         return -own.log().sum() / rows.shape[0]
 
 
-def at_least(x, limit):
+def at_least(x: Tensor, limit: float) -> Tensor:
     """max(x, limit), with the gradient of x everywhere: Caffe's only looks at the value."""
     return x + (limit - x.detach()).clamp(min=0)

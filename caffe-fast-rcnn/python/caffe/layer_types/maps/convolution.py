@@ -6,13 +6,16 @@ Shapes: (N, C, *size), where N may stand for several axes in front of the channe
 Weights are kept channels_last, which makes the activations so too.
 """
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.maps.windows import pad_axes, read_windows, unfold_windows
+from caffe.layer_types.maps.windows import Windows, pad_axes, read_windows, unfold_windows
+from caffe.proto.caffe_pb2 import ConvolutionParameter, LayerParameter
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _DECONVOLVE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -24,35 +27,35 @@ class _Windowed(Module):
     bottoms = tops = (1, None)
     same_count = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.convolution_param
         self.axis = self.axis_of(shapes[0], p.axis)
         self.bottom_axes = len(shapes[0])
         self.windows = read_windows(self, p, self.bottom_axes - self.axis - 1)
 
-    def apply(self, x):
+    def apply(self, x: Tensor) -> Tensor:
         """The top of one bottom of shape (N, C, *size)."""
         raise self.error("has no forward pass")
 
-    def top_size(self, size):
+    def top_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Spatial size of the top for a bottom of this spatial size."""
         return self.windows.count(size)
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> Tops:
         for x in bottoms:
             self._check(x.shape, bottoms[0].shape)
         tops = tuple(self._one(x) for x in bottoms)
         return tops if len(tops) > 1 else tops[0]
 
-    def _one(self, x):
+    def _one(self, x: Tensor) -> Tensor:
         if self.axis == 1:
             return self.apply(x)
         lead = x.shape[:self.axis]
         top = self.apply(x.reshape(math.prod(lead), *x.shape[self.axis:]))
         return top.reshape(*lead, *top.shape[1:])
 
-    def _check(self, shape, first):
+    def _check(self, shape: Shape, first: Shape) -> None:
         if len(shape) != self.bottom_axes:
             raise self.error(f"expected {self.bottom_axes} axes as when the net was built, got "
                              f"shape {tuple(shape)}")
@@ -69,7 +72,7 @@ class _Learned(_Windowed):
 
     fresh_tops = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.convolution_param
         self.channels = shapes[0][self.axis]
@@ -84,15 +87,15 @@ class _Learned(_Windowed):
         if p.bias_term:
             self.add_blob((self.num_output,), p.bias_filler)
 
-    def groups_and_outputs(self, p):
+    def groups_and_outputs(self, p: ConvolutionParameter) -> tuple[int, int]:
         """How many groups and top channels the ConvolutionParameter asks for."""
         return p.group, p.num_output
 
-    def weight_shape(self):
+    def weight_shape(self) -> Shape:
         """Shape of the weights."""
         return (self.num_output, self.channels // self.group, *self.windows.kernel)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """From `top_size`; the first run on the meta device costs half a second of imports."""
         shapes = [tuple(shape) for shape in shapes]
         for shape in shapes:
@@ -101,10 +104,10 @@ class _Learned(_Windowed):
                 for shape in shapes]
 
     @property
-    def bias(self):
+    def bias(self) -> Tensor | None:
         return self.blobs[1] if len(self.blobs) > 1 else None
 
-    def _check(self, shape, first):
+    def _check(self, shape: Shape, first: Shape) -> None:
         if len(shape) == self.bottom_axes and shape[self.axis] != self.channels:
             raise self.error(f"expected {self.channels} channels as when the net was built, got "
                              f"{shape[self.axis]} (bottom {tuple(shape)})")
@@ -119,7 +122,7 @@ class Convolution(_Learned):
     params:    weight (num_output, C / group, *kernel), bias (num_output,)
     """
 
-    def apply(self, x):
+    def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
         if axes in _CONVOLVE:
             return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
@@ -133,7 +136,7 @@ class _Depthwise(Convolution):
     params: weight (C, 1, *kernel), bias (C,)
     """
 
-    def groups_and_outputs(self, p):
+    def groups_and_outputs(self, p: ConvolutionParameter) -> tuple[int, int]:
         for field in ("group", "num_output"):
             if p.HasField(field) and getattr(p, field) != self.channels:
                 raise self.error(f"expected no {field}, or the {self.channels} channels of the "
@@ -159,13 +162,13 @@ class Deconvolution(_Learned):
     params:    weight (C, num_output / group, *kernel), bias (num_output,)
     """
 
-    def weight_shape(self):
+    def weight_shape(self) -> Shape:
         return (self.channels, self.num_output // self.group, *self.windows.kernel)
 
-    def top_size(self, size):
+    def top_size(self, size: Sequence[int]) -> tuple[int, ...]:
         return self.windows.covered(size)
 
-    def apply(self, x):
+    def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
         if axes in _DECONVOLVE:
             return _DECONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, 0, self.group,
@@ -180,7 +183,7 @@ class Im2col(_Windowed):
     bottom[i]: (N, C, *size)     top[i]: (N, C * prod(kernel), *count), channel-major
     """
 
-    def apply(self, x):
+    def apply(self, x: Tensor) -> Tensor:
         axes = len(self.windows.kernel)
         columns = unfold_windows(x, self.windows)
         count = columns.shape[2:2 + axes]
@@ -188,7 +191,8 @@ class Im2col(_Windowed):
         return columns.permute(order).reshape(x.shape[0], -1, *count)
 
 
-def convolve(x, weight, bias, windows, group):
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, windows: Windows,
+             group: int) -> Tensor:
     """Convolution over any number of spatial axes, for those that PyTorch has no operator for."""
     axes = len(windows.kernel)
     columns = unfold_windows(x, windows).unflatten(1, (group, -1))  # (N, G, C/G, *count, *kernel)
@@ -199,7 +203,8 @@ def convolve(x, weight, bias, windows, group):
     return top if bias is None else top + bias.view(-1, *(1,) * axes)
 
 
-def deconvolve(x, weight, bias, windows, group):
+def deconvolve(x: Tensor, weight: Tensor, bias: Tensor | None, windows: Windows,
+               group: int) -> Tensor:
     """The adjoint of `convolve`: zeros between the bottom's values, and the kernel mirrored."""
     size, stride = x.shape[2:], windows.stride
     spread = x.new_zeros(*x.shape[:2], *(s * (n - 1) + 1 for s, n in zip(stride, size)))

@@ -10,39 +10,42 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 MAX, AVE = caffe_pb2.PoolingParameter.MAX, caffe_pb2.PoolingParameter.AVE
 STOCHASTIC = caffe_pb2.PoolingParameter.STOCHASTIC
+Pair = tuple[int, int]      # along height and width
 _LOWEST = -torch.finfo(torch.float32).max  # Caffe: -FLT_MAX, the maximum of no values
 
 
 class Grid(NamedTuple):
     """Windows along height and width: pairs of kernel, stride and pad, and how many there are."""
 
-    kernel: tuple
-    stride: tuple
-    pad: tuple
-    count: tuple
+    kernel: Pair
+    stride: Pair
+    pad: Pair
+    count: Pair
 
-    def margins(self, size):
+    def margins(self, size: Pair) -> tuple[int, int, int, int]:
         """Cells that the windows need beyond each side of the bottom, in F.pad's order."""
         after = [s * (c - 1) + k - p - n for n, k, s, p, c in
                  zip(size, self.kernel, self.stride, self.pad, self.count)]
         return self.pad[1], after[1], self.pad[0], after[0]
 
 
-def _count(size, kernel, stride, pad, clip, up):
+def _count(size: int, kernel: int, stride: int, pad: int, clip: bool, up: bool) -> int:
     span = size + 2 * pad - kernel
     count = (-(-span // stride) if up else span // stride) + 1
     return count - 1 if clip and (count - 1) * stride >= size + pad else count
 
 
 @functools.lru_cache(maxsize=256)
-def make_grid(size, kernel, stride, pad, up=True):
+def make_grid(size: Pair, kernel: Pair, stride: Pair, pad: Pair, up: bool = True) -> Grid:
     """The Grid over a bottom of this (height, width); `up`: round the number of windows up."""
     clip = any(pad)  # Caffe clips only where there is padding
     count = tuple(_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
@@ -50,7 +53,7 @@ def make_grid(size, kernel, stride, pad, up=True):
 
 
 @functools.lru_cache(maxsize=256)
-def _ceil_mode(grid, size):
+def _ceil_mode(grid: Grid, size: Pair) -> bool | None:
     """The ceil_mode with which PyTorch's pooling has exactly these windows, or None."""
     if any(2 * p > k for k, p in zip(grid.kernel, grid.pad)):
         return None
@@ -61,7 +64,7 @@ def _ceil_mode(grid, size):
     return None
 
 
-def max_pool(x, grid):
+def max_pool(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """(maxima, flat index inside the channel of each), both (N, C, *grid.count).
 
     Of equal values the first counts. Windows without values give -FLT_MAX and index -1.
@@ -79,7 +82,7 @@ def max_pool(x, grid):
     return top.masked_fill(empty, _LOWEST), (row * size[1] + column).masked_fill(empty, -1)
 
 
-def average_pool(x, grid):
+def average_pool(x: Tensor, grid: Grid) -> Tensor:
     """Averages over the windows, (N, C, *grid.count)."""
     size = x.shape[2:]
     ceil_mode = _ceil_mode(grid, size)
@@ -90,20 +93,20 @@ def average_pool(x, grid):
     return sums / window_divisors(size, grid, x)
 
 
-def window_divisors(size, grid, like):
+def window_divisors(size: Pair, grid: Grid, like: Tensor) -> Tensor:
     """What Caffe divides the sum of each window by, (*grid.count); a tensor such as `like`."""
     rows, columns = (_lengths(*each, like) for each in
                      zip(size, grid.kernel, grid.stride, grid.pad, grid.count))
     return torch.outer(rows, columns)
 
 
-def _lengths(size, kernel, stride, pad, count, like):
+def _lengths(size: int, kernel: int, stride: int, pad: int, count: int, like: Tensor) -> Tensor:
     """Length of each window inside bottom + pads (not positive: the window is empty)."""
     start = torch.arange(count, device=like.device, dtype=like.dtype) * stride
     return kernel - (start + kernel - size - 2 * pad).clamp(min=0)
 
 
-def stochastic_pool(x, grid, phase):
+def stochastic_pool(x: Tensor, grid: Grid, phase: int) -> Tensor:
     """Values drawn in proportion to themselves (TRAIN), or their expectation (TEST).
 
     Zeiler and Fergus 2013. Caffe: pooling_layer.cu; the bottom must not be negative.
@@ -133,7 +136,7 @@ class Pooling(Module):
 
     tops = (1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.pooling_param
         if p.pool != MAX and len(param.top) > 1:
@@ -149,7 +152,7 @@ class Pooling(Module):
         if any(self.pad) and p.pool == STOCHASTIC:
             raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
 
-    def _pair(self, name, square):
+    def _pair(self, name: str, square: str) -> Pair:
         """(height, width) of a field written once or as its _h and _w pair, but not both."""
         p, pair = self.p, (name + "_h", name + "_w")
         given = [p.HasField(field) for field in pair]
@@ -160,17 +163,17 @@ class Pooling(Module):
         return tuple(getattr(p, field) for field in pair) if all(given) else \
             (getattr(p, square),) * 2
 
-    def _check_global(self):
+    def _check_global(self) -> None:
         if any(self.p.HasField(f) for f in ("kernel_size", "kernel_h", "kernel_w")):
             raise self.error("expected no kernel size with global_pooling, got one")
         if self.pad != (0, 0) or self.stride != (1, 1):
             raise self.error(f"expected pad 0 and stride 1 with global_pooling, got {self.pad} and "
                              f"{self.stride}")
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [(*shapes[0][:2], *self._grid(tuple(shapes[0])).count)] * len(self.param.top)
 
-    def _grid(self, shape):
+    def _grid(self, shape: Shape) -> Grid:
         """The Grid over a bottom of this shape."""
         if len(shape) != 4:
             raise self.error(f"expected a bottom of shape (N, C, H, W), got {shape}")
@@ -182,7 +185,7 @@ class Pooling(Module):
                              f"{shape} with pad {grid.pad}")
         return grid
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tops:
         grid = self._grid(tuple(x.shape))
         if self.p.pool == AVE:
             return average_pool(x, grid)
@@ -199,7 +202,7 @@ class SPP(Module):
     bottom[0]: (N, C, H, W)     top[0]: (N, C * all bins); one level alone is (N, C, 1, 1)
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.spp_param
         self.levels, self.pool = p.pyramid_height, p.pool
@@ -208,13 +211,13 @@ class SPP(Module):
         if p.pool == caffe_pb2.SPPParameter.STOCHASTIC:
             raise self.error("expected pool MAX or AVE, got STOCHASTIC")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
             raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
         tops = [self._level(x, 2 ** level) for level in range(self.levels)]
         return tops[0] if len(tops) == 1 else torch.cat([top.flatten(1) for top in tops], 1)
 
-    def _level(self, x, bins):
+    def _level(self, x: Tensor, bins: int) -> Tensor:
         size = x.shape[2:]
         kernel = tuple(math.ceil(n / bins) for n in size)
         pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, size))

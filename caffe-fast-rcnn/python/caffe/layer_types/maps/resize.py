@@ -1,11 +1,18 @@
 """Layers that change the height and width of a map.
 
-Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of SegNet and of YOLO.
+Interp: DeepLab's and PSPNet's interp_layer.cpp; Upsample: upsample_layer.cpp of SegNet and of YOLO;
+Reorg: YOLO's reorg_layer.cpp; MaskResize: MNC's mask_resize_layer.cu.
 """
-import torch.nn.functional as F
+from collections.abc import Sequence
 
-from caffe.layer_types.common.module import Module
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe.layer_types.common.interpolation import bilinear
+from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Interp")
@@ -21,7 +28,7 @@ class Interp(Module):
     no_gradient = (1,)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.interp_param
         if p.pad_beg > 0 or p.pad_end > 0:
@@ -35,10 +42,10 @@ class Interp(Module):
             raise self.error("expected height and width, zoom_factor, shrink_factor or a second "
                              "bottom with the size of the top, got none of them")
 
-    def _given(self, *fields):
+    def _given(self, *fields: str) -> int:
         return sum(map(self.p.HasField, fields))
 
-    def forward(self, x, *like):
+    def forward(self, x: Tensor, *like: Tensor) -> Tensor:
         if any(bottom.dim() != 4 for bottom in (x, *like)):
             raise self.error("expected bottoms of shape (N, C, H, W), got "
                              f"{', '.join(str(tuple(b.shape)) for b in (x, *like))}")
@@ -50,7 +57,7 @@ class Interp(Module):
                              f"{tuple(inner.shape)} and a top of {size}")
         return F.interpolate(inner, size, mode="bilinear", align_corners=True)
 
-    def _size(self, size, *like):
+    def _size(self, size: Sequence[int], *like: Tensor) -> tuple[int, int]:
         """The top's height and width. One factor alone goes before height and width (DeepLab)."""
         p, factors = self.p, self._given("zoom_factor", "shrink_factor")
         if factors == 1 or (factors and not self._given("height")):
@@ -72,7 +79,7 @@ class Upsample(Module):
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # indices come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.upsample_param
         given = [field for field in ("upsample_h", "upsample_w") if p.HasField(field)]
@@ -89,7 +96,7 @@ class Upsample(Module):
         if any(less and scale != 2 for less, scale in zip(self.less, self.scale)):
             raise self.error(f"expected scale 2 with pad_out_h and pad_out_w, got {self.scale}")
 
-    def forward(self, x, *indices):
+    def forward(self, x: Tensor, *indices: Tensor) -> Tensor:
         if x.dim() != 4 or any(index.shape != x.shape for index in indices):
             raise self.error("expected (N, C, H, W), and indices of the same shape, got "
                              f"{', '.join(str(tuple(b.shape)) for b in (x, *indices))}")
@@ -101,3 +108,57 @@ class Upsample(Module):
         self.check_range(index, height * width, "pooling index")
         top = x.new_zeros(*x.shape[:2], height * width).scatter(2, index, x.flatten(2))
         return top.unflatten(2, (height, width))
+
+
+@register("Reorg")
+class Reorg(Module):
+    """A map with stride times fewer rows and columns, and stride^2 times more channels.
+
+    bottom[0]: (N, C, H, W)     top[0]: (N, C stride^2, H / stride, W / stride); with `reverse`
+    (N, C / stride^2, H stride, W stride). As in darknet the values are not simply moved from places
+    to channels: those of the bottom count as (C / stride^2, H stride, W stride) first.
+    """
+
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
+        super().__init__(param, shapes, phase)
+        p = param.reorg_param
+        self.stride, self.reverse = p.stride, p.reverse
+        if self.stride < 1:
+            raise self.error("expected stride > 0, got none")
+        self.refuse_in_place()
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = self.stride
+        if x.dim() != 4 or x.shape[1] % s ** 2 or \
+                not self.reverse and any(n % s for n in x.shape[2:]):
+            raise self.error(f"expected (N, C, H, W), C a multiple of {s ** 2}"
+                             f"{'' if self.reverse else f', H and W of {s}'}, got "
+                             f"{tuple(x.shape)}")
+        n, c, h, w = x.shape
+        if self.reverse:
+            parts = x.reshape(n, s, s, c // s ** 2, h, w).permute(0, 3, 4, 1, 5, 2)
+            return parts.reshape(n, c // s ** 2, h * s, w * s)
+        parts = x.reshape(n, c // s ** 2, h, s, w, s).permute(0, 3, 5, 1, 2, 4)
+        return parts.reshape(n, c * s ** 2, h // s, w // s)
+
+
+@register("MaskResize")
+class MaskResize(Module):
+    """Bilinear interpolation at the upper left corners of the top's cells.
+
+    bottom[0]: (N, C, H, W)     top[0]: (N, C, output_height, output_width)
+    """
+
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
+        super().__init__(param, shapes, phase)
+        p = param.mask_resize_param
+        self.size = p.output_height, p.output_width
+        if min(self.size) < 1:
+            raise self.error(f"expected output_height and output_width > 0, got {self.size}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
+        y, column = (torch.arange(n, device=x.device) * (size / n)
+                     for n, size in zip(self.size, x.shape[2:]))
+        return bilinear(x, y[None], column[None])

@@ -6,12 +6,15 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from caffe.layer_types.common.boxes import encode, overlaps
+from caffe.layer_types.common.module import Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss
 from caffe.layer_types.losses.softmax import LOG_SMALLEST, at_least
-from caffe.layer_types.regions.boxes import encode, overlaps
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter
 
 MultiBox = caffe_pb2.MultiBoxLossParameter
 UNMATCHED, IGNORED = -1, -2
@@ -36,7 +39,7 @@ class MultiBoxLoss(NormalizedLoss):
     no_gradient = (2, 3)
     ignores_forbidden_gradient = True   # priors come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.multibox_loss_param
         if p.num_classes < 1:
@@ -51,7 +54,7 @@ class MultiBoxLoss(NormalizedLoss):
         wanted = [*param.propagate_down, True, True]
         self.weights = p.loc_weight * wanted[0], float(wanted[1])
 
-    def _refuse_the_rare(self):
+    def _refuse_the_rare(self) -> None:
         p = self.p
         for field, given in (("share_location: false", not p.share_location),
                              ("use_prior_for_matching: false", not p.use_prior_for_matching),
@@ -64,11 +67,11 @@ class MultiBoxLoss(NormalizedLoss):
                 raise self.error(f"expected a multibox_loss_param without {field}, which is not "
                                  "known here, got it")
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         self._check(shapes)
         return [()]
 
-    def _check(self, shapes):
+    def _check(self, shapes: Shapes) -> None:
         offsets, scores, priors, objects = (tuple(shape) for shape in shapes)
         if len(priors) < 3 or priors[:2] != (1, 2) or math.prod(priors[2:]) % 4:
             raise self.error(f"expected priors of shape (1, 2, P * 4), got {priors}")
@@ -81,7 +84,7 @@ class MultiBoxLoss(NormalizedLoss):
         if objects[-1:] != (8,):
             raise self.error(f"expected objects of shape (1, 1, G, 8), got {objects}")
 
-    def forward(self, offsets, scores, priors, objects):
+    def forward(self, offsets: Tensor, scores: Tensor, priors: Tensor, objects: Tensor) -> Tensor:
         self._check([x.shape for x in (offsets, scores, priors, objects)])
         images = len(offsets)
         priors, variances = priors.detach().reshape(2, -1, 4)
@@ -101,7 +104,7 @@ class MultiBoxLoss(NormalizedLoss):
         total = self.weights[0] * box_loss + self.weights[1] * class_loss
         return self.normalized(total, matched.to(total.dtype), images)
 
-    def _objects(self, objects):
+    def _objects(self, objects: Tensor) -> Tensor:
         """The objects that count, (G, 8)."""
         keep = objects[:, 0] >= 0
         if not self.p.use_difficult_gt:
@@ -117,7 +120,7 @@ class MultiBoxLoss(NormalizedLoss):
             objects[:, 1] = self.p.background_label_id + 1
         return objects
 
-    def _matches(self, images, priors, objects):
+    def _matches(self, images: int, priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor]:
         """The object (or UNMATCHED, IGNORED) and the largest overlap of each prior, (N, P) each."""
         match = torch.full((images, len(priors)), UNMATCHED, device=priors.device)
         most = priors.new_zeros(match.shape)
@@ -136,7 +139,7 @@ class MultiBoxLoss(NormalizedLoss):
                 match[image, outside] = IGNORED
         return match, most
 
-    def _match(self, shared):
+    def _match(self, shared: Tensor) -> Tensor:
         """The column that each row of the overlaps (P, G) is matched with, or UNMATCHED."""
         rows, columns = shared.shape
         match = torch.full((rows,), UNMATCHED, device=shared.device)
@@ -153,7 +156,7 @@ class MultiBoxLoss(NormalizedLoss):
             match = torch.where(close, best, match)
         return match
 
-    def _class_losses(self, scores, labels):
+    def _class_losses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """(N, P): the loss of each prior's scores (N, P, C) for its label."""
         if self.p.conf_loss_type == MultiBox.LOGISTIC:
             target = F.one_hot(labels, self.p.num_classes).to(scores.dtype)
@@ -161,7 +164,7 @@ class MultiBoxLoss(NormalizedLoss):
         logs = F.log_softmax(scores, 2).gather(2, labels[..., None])[..., 0]
         return -at_least(logs, LOG_SMALLEST)
 
-    def _counted(self, match, most, losses):
+    def _counted(self, match: Tensor, most: Tensor, losses: Tensor) -> Tensor:
         """(N, P): whether a prior's class counts: it is matched, or chosen as background."""
         matched = match >= 0
         if self.p.mining_type == MultiBox.NONE:
@@ -172,7 +175,8 @@ class MultiBoxLoss(NormalizedLoss):
         limit = (matched.sum(1, keepdim=True) * self.p.neg_pos_ratio).long()
         return matched | eligible & (order.argsort(1) < limit)
 
-    def _box_loss(self, offsets, boxes, priors, variances, matched):
+    def _box_loss(self, offsets: Tensor, boxes: Tensor, priors: Tensor, variances: Tensor,
+                  matched: Tensor) -> Tensor:
         """The sum over the matched priors' offsets; boxes (N, P, 4) are what they shall become."""
         if self.p.encode_variance_in_target:
             offsets = offsets / variances

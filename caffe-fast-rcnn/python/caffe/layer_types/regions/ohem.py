@@ -4,16 +4,18 @@ Microsoft/caffe 1a2be8e: box_annotator_ohem_layer.cu, softmax_loss_ohem_layer.cp
 smooth_L1_loss_ohem_layer.cu. Blobs count as (N, C, H, W); missing axes are 1.
 """
 import torch
+from torch import Tensor
 
+from caffe.layer_types.common.boxes import rank_in_group
 from caffe.layer_types.common.given_gradients import with_gradient
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss
 from caffe.layer_types.losses.softmax import SoftmaxWithLoss
-from caffe.layer_types.regions.boxes import rank_in_group
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
-def four_axes(x):
+def four_axes(x: Tensor) -> Tensor:
     """A view of x with axes of size 1 behind its own."""
     return x.reshape(*x.shape, *(1,) * (4 - x.dim()))
 
@@ -30,7 +32,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
 
     tops = (1, 3)
 
-    def forward(self, scores, labels, *others):
+    def forward(self, scores: Tensor, labels: Tensor, *others: Tensor) -> Tops:
         if labels.dim() == 1 and scores.dim() == 4:
             labels = four_axes(labels)
         return super().forward(scores, labels, *others)
@@ -53,7 +55,7 @@ class SmoothL1LossOHEM(NormalizedLoss):
     no_gradient = (2,)
     ignores_forbidden_gradient = True   # weights come from layers that learn
 
-    def forward(self, x, target, *weights):
+    def forward(self, x: Tensor, target: Tensor, *weights: Tensor) -> Tops:
         diff = four_axes(x) - four_axes(self.same_values(x, target))
         for weight in weights:
             diff = diff * four_axes(self.same_values(x, weight))
@@ -81,7 +83,7 @@ class BoxAnnotatorOHEM(Module):
     no_gradient = (0, 1, 2, 3)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.box_annotator_ohem_param
         self.count, self.ignore = p.roi_per_img, p.ignore_label
@@ -89,7 +91,8 @@ class BoxAnnotatorOHEM(Module):
             raise self.error(f"expected box_annotator_ohem_param with roi_per_img > 0, got "
                              f"{self.count if p.HasField('roi_per_img') else 'none'}")
 
-    def forward(self, rois, losses, labels, weights):
+    def forward(self, rois: Tensor, losses: Tensor, labels: Tensor,
+                weights: Tensor) -> tuple[Tensor, Tensor]:
         rois, losses, labels, weights = map(four_axes, (rois, losses, labels, weights))
         count, _, *size = rois.shape
         for name, blob, channels in (("rois", rois, 5), ("losses", losses, 1),

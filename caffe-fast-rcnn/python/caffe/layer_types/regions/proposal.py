@@ -1,11 +1,13 @@
 """PVANet's layer that turns the RPN's output into rois (sanghoon/caffe: proposal_layer.cpp)."""
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.boxes import from_centres
+from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.regions.boxes import from_centres
 from caffe.operators import ops
 from caffe.operators.anchors import generate_anchors
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Proposal")
@@ -27,7 +29,7 @@ class Proposal(Module):
     no_gradient = (0, 1, 2)
     ignores_forbidden_gradient = True   # its bottoms come from layers that learn
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.proposal_param
         for name in ("ratio", "scale"):
@@ -40,12 +42,12 @@ class Proposal(Module):
         anchors = generate_anchors(p.base_size, p.ratio, p.scale)
         self.register_buffer("anchors", torch.from_numpy(anchors).float())
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """The largest number of rois there may be; how many there are shows in the forward pass."""
         self._check(shapes)
         return [(self.p.post_nms_topn, 5), (self.p.post_nms_topn,)][:len(self.param.top)]
 
-    def _check(self, shapes):
+    def _check(self, shapes: Shapes) -> None:
         scores, deltas, im_info = (tuple(shape) for shape in shapes)
         count = len(self.anchors)
         if len(scores) != 4 or scores[:2] != (1, 2 * count) \
@@ -55,7 +57,7 @@ class Proposal(Module):
         if im_info[:-1] != (1,) or im_info[-1] < 3:
             raise self.error(f"expected im_info of shape (1, 3) or more, got {im_info}")
 
-    def forward(self, scores, deltas, im_info):
+    def forward(self, scores: Tensor, deltas: Tensor, im_info: Tensor) -> Tops:
         self._check([x.shape for x in (scores, deltas, im_info)])
         count, im_info = len(self.anchors), im_info[0]
         deltas = deltas.detach()[0].unflatten(0, (count, 4)).permute(2, 3, 0, 1)    # (H, W, A, 4)
@@ -69,14 +71,14 @@ class Proposal(Module):
         usable = (boxes[:, 2:] - boxes[:, :2] + 1 >= self.p.min_size * scales).all(1)
         return self._best(boxes, torch.where(usable, probabilities, 0))
 
-    def _grid(self, height, width):
+    def _grid(self, height: int, width: int) -> Tensor:
         """The anchors of every cell, (H, W, A, 4)."""
         y, x = torch.meshgrid(torch.arange(height, device=self.anchors.device),
                               torch.arange(width, device=self.anchors.device), indexing="ij")
         shifts = torch.stack([x, y, x, y], 2) * self.p.feat_stride
         return shifts[:, :, None] + self.anchors
 
-    def _best(self, boxes, probabilities):
+    def _best(self, boxes: Tensor, probabilities: Tensor) -> Tops:
         probabilities, order = probabilities.sort(descending=True, stable=True)
         probabilities = probabilities[:self.p.pre_nms_topn]
         boxes = boxes[order[:self.p.pre_nms_topn]]

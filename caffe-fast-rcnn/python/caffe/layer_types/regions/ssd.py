@@ -5,13 +5,18 @@ ymin, xmax, ymax in shares of the image's width and height; their widths are pla
 """
 import logging
 import math
+import os
 
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.core.errors import DataError
+from caffe.layer_types.common.boxes import decode, overlaps, rank_in_group
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
-from caffe.layer_types.regions.boxes import decode, overlaps, rank_in_group
+from caffe.layer_types.regions.detection_files import DetectionFiles
 from caffe.operators import ops
+from caffe.proto.caffe_pb2 import LayerParameter, NonMaximumSuppressionParameter
 
 log = logging.getLogger("caffe")
 
@@ -29,7 +34,7 @@ class PriorBox(Module):
     no_gradient = (0, 1)
     ignores_forbidden_gradient = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.prior_box_param
         for name in ("min_size", "max_size", "aspect_ratio", "variance"):
@@ -41,7 +46,7 @@ class PriorBox(Module):
         self.variance = list(p.variance or [0.1]) * (1 if len(p.variance) == 4 else 4)
         self.image_size, self.step = self._pair("img_size", "img"), self._pair("step", "step")
 
-    def _sizes(self):
+    def _sizes(self) -> list[tuple[float, float]]:
         """(width, height) of the boxes of one cell, in pixels of the image."""
         p, ratios = self.p, [1.0]
         if not p.min_size or len(p.max_size) not in (0, len(p.min_size)):
@@ -62,7 +67,7 @@ class PriorBox(Module):
                       for ratio in ratios[1:]]
         return sizes
 
-    def _pair(self, square, name):
+    def _pair(self, square: str, name: str) -> tuple[float, float] | None:
         """(height, width) of a field written once or as a pair, but not both; None if neither."""
         pair = [name + "_h", name + "_w"]
         given = [field for field in (square, *pair) if self.p.HasField(field)]
@@ -72,7 +77,7 @@ class PriorBox(Module):
         values = tuple(getattr(self.p, field) for field in given)
         return values * 2 if len(values) == 1 else values or None
 
-    def forward(self, features, image):
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
         if features.dim() != 4 or image.dim() != 4:
             raise self.error("expected bottoms of shape (N, C, H, W), got "
                              f"{tuple(features.shape)} and {tuple(image.shape)}")
@@ -91,6 +96,21 @@ class PriorBox(Module):
         return torch.stack([boxes.flatten(), variances.flatten()])[None].to(features.dtype)
 
 
+@register("PriorBoxClustered")
+class PriorBoxClustered(PriorBox):
+    """Boxes of the given widths and heights, in pixels, about the centre of each cell of a map.
+
+    Bottoms and top as of PriorBox. Intel: prior_box_clustered_layer.cpp.
+    """
+
+    def _sizes(self) -> list[tuple[float, float]]:
+        widths, heights = self.p.width, self.p.height
+        if not widths or len(widths) != len(heights) or min(*widths, *heights) <= 0:
+            raise self.error("expected one width or more, and as many heights, each > 0, got "
+                             f"{list(widths)} and {list(heights)}")
+        return list(zip(widths, heights))
+
+
 @register("DetectionOutput")
 class DetectionOutput(Module):
     """Decodes the boxes and suppresses those that overlap better ones of their class.
@@ -99,12 +119,13 @@ class DetectionOutput(Module):
     bottom[1]: confidences (N, P * num_classes)     bottom[2]: a PriorBox's top (1, 2, P * 4)
     top[0]:    (1, 1, D, 7): image index, label, confidence, box; by image, by label, best first.
                Where nothing is found there is a row for each image, with -1 behind its index.
+    With save_output_param the detections of a whole test set are also written to files.
     """
 
     bottoms = (3, 3)
     no_gradient = (0, 1, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.detection_output_param
         if p.num_classes < 1:
@@ -115,16 +136,32 @@ class DetectionOutput(Module):
         self.threshold = p.confidence_threshold if p.HasField("confidence_threshold") else -math.inf
         self.top_k = p.nms_param.top_k if p.nms_param.HasField("top_k") else -1
         self.labels = [c for c in range(p.num_classes) if c != p.background_label_id]
-        if p.save_output_param.output_directory or p.visualize:
-            log.info('Layer "%s": save_output_param and visualize are ignored; take the '
-                     "detections from the top", self.name)
+        if p.visualize:
+            log.info('Layer "%s": visualize is ignored; take the detections from the top',
+                     self.name)
+        self.files = self._files()
 
-    def top_shapes(self, shapes):
+    def _files(self) -> DetectionFiles | None:
+        """Where the detections are saved; None without the three fields that ask for it."""
+        p = self.p.save_output_param
+        if not p.output_directory:
+            return None
+        for field in ("label_map_file", "name_size_file"):
+            if not os.path.isfile(getattr(p, field)):
+                log.warning('Layer "%s": save_output_param writes no files, since there is no %s '
+                            '"%s"', self.name, field, getattr(p, field))
+                return None
+        try:
+            return DetectionFiles(p, self.labels)
+        except DataError as problem:
+            raise self.error(str(problem)) from None
+
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """As in Caffe one detection; how many there are shows in the forward pass."""
         self._check(shapes)
         return [(1, 1, 1, 7)]
 
-    def _check(self, shapes):
+    def _check(self, shapes: Shapes) -> None:
         offsets, confidences, priors = (tuple(shape) for shape in shapes)
         if len(priors) < 3 or priors[:2] != (1, 2) or math.prod(priors[2:]) % 4:
             raise self.error(f"expected priors of shape (1, 2, P * 4), got {priors}")
@@ -136,7 +173,7 @@ class DetectionOutput(Module):
                 raise self.error(f"expected {each} {name} for each of the {count} priors of each "
                                  f"image, got {shape}")
 
-    def forward(self, offsets, confidences, priors):
+    def forward(self, offsets: Tensor, confidences: Tensor, priors: Tensor) -> Tensor:
         self._check([x.shape for x in (offsets, confidences, priors)])
         images = len(offsets)
         priors, variances = priors.reshape(2, -1, 1, 4)
@@ -149,9 +186,17 @@ class DetectionOutput(Module):
         if not len(found):
             found = found.new_full((images, 7), -1)
             found[:, 0] = torch.arange(images, device=found.device)
+        if self.files is not None and not found.is_meta:
+            self._save(found, images)
         return found[None, None]
 
-    def _best(self, boxes, scores):
+    def _save(self, found: Tensor, images: int) -> None:
+        try:
+            self.files.add(found, images)
+        except DataError as problem:
+            raise self.error(str(problem)) from None
+
+    def _best(self, boxes: Tensor, scores: Tensor) -> Tensor:
         """(D, 7): what is left of the candidates, in the top's order."""
         labels = torch.tensor(self.labels, device=scores.device)
         boxes = boxes.expand(-1, self.p.num_classes, -1, -1)[:, labels]
@@ -170,7 +215,8 @@ class DetectionOutput(Module):
         return torch.cat([*columns, boxes[keep]], 1)
 
 
-def _suppress(boxes, scores, groups, options):
+def _suppress(boxes: Tensor, scores: Tensor, groups: Tensor,
+              options: NonMaximumSuppressionParameter) -> Tensor:
     """The rows that stay, best first, of boxes (D, 4) whose widths are plain differences.
 
     ops.batched_nms counts pixels, the last one included: one unit in 2^20 is taken from the corner.
@@ -182,7 +228,8 @@ def _suppress(boxes, scores, groups, options):
                            options.nms_threshold, inclusive=False)
 
 
-def _suppress_more_and_more(boxes, scores, groups, thresh, eta):
+def _suppress_more_and_more(boxes: Tensor, scores: Tensor, groups: Tensor, thresh: float,
+                            eta: float) -> Tensor:
     """As `_suppress`; each box that stays lowers its group's threshold, while it is above 0.5."""
     kept = [groups[:0]]
     for group in groups.unique():

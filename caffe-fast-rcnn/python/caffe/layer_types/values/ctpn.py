@@ -6,24 +6,26 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.values.recurrent import lstm_step
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("Transpose")
 class Transpose(Module):
     """The bottom with its axes in the order `dim`, which names each once."""
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.order = tuple(param.transpose_param.dim)
         if sorted(self.order) != list(range(len(shapes[0]))):
             raise self.error(f"expected dim: each of 0 .. {len(shapes[0]) - 1} once, got "
                              f"{self.order}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.permute(self.order).contiguous()
 
 
@@ -33,11 +35,11 @@ class Reverse(Module):
 
     keeps_shape = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], param.reverse_param.axis)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.flip(self.axis)
 
 
@@ -58,7 +60,7 @@ class Lstm(Module):
     bottoms = (1, 2)
     no_gradient = (1,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.lstm_param
         self.has_steps = len(shapes[0]) == 3 and not p.HasField("batch_size")
@@ -72,7 +74,7 @@ class Lstm(Module):
         self.add_blob((4 * self.width,), p.bias_filler)
         self.last = None
 
-    def forward(self, x, *begins):
+    def forward(self, x: Tensor, *begins: Tensor) -> Tensor:
         steps = x if self.has_steps else self._in_steps(x)
         going_on = self._going_on(steps, *begins)
         hidden, cell = self._first_states(steps, bool(begins))
@@ -86,13 +88,13 @@ class Lstm(Module):
         top = torch.stack(tops)
         return top if self.has_steps else top.flatten(0, 1)
 
-    def _in_steps(self, x):
+    def _in_steps(self, x: Tensor) -> Tensor:
         if len(x) % self.streams:
             raise self.error(f"expected a multiple of batch_size ({self.streams}) items, got "
                              f"{len(x)}")
         return x.reshape(-1, self.streams, math.prod(x.shape[1:]))
 
-    def _going_on(self, steps, begins=None):
+    def _going_on(self, steps: Tensor, begins: Tensor | None = None) -> Tensor:
         """(T, N, 1): 0 where a sequence begins, else 1."""
         shape = (*steps.shape[:2], 1)
         if begins is None:
@@ -102,13 +104,13 @@ class Lstm(Module):
                              f"got shape {tuple(begins.shape)}")
         return begins.reshape(shape).ne(0).to(steps)
 
-    def _first_states(self, steps, continued):
+    def _first_states(self, steps: Tensor, continued: bool) -> list[Tensor]:
         shape = steps.shape[1], self.width
         if continued and not steps.is_meta and self.last and self.last[0].shape == shape:
             return [state.to(steps) for state in self.last]
         return [steps.new_zeros(shape)] * 2
 
-    def _limited(self, gates):
+    def _limited(self, gates: Tensor) -> Tensor:
         if self.limit > 0 and gates.requires_grad:
             gates.register_hook(lambda grad: grad.clamp(-self.limit, self.limit))
         return gates

@@ -5,9 +5,11 @@ Caffe: inner_product_layer.cpp, embed_layer.cpp, parameter_layer.hpp.
 import math
 
 import torch.nn.functional as F
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 @register("InnerProduct")
@@ -20,7 +22,7 @@ class InnerProduct(Module):
 
     fresh_tops = True
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.inner_product_param
         if p.num_output < 1:
@@ -32,7 +34,7 @@ class InnerProduct(Module):
         if p.bias_term:
             self.add_blob((p.num_output,), p.bias_filler)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         shape = tuple(shapes[0])
         inputs = math.prod(shape[self.axis:])
         if len(shape) <= self.axis or inputs != self.inputs:
@@ -40,7 +42,7 @@ class InnerProduct(Module):
                              f"net was built, got {inputs} (bottom {shape})")
         return [(*shape[:self.axis], self.num_output)]
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         self.top_shapes([x.shape])
         weight, bias = self.blobs[0], self.blobs[1] if len(self.blobs) > 1 else None
         return F.linear(x.flatten(self.axis), weight.t() if self.transpose else weight, bias)
@@ -56,7 +58,7 @@ class Embed(Module):
 
     no_gradient = (0,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.embed_param
         if p.num_output < 1 or p.input_dim < 1:
@@ -66,7 +68,7 @@ class Embed(Module):
         if p.bias_term:
             self.add_blob((p.num_output,), p.bias_filler)
 
-    def forward(self, index):
+    def forward(self, index: Tensor) -> Tensor:
         self.check_range(index, self.blobs[0].shape[0], "index")
         top = F.embedding(index.long(), self.blobs[0])
         return top + self.blobs[1] if len(self.blobs) > 1 else top
@@ -78,15 +80,16 @@ class Parameter(Module):
 
     bottoms = (0, 0)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
-        self.add_blob(param.parameter_param.shape.dim)
+        p = param.parameter_param
+        self.add_blob(p.shape.dim, p.blob_filler if p.HasField("blob_filler") else None)
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [tuple(self.blobs[0].shape)]
 
-    def initial_tops(self):
+    def initial_tops(self) -> tuple[Tensor, ...]:
         return (self.blobs[0].detach(),)
 
-    def forward(self):
+    def forward(self) -> Tensor:
         return self.blobs[0].view_as(self.blobs[0])

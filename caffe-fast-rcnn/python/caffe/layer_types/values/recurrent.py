@@ -5,19 +5,22 @@ Letters: T time steps, N streams, I input values, D num_output.
 """
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from caffe.core.logs import mean_magnitude
 from caffe.layer_types.common.given_gradients import with_gradient
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import LayerParameter
 
 log = logging.getLogger("caffe")
 
 
-def lstm_step(cell, gates, cont):
+def lstm_step(cell: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
     """One step: the new cell and hidden state, both (N, D).
 
     cell: (N, D); gates: (N, 4 D), input, forget, output and candidate; cont: (N, 1), 0 where a
@@ -42,7 +45,7 @@ class LSTMUnit(Module):
     tops = (2, 2)
     no_gradient = (2,)
 
-    def forward(self, cell, gates, cont):
+    def forward(self, cell: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
         first, streams, width = (*cell.shape, 0, 0, 0)[:3]
         wanted = (1, streams, width), (1, streams, 4 * width), (1, streams)
         if tuple(tuple(x.shape) for x in (cell, gates, cont)) != wanted or first != 1:
@@ -73,7 +76,7 @@ class _Recurrent(Module):
     shown = ()  # (layer and blob of Caffe's unrolled net, without the step's number; place in
                 # (top, *states))
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.recurrent_param
         self.width, self.expose, self.logs = p.num_output, p.expose_hidden, p.debug_info
@@ -88,7 +91,7 @@ class _Recurrent(Module):
         self.add_blob((rows, self.width), p.weight_filler)
         self.last = None
 
-    def _check_recurrent(self, shapes, exposed):
+    def _check_recurrent(self, shapes: Shapes, exposed: int) -> None:
         if self.width < 1:
             raise self.error("expected num_output > 0, got none")
         if len(shapes) not in (2 + exposed, 3 + exposed) or len(self.param.top) != 1 + exposed:
@@ -98,7 +101,7 @@ class _Recurrent(Module):
             raise self.error("expected bottoms of shape (T, N, ...) and (T, N), got "
                              f"{tuple(shapes[0])} and {tuple(shapes[1])}")
 
-    def forward(self, x, cont, *others):
+    def forward(self, x: Tensor, cont: Tensor, *others: Tensor) -> Tops:
         states = list(self._first_states(x, others[-self.states:] if self.expose else ()))
         inputs = F.linear(x.flatten(2) if x.dim() > 2 else x[..., None], *self.blobs[:2])
         if self.has_constant:
@@ -118,7 +121,7 @@ class _Recurrent(Module):
             self.last = [state.detach() for state in states]
         return torch.stack(tops)
 
-    def _first_states(self, x, exposed):
+    def _first_states(self, x: Tensor, exposed: Sequence[Tensor]) -> list[Tensor]:
         shape = (x.shape[1], self.width)
         if exposed:
             if any(state.numel() != math.prod(shape) for state in exposed):
@@ -129,7 +132,7 @@ class _Recurrent(Module):
             return [x.new_zeros(shape)] * self.states
         return [state.to(x) for state in self.last]
 
-    def step(self, inputs, cont, states):
+    def step(self, inputs: Tensor, cont: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """(top, *new states), all (N, D), from the sum of inputs (N, G D), cont (N, 1), states."""
         raise self.error("has no forward pass")
 
@@ -142,7 +145,7 @@ class LSTM(_Recurrent):
     states = 2
     shown = (("unit", "c", 2), ("unit", "h", 1))
 
-    def step(self, inputs, cont, states):
+    def step(self, inputs: Tensor, cont: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         cell, hidden = lstm_step(states[1], inputs, cont)
         return hidden, hidden, cell
 
@@ -156,18 +159,18 @@ class RNN(_Recurrent):
 
     shown = (("h_neuron", "h", 1), ("o_neuron", "o", 0))
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.recurrent_param
         self.add_blob((self.width, self.width), p.weight_filler)
         self.add_blob((self.width,), p.bias_filler)
 
-    def step(self, inputs, cont, states):
+    def step(self, inputs: Tensor, cont: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
         hidden = torch.tanh(inputs)
         return torch.tanh(F.linear(hidden, *self.blobs[-2:])), hidden
 
 
-def _log_step(layer, name, tensor):
+def _log_step(layer: str, name: str, tensor: Tensor) -> None:
     """Logs a tensor inside the unrolled net as if it were a layer's top, and its gradient when a
     backward pass reaches it.
 

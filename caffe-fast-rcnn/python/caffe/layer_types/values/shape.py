@@ -5,11 +5,14 @@ Permute: SSD's permute_layer.cpp; ShuffleChannel: ShuffleNet's shuffle_channel_l
 """
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
+from caffe.proto.caffe_pb2 import ConcatParameter, LayerParameter, SliceParameter
 
 
 @register("Reshape")
@@ -19,7 +22,7 @@ class Reshape(Module):
     `axis` and `num_axes` limit it to some axes; a negative `axis` counts gaps, -1 is the end.
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.reshape_param
         self.dims, self.axis, self.num_axes = tuple(p.shape.dim), p.axis, p.num_axes
@@ -27,10 +30,10 @@ class Reshape(Module):
         if self.dims.count(-1) > 1 or min(self.dims, default=0) < -1:
             raise self.error(f"expected at most one -1 and nothing below it, got {self.dims}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.reshape(self.target(tuple(x.shape)))
 
-    def target(self, shape):
+    def target(self, shape: Shape) -> list[int]:
         """The top's shape for a bottom's shape."""
         start = self.axis if self.axis >= 0 else len(shape) + self.axis + 1
         end = len(shape) if self.num_axes == -1 else start + self.num_axes
@@ -46,12 +49,12 @@ class Reshape(Module):
                              f"{shape}, got {tuple(top)}")
         return top
 
-    def _copied(self, shape, axis):
+    def _copied(self, shape: Shape, axis: int) -> int:
         if axis >= len(shape):
             raise self.error(f"expected a bottom axis {axis} for a 0 to copy, got {shape}")
         return shape[axis]
 
-    def _left_over(self, shape, known):
+    def _left_over(self, shape: Shape, known: Sequence[int]) -> int:
         if 0 in known:  # nothing in the bottom: the axes of size 0 stand on both sides
             shape, known = ([d for d in dims if d] for dims in (shape, known))
         count, rest = divmod(math.prod(shape), math.prod(known))
@@ -65,12 +68,12 @@ class Reshape(Module):
 class Flatten(Module):
     """The axes from `axis` to `end_axis` joined into one."""
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.p = param.flatten_param
         self.refuse_in_place()
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         start = self.axis_of(x.shape, self.p.axis)
         end = self.axis_of(x.shape, self.p.end_axis, "end_axis")
         if start > end:
@@ -81,7 +84,7 @@ class Flatten(Module):
 class _Joint(Module):
     """What Concat and Slice share: `axis` with an old, unsigned spelling."""
 
-    def joint_axis(self, p, old, shape):
+    def joint_axis(self, p: ConcatParameter | SliceParameter, old: str, shape: Shape) -> int:
         """The axis counted from the front."""
         if not p.HasField(old):
             return self.axis_of(shape, p.axis)
@@ -96,11 +99,11 @@ class Concat(_Joint):
 
     bottoms = (1, None)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.joint_axis(param.concat_param, "concat_dim", shapes[0])
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> Tensor:
         first = bottoms[0].shape
         for x in bottoms[1:]:
             if len(x.shape) != len(first) or any(
@@ -116,7 +119,7 @@ class Slice(_Joint):
 
     tops = (1, None)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.joint_axis(param.slice_param, "slice_dim", shapes[0])
         self.points = tuple(param.slice_param.slice_point)
@@ -124,10 +127,10 @@ class Slice(_Joint):
             raise self.error(f"expected one slice_point less than the {len(param.top)} tops, got "
                              f"{len(self.points)}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return torch.split(x, self._sizes(x.shape[self.axis]), self.axis)
 
-    def _sizes(self, size):
+    def _sizes(self, size: int) -> list[int]:
         count = len(self.param.top)
         if not self.points:
             if size % count:
@@ -148,7 +151,7 @@ class Split(Module):
 
     tops = (1, None)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(x.view_as(x) for _ in self.param.top)
 
 
@@ -158,7 +161,7 @@ class Crop(Module):
 
     bottoms = (2, 2)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.axis = self.axis_of(shapes[0], param.crop_param.axis)
         axes, offset = len(shapes[0]) - self.axis, tuple(param.crop_param.offset)
@@ -167,7 +170,7 @@ class Crop(Module):
                              f"axes, got {len(offset)}")
         self.offset = offset if len(offset) == axes else (offset or (0,)) * axes
 
-    def forward(self, x, like):
+    def forward(self, x: Tensor, like: Tensor) -> Tensor:
         if x.dim() != like.dim():
             raise self.error(f"expected bottoms with the same number of axes, got "
                              f"{tuple(x.shape)} and {tuple(like.shape)}")
@@ -184,14 +187,14 @@ class Crop(Module):
 class Tile(Module):
     """The bottom repeated `tiles` times along `axis`."""
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.tile_param
         if p.tiles < 1:
             raise self.error(f"expected tiles > 0, got {p.tiles}")
         self.axis, self.tiles = self.axis_of(shapes[0], p.axis), p.tiles
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.repeat([self.tiles if axis == self.axis else 1 for axis in range(x.dim())])
 
 
@@ -206,22 +209,22 @@ class Filter(Module):
     tops = (1, None)
     no_gradient = (-1,)
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         if len(param.top) != len(shapes) - 1:
             raise self.error(f"expected one top per bottom but the selector, got {len(shapes)} "
                              f"bottoms and {len(param.top)} tops")
 
-    def top_shapes(self, shapes):
+    def top_shapes(self, shapes: Shapes) -> list[Shape]:
         self._check(shapes)
         return [tuple(s) for s in shapes[:-1]]
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> tuple[Tensor, ...]:
         self._check([x.shape for x in bottoms])
         chosen = bottoms[-1].flatten().nonzero()[:, 0]
         return tuple(x.index_select(0, chosen) for x in bottoms[:-1])
 
-    def _check(self, shapes):
+    def _check(self, shapes: Shapes) -> None:
         *bottoms, selector = shapes
         if math.prod(selector[1:]) != 1:
             raise self.error(f"expected a selector with one value per item, got {tuple(selector)}")
@@ -238,7 +241,7 @@ class BatchReindex(Module):
     bottoms = (2, 2)
     no_gradient = (1,)
 
-    def forward(self, x, index):
+    def forward(self, x: Tensor, index: Tensor) -> Tensor:
         if index.dim() != 1:
             raise self.error(f"expected an index with one axis, got {tuple(index.shape)}")
         return x.index_select(0, index.long())
@@ -248,7 +251,7 @@ class BatchReindex(Module):
 class Permute(Module):
     """The bottom with its axes in another order; axes that `order` does not name follow."""
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         order = tuple(param.permute_param.order)
         axes = range(len(shapes[0]))
@@ -256,7 +259,7 @@ class Permute(Module):
             raise self.error(f"expected each order once and below {len(axes)}, got {order}")
         self.order = (*order, *(axis for axis in axes if axis not in order))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x.permute(self.order).contiguous()
 
 
@@ -267,13 +270,13 @@ class ShuffleChannel(Module):
     bottom[0]: (N, C, ...), C a multiple of group
     """
 
-    def __init__(self, param, shapes, phase):
+    def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.group = param.shuffle_channel_param.group
         if self.group < 1:
             raise self.error(f"expected group > 0, got {self.group}")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         if x.dim() < 2 or x.shape[1] % self.group:
             raise self.error(f"expected a multiple of {self.group} channels, got bottom "
                              f"{tuple(x.shape)}")

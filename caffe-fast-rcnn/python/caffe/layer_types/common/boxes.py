@@ -1,12 +1,13 @@
 """Boxes (..., 4) as x1, y1, x2, y2: offsets to reference boxes, overlaps, ranks within groups."""
 import torch
+from torch import Tensor
 
 from caffe.proto import caffe_pb2
 
 CORNER, CENTER_SIZE = caffe_pb2.PriorBoxParameter.CORNER, caffe_pb2.PriorBoxParameter.CENTER_SIZE
 
 
-def from_centres(centres, sizes, offsets):
+def from_centres(centres: Tensor, sizes: Tensor, offsets: Tensor) -> Tensor:
     """Boxes whose centre and size differ from the reference's by the offsets (R-CNN, appendix C).
 
     centres, sizes: (..., 2) of the reference boxes, x and y, width and height
@@ -17,7 +18,7 @@ def from_centres(centres, sizes, offsets):
     return torch.cat([centres - half, centres + half], -1)
 
 
-def decode(priors, offsets, code):
+def decode(priors: Tensor, offsets: Tensor, code: int) -> Tensor:
     """Boxes from offsets (..., 4) to priors (..., 4) by SSD's PriorBoxParameter.CodeType.
 
     Lengths are differences of coordinates: normalised boxes have no last pixel.
@@ -30,7 +31,7 @@ def decode(priors, offsets, code):
     return priors + offsets * torch.cat([sizes, sizes], -1)
 
 
-def encode(priors, boxes, code):
+def encode(priors: Tensor, boxes: Tensor, code: int) -> Tensor:
     """The offsets that take priors (..., 4) to boxes (..., 4): what `decode` undoes."""
     if code == CORNER:
         return boxes - priors
@@ -41,7 +42,7 @@ def encode(priors, boxes, code):
     return torch.cat([shifts / sizes, ((boxes[..., 2:] - boxes[..., :2]) / sizes).log()], -1)
 
 
-def overlaps(boxes, others):
+def overlaps(boxes: Tensor, others: Tensor) -> Tensor:
     """Intersection over union of boxes (P, 4) and others (G, 4), lengths as in `decode`: (P, G)."""
     boxes = boxes[:, None]
     shared = (torch.minimum(boxes[..., 2:], others[:, 2:])
@@ -50,7 +51,7 @@ def overlaps(boxes, others):
     return shared / (areas + other_areas - shared)
 
 
-def rank_in_group(groups):
+def rank_in_group(groups: Tensor) -> Tensor:
     """(N,): how many of the elements before each one are of its group; groups (N,) numbers."""
     grouped, order = groups.sort(stable=True)
     places = torch.arange(len(groups), device=groups.device)
