@@ -1,6 +1,9 @@
 #!/usr/bin/env python
-"""Tells how well anchors cover the objects of a data set, and proposes better ones."""
+"""Measures how well anchors cover the objects of a data set, and proposes better ones."""
+import argparse
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
@@ -8,7 +11,7 @@ import numpy as np
 from caffe import prototxt
 from faster_rcnn.anchors.coverage import best_overlaps, propose_anchors, scaled_objects
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
@@ -24,29 +27,26 @@ THRESHOLDS = (0.5, 0.7)
 SIZES = {"small": "area < 32^2", "medium": "32^2 to 96^2", "large": "area > 96^2"}
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
                              "16]; ANCHOR_SCALES, ANCHOR_RATIOS and ANCHOR_BASE replace them")
-    parser.add_argument("--stride", type=int, default=None, metavar="N",
+    parser.add_argument("--stride", type=values.positive(int), default=None, metavar="N",
                         help="pixels between positions [the net's, or 16]")
-    parser.add_argument("--num_scales", type=int, default=None, metavar="N",
+    parser.add_argument("--num_scales", type=values.positive(int), default=None, metavar="N",
                         help="scales to propose [as many as there are]")
-    parser.add_argument("--num_ratios", type=int, default=None, metavar="N",
+    parser.add_argument("--num_ratios", type=values.positive(int), default=None, metavar="N",
                         help="ratios to propose [as many as there are]")
-    parser.add_argument("--images", type=int, default=2000, metavar="N",
+    parser.add_argument("--images", type=values.positive(int), default=2000, metavar="N",
                         help="look at so many images at most [2000]")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    for option in ("stride", "num_scales", "num_ratios", "images"):
-        if getattr(args, option) is not None and getattr(args, option) < 1:
-            raise ValueError(f"--{option} must be positive; received {getattr(args, option)}")
     params = present_anchors(args)
     imdb = get_imdb(args.imdb_name)
     objects = scaled_objects(imdb, cfg.TRAIN.SCALES, cfg.TRAIN.MAX_SIZE, args.images)
@@ -60,7 +60,7 @@ def main():
     print(f'\n--set ANCHOR_SCALES "{list(scales)}" ANCHOR_RATIOS "{list(ratios)}"')
 
 
-def present_anchors(args):
+def present_anchors(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of AnchorGrid: feat_stride, scales, ratios, base_size."""
     params = {"feat_stride": 16, "scales": (8, 16, 32), "ratios": (0.5, 1, 2),
               "base_size": BASE_SIZE}
@@ -70,13 +70,15 @@ def present_anchors(args):
         adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
         stated = anchor_params(net, os.path.basename(args.prototxt))
         if not stated:
-            raise ValueError(f"{args.prototxt} has no layer with anchors (feat_stride)")
+            raise start.OptionError(f"{args.prototxt} has no layer with anchors (feat_stride)")
         params.update({name: stated[0][name] for name in params if name in stated[0]})
     params.update(AnchorOptions.from_cfg().stated())
     return dict(params, feat_stride=args.stride or params["feat_stride"])
 
 
-def print_coverage(title, params, objects, classes):
+def print_coverage(title: str, params: dict[str, Any], objects: list,
+                   classes: Sequence[str]) -> None:
+    """A table: best overlaps of the objects of each class and size with anchors."""
     overlaps = best_overlaps(objects, AnchorGrid(**params))
     labels = np.concatenate([image.classes for image in objects])
     areas = np.concatenate([image.areas for image in objects])
@@ -95,7 +97,7 @@ def print_coverage(title, params, objects, classes):
           + " ".join(f"{100 * count / len(overlaps):.0f}%" for count in counts))
 
 
-def print_row(name, overlaps):
+def print_row(name: str, overlaps: np.ndarray) -> None:
     """A line: how many objects, their mean best overlap, the shares above the thresholds."""
     if len(overlaps):
         print(f"{name:24}{len(overlaps):9d}{overlaps.mean():7.3f}"

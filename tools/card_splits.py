@@ -11,14 +11,14 @@ EXAMPLES = """\
 """
 
 
-def main():
+def main() -> None:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("card", help="name of a card in data/cards, or path of a card")
     args = options.parse(parser)
     card = load_card(args.card)
-    joint = ":" if args.card.endswith((".yml", ".yaml")) else "_"
+    separator = ":" if args.card.endswith((".yml", ".yaml")) else "_"
     for split in (card.train, card.test):
-        print(f"{args.card}{joint}{split}")
+        print(f"{args.card}{separator}{split}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 #!/usr/bin/env python
-"""Says how many annotated objects the region proposals of a data set cover."""
+"""Measures how many annotated objects the region proposals of a data set cover."""
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 
@@ -15,7 +19,7 @@ EXAMPLES = """\
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--method", default="selective_search", metavar="NAME",
                         help="selective_search, edge_boxes, mcg or rpn [selective_search]")
@@ -23,18 +27,18 @@ def parse_args():
                         help="proposals of an RPN (tools/rpn_generate.py), for --method rpn")
     parser.add_argument("--proposals", default="", metavar="PATH",
                         help="file or folder of the proposals [the method's usual place]")
-    parser.add_argument("--limit", type=int, default=None, metavar="N",
+    parser.add_argument("--limit", type=values.positive(int), default=None, metavar="N",
                         help="only the first N proposals of an image [all]")
     options.add_settings_args(parser, "voc_2007_test")
     return options.parse(parser)
 
 
-def recalls_at(found, thresholds):
+def recalls_at(found: dict[str, Any], thresholds: Sequence[float]) -> list[float]:
     """Recalls of evaluate_recall's result at some of its thresholds."""
     return [found["recalls"][np.argmin(np.abs(found["thresholds"] - t))] for t in thresholds]
 
 
-def print_table(imdb, limit):
+def print_table(imdb: Any, limit: int | None) -> None:
     """A line per range of object sizes."""
     print("area      objects     AR " + " ".join(f" R@{t}" for t in THRESHOLDS))
     for area in AREA_RANGES:
@@ -44,18 +48,16 @@ def print_table(imdb, limit):
         print(f"{area:8}{found['num_objects']:9d} " + "".join(cells))
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    if args.limit is not None and args.limit < 1:
-        raise ValueError(f"--limit {args.limit}: a number of proposals, 1 or more, was expected")
     imdb = get_imdb(args.imdb_name)
     if args.rpn_file is not None:
         imdb.config["rpn_file"] = args.rpn_file
     imdb.set_proposal_method(args.method, args.proposals)
     found = imdb.evaluate_recall(limit=args.limit)
     if not found["num_objects"]:
-        raise ValueError(f"{imdb.name} has no annotated objects to be covered")
+        raise start.OptionError(f"{imdb.name} has no annotated objects to be covered")
     recalls = recalls_at(found, THRESHOLDS)
     print(f"Method: {args.method}")
     print(f"AverageRec: {found['ar']:.3f}")

@@ -5,7 +5,11 @@ Every message is one line: what is wrong, where, and what to do about it.
 import difflib
 
 
-class CaffeError(Exception):
+class UserError(Exception):
+    """Base of what the user can mend; programs show the message alone, without a traceback."""
+
+
+class CaffeError(UserError):
     """Base of everything the engine refuses."""
 
 

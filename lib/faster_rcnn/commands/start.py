@@ -1,10 +1,12 @@
 """From arguments to a running tool: settings, device, files that must exist."""
+import argparse
 import logging
 import os
 import pprint
 import time
 
 import caffe
+from caffe.errors import UserError, WeightsError
 from faster_rcnn.detection.refinement import Refinement
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.checks import check_settings
@@ -13,10 +15,14 @@ from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 log = logging.getLogger(__name__)
 
 
-def apply_settings(args, show=True):
-    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force.
+class OptionError(UserError, ValueError):
+    """Options of a command line that are missing or do not go together."""
 
-    ValueError where an option has a value that none of its meanings fits.
+
+def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
+    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+
+    Raises ConfigKeyError or ConfigValueError.
     """
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
@@ -30,14 +36,19 @@ def apply_settings(args, show=True):
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
     check_settings(cfg)
-    Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
+    Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
     if getattr(args, "gpu_id", "cpu") != "cpu":
         cfg.GPU_ID = args.gpu_id
     if show:
-        log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+        show_settings(args)
 
 
-def use_device(gpu_id):
+def show_settings(args: argparse.Namespace) -> None:
+    """Logs the options and the settings in force."""
+    log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+
+
+def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, or on the CPU when it is "cpu".
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
@@ -50,17 +61,46 @@ def use_device(gpu_id):
     processes.join()
 
 
-def require_file(path, what, hint=""):
-    """Raises FileNotFoundError with one clear line unless `path` is a file."""
+def require_file(path: str | None, what: str, hint: str = "") -> None:
+    """Raises one clear line unless `path` is a file: OptionError where none is given,
+    FileNotFoundError (with this project's file for a path of Fast R-CNN's), IsADirectoryError.
+    """
     if path is None:
-        raise ValueError(f"no {what} given{hint}")
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{what} {path} does not exist{hint}")
+        raise OptionError(f"no {what} given{hint}")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{what} {path} is a folder, not a file{hint}")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{what} {path} does not exist{hint or _file_here(path)}")
 
 
-def wait_for(path, what, wait):
-    """Returns once the file is there; without `wait` a missing file is an error at once."""
+def _file_here(path: str) -> str:
+    """Where models/VGG16/solver.prototxt of the Fast R-CNN project lies here, as a hint."""
+    parts = os.path.normpath(path).split(os.sep)
+    if len(parts) < 3 or parts[-3] != "models":
+        return ""
+    here = os.path.join("models", "pascal_voc", parts[-2], "fast_rcnn", *parts[-1:])
+    found = os.path.isfile(os.path.join(cfg.ROOT_DIR, here))
+    return f"; Fast R-CNN's nets lie in models/pascal_voc here: {here}" if found else ""
+
+
+def wait_for(path: str | None, what: str, wait: bool) -> None:
+    """Returns once the file exists; without `wait` a missing file is an error at once."""
     while wait and path is not None and not os.path.exists(path):
         log.info("Waiting for %s to exist...", path)
         time.sleep(10)
     require_file(path, what)
+
+
+def require_filled(net: caffe.Net, weights: str, allow_random: bool) -> None:
+    """WeightsError with the names of the net's learnable layers that its weights do not fill.
+
+    net: made with the weights, a path. allow_random: a warning instead.
+    """
+    missing = net.last_copy.missing
+    if not missing:
+        return
+    text = (f"{weights} has no weights for {', '.join(missing)}, whose values would be random; are "
+            "they the weights of this net?")
+    if not allow_random:
+        raise WeightsError(f"{text} (--allow-random runs it all the same)")
+    log.warning("%s", text)

@@ -1,8 +1,12 @@
-"""The prototxts of the alternating schedule: checked, adapted, copied beside the results."""
+"""The prototxts of a schedule: found, checked, adapted, copied beside the results."""
 import os
+import re
 from dataclasses import dataclass
+from glob import escape, glob
 
 import caffe
+from caffe import prototxt
+from caffe.errors import UserError, suggest
 from faster_rcnn.prototxts.solver_files import (
     Numbers,
     adapt_net,
@@ -10,69 +14,106 @@ from faster_rcnn.prototxts.solver_files import (
     check_weights,
     copy_initial_weights,
 )
+from faster_rcnn.schedules.tables import Schedule, Stage
 from faster_rcnn.settings.config import cfg
 
-METHOD = "faster_rcnn_alt_opt"
-TEST_NETS = ("rpn_test.pt", "faster_rcnn_test.pt")
+# "stage1_rpn_solver60k80k.pt": the rate drops after 60,000 of 80,000 iterations
+_ITERATIONS = re.compile(r"_solver\d+k(\d+)k\.pt$")
+
+
+class UnknownNetError(UserError, FileNotFoundError):
+    """A net that has no prototxts for a schedule; the message lists those that have."""
+
+
+class NoWeightsError(UserError, ValueError):
+    """A schedule without initial weights."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A training stage: its solver's file name, and its iterations where no max_iter is stated."""
+class ScheduleOptions:
+    """What the user chooses for a schedule. The tuples hold a value per training step; None: those
+    of the solvers.
+    """
 
-    solver: str
-    iterations: int
-
-
-STAGES = (
-    Stage("stage1_rpn_solver60k80k.pt", 80000),
-    Stage("stage1_fast_rcnn_solver30k40k.pt", 40000),
-    Stage("stage2_rpn_solver60k80k.pt", 80000),
-    Stage("stage2_fast_rcnn_solver30k40k.pt", 40000),
-)
+    net_name: str
+    imdb_name: str
+    weights: str | None
+    iterations: tuple[int, ...] | None = None
+    rates: tuple[float, ...] | None = None      # learning rates to start with
+    steps: tuple[int, ...] | None = None        # iterations between drops of the rate
+    resume: bool = False
+    test_imdb_name: str | None = None           # of the steps that make proposals for a test
+    method: str | None = None                   # folder of the prototxts; None: the schedule's
 
 
 class ScheduleFiles:
     """Reads all solvers and nets of a method; adapted copies go to <output_dir>/<NET>_prototxts.
 
-    paths       file name -> path of the adapted solver or test net
-    hashes      file name -> hash of its content (a solver's with that of its net)
-    iterations  solver's file name -> iterations to train
+    paths       name in the schedule's table -> path of the adapted solver or test net
+    hashes      name in the table -> hash of its content (a solver's with that of its net)
+    iterations  solver's name in the table -> iterations to train
+    stems       what the paths of the snapshots start with
     """
 
-    def __init__(self, options, schedule, num_classes, output_dir):
-        self._source = _model_folder(options.net_name, options.method or schedule.method)
+    def __init__(self, options: ScheduleOptions, schedule: Schedule, num_classes: int,
+                 output_dir: str) -> None:
+        self._source = model_folder(options.net_name, options.method or schedule.method)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
-        made = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
+        nets = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
                 for name in schedule.test_nets}
         solvers = {}
         for index, stage in enumerate(schedule.stages):
             numbers = Numbers(*(None if chosen is None else chosen[index] for chosen in
                                 (options.iterations, options.rates, options.steps)))
-            solvers[stage.solver] = adapt_solver(os.path.join(self._source, stage.solver), folder,
-                                                 num_classes, numbers, stage.iterations)
-        made.update(solvers)
+            found = _solver_of(stage, self._source)
+            solvers[stage.solver] = adapt_solver(os.path.join(self._source, found.solver), folder,
+                                                 num_classes, numbers, found.iterations)
+        made = {**nets, **solvers}
         self.paths = {name: file.path for name, file in made.items()}
         self.hashes = {name: file.hash for name, file in made.items()}
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}
+        self.stems = [os.path.join(output_dir, solver.snapshot_prefix) for solver in
+                      map(prototxt.read_solver, (solver.path for solver in solvers.values()))]
         self._test_nets = schedule.test_nets
         self._first_net = solvers[schedule.stages[0].solver].net
 
-    def check_weights(self, path):
+    def check_weights(self, path: str | None) -> None:
         """Initial weights must exist, hold parameters of a layer of the first net, and fit the
-        layers of all nets, of which later steps may be the first to meet some."""
+        layers of all nets, since a layer may be first used by a later step."""
         if path is None:
-            raise ValueError("no initial weights given (--weights FILE.caffemodel)")
+            raise NoWeightsError("no initial weights given (--weights FILE.caffemodel)")
         check_weights(path, self._first_net, self._source)
         for name in self._test_nets:
             copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
 
 
-def _model_folder(net_name, method):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, method)
-    if not os.path.isdir(folder):
-        known = sorted(name for name in os.listdir(cfg.MODELS_DIR)
-                       if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
-        raise FileNotFoundError(f"no net {net_name}: {folder} does not exist; nets that are there: "
-                                f"{', '.join(known)}")
+def model_folder(net_name: str | None, method: str) -> str:
+    """The folder of a net's prototxts for a method; UnknownNetError lists the nets."""
+    folder = os.path.join(cfg.MODELS_DIR, net_name or "", method)
+    if net_name is None or not os.path.isdir(folder):
+        known = known_nets(method)
+        wrong = ("no net given (--net_name NET)" if net_name is None else
+                 f"no net {net_name}{suggest(net_name, known)}: {folder} does not exist")
+        raise UnknownNetError(f"{wrong}; nets that are there: {', '.join(known) or 'none'}")
     return folder
+
+
+def known_nets(method: str) -> list[str]:
+    """Names of the nets in MODELS_DIR that have prototxts for a method."""
+    if not os.path.isdir(cfg.MODELS_DIR):
+        return []
+    return sorted(name for name in os.listdir(cfg.MODELS_DIR)
+                  if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
+
+
+def _solver_of(stage: Stage, folder: str) -> Stage:
+    """The stage with the solver that is there: of the name in the table, or of the only one with
+    other numbers (COCO's stage1_rpn_solver360k480k.pt), which are its iterations.
+    """
+    stem = stage.solver.partition("_solver")[0]
+    others = [os.path.basename(path) for path in glob(
+        os.path.join(escape(folder), f"{stem}_solver*k*k.pt"))]
+    if stage.solver in others or len(others) != 1:
+        return stage
+    stated = _ITERATIONS.search(others[0])
+    return Stage(others[0], int(stated.group(1)) * 1000 if stated else stage.iterations)

@@ -7,8 +7,10 @@ from small_training import Killed, killed_after, seed
 
 import caffe
 from caffe import weights
+from faster_rcnn.runs.random_state import generator_state, restore_generators
 from faster_rcnn.training import checkpoint
-from faster_rcnn.training.solver_wrapper import SolverWrapper, train_net
+from faster_rcnn.training.solver_wrapper import SolverWrapper
+from faster_rcnn.training.train_net import train_net
 
 
 @pytest.mark.parametrize("kind", ["fast_rcnn", "rpn"])
@@ -43,18 +45,20 @@ def test_training_without_a_checkpoint_starts_over(make, settings, roidb, tmp_pa
     assert paths == [str(tmp_path / "tiny_iter_2.caffemodel")]
 
 
-def test_training_from_the_start_forgets_the_last_checkpoint(make, settings, roidb, tmp_path,
-                                                             monkeypatch):
+def test_training_from_the_start_keeps_the_last_checkpoint_aside(make, settings, roidb, tmp_path,
+                                                                 monkeypatch):
     with settings("rpn", CHECKPOINT_ITERS=2):
         killed_after(monkeypatch, 3)
         with pytest.raises(Killed):
             train_net(make("rpn"), roidb, str(tmp_path), max_iters=9)
         (tmp_path / ".tiny_checkpoint.npz.half").write_bytes(b"what a killed process left")
-        assert (tmp_path / "tiny_checkpoint.npz").exists()
+        kept = (tmp_path / "tiny_checkpoint.npz").read_bytes()
         killed_after(monkeypatch, 1)
         with pytest.raises(Killed):
             train_net(make("rpn"), roidb, str(tmp_path), max_iters=9)
-    assert not [path for path in tmp_path.iterdir() if "checkpoint" in path.name]
+    assert [path.name for path in tmp_path.iterdir() if "checkpoint" in path.name] == [
+        "tiny_checkpoint.npz.before"]
+    assert (tmp_path / "tiny_checkpoint.npz.before").read_bytes() == kept
 
 
 def test_checkpoint_of_other_images_is_refused(make, settings, roidb, tmp_path):
@@ -88,8 +92,8 @@ def test_checkpoint_file_keeps_names_and_arrays(tmp_path):
 def test_generators_are_restored():
     seed()
     np.random.randn()                                # leaves a second normal number behind
-    state = {key: np.asarray(value) for key, value in checkpoint.generator_state().items()}
+    state = {key: np.asarray(value) for key, value in generator_state().items()}
     wanted = np.random.randn(3).tolist()
     np.random.seed(8)
-    checkpoint.restore_generators(state)
+    restore_generators(state)
     assert np.random.randn(3).tolist() == wanted
