@@ -37,7 +37,7 @@ EXAMPLES = """\
 
 def three_numbers(text: str) -> tuple[float, ...]:
     """The type of --mean and --std: "0.485,0.456,0.406"."""
-    numbers = tuple(values.finite(part) for part in text.split(","))
+    numbers = tuple(values.number(part) for part in text.split(","))
     if len(numbers) != 3:
         raise argparse.ArgumentTypeError(f'"{text}" is not three numbers, separated by commas')
     return numbers

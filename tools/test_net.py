@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
                         metavar="N",
                         help="most detections per image, over all classes; 0: all of them [100]")
-    parser.add_argument("--det_thresh", default=None, type=values.finite, metavar="P",
+    parser.add_argument("--det_thresh", default=None, type=values.number, metavar="P",
                         help="detections score above this [0.05, with TEST.SVM -1]")
     parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
                         help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "

@@ -5,8 +5,8 @@ import time
 
 from tqdm import tqdm
 
-# Which of Caffe's files prints what the solver's functions print here
-_CAFFE_FILES = {"apply_update": "sgd_solver.cpp"}
+# Which of Caffe's files prints what these functions of the solver print
+_CAFFE_FILES = {"apply_update": "sgd_solver.cpp", "log_outputs": "solver.cpp"}
 
 
 class LogHandler(logging.Handler):

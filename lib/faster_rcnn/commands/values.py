@@ -1,5 +1,6 @@
 """Types of options: which texts they take, and what these become."""
 import argparse
+import math
 from collections.abc import Callable
 
 Number = Callable[[str], float]     # int or float
@@ -59,20 +60,20 @@ def count(text: str) -> int:
 
 def share(text: str) -> float:
     """The type of options with a number from 0 to 1: scores, overlaps."""
-    value = finite(text)
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f'"{text}" is not a number from 0 to 1')
     return value
 
 
-def finite(text: str) -> float:
-    """The type of options with any finite number."""
+def number(text: str) -> float:
+    """The type of options with any number, infinite ones included."""
     try:
         value = float(text)
     except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a finite number')
+        value = math.nan
+    if math.isnan(value):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number')
     return value
 
 
@@ -82,4 +83,4 @@ def flag(text: str) -> bool:
 
 
 def _is_positive(value: float) -> bool:
-    return 0 < value < float("inf")
+    return 0 < value < math.inf
