@@ -9,7 +9,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from caffe.proto import caffe_pb2
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.files.atomic import write_text

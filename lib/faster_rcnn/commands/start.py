@@ -6,7 +6,7 @@ import pprint
 import time
 
 import caffe
-from caffe.errors import UserError, WeightsError
+from caffe.core.errors import UserError, WeightsError
 from faster_rcnn.detection.refinement import Refinement
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.checks import check_settings

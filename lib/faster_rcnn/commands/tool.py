@@ -10,7 +10,7 @@ from typing import NoReturn
 import torch
 
 import caffe
-from caffe.errors import ShapeMismatchError, UserError
+from caffe.core.errors import ShapeMismatchError, UserError
 from faster_rcnn.commands.log import start_log
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.interrupts import Interrupted

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import file_hash
 
 # Settings without influence on results: where files are, and how the work is distributed

@@ -8,7 +8,7 @@ import re
 import socket
 from types import TracebackType
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.runs import processes
 
 # What files.atomic names a file until it is whole: .<name>.<eight letters>

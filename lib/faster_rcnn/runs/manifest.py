@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import file_hash, write_json
 from faster_rcnn.runs import processes
 

@@ -15,9 +15,9 @@ import torch
 from torch import distributed
 
 import caffe
-from caffe import parallel
-from caffe.errors import UserError
-from caffe.parallel import PATIENCE, together
+from caffe.solvers import parallel
+from caffe.core.errors import UserError
+from caffe.solvers.parallel import PATIENCE, together
 
 # torchrun's key-value store, once `start` has found it
 _rendezvous: dict[str, distributed.Store | None] = {"store": None}

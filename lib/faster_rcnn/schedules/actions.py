@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import caffe
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.anchors.statistics import anchor_target_statistics
 from faster_rcnn.detection.proposals import imdb_proposals
 from faster_rcnn.files import safe_pickle

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from glob import escape, glob
 
 import caffe
-from caffe import prototxt
-from caffe.errors import UserError, suggest
+from caffe.files import prototxt
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.prototxts.solver_files import (
     Numbers,
     adapt_net,

@@ -3,7 +3,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import caffe
-from caffe.errors import LayerError, suggest
+from caffe.core.errors import LayerError, suggest
 from faster_rcnn.files import safe_yaml
 
 

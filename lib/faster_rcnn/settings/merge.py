@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 
 class ConfigKeyError(UserError, KeyError):

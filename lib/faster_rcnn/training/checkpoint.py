@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import atomic_open
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import caffe
-from caffe.errors import CaffeError, UserError, WeightsError
+from caffe.core.errors import CaffeError, UserError, WeightsError
 from caffe.proto import caffe_pb2
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.minibatches.roidb import log_statistics, prepare_roidb
 from faster_rcnn.settings.config import cfg
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from caffe import prototxt
-from caffe.errors import UserError
+from caffe.files import prototxt
+from caffe.core.errors import UserError
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import file_hash
 from faster_rcnn.prototxts.solver_files import (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import caffe
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.detection.detect import test_net
 from faster_rcnn.settings.config import cfg
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from caffe.errors import PrototxtError, UserError
+from caffe.core.errors import PrototxtError, UserError
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.runs import fingerprint
 from faster_rcnn.runs.interrupts import Interrupted

@@ -128,7 +128,8 @@ def test_every_option_is_read_somewhere_or_said_to_be_kept():
     root = pathlib.Path(__file__).resolve().parents[3]
     config = (root / "lib" / "faster_rcnn" / "settings" / "config.py").read_text()
     source = "\n".join(path.read_text() for folder in ("lib", "tools")
-                       for path in (root / folder).rglob("*.py") if path.name not in ("config.py", "checks.py"))
+                       for path in (root / folder).rglob("*.py")
+                       if path.name not in ("config.py", "checks.py"))
     source += config[config.index("def results_dir"):]
     options = [*cfg.TRAIN, *cfg.TEST, *[key for key in cfg if key not in ("TRAIN", "TEST")]]
     unread = {key for key in options if not re.search(rf"\.{key}\b", source)}
