@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    model_folder(args.net_name, args.model or METHOD)
+    model_folder(args.net_name, args.model or METHOD, args.imdb_name)
     start.show_settings(args)
     start.use_device(args.gpu_id)
     chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,

@@ -13,9 +13,11 @@ from faster_rcnn.prototxts.solver_files import (
     adapt_solver,
     check_weights,
     copy_initial_weights,
+    require,
 )
 from faster_rcnn.schedules.tables import Schedule, Stage
 from faster_rcnn.settings.config import cfg
+from faster_rcnn.training.solver_check import check_solver
 
 # "stage1_rpn_solver60k80k.pt": the rate drops after 60,000 of 80,000 iterations
 _ITERATIONS = re.compile(r"_solver\d+k(\d+)k\.pt$")
@@ -57,7 +59,7 @@ class ScheduleFiles:
 
     def __init__(self, options: ScheduleOptions, schedule: Schedule, num_classes: int,
                  output_dir: str) -> None:
-        self._source = model_folder(options.net_name, options.method or schedule.method)
+        self._source = source_folder(options, schedule)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
         nets = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
                 for name in schedule.test_nets}
@@ -87,15 +89,36 @@ class ScheduleFiles:
             copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
 
 
-def model_folder(net_name: str | None, method: str) -> str:
-    """The folder of a net's prototxts for a method; UnknownNetError lists the nets."""
+def source_folder(options: ScheduleOptions, schedule: Schedule) -> str:
+    """The folder of the prototxts that a schedule starts from."""
+    return model_folder(options.net_name, options.method or schedule.method, options.imdb_name)
+
+
+def model_folder(net_name: str | None, method: str, imdb_name: str) -> str:
+    """The folder of a net's prototxts for a method; UnknownNetError lists the nets.
+
+    For COCO it is models/coco/<NET>/<method>, where that exists (py-R-FCN), else as for all other
+    data sets MODELS_DIR/<NET>/<method>.
+    """
     folder = os.path.join(cfg.MODELS_DIR, net_name or "", method)
+    of_coco = os.path.join(os.path.dirname(cfg.MODELS_DIR), "coco", net_name or "", method)
+    if net_name and imdb_name.startswith("coco") and os.path.isdir(of_coco):
+        return of_coco
     if net_name is None or not os.path.isdir(folder):
         known = known_nets(method)
         wrong = ("no net given (--net_name NET)" if net_name is None else
                  f"no net {net_name}{suggest(net_name, known)}: {folder} does not exist")
         raise UnknownNetError(f"{wrong}; nets that are there: {', '.join(known) or 'none'}")
     return folder
+
+
+def check_solvers(options: ScheduleOptions, schedule: Schedule) -> None:
+    """Refuses wrong solvers of a schedule, before its data are loaded."""
+    folder = source_folder(options, schedule)
+    for stage in schedule.stages:
+        path = os.path.join(folder, _solver_of(stage, folder).solver)
+        require(path)
+        check_solver(path)
 
 
 def known_nets(method: str) -> list[str]:

@@ -17,7 +17,7 @@ from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.runs.random_state import seed_generators
 from faster_rcnn.schedules import actions
 from faster_rcnn.schedules.alternating import FASTER_RCNN
-from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions, model_folder
+from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions, check_solvers
 from faster_rcnn.schedules.tables import SECTIONS, Kind, Schedule, Step
 from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
 
@@ -34,7 +34,7 @@ def run_schedule(options: ScheduleOptions,
     <NET>_<schedule.name>_final.caffemodel.
     Prototxts, data sets and initial weights are all checked before the first step starts.
     """
-    model_folder(options.net_name, options.method or schedule.method)
+    check_solvers(options, schedule)
     for step in schedule.steps:
         with cfg_override(**step.settings):
             MinibatchOptions.from_cfg()     # refuses settings that a later step would refuse

@@ -1,5 +1,6 @@
 """Strict merging of options into a tree of defaults: keys must exist, values keep the kind."""
 import difflib
+import logging
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from caffe.core.errors import UserError
+from faster_rcnn.settings.fork_keys import FORK_KEYS, value_here
+
+log = logging.getLogger(__name__)
 
 
 class ConfigKeyError(UserError, KeyError):
@@ -25,7 +29,8 @@ def merge(options: dict, tree: dict, where: Callable[[str], str]) -> None:
 
     where: function from a dotted path ("TRAIN.SCALES") to the option's place, for messages.
     A list replaces a tuple and a tuple a list (the default's type stays), a whole number a
-    fraction; an empty section (None) changes nothing.
+    fraction; an empty section (None) changes nothing. Keys of other projects that have no effect
+    here (fork_keys.py) are warned of.
     Raises ConfigKeyError (with the nearest known key) or ConfigValueError, with `tree` unchanged.
     """
     accepted = list(_checked(options, tree, tree, "", where))
@@ -49,13 +54,16 @@ def _checked(options: dict, table: dict, tree: dict, prefix: str,
     """Yields (table, key, value) for every option, its value in the default's kind."""
     for key, value in options.items():
         path = f"{prefix}{key}"
+        if path in FORK_KEYS and key not in table:
+            log.warning("%s: %s has no effect here: %s", where(path), path, FORK_KEYS[path])
+            continue
         if key not in table:
             raise ConfigKeyError(f"{where(path)}: {path} is not a valid config key"
                                  f"{_nearest(path, table, tree)}")
         default = table[key]
         if not isinstance(default, dict):
             try:
-                yield table, key, _like(value, default)
+                yield table, key, _like(value_here(path, value), default)
             except ValueError as error:
                 raise ConfigValueError(f"{where(path)}: {path} must be {error}") from None
         elif isinstance(value, dict):

@@ -49,11 +49,13 @@ class Checkpoints:
 
     def read(self) -> Sections:
         """The newest checkpoint that is whole; CheckpointError when there is none."""
+        if not os.path.exists(self.path):       # killed between two renamings
+            return read(self.older)
         try:
             return read(self.path)
-        except (CheckpointError, FileNotFoundError) as error:
+        except CheckpointError as error:
             if not os.path.exists(self.older):
-                raise
+                raise CheckpointError(f"{error}; remove it to start this training over") from None
             sections = read(self.older)
             log.warning("%s; continuing from the checkpoint before it, %s", error, self.older)
             return sections
@@ -100,8 +102,6 @@ def read(path: str) -> Sections:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise
     except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, SyntaxError,
             MemoryError, OverflowError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
             zlib.error) as error:
@@ -116,8 +116,7 @@ def read(path: str) -> Sections:
 
 
 def _damaged(path: str, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path} is not a checkpoint that can be read ({reason}); remove it to "
-                           "start this training over")
+    return CheckpointError(f"{path} is not a checkpoint that can be read ({reason})")
 
 
 def _hash(arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,4 +1,5 @@
 """Trains one net on a roidb (py-faster-rcnn: lib/fast_rcnn/train.py)."""
+import logging
 from typing import Any
 
 from caffe.proto import caffe_pb2
@@ -27,6 +28,7 @@ def train_net(solver_prototxt: str | caffe_pb2.SolverParameter, roidb: list[dict
             wrapper.checkpoints.keep_aside()
     if resume:
         wrapper.restore_checkpoint()
+    logging.getLogger("caffe").info("Solving %s", wrapper.solver.net.name)  # for log parsers
     print("Solving...", flush=True)
     paths = wrapper.train_model(max_iters)
     print("done solving", flush=True)

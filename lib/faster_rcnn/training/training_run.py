@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from caffe.files import prototxt
 from caffe.core.errors import UserError
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import file_hash
@@ -25,6 +24,7 @@ from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_
 from faster_rcnn.runs.lock import RunLock, sweep
 from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.settings.config import cfg, results_dir
+from faster_rcnn.training.solver_check import check_solver
 from faster_rcnn.training.solver_wrapper import file_stem
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import get_training_roidb
@@ -56,10 +56,11 @@ def run_training(options: TrainingOptions) -> str:
     Prototxts, data sets and initial weights are all checked before anything is trained.
     """
     require(options.solver)
+    prefix = file_stem(check_solver(options.solver))
     imdbs = load_imdbs(options.imdb_names)
     output_dir = results_dir("+".join(imdb.name for imdb in imdbs))
     log.info("Output will be saved to `%s`", output_dir)
-    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(options.solver)))
+    stem = os.path.join(output_dir, prefix)
     with RunLock(f"{stem}_train.json"):
         return _locked_training(options, imdbs, output_dir, stem)
 
