@@ -9,7 +9,9 @@ from small_rfcn import write_nets
 
 import caffe
 from caffe.files import weights
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions
+from faster_rcnn.schedules.rfcn import RFCN_5_STAGES
+from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_rfcn_alt_opt_5stage.py"
@@ -67,6 +69,33 @@ def test_all_stages_and_the_test_on_the_last_proposals(run_tool, small, tmp_path
                       "--num_dets", "400", "--scale", "60", *settings)
     assert tested.status == 0, tested.err
     assert "Mean AP = " in tested.out
+
+
+def test_resume_measures_again_after_a_change_of_the_test_scales(run_tool, small, tmp_path):
+    options, settings = small
+    assert run_tool(TRAIN, *options, *settings).status == 0
+    record = tmp_path / "output" / METHOD / "handful_trainval" / "Small_rfcn_alt_opt.json"
+    before = json.loads(record.read_text())["steps"]
+    again = run_tool(TRAIN, *options, "--resume", *settings, "TEST.SCALES", "[90]")
+    assert again.status == 0, again.err
+    after = json.loads(record.read_text())["steps"]
+    for name in STEPS:
+        assert after[name]["inputs"] != before[name]["inputs"], name
+    assert after["stage0_statistics"]["output_hash"] != before["stage0_statistics"]["output_hash"]
+
+
+def test_solvers_of_coco_by_the_names_of_py_r_fcn(tmp_path):
+    folder = tmp_path / "models" / "coco" / "Small" / METHOD
+    write_nets(str(folder))
+    for path in list(folder.glob("*_solver*k*k.pt")):
+        stem = path.name.partition("_solver")[0]
+        path.rename(folder / f"{stem}_solver360k480k.pt")
+    options = ScheduleOptions("Small", "coco_2014_train", None)
+    with cfg_override(MODELS_DIR=str(tmp_path / "models" / "pascal_voc")):
+        files = ScheduleFiles(options, RFCN_5_STAGES, 81, str(tmp_path / "out"))
+    assert set(files.iterations.values()) == {480000} and len(files.iterations) == 5
+    assert os.path.basename(files.paths["stage1_rpn_solver60k80k.pt"]) == (
+        "stage1_rpn_solver360k480k.pt")
 
 
 def test_nets_that_are_not_there_are_named(run_tool, small):

@@ -78,9 +78,8 @@ def _file_here(path: str) -> str:
     parts = os.path.normpath(path).split(os.sep)
     if len(parts) < 3 or parts[-3] != "models":
         return ""
-    here = os.path.join("models", "pascal_voc", parts[-2], "fast_rcnn", *parts[-1:])
-    found = os.path.isfile(os.path.join(cfg.ROOT_DIR, here))
-    return f"; Fast R-CNN's nets lie in models/pascal_voc here: {here}" if found else ""
+    here = os.path.join(cfg.MODELS_DIR, parts[-2], "fast_rcnn", parts[-1])
+    return f"; what Fast R-CNN has there is {here} here" if os.path.isfile(here) else ""
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:
