@@ -240,7 +240,8 @@ def test_the_log_has_glogs_prefix_where_parsers_look_for_it(trained):
     assert "] Solving " in started
     moment = re.compile(r"I(\d{4} \d\d:\d\d:\d\d\.\d{6}) +\d+ \S+:\d+\] ")
     losses = [line for line in lines if "Iteration" in line and ", loss = " in line]
-    rates = [line for line in lines if re.search(r"sgd_solver.cpp:\d+\] Iteration \d+, lr = ", line)]
+    rates = [line for line in lines
+             if re.search(r"sgd_solver.cpp:\d+\] Iteration \d+, lr = ", line)]
     outputs = [line for line in lines
                if re.search(r"Train net output #(\d+): (\S+) = ([\.\deE+-]+)", line)]
     assert len(losses) == len(rates) == 2 and len(outputs) == 8        # iterations 0 and 20
