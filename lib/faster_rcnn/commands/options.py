@@ -13,7 +13,7 @@ class _Parser(argparse.ArgumentParser):
     any order.
     """
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, rest = super().parse_known_args(args, namespace)
         if getattr(known, "cpu", False):
             known.gpu_id = "cpu"

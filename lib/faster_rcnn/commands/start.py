@@ -53,7 +53,7 @@ def use_device(gpu_id: int | str) -> None:
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
-    if gpu_id == "cpu":
+    if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
         caffe.set_device(processes.gpu_of(gpu_id))

@@ -82,8 +82,8 @@ def pickle_file_edits(tree: ast.AST, places: Places) -> Iterator[Edit]:
                 index = 1 if called(node).endswith("dump") else 0
                 if len(node.args) <= index:
                     continue
-                file = node.args[index]
-                file = opened.get(file.id) if isinstance(file, ast.Name) else file
+                argument = node.args[index]
+                file = opened.get(argument.id) if isinstance(argument, ast.Name) else argument
                 if isinstance(file, ast.Call) and called(file) == "open":
                     yield from mode_edits(file, "wb" if index else "rb", places)
 

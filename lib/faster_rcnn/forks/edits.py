@@ -1,7 +1,6 @@
 """Changes of a text, and where the nodes of its syntax tree stand in it."""
-import ast
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from caffe.core.errors import UserError
 
@@ -42,10 +41,10 @@ class Places:
         before = self._lines[line - 1].encode()[:column].decode()
         return self._starts[line - 1] + len(before)
 
-    def begin(self, node: ast.AST) -> int:
+    def begin(self, node: Any) -> int:
         """The index of a node's first character."""
         return self.at(node.lineno, node.col_offset)
 
-    def end(self, node: ast.AST) -> int:
+    def end(self, node: Any) -> int:
         """The index behind a node's last character."""
         return self.at(node.end_lineno, node.end_col_offset)

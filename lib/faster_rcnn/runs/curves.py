@@ -42,22 +42,22 @@ class Curves:
 
     def add(self, iteration: int, **values: float) -> None:
         """Adds a point to some curves."""
-        if self._file is None:
-            self._open()
+        file = self._file or self._open()
         point = {name: value if np.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"iteration": iteration, **point}) + "\n")
-        self._file.flush()
+        file.write(json.dumps({"iteration": iteration, **point}) + "\n")
+        file.flush()
         if self._events is not None:
             for name, value in values.items():
                 self._events.add_scalar(name, value, iteration)
             self._events.flush()
 
-    def _open(self) -> None:
+    def _open(self) -> TextIO:
         write_text(self._path, "".join(self._lines_before()))
         self._file = open(self._path, "a", encoding="utf-8")
         if cfg.TRAIN.TENSORBOARD:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, rarely wanted
             self._events = SummaryWriter(f"{self._stem}_events", purge_step=self._first + 1)
+        return self._file
 
     def _lines_before(self) -> list[str]:
         """The lines of an interrupted training up to the iteration where it continues."""

@@ -2,6 +2,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
 
 from faster_rcnn.runs import processes
 
@@ -27,7 +28,7 @@ class SignalWatch:
 
     def __init__(self) -> None:
         self._received = 0
-        self._handlers_before: dict[int, object] = {}
+        self._handlers_before: dict[int, Any] = {}
 
     def __enter__(self) -> "SignalWatch":
         if threading.current_thread() is threading.main_thread():

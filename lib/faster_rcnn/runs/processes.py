@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from caffe.core.errors import UserError
 from caffe.solvers.parallel import PATIENCE, together
 
 # torchrun's key-value store, once `start` has found it
-_rendezvous: dict[str, distributed.Store | None] = {"store": None}
+_rendezvous: dict[str, Any] = {"store": None}
 
 
 class ProcessesError(UserError, ValueError):
@@ -109,11 +110,12 @@ def broadcast_generator() -> None:
     """Sets numpy's random generator of all processes to the state of rank 0's."""
     if is_alone():
         return
-    name, keys, position = np.random.get_state()[:3]
+    generator: Any = np.random.get_state(legacy=True)
+    name, keys, position = generator[:3]
     state = torch.from_numpy(np.append(keys, position).astype(np.int64))
     together(distributed.broadcast, state, src=0)
     *keys, position = state.tolist()
-    np.random.set_state((name, keys, position))
+    np.random.set_state((name, np.array(keys, np.uint32), position, 0, 0.0))
 
 
 def seed_ranks_differently() -> None:
@@ -152,7 +154,8 @@ def gathered(arrays: Mapping[str, np.ndarray]) -> list[Mapping[str, np.ndarray]]
     if is_first():
         return [arrays] + [_receive(rank) for rank in range(1, caffe.solver_count())]
     packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    content_of: dict[str, Any] = dict(arrays)
+    np.savez(packed, **content_of)
     content = torch.frombuffer(packed.getbuffer(), dtype=torch.uint8)
     together(distributed.send, torch.tensor([len(content)]), dst=0)
     together(distributed.send, content, dst=0)
@@ -164,7 +167,7 @@ def _receive(rank: int) -> dict[str, np.ndarray]:
     together(distributed.recv, size, src=rank)
     content = torch.empty(int(size), dtype=torch.uint8)
     together(distributed.recv, content, src=rank)
-    with np.load(io.BytesIO(content.numpy()), allow_pickle=False) as file:
+    with np.load(io.BytesIO(content.numpy().tobytes()), allow_pickle=False) as file:
         return dict(file)
 
 

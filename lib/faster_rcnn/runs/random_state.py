@@ -1,5 +1,6 @@
 """The random generators of numpy and of the engine: seeded, saved, restored."""
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ def seed_generators() -> None:
 
 def generator_state() -> dict[str, np.ndarray]:
     """The states of the generators as arrays."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()
+    generator: Any = np.random.get_state(legacy=True)
+    _, keys, position, has_gauss, gauss = generator
     state = {"numpy": keys, "numpy_position": np.array([position, has_gauss]),
              "numpy_gauss": np.array(gauss), "torch": torch.get_rng_state().numpy()}
     if caffe.state.device().type == "cuda":

@@ -45,7 +45,7 @@ class Work:
     imdb: Any
     weights: str
     proposals: str | None = None
-    iterations: int | None = None
+    iterations: int = 0             # of a training
     continues: bool = False         # a training: at its checkpoint
 
 

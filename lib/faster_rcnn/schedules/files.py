@@ -47,6 +47,12 @@ class ScheduleOptions:
     test_imdb_name: str | None = None           # of the steps that make proposals for a test
     method: str | None = None                   # folder of the prototxts; None: the schedule's
 
+    def numbers(self, index: int) -> Numbers:
+        """Those of a training step."""
+        return Numbers(None if self.iterations is None else self.iterations[index],
+                       None if self.rates is None else self.rates[index],
+                       None if self.steps is None else self.steps[index])
+
 
 class ScheduleFiles:
     """Reads all solvers and nets of a method; adapted copies go to <output_dir>/<NET>_prototxts.
@@ -65,8 +71,7 @@ class ScheduleFiles:
                 for name in schedule.test_nets}
         solvers = {}
         for index, stage in enumerate(schedule.stages):
-            numbers = Numbers(*(None if chosen is None else chosen[index] for chosen in
-                                (options.iterations, options.rates, options.steps)))
+            numbers = options.numbers(index)
             found = _solver_of(stage, self._source)
             solvers[stage.solver] = adapt_solver(os.path.join(self._source, found.solver), folder,
                                                  num_classes, numbers, found.iterations)
@@ -79,14 +84,18 @@ class ScheduleFiles:
         self._test_nets = schedule.test_nets
         self._first_net = solvers[schedule.stages[0].solver].net
 
-    def check_weights(self, path: str | None) -> None:
-        """Initial weights must exist, hold parameters of a layer of the first net, and fit the
-        layers of all nets, since a layer may be first used by a later step."""
+    def check_weights(self, path: str | None) -> str:
+        """Returns the path of the initial weights.
+
+        They must exist, hold parameters of a layer of the first net, and fit the layers of all
+        nets, since a layer may be first used by a later step.
+        """
         if path is None:
             raise NoWeightsError("no initial weights given (--weights FILE.caffemodel)")
         check_weights(path, self._first_net, self._source)
         for name in self._test_nets:
             copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
+        return path
 
 
 def source_folder(options: ScheduleOptions, schedule: Schedule) -> str:

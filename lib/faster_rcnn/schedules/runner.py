@@ -62,10 +62,10 @@ class _Run:
         self._options, self._schedule, self._manifest = options, schedule, manifest
         self._output_dir = os.path.dirname(manifest.path)
         self._files = ScheduleFiles(options, schedule, imdb.num_classes, self._output_dir)
-        self._files.check_weights(options.weights)
+        self._initial_weights = self._files.check_weights(options.weights)
         for stem in (os.path.join(self._output_dir, options.net_name), *self._files.stems):
             sweep(stem)
-        self._weights_hash = file_hash(options.weights)
+        self._weights_hash = file_hash(self._initial_weights)
         self._data_hash = data_hash(imdb)
         self._measured: dict[str, Any] = {}     # settings that a step measured for those after it
         self.results: dict[str, str] = {}       # name of a step -> path of its output
@@ -106,9 +106,9 @@ class _Run:
             net_name=self._options.net_name, output_dir=self._output_dir,
             prototxt=self._files.paths[step.prototxt],
             imdb=get_imdb(self._options.test_imdb_name if for_test else self._options.imdb_name),
-            weights=self.results[step.weights] if step.weights else self._options.weights,
+            weights=self.results[step.weights] if step.weights else self._initial_weights,
             proposals=self.results[step.proposals] if step.proposals else None,
-            iterations=self._files.iterations.get(step.prototxt), continues=continues)
+            iterations=self._files.iterations.get(step.prototxt, 0), continues=continues)
 
     def _inputs(self, step: Step) -> dict[str, Any]:
         """What a step is made from, in its settings: a hash, a number or settings per input."""

@@ -2,7 +2,6 @@
 import math
 import os
 from collections.abc import Callable
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,6 +97,6 @@ def _leaves(table: dict, prefix: str) -> list[tuple[str, Any]]:
 def _is_finite(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_is_finite, value))
-    if isinstance(value, (Real, np.ndarray)):
+    if isinstance(value, (float, np.ndarray)):
         return bool(np.all(np.isfinite(value)))
     return True

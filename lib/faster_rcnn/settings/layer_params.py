@@ -2,7 +2,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import caffe
 from caffe.core.errors import LayerError, suggest
 from faster_rcnn.files import safe_yaml
 
@@ -11,7 +10,7 @@ class LayerParamError(LayerError, ValueError):
     """A param_str, or a number of bottoms or tops, that a Python layer cannot work with."""
 
 
-def layer_params(layer: caffe.Layer, required: Iterable[str] = (),
+def layer_params(layer: Any, required: Iterable[str] = (),
                  **optional: Any) -> dict[str, Any]:
     """The parameters of a Python layer, a dictionary, from the YAML mapping in its `param_str`.
 
@@ -34,7 +33,7 @@ def layer_params(layer: caffe.Layer, required: Iterable[str] = (),
     return {**optional, **given}
 
 
-def check_counts(layer: caffe.Layer, bottom: Sequence, top: Sequence, bottoms: tuple[int, int],
+def check_counts(layer: Any, bottom: Sequence, top: Sequence, bottoms: tuple[int, int],
                  tops: tuple[int, int]) -> None:
     """LayerParamError unless the numbers of bottoms and tops are between (least, most).
 

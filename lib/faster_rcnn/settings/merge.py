@@ -106,7 +106,8 @@ def _like(value: Any, default: Any) -> Any:
         if isinstance(value, type(default)):
             return value
     elif isinstance(value, (Integral, type(default))) and not isinstance(value, bool):
-        return type(default)(value)
+        number: Any = type(default)
+        return number(value)
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
     raise ValueError(f"{kind[type(default)]}; received {_shown(value)}")
 

@@ -12,6 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -91,10 +92,12 @@ def write(path: str, sections: Mapping[str, Mapping[str, np.ndarray]]) -> None:
 
     Names of sections have no colon.
     """
-    arrays = {f"{section}:{name}": np.asarray(value)
-              for section, values in sections.items() for name, value in values.items()}
+    arrays: dict[str, Any] = {f"{section}:{name}": np.asarray(value)
+                              for section, values in sections.items()
+                              for name, value in values.items()}
     with atomic_open(path, "wb") as file:
-        np.savez(file, **arrays, **{HASH: np.array(_hash(arrays))})
+        arrays[HASH] = np.array(_hash(arrays))
+        np.savez(file, **arrays)
 
 
 def read(path: str) -> Sections:

@@ -8,7 +8,7 @@ import torch
 
 import caffe
 from caffe.core.errors import CaffeError, UserError, WeightsError
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
@@ -44,7 +44,7 @@ class SolverWrapper:
     None without TRAIN.BBOX_REG.
     """
 
-    def __init__(self, solver_prototxt: str | caffe_pb2.SolverParameter, roidb: list[dict],
+    def __init__(self, solver_prototxt: str | SolverParameter, roidb: list[dict],
                  output_dir: str, pretrained_model: str | None = None,
                  validation: Validation | None = None) -> None:
         self.output_dir, self.validation = output_dir, validation
@@ -133,18 +133,17 @@ class SolverWrapper:
         if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
             return False
         if processes.is_first():
-            self._validate(iteration, curves)
+            self._validate(self.validation, curves)
         return bool(processes.broadcast(self.validation.should_stop))
 
-    def _validate(self, iteration: int, curves: Curves) -> None:
+    def _validate(self, validation: Validation, curves: Curves) -> None:
         with unnormalized(self.solver.net, self._regressors()):
-            mean_ap = self.validation.mean_ap()
-            if self.validation.note(iteration, mean_ap):
+            mean_ap = validation.mean_ap()
+            if validation.note(self.solver.iter, mean_ap):
                 self.solver.net.save(f"{self._stem}_best.caffemodel")
-        curves.add(iteration, mean_ap=mean_ap)
-        if self.validation.should_stop:
-            log.info("Training ends: the last %d validations were no better",
-                     self.validation.waited)
+        curves.add(self.solver.iter, mean_ap=mean_ap)
+        if validation.should_stop:
+            log.info("Training ends: the last %d validations were no better", validation.waited)
 
     def _check_loss(self) -> None:
         """Raises TrainingError when the loss of the last iteration is not finite."""
@@ -272,7 +271,7 @@ def _section_of(rank: int) -> str:
     return f"generators{rank or ''}"
 
 
-def file_stem(solver_param: caffe_pb2.SolverParameter) -> str:
+def file_stem(solver_param: SolverParameter) -> str:
     """What the names of a training's files start with: <prefix>[_<infix>]."""
     infix = f"_{cfg.TRAIN.SNAPSHOT_INFIX}" if cfg.TRAIN.SNAPSHOT_INFIX else ""
     return solver_param.snapshot_prefix + infix

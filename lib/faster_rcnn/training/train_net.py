@@ -2,14 +2,14 @@
 import logging
 from typing import Any
 
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.runs import processes
 from faster_rcnn.training.solver_wrapper import SolverWrapper
 from faster_rcnn.training.training_images import filter_roidb
 from faster_rcnn.training.validation import Validation
 
 
-def train_net(solver_prototxt: str | caffe_pb2.SolverParameter, roidb: list[dict],
+def train_net(solver_prototxt: str | SolverParameter, roidb: list[dict],
               output_dir: str, pretrained_model: str | None = None, max_iters: int = 40000,
               resume: bool = False, figures: dict[str, Any] | None = None,
               validation: Validation | None = None) -> list[str]:

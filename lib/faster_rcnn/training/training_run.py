@@ -71,11 +71,13 @@ def _locked_training(options: TrainingOptions, imdbs: list, output_dir: str, ste
                           options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
-    val_imdb = _validation_imdb(imdbs[0])
-    val_net = _validation_net(options.solver, stem, val_imdb)
     inputs = _inputs(options, imdbs, solver)
-    if val_imdb is not None:
-        inputs["validation"] = [val_net.hash, data_hash(val_imdb)]
+    validation = None
+    if cfg.TRAIN.VAL_IMDB:
+        imdb = _validation_imdb(imdbs[0])
+        net = _validation_net(options.solver, stem, imdb)
+        inputs["validation"] = [net.hash, data_hash(imdb)]
+        validation = Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
     reason = manifest.reason_to_run("train", inputs)
     if reason is None:
@@ -87,8 +89,6 @@ def _locked_training(options: TrainingOptions, imdbs: list, output_dir: str, ste
     manifest.begin("train", inputs)
     start = time.time()
     figures: dict[str, Any] = {"iterations": solver.iterations}
-    validation = None if val_imdb is None else Validation(
-        val_net.path, val_imdb, f"{os.path.basename(stem)}_validation")
     paths = train_net(solver.path, combined_roidb(imdbs), output_dir,
                       pretrained_model=options.weights, max_iters=solver.iterations,
                       resume=continues, figures=figures, validation=validation)
@@ -124,9 +124,7 @@ def combined_roidb(imdbs: list) -> list[dict]:
 
 
 def _validation_imdb(trained: Any) -> Any:
-    """The data set that TRAIN.VAL_IMDB names, or None; trained: a data set of the training."""
-    if not cfg.TRAIN.VAL_IMDB:
-        return None
+    """The data set that TRAIN.VAL_IMDB names; trained: a data set of the training."""
     imdb = get_imdb(cfg.TRAIN.VAL_IMDB)
     if list(imdb.classes) != list(trained.classes):
         raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
@@ -136,12 +134,10 @@ def _validation_imdb(trained: Any) -> Any:
     return imdb
 
 
-def _validation_net(solver: str, stem: str, imdb: Any) -> AdaptedNet | None:
+def _validation_net(solver: str, stem: str, imdb: Any) -> AdaptedNet:
     """The test net to validate with, adapted; in a folder of its own, since it may have the file
     name of the training net.
     """
-    if imdb is None:
-        return None
     source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
     if not os.path.isfile(source):
         raise FileNotFoundError(f"the test net {source} to validate with does not exist "

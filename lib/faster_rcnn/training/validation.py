@@ -71,7 +71,8 @@ class Validation:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """What `load_state_dict` continues from, as arrays."""
-        return {"best": np.float64(self.best), "best_iteration": np.array(self.best_iteration),
+        return {"best": np.array(self.best, np.float64),
+                "best_iteration": np.array(self.best_iteration),
                 "waited": np.array(self.waited)}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
