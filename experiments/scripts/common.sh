@@ -104,9 +104,9 @@ find_splits() {
   TEST_IMDB=$(sed -n 2p <<< "$imdbs")
 }
 
-# Runs a tool and keeps what it prints
+# Runs a tool and keeps what it prints, after Ctrl-C as well (tee -i)
 logged() {
-  "$PYTHON" "$@" 2>&1 | tee -a "$LOG"
+  "$PYTHON" "$@" 2>&1 | tee -i -a "$LOG"
 }
 
 # Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot
