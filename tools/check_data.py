@@ -9,7 +9,8 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
+from caffe.core.errors import UserError
+from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card
 from faster_rcnn.datasets.factory import card_split, find_card, get_imdb
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def data_sets(text: str) -> list:
+def data_sets(text: str) -> list[card_imdb]:
     """The data sets of a card, or the one of a name."""
     if is_card(text):
         card = lenient(load_card(text))
@@ -44,15 +45,15 @@ def data_sets(text: str) -> list:
     card, split = find_card(text)
     imdb = card_split(lenient(card), split) if card else get_imdb(text)
     if not isinstance(imdb, card_imdb):
-        raise start.OptionError(f"{text} is a class of its own; only data sets with a card, VOC "
-                                "and COCO can be checked")
+        raise UserError(f"{text} is a class of its own; only data sets with a card, VOC and COCO "
+                        "can be checked")
     imdb.card = lenient(imdb.card)
     return [imdb]
 
 
 def main() -> int:
     args = parse_args()
-    logging.getLogger("datasets").setLevel(logging.ERROR)   # what it would say is printed below
+    logging.getLogger("faster_rcnn").setLevel(logging.ERROR)   # its problems are printed below
     checks, named = [], set()
     for imdb in data_sets(args.data):
         problems = [problem for problem in find_problems(imdb, decode=not args.quick)
@@ -68,7 +69,7 @@ def main() -> int:
     print(f"Report: {report}")
     for imdb, _, numbers in checks:
         if imdb.has_annotations and not numbers["objects"]:
-            raise start.OptionError(f"{imdb.name} has no object that can be used; see above")
+            raise UserError(f"{imdb.name} has no object that can be used; see above")
     found = sum(len(problems) for _, problems, _ in checks)
     print(f"{found} findings" if found else "Nothing wrong was found")
     return 1 if found else 0

@@ -2,13 +2,14 @@
 """Measures how many annotated objects the region proposals of a data set cover."""
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 
 EXAMPLES = """\
@@ -33,16 +34,16 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def recalls_at(found: dict[str, Any], thresholds: Sequence[float]) -> list[float]:
+def recalls_at(found: dict, thresholds: Sequence[float]) -> list[float]:
     """Recalls of evaluate_recall's result at some of its thresholds."""
     return [found["recalls"][np.argmin(np.abs(found["thresholds"] - t))] for t in thresholds]
 
 
-def print_table(imdb: Any, limit: int | None) -> None:
+def print_table(data: imdb, limit: int | None) -> None:
     """A line per range of object sizes."""
     print("area      objects     AR " + " ".join(f" R@{t}" for t in THRESHOLDS))
     for area in AREA_RANGES:
-        found = imdb.evaluate_recall(area=area, limit=limit)
+        found = data.evaluate_recall(area=area, limit=limit)
         numbers = [found["ar"], *recalls_at(found, THRESHOLDS)]
         cells = [f"{number:6.3f}" if found["num_objects"] else "     -" for number in numbers]
         print(f"{area:8}{found['num_objects']:9d} " + "".join(cells))
@@ -51,20 +52,20 @@ def print_table(imdb: Any, limit: int | None) -> None:
 def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    imdb = get_imdb(args.imdb_name)
+    data = get_imdb(args.imdb_name)
     if args.rpn_file is not None:
-        imdb.config["rpn_file"] = args.rpn_file
-    imdb.set_proposal_method(args.method, args.proposals)
-    found = imdb.evaluate_recall(limit=args.limit)
+        data.config["rpn_file"] = args.rpn_file
+    data.set_proposal_method(args.method, args.proposals)
+    found = data.evaluate_recall(limit=args.limit)
     if not found["num_objects"]:
-        raise start.OptionError(f"{imdb.name} has no annotated objects to be covered")
+        raise UserError(f"{data.name} has no annotated objects to be covered")
     recalls = recalls_at(found, THRESHOLDS)
     print(f"Method: {args.method}")
     print(f"AverageRec: {found['ar']:.3f}")
     print("".join(f"Recall@{t}: {recall:.3f}\n" for t, recall in zip(THRESHOLDS, recalls)))
     # again, to be copied into a spreadsheet
     print("".join(f"{number:.3f}\n" for number in (found["ar"], *recalls)))
-    print_table(imdb, args.limit)
+    print_table(data, args.limit)
 
 
 if __name__ == "__main__":

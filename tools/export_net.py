@@ -82,7 +82,7 @@ def write_tensors(args: argparse.Namespace, net: caffe.Net) -> None:
 
 def main() -> None:
     args = parse_args()
-    start.require_file(args.prototxt, "net (--def)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     start.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
         raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")

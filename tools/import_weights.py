@@ -4,13 +4,14 @@ SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-py
 """
 import argparse
 import os
+from collections.abc import Sequence
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-import numpy as np
 
 import caffe
+from caffe.core.errors import UserError
 from caffe.files import prototxt, weights
-from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
@@ -25,7 +26,7 @@ from faster_rcnn.pretrained.input_scale import (
     means_option,
     pixel_means,
 )
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel
@@ -63,19 +64,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_args(args: argparse.Namespace) -> None:
-    """Raises one clear line for options that are missing or do not go together."""
+    """Refuses options that are missing or do not go together."""
     start.require_file(args.checkpoint, "checkpoint (--from)")
     if not args.out:
-        raise start.OptionError("no file to write given (--out)")
+        raise UserError("no file to write given (--out)")
     if args.prototxt:
-        start.require_file(args.prototxt, "net (--def)")
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
     elif args.out_def:
-        raise start.OptionError("--out_def needs the net that it is made of (--def)")
+        raise UserError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:
-        raise start.OptionError(f"--std must be above 0, not {args.std}")
+        raise UserError(f"--std must be above 0, not {args.std}")
 
 
-def adapt_input(imported: Imported, args: argparse.Namespace) -> np.ndarray | None:
+def adapt_input(imported: Imported, args: argparse.Namespace) -> Sequence[float] | None:
     """Folds scale and channel order into the first convolution; returns the means to subtract."""
     if args.input == "caffe" or (args.input is None and imported.pixel_means is not None):
         return imported.pixel_means
@@ -85,8 +86,8 @@ def adapt_input(imported: Imported, args: argparse.Namespace) -> np.ndarray | No
     return pixel_means(args.mean)
 
 
-def adapt_net(imported: Imported, args: argparse.Namespace) -> caffe_pb2.NetParameter | None:
-    """The NetParameter of --def, adapted where --out_def asks for it; None without --def."""
+def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | None:
+    """The NetParameter of --def, adapted to the weights; None without --def."""
     if not args.prototxt:
         return None
     net = prototxt.read_net(args.prototxt)

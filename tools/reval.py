@@ -5,6 +5,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import apply_nms
@@ -34,8 +35,8 @@ def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
     if args.matlab_eval:
-        raise start.OptionError("there is no MATLAB evaluation here; leave --matlab out, the "
-                                "evaluation in Python computes the same figures")
+        raise UserError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
+                        "in Python computes the same numbers")
     path = os.path.join(args.output_dir, "detections.pkl")
     start.require_file(path, "detections")
     imdb = get_imdb(args.imdb_name)

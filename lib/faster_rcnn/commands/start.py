@@ -7,7 +7,8 @@ import time
 
 import caffe
 from caffe.core.errors import UserError, WeightsError
-from faster_rcnn.detection.refinement import Refinement
+from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
@@ -63,23 +64,25 @@ def use_device(gpu_id: int | str) -> None:
 
 def require_file(path: str | None, what: str, hint: str = "") -> None:
     """Raises one clear line unless `path` is a file: OptionError where none is given,
-    FileNotFoundError (with this project's file for a path of Fast R-CNN's), IsADirectoryError.
+    FileNotFoundError, IsADirectoryError.
     """
     if path is None:
         raise OptionError(f"no {what} given{hint}")
     if os.path.isdir(path):
         raise IsADirectoryError(f"{what} {path} is a folder, not a file{hint}")
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{what} {path} does not exist{hint or _file_here(path)}")
+        raise FileNotFoundError(f"{what} {path} does not exist{hint}")
 
 
-def _file_here(path: str) -> str:
-    """Where models/VGG16/solver.prototxt of the Fast R-CNN project lies here, as a hint."""
-    parts = os.path.normpath(path).split(os.sep)
-    if len(parts) < 3 or parts[-3] != "models":
-        return ""
-    here = os.path.join(cfg.MODELS_DIR, parts[-2], "fast_rcnn", parts[-1])
-    return f"; what Fast R-CNN has there is {here} here" if os.path.isfile(here) else ""
+def find_net(path: str | None, what: str) -> str:
+    """The path of a prototxt that exists: as given, or one of ours, written on first use.
+
+    what: its name in an error. Raises OptionError without a path, IsADirectoryError,
+    UnknownNetError.
+    """
+    if path is None or os.path.isdir(path):
+        require_file(path, what)
+    return find(path, cfg.ROOT_DIR, what)
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:

@@ -11,8 +11,8 @@ from types import TracebackType
 from caffe.core.errors import UserError
 from faster_rcnn.runs import processes
 
-# What files.atomic names a file until it is whole: .<name>.<eight letters>
-_UNFINISHED = re.compile(r"\.[a-z0-9_]{8}$")
+# What caffe.files.atomic names a file until it is whole: .<name>.<eight digits>.partial
+_UNFINISHED = re.compile(r"\.[0-9a-f]{8}\.partial$")
 
 
 class LockedError(UserError):

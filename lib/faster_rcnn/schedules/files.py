@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from glob import escape, glob
 
 import caffe
+from caffe.core.errors import UserError
 from caffe.files import prototxt
-from caffe.core.errors import UserError, suggest
+from faster_rcnn.networks.store import UnknownNetError, find, find_folder, known_nets
 from faster_rcnn.prototxts.solver_files import (
     Numbers,
     adapt_net,
     adapt_solver,
     check_weights,
     copy_initial_weights,
-    require,
 )
 from faster_rcnn.schedules.tables import Schedule, Stage
 from faster_rcnn.settings.config import cfg
@@ -21,10 +21,6 @@ from faster_rcnn.training.solver_check import check_solver
 
 # "stage1_rpn_solver60k80k.pt": the rate drops after 60,000 of 80,000 iterations
 _ITERATIONS = re.compile(r"_solver\d+k(\d+)k\.pt$")
-
-
-class UnknownNetError(UserError, FileNotFoundError):
-    """A net that has no prototxts for a schedule; the message lists those that have."""
 
 
 class NoWeightsError(UserError, ValueError):
@@ -67,14 +63,14 @@ class ScheduleFiles:
                  output_dir: str) -> None:
         self._source = source_folder(options, schedule)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
-        nets = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
+        nets = {name: adapt_net(_file(self._source, name), folder, num_classes)
                 for name in schedule.test_nets}
         solvers = {}
         for index, stage in enumerate(schedule.stages):
-            numbers = options.numbers(index)
             found = _solver_of(stage, self._source)
-            solvers[stage.solver] = adapt_solver(os.path.join(self._source, found.solver), folder,
-                                                 num_classes, numbers, found.iterations)
+            solvers[stage.solver] = adapt_solver(_file(self._source, found.solver), folder,
+                                                 num_classes, options.numbers(index),
+                                                 found.iterations)
         made = {**nets, **solvers}
         self.paths = {name: file.path for name, file in made.items()}
         self.hashes = {name: file.hash for name, file in made.items()}
@@ -109,33 +105,25 @@ def model_folder(net_name: str | None, method: str, imdb_name: str) -> str:
     For COCO it is models/coco/<NET>/<method>, where that exists (py-R-FCN), else as for all other
     data sets MODELS_DIR/<NET>/<method>.
     """
-    folder = os.path.join(cfg.MODELS_DIR, net_name or "", method)
-    of_coco = os.path.join(os.path.dirname(cfg.MODELS_DIR), "coco", net_name or "", method)
-    if net_name and imdb_name.startswith("coco") and os.path.isdir(of_coco):
+    if net_name is None:
+        nets = known_nets(cfg.MODELS_DIR, method, cfg.ROOT_DIR)
+        raise UnknownNetError("no net given (--net_name NET); nets that are there: "
+                              f"{', '.join(nets) or 'none'}")
+    of_coco = os.path.join(os.path.dirname(cfg.MODELS_DIR), "coco", net_name, method)
+    if imdb_name.startswith("coco") and os.path.isdir(of_coco):
         return of_coco
-    if net_name is None or not os.path.isdir(folder):
-        known = known_nets(method)
-        wrong = ("no net given (--net_name NET)" if net_name is None else
-                 f"no net {net_name}{suggest(net_name, known)}: {folder} does not exist")
-        raise UnknownNetError(f"{wrong}; nets that are there: {', '.join(known) or 'none'}")
-    return folder
+    return find_folder(cfg.MODELS_DIR, net_name, method, cfg.ROOT_DIR)
 
 
 def check_solvers(options: ScheduleOptions, schedule: Schedule) -> None:
     """Refuses wrong solvers of a schedule, before its data are loaded."""
     folder = source_folder(options, schedule)
     for stage in schedule.stages:
-        path = os.path.join(folder, _solver_of(stage, folder).solver)
-        require(path)
-        check_solver(path)
+        check_solver(_file(folder, _solver_of(stage, folder).solver))
 
 
-def known_nets(method: str) -> list[str]:
-    """Names of the nets in MODELS_DIR that have prototxts for a method."""
-    if not os.path.isdir(cfg.MODELS_DIR):
-        return []
-    return sorted(name for name in os.listdir(cfg.MODELS_DIR)
-                  if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
+def _file(folder: str, name: str) -> str:
+    return find(os.path.join(folder, name), cfg.ROOT_DIR)
 
 
 def _solver_of(stage: Stage, folder: str) -> Stage:

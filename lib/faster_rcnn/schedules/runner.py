@@ -9,7 +9,7 @@ from typing import Any
 
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import copy_file, file_hash
-from faster_rcnn.minibatches.minibatch import MinibatchOptions
+from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.fingerprint import data_hash, settings_in_force
 from faster_rcnn.runs.lock import RunLock, sweep

@@ -11,6 +11,7 @@ from typing import Any
 from caffe.core.errors import UserError
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import file_hash
+from faster_rcnn.networks.store import find, find_solver
 from faster_rcnn.prototxts.solver_files import (
     AdaptedNet,
     AdaptedSolver,
@@ -18,7 +19,6 @@ from faster_rcnn.prototxts.solver_files import (
     adapt_net,
     adapt_solver,
     check_weights,
-    require,
 )
 from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_force
 from faster_rcnn.runs.lock import RunLock, sweep
@@ -55,27 +55,26 @@ def run_training(options: TrainingOptions) -> str:
     and net in <prefix>_prototxts, and the record <prefix>_train.json, which a resumed run reads.
     Prototxts, data sets and initial weights are all checked before anything is trained.
     """
-    require(options.solver)
-    prefix = file_stem(check_solver(options.solver))
+    source = find_solver(options.solver, cfg.ROOT_DIR)
+    prefix = file_stem(check_solver(source))
     imdbs = load_imdbs(options.imdb_names)
-    output_dir = results_dir("+".join(imdb.name for imdb in imdbs))
+    output_dir = _results_of(imdbs)
     log.info("Output will be saved to `%s`", output_dir)
     stem = os.path.join(output_dir, prefix)
     with RunLock(f"{stem}_train.json"):
-        return _locked_training(options, imdbs, output_dir, stem)
+        return _locked_training(options, source, imdbs, stem)
 
 
-def _locked_training(options: TrainingOptions, imdbs: list, output_dir: str, stem: str) -> str:
+def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: str) -> str:
     sweep(stem)
-    solver = adapt_solver(options.solver, f"{stem}_prototxts", imdbs[0].num_classes,
-                          options.numbers)
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
     inputs = _inputs(options, imdbs, solver)
     validation = None
     if cfg.TRAIN.VAL_IMDB:
         imdb = _validation_imdb(imdbs[0])
-        net = _validation_net(options.solver, stem, imdb)
+        net = _validation_net(source, stem, imdb)
         inputs["validation"] = [net.hash, data_hash(imdb)]
         validation = Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
@@ -89,11 +88,15 @@ def _locked_training(options: TrainingOptions, imdbs: list, output_dir: str, ste
     manifest.begin("train", inputs)
     start = time.time()
     figures: dict[str, Any] = {"iterations": solver.iterations}
-    paths = train_net(solver.path, combined_roidb(imdbs), output_dir,
+    paths = train_net(solver.path, combined_roidb(imdbs), _results_of(imdbs),
                       pretrained_model=options.weights, max_iters=solver.iterations,
                       resume=continues, figures=figures, validation=validation)
     manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
     return paths[-1]
+
+
+def _results_of(imdbs: list) -> str:
+    return results_dir("+".join(imdb.name for imdb in imdbs))
 
 
 def load_imdbs(names: str) -> list:
@@ -139,9 +142,7 @@ def _validation_net(solver: str, stem: str, imdb: Any) -> AdaptedNet:
     name of the training net.
     """
     source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
-    if not os.path.isfile(source):
-        raise FileNotFoundError(f"the test net {source} to validate with does not exist "
-                                "(TRAIN.VAL_NET)")
+    source = find(source, cfg.ROOT_DIR, "the test net to validate with (TRAIN.VAL_NET)")
     return adapt_net(source, os.path.join(f"{stem}_prototxts", "validation"), imdb.num_classes)
 
 

@@ -49,8 +49,9 @@ def test_a_killed_run_locks_nothing(holder, tmp_path):
 
 
 def test_unfinished_files_of_killed_runs_are_removed(tmp_path):
-    mine = [".tiny_iter_3.caffemodel.ab3_defg", ".tiny_checkpoint.npz.new.abcdefgh"]
-    others = ["tiny_iter_3.caffemodel", ".tiny_iter_3.caffemodel", ".other.json.abcdefgh",
+    mine = [".tiny_iter_3.caffemodel.0123abcd.partial",
+            ".tiny_checkpoint.npz.new.abcdef01.partial"]
+    others = ["tiny_iter_3.caffemodel", ".tiny_iter_3.caffemodel", ".other.json.abcdef01.partial",
               ".tiny_train.json.lock"]
     for name in mine + others:
         (tmp_path / name).write_text("")
