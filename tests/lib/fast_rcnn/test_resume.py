@@ -1,6 +1,8 @@
 """An interrupted training continues exactly; on nets of a few parameters and four small images."""
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -187,6 +189,26 @@ def test_signals_ask_for_a_checkpoint(make, settings, roidb, tmp_path, monkeypat
     for name, arrays in weights.read_weights(whole[-1]).items():
         for one, other in zip(arrays, weights.read_weights(parts[-1])[name]):
             assert np.array_equal(one, other), name
+
+
+WRITER = """
+import resource, sys
+import numpy as np
+from faster_rcnn.training.checkpoint import Checkpoints
+checkpoints = Checkpoints(sys.argv[1])
+checkpoints.write({"solver": {"iter": np.array(7)}})
+resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))
+checkpoints.write({"solver": {"iter": np.zeros(100000)}})
+"""
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named_and_replaces_none(tmp_path):
+    path = str(tmp_path / "a_checkpoint.npz")
+    done = subprocess.run([sys.executable, "-c", WRITER, path], capture_output=True, text=True,
+                          timeout=120, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert f"File too large: '{path}.new'" in done.stderr
+    assert os.listdir(tmp_path) == ["a_checkpoint.npz"]
+    assert int(checkpoint.read(path)["solver"]["iter"]) == 7
 
 
 def test_a_second_ctrl_c_ends_at_once():
