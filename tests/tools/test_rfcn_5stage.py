@@ -4,13 +4,16 @@ import os
 
 import numpy as np
 import pytest
+from easydict import EasyDict
 from handful import places
 from small_rfcn import write_nets
 
 import caffe
 from caffe.files import weights
+from faster_rcnn.schedules import actions
 from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions
 from faster_rcnn.schedules.rfcn import RFCN_5_STAGES
+from faster_rcnn.schedules.tables import SECTIONS
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.files import safe_pickle
 
@@ -82,6 +85,47 @@ def test_resume_measures_again_after_a_change_of_the_test_scales(run_tool, small
     for name in STEPS:
         assert after[name]["inputs"] != before[name]["inputs"], name
     assert after["stage0_statistics"]["output_hash"] != before["stage0_statistics"]["output_hash"]
+
+
+def recording(section, read):
+    """A copy of a section of cfg that adds the section's name to `read` when a setting is read."""
+    class Recorder(EasyDict):
+        def __getattribute__(self, name):
+            if name.isupper():
+                read.add(section)
+            return super().__getattribute__(name)
+
+        def __getitem__(self, name):
+            read.add(section)
+            return super().__getitem__(name)
+    made = Recorder(cfg[section])
+    read.clear()
+    return made
+
+
+def test_records_cover_the_sections_that_a_step_reads(run_tool, small, monkeypatch):
+    options, settings = small
+    seen = {}
+
+    def watched(kind, action):
+        def run(work):
+            read, sections = set(), {name: cfg[name] for name in ("TRAIN", "TEST")}
+            for name in sections:
+                cfg[name] = recording(name, read)
+            read.clear()
+            try:
+                return action(work)
+            finally:
+                seen.setdefault(kind, set()).update(read)
+                for name, section in sections.items():
+                    cfg[name] = section
+        return run
+
+    monkeypatch.setattr(actions, "ACTIONS", {kind: watched(kind, action)
+                                             for kind, action in actions.ACTIONS.items()})
+    done = run_tool(TRAIN, *options, *settings)
+    assert done.status == 0, done.err
+    assert seen == {kind: set(sections) for kind, sections in SECTIONS.items()}
 
 
 def test_solvers_of_coco_by_the_names_of_py_r_fcn(tmp_path):
