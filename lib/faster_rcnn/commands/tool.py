@@ -19,7 +19,7 @@ from faster_rcnn.settings.config import cfg
 
 OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
                  "(--cpu)")
-# Where this project's own code lies; what lies elsewhere is somebody else's
+# Where this project's own code lies; code elsewhere is a user's or a library's
 _OWN_FOLDERS = (*(os.path.join(cfg.ROOT_DIR, folder) for folder in (
     "lib/faster_rcnn", "lib/rpn", "lib/roi_data_layer", "lib/transform", "tools")),
     os.path.dirname(caffe.__file__))

@@ -11,7 +11,7 @@ _PROTOTXT = "the net's prototxt says it"
 _MASKS = "there are no masks here"
 _RELATIONS = "attributes and relations of objects are not learned here"
 
-# dotted key -> what stands for it here
+# dotted key -> what to use here, or why there is nothing
 FORK_KEYS = {
     **dict.fromkeys((
         "TRAIN.LEARNING_RATE", "TRAIN.MOMENTUM", "TRAIN.WEIGHT_DECAY", "TRAIN.GAMMA",

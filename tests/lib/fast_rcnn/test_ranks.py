@@ -22,7 +22,7 @@ FOUND = {i: [np.full((i % 3, 5), 10 * i + k, np.float32) for k in range(2)] for 
 
 
 def work(rank, port, solver, roidb, folder, results):
-    """One of the two processes; hands out what the test looks at."""
+    """One of the two processes; puts what the test looks at into `results`."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
                       MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     seen = {}

@@ -118,12 +118,12 @@ def test_override_ends_with_its_block_even_by_an_error():
 
 def test_output_folder_is_made(tmp_path):
     class Named:
-        name = "thing"
-    folder = tmp_path / "output" / "trial" / "thing"
+        name = "cells"
+    folder = tmp_path / "output" / "trial" / "cells"
     with cfg_override(ROOT_DIR=str(tmp_path), EXP_DIR="trial"):
         assert get_output_dir(Named) == str(folder)
-        assert get_output_dir(Named, Named) == str(folder / "thing")
-    assert (folder / "thing").is_dir()
+        assert get_output_dir(Named, Named) == str(folder / "cells")
+    assert (folder / "cells").is_dir()
 
 
 def test_every_option_is_read_somewhere_or_said_to_be_kept():
