@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Measures how well anchors cover the objects of a data set, and proposes better ones."""
 import argparse
 import os

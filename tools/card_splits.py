@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Prints the training and the test set of a data set card, a line each, as --imdb takes them."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Checks a data set: lists everything wrong with it, counts its objects, draws its annotations.
 
 Exit status 0: clean; 1: something was found; 2: the data set cannot be used.

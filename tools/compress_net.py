@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Makes a Fast R-CNN net faster: truncated SVD of its fully connected layers.
 
 --def-svd is the same net with <name>_L and <name>_U in place of fc6 and fc7; the outputs of

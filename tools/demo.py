@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Detects objects in pictures; writes the pictures with boxes and a JSON file. Needs no display."""
 import argparse
 import os

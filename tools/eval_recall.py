@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Measures how many annotated objects the region proposals of a data set cover."""
 import argparse
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Writes a net in another program's form: ONNX (.onnx), or its weights as PyTorch tensors (.pt, a
 state_dict for torch.load, or .safetensors).
 """

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Folds BatchNorm, Scale and Bias layers into the convolutions before them: the same outputs, with
 fewer layers, for testing.
 """

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Makes a .caffemodel of a PyTorch checkpoint (.pth, .pt, .safetensors): torchvision's VGG16,
 SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch.
 """

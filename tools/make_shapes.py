@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Draws the embedded data set: textured shapes on cluttered backgrounds, in VOC layout.
 
     ./tools/make_shapes.py                      # data/shapes: 480 pictures to train on, 120 to test

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Rewrites the Python files of an old fork for today's Python: the edits that need no thought.
 
 Python 2's print, except, raise and <>, xrange, iteritems, cPickle; yaml.load without a loader;

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Pretrains the shared layers of Tiny on drawn crops: data/imagenet_models/Tiny.v2.caffemodel.
 
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)

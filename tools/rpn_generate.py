@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Generates region proposals for a data set with a trained RPN."""
 import argparse
 import os

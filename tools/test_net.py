@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Tests a detector on a data set: detections, average precision, a report with pictures."""
 import argparse
 import os

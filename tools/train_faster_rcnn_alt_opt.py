@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains Faster R-CNN by alternating optimisation: RPN and Fast R-CNN in turn, two stages each."""
 import argparse
 

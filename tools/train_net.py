@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains a net by one solver: Faster R-CNN jointly (end2end), Fast R-CNN, or a net of your own."""
 import argparse
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains R-FCN by alternating optimisation: RPN, R-FCN, RPN, R-FCN, RPN; proposals for a test."""
 import argparse
 

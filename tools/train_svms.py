@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains linear SVMs on the features of a Fast R-CNN net, to classify by instead of softmax.
 
 The weights with the SVMs in cls_score go beside the given ones, to <name>_svm.caffemodel; test them
