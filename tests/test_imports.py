@@ -36,6 +36,7 @@ ENGINE = {
 }
 # room of faster_rcnn -> rooms that it may import; all of them may import the engine
 DETECTOR = {
+    "forks": (),
     "files": (),
     "boxes": (),
     "settings": ("files",),

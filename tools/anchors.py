@@ -1,5 +1,5 @@
-#!/usr/bin/env python
-"""Says how well anchors cover the objects of a data set, and proposes better ones."""
+#!/usr/bin/env python3
+"""Measures how well anchors cover the objects of a data set, and proposes better ones."""
 import argparse
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from faster_rcnn.anchors.coverage import (
     scaled_objects,
 )
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 from faster_rcnn.prototxts.anchor_layers import anchor_params
@@ -40,13 +40,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
                              "16]; ANCHOR_SCALES, ANCHOR_RATIOS and ANCHOR_BASE replace them")
-    parser.add_argument("--stride", type=int, default=None, metavar="N",
+    parser.add_argument("--stride", type=values.positive(int), default=None, metavar="N",
                         help="pixels between positions [the net's, or 16]")
-    parser.add_argument("--num_scales", type=int, default=None, metavar="N",
+    parser.add_argument("--num_scales", type=values.positive(int), default=None, metavar="N",
                         help="scales to propose [as many as there are]")
-    parser.add_argument("--num_ratios", type=int, default=None, metavar="N",
+    parser.add_argument("--num_ratios", type=values.positive(int), default=None, metavar="N",
                         help="ratios to propose [as many as there are]")
-    parser.add_argument("--images", type=int, default=2000, metavar="N",
+    parser.add_argument("--images", type=values.positive(int), default=2000, metavar="N",
                         help="look at so many images at most [2000]")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
@@ -55,9 +55,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    for option in ("stride", "num_scales", "num_ratios", "images"):
-        if getattr(args, option) is not None and getattr(args, option) < 1:
-            raise UserError(f"--{option} must be positive; received {getattr(args, option)}")
     params = present_anchors(args)
     imdb = get_imdb(args.imdb_name)
     objects = scaled_objects(imdb, cfg.TRAIN.SCALES, cfg.TRAIN.MAX_SIZE, args.images)

@@ -32,10 +32,11 @@ import caffe
 from caffe.files import prototxt
 from faster_rcnn.commands import start, tool
 from faster_rcnn.schedules import alternating as alt_opt
-from faster_rcnn.schedules.files import METHOD
+from faster_rcnn.schedules.alternating import METHOD
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.synthetic.random_imdb import SyntheticImdb
-from faster_rcnn.training.solver_wrapper import SolverWrapper, get_training_roidb
+from faster_rcnn.training.solver_wrapper import SolverWrapper
+from faster_rcnn.training.training_images import get_training_roidb
 
 STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
 WEIGHTS = "weights"

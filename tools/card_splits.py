@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Prints the training and the test set of a data set card, a line each, as --imdb takes them."""
 import _init_paths  # noqa: F401  (makes the imports below work)
 
@@ -16,9 +16,9 @@ def main() -> None:
     parser.add_argument("card", help="name of a card in data/cards, or path of a card")
     args = options.parse(parser)
     card = load_card(args.card)
-    joint = ":" if args.card.endswith((".yml", ".yaml")) else "_"
+    separator = ":" if args.card.endswith((".yml", ".yaml")) else "_"
     for split in (card.train, card.test):
-        print(f"{args.card}{joint}{split}")
+        print(f"{args.card}{separator}{split}")
 
 
 if __name__ == "__main__":

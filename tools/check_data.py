@@ -1,5 +1,5 @@
-#!/usr/bin/env python
-"""Checks a data set: names everything that is wrong, says what is in it, shows it annotated.
+#!/usr/bin/env python3
+"""Checks a data set: lists everything wrong with it, counts its objects, draws its annotations.
 
 Exit status 0: clean; 1: something was found; 2: the data set cannot be used.
 """

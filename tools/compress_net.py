@@ -1,10 +1,11 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Makes a Fast R-CNN net faster: truncated SVD of its fully connected layers.
 
---def-svd is the same net with <name>_L and <name>_U in place of fc6 and fc7; how far to compress is
-what the layers <name>_L say. The weights go beside the given ones, to
+--def-svd is the same net with <name>_L and <name>_U in place of fc6 and fc7; the outputs of
+<name>_L are the rank K. The weights go beside the given ones, to
 <name>_svd_fc6_<K>_fc7_<K>.caffemodel.
 """
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -23,7 +24,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="the net to compress (test prototxt)")
@@ -34,8 +35,8 @@ def parse_args():
     return options.parse(parser)
 
 
-def read_net(path, caffemodel):
-    """The net of a prototxt with the weights, for as many classes as they are for."""
+def read_net(path: str, caffemodel: str) -> caffe.Net:
+    """The net of a prototxt with the weights, for their number of classes."""
     message = prototxt.read_net(path)
     scores = weights.read_weights(caffemodel).get("cls_score")
     if scores:
@@ -43,7 +44,7 @@ def read_net(path, caffemodel):
     return caffe.Net(message, caffe.TEST, weights=caffemodel)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
     args.prototxt_svd = start.find_net(args.prototxt_svd, "compressed net (--def-svd)")

@@ -1,13 +1,15 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Detects objects in pictures; writes the pictures with boxes and a JSON file. Needs no display."""
+import argparse
 import os
+from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 import caffe
 from caffe.files import prototxt
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
 from faster_rcnn.detection.detect import im_detect
@@ -40,7 +42,7 @@ IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("images", nargs="*", metavar="PICTURE",
                         help="picture files or folders [five pictures of data/demo]")
@@ -60,15 +62,16 @@ def parse_args():
                         help="data set card that names the classes [that of the detector]")
     parser.add_argument("--out", default=None, metavar="FOLDER",
                         help="where the results go [output/demo]")
-    parser.add_argument("--thresh", type=float, default=0.8, metavar="P",
+    parser.add_argument("--thresh", type=values.share, default=0.8, metavar="P",
                         help="least score that is shown [0.8]")
-    parser.add_argument("--nms", type=float, default=0.3, metavar="IOU",
+    parser.add_argument("--nms", type=values.share, default=0.3, metavar="IOU",
                         help="overlap above which the lower score of a class is dropped [0.3]")
+    options.add_allow_random(parser)
     options.add_common_args(parser)
     return parser.parse_args()
 
 
-def main():
+def main() -> None:
     args = parse_args()
     cfg.TEST.HAS_RPN = not args.boxes   # most detectors make their own proposals
     cfg.TEST.AGNOSTIC = args.demo_net in RFCN_PREFIXES
@@ -96,7 +99,7 @@ def main():
     print(f"Wrote {os.path.join(out, 'detections.json')}")
 
 
-def picture_paths(given):
+def picture_paths(given: list[str]) -> list[str]:
     """The files named, and the pictures in the folders named; without any, the demo pictures."""
     demo = os.path.join(cfg.ROOT_DIR, "data", "demo")
     given = given or [os.path.join(demo, name) for name in IMAGES]
@@ -114,7 +117,7 @@ def picture_paths(given):
     return paths
 
 
-def read_boxes(picture):
+def read_boxes(picture: str) -> np.ndarray:
     """The proposals (N, 4) in the .mat file beside a picture."""
     stem = os.path.splitext(picture)[0]
     path = stem + "_boxes.mat"
@@ -122,7 +125,7 @@ def read_boxes(picture):
     return as_boxes(matlab_boxes(path), path)
 
 
-def usual_files(name, given_boxes):
+def usual_files(name: str, given_boxes: bool) -> tuple[str, str]:
     """Test net, in the folder of the net, and weights, in the folder of the data."""
     if given_boxes:
         return "fast_rcnn/test.prototxt", f"fast_rcnn_models/{name}_fast_rcnn_iter_40000.caffemodel"
@@ -133,7 +136,7 @@ def usual_files(name, given_boxes):
             f"faster_rcnn_models/{NETS[name][0]}_faster_rcnn_final.caffemodel")
 
 
-def load_detector(args):
+def load_detector(args: argparse.Namespace) -> tuple[caffe.Net, list[str]]:
     """(net, class names with the background first)."""
     folder, card = NETS[args.demo_net]
     usual = usual_files(args.demo_net, args.boxes)
@@ -141,24 +144,26 @@ def load_detector(args):
     weights = args.caffemodel or os.path.join(cfg.DATA_DIR, usual[1])
     classes = ["__background__", *load_card(args.card or card).classes]
     if len(classes) == 1:
-        raise ValueError(f"{args.card}: the card must list the classes for this")
+        raise start.OptionError(f"{args.card}: the demo needs a card that lists the classes")
     definition = start.find_net(definition, "net (--def)")
     start.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
     changed = change_net(prototxt.read_net(definition), NetOptions.from_cfg(len(classes)),
                          os.path.basename(definition))
     net = caffe.Net(changed.net, caffe.TEST, weights=weights)
+    start.require_filled(net, weights, args.allow_random)
     print(f"\nLoaded network {weights}")
     return net, classes
 
 
-def warm_up(net):
+def warm_up(net: caffe.Net) -> None:
     """The first passes of a GPU choose algorithms; they are not representative."""
     im = np.full((300, 500, 3), 128, np.uint8)
     for _ in range(2):
         im_detect(net, im)
 
 
-def detect(net, im, proposals, classes, threshs):
+def detect(net: caffe.Net, im: np.ndarray, proposals: np.ndarray | None, classes: list[str],
+           threshs: tuple[float, float]) -> dict[str, np.ndarray]:
     """{class name: (N, 5) boxes with scores of at least `thresh`, after NMS per class}.
 
     proposals: (R, 4), or None for a net that makes its own; threshs: of scores and of NMS. All
@@ -180,7 +185,7 @@ def detect(net, im, proposals, classes, threshs):
     return found
 
 
-def as_json(path, im, dets):
+def as_json(path: str, im: np.ndarray, dets: dict[str, np.ndarray]) -> dict[str, Any]:
     """Boxes are x1, y1, x2, y2 in pixels, both ends inclusive."""
     return {"image": path, "height": im.shape[0], "width": im.shape[1], "detections": [
         {"class": name, "score": round(float(det[4]), 4),

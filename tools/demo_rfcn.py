@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """R-FCN's demo by its old name: demo.py with the net ResNet-101, unless --net says another."""
 import sys
 

@@ -1,5 +1,5 @@
-#!/usr/bin/env python
-"""Says how many annotated objects the region proposals of a data set cover."""
+#!/usr/bin/env python3
+"""Measures how many annotated objects the region proposals of a data set cover."""
 import argparse
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 from caffe.core.errors import UserError
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
                         help="proposals of an RPN (tools/rpn_generate.py), for --method rpn")
     parser.add_argument("--proposals", default="", metavar="PATH",
                         help="file or folder of the proposals [the method's usual place]")
-    parser.add_argument("--limit", type=int, default=None, metavar="N",
+    parser.add_argument("--limit", type=values.positive(int), default=None, metavar="N",
                         help="only the first N proposals of an image [all]")
     options.add_settings_args(parser, "voc_2007_test")
     return options.parse(parser)
@@ -52,8 +52,6 @@ def print_table(data: imdb, limit: int | None) -> None:
 def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    if args.limit is not None and args.limit < 1:
-        raise UserError(f"--limit {args.limit}: a number of proposals, 1 or more, was expected")
     data = get_imdb(args.imdb_name)
     if args.rpn_file is not None:
         data.config["rpn_file"] = args.rpn_file

@@ -1,7 +1,8 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Writes a net in another program's form: ONNX (.onnx), or its weights as PyTorch tensors (.pt, a
 state_dict for torch.load, or .safetensors).
 """
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -24,16 +25,16 @@ EXAMPLES = """\
 SUFFIXES = (".onnx", ".pt", ".pth", ".safetensors")
 
 
-def named_shape(text):
+def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
     """The type of --shape: "data=1,3,600,800" -> (name, shape)."""
     name, _, numbers = text.rpartition("=")
     sizes = numbers.split(",")
     if not name or not all(size.strip().isdigit() and int(size) > 0 for size in sizes):
-        raise ValueError(f'"{text}" is not BLOB=SIZE,SIZE,...')
+        raise argparse.ArgumentTypeError(f'"{text}" is not BLOB=SIZE,SIZE,...')
     return name, tuple(map(int, sizes))
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", metavar="FILE", help="the net (prototxt)")
     parser.add_argument("--net", dest="caffemodel", metavar="FILE",
@@ -43,7 +44,8 @@ def parse_args():
                         help="ONNX: inputs in the place of what lies before them")
     parser.add_argument("--end", nargs="+", default=[], metavar="BLOB",
                         help="ONNX: the outputs [those of the net]")
-    parser.add_argument("--shape", nargs="+", default=[], metavar="BLOB=N,C,H,W",
+    parser.add_argument("--shape", nargs="+", type=named_shape, default=[],
+                        metavar="BLOB=N,C,H,W",
                         help="ONNX: sizes of the inputs, which are fixed [those of the prototxt]")
     parser.add_argument("--check", action="store_true",
                         help="ONNX: run the result in onnx's reference evaluator and compare; slow")
@@ -51,10 +53,9 @@ def parse_args():
     return options.parse(parser)
 
 
-def write_onnx(args, net):
+def write_onnx(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes the part of the net between --start and --end."""
-    shapes = dict(named_shape(text) for text in args.shape)
-    part = export.select(net, args.start, args.end, shapes)
+    part = export.select(net, args.start, args.end, dict(args.shape))
     model = export.to_onnx(net, part)
     with atomic_open(args.out, "wb") as file:
         file.write(model.SerializeToString())
@@ -66,10 +67,10 @@ def write_onnx(args, net):
               "value")
 
 
-def write_tensors(args, net):
+def write_tensors(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes all weights of the net."""
     if args.start or args.end or args.shape or args.check:
-        raise ValueError("--start, --end, --shape and --check are for .onnx")
+        raise start.OptionError("--start, --end, --shape and --check are for .onnx")
     tensors = export.state_dict(net)
     with atomic_open(args.out, "wb") as file:
         if args.out.endswith(".safetensors"):
@@ -79,17 +80,16 @@ def write_tensors(args, net):
     print(f"{len(tensors)} tensors")
 
 
-def main():
+def main() -> None:
     args = parse_args()
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
     start.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
-        raise ValueError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
+        raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
     start.apply_settings(args, show=False)
     caffe.set_mode_cpu()
     net = caffe.Net(args.prototxt, args.caffemodel, caffe.TEST)
-    if net.last_copy.missing:
-        raise ValueError(f"{args.caffemodel} has no weights for {', '.join(net.last_copy.missing)}")
+    start.require_filled(net, args.caffemodel, allow_random=False)
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     (write_onnx if args.out.endswith(".onnx") else write_tensors)(args, net)
     print(f"Wrote {args.out}")

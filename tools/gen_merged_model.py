@@ -1,7 +1,8 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Folds BatchNorm, Scale and Bias layers into the convolutions before them: the same outputs, with
 fewer layers, for testing.
 """
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -18,7 +19,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="a test net (prototxt)")
     parser.add_argument("weights", metavar="WEIGHTS", help="its weights (.caffemodel or .h5)")
@@ -28,13 +29,13 @@ def parse_args():
     return options.parse(parser)
 
 
-def merged_name(path):
+def merged_name(path: str) -> str:
     """net.pt -> net_merged.pt"""
     stem, suffix = os.path.splitext(path)
     return f"{stem}_merged{suffix}"
 
 
-def main():
+def main() -> None:
     args = parse_args()
     args.model = start.find_net(args.model, "net")
     start.require_file(args.weights, "weights")

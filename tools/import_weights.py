@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Makes a .caffemodel of a PyTorch checkpoint (.pth, .pt, .safetensors): torchvision's VGG16,
 SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch.
 """
@@ -12,7 +12,7 @@ import caffe
 from caffe.core.errors import UserError
 from caffe.files import prototxt, weights
 from caffe.proto.caffe_pb2 import NetParameter
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
 from faster_rcnn.pretrained.families import convert
@@ -38,9 +38,9 @@ EXAMPLES = """\
 
 def three_numbers(text: str) -> tuple[float, ...]:
     """The type of --mean and --std: "0.485,0.456,0.406"."""
-    numbers = tuple(float(part) for part in text.split(","))
+    numbers = tuple(values.number(part) for part in text.split(","))
     if len(numbers) != 3:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f'"{text}" is not three numbers, separated by commas')
     return numbers
 
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Draws the embedded data set: textured shapes on cluttered backgrounds, in VOC layout.
 
     ./tools/make_shapes.py                      # data/shapes: 480 pictures to train on, 120 to test
@@ -10,16 +10,19 @@ import argparse
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import _init_paths  # noqa: F401
 import cv2
 import numpy as np
 
+from caffe.core.errors import UserError
+from faster_rcnn.files.atomic import write_text
 from faster_rcnn.synthetic import shapes
 
 logger = logging.getLogger("make_shapes")
@@ -28,7 +31,11 @@ VAL_EVERY = 5                  # every fifth trainval picture is in val, the oth
 JPEG_QUALITY = 92
 
 
-def parse_args(argv=None):
+class ForeignFolderError(UserError, ValueError):
+    """A folder that holds other files than the embedded data set."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).resolve().parent.parent / "data" / "shapes"
     parser.add_argument("--output", type=Path, default=default, help="folder to fill (%(default)s)")
@@ -39,31 +46,31 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def fingerprint(seed, trainval, test):
+def fingerprint(seed: int, trainval: int, test: int) -> str:
     """SHA-256 of everything the files depend on: the drawing code, the options, the libraries."""
     parts = [Path(shapes.__file__).read_bytes(), Path(__file__).read_bytes(),
              f"{seed} {trainval} {test} numpy {np.__version__} cv2 {cv2.__version__}".encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
-def annotation_xml(name, image, objects):
+def annotation_xml(name: str, image: np.ndarray, objects: list) -> str:
     """The VOC annotation of one picture; boxes are written 1-based as VOC does."""
     height, width, depth = image.shape
     size = f"<width>{width}</width><height>{height}</height><depth>{depth}</depth>"
     lines = ["<annotation>", "  <folder>shapes</folder>",
              f"  <filename>{escape(name)}.jpg</filename>", f"  <size>{size}</size>",
              "  <segmented>0</segmented>"]
-    for thing in objects:
-        x1, y1, x2, y2 = (int(v) + 1 for v in thing.box)
+    for shape in objects:
+        x1, y1, x2, y2 = (int(v) + 1 for v in shape.box)
         corners = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
-        lines += ["  <object>", f"    <name>{thing.name}</name>", "    <pose>Unspecified</pose>",
-                  f"    <truncated>{int(thing.truncated)}</truncated>",
+        lines += ["  <object>", f"    <name>{shape.name}</name>", "    <pose>Unspecified</pose>",
+                  f"    <truncated>{int(shape.truncated)}</truncated>",
                   "    <difficult>0</difficult>",
                   f"    <bndbox>{corners}</bndbox>", "  </object>"]
     return "\n".join(lines + ["</annotation>", ""])
 
 
-def split_names(trainval, test):
+def split_names(trainval: int, test: int) -> dict[str, list[str]]:
     """Split name -> picture names; numbers run through trainval, then test."""
     names = [f"{i + 1:06d}" for i in range(trainval + test)]
     val = names[VAL_EVERY - 1:trainval:VAL_EVERY]
@@ -71,7 +78,7 @@ def split_names(trainval, test):
             "trainval": names[:trainval], "test": names[trainval:]}
 
 
-def files_of_set(seed, trainval, test):
+def files_of_set(seed: int, trainval: int, test: int) -> Iterator[tuple[str, bytes]]:
     """Yields (path in the set, bytes) of every file; every picture has its own generator."""
     for i in range(trainval + test):
         name = f"{i + 1:06d}"
@@ -83,17 +90,13 @@ def files_of_set(seed, trainval, test):
         yield f"ImageSets/Main/{split}.txt", "".join(f"{n}\n" for n in names).encode()
 
 
-def write_manifest(folder, content):
-    temporary = folder / "MANIFEST.json.tmp"
-    with open(temporary, "w") as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, folder / "MANIFEST.json")
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Writes MANIFEST.json, whole or not at all."""
+    write_text(folder / "MANIFEST.json", json.dumps(content, indent=1, sort_keys=True))
 
 
-def is_current(folder, wanted):
-    """True when the manifest has the wanted fingerprint and every file has its recorded bytes."""
+def is_current(folder: Path, wanted: str) -> bool:
+    """Whether the manifest has the wanted fingerprint and every file has its recorded bytes."""
     try:
         manifest = json.loads((folder / "MANIFEST.json").read_text())
         return manifest["fingerprint"] == wanted and all(
@@ -103,17 +106,17 @@ def is_current(folder, wanted):
         return False
 
 
-def make(folder, seed, trainval, test, force=False):
+def make(folder: Path, seed: int, trainval: int, test: int, force: bool = False) -> bool:
     """Fills `folder`; returns True when it drew, False when everything was there already.
 
-    A folder that holds something else (no MANIFEST.json of ours) is refused with a ValueError.
+    A folder with other files (and no MANIFEST.json of ours) is refused with a ForeignFolderError.
     """
     wanted = fingerprint(seed, trainval, test)
     if not force and is_current(folder, wanted):
         return False
     if folder.exists() and any(folder.iterdir()) and not (folder / "MANIFEST.json").exists():
-        raise ValueError(f"{folder} holds files that make_shapes.py did not write; choose another "
-                         "folder with --output, or empty it")
+        raise ForeignFolderError(f"{folder} holds files that make_shapes.py did not write; choose "
+                                 "another folder with --output, or empty it")
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, {"fingerprint": "unfinished", "files": {}})
     for name in FOLDERS:
@@ -128,7 +131,7 @@ def make(folder, seed, trainval, test, force=False):
     return True
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args = parse_args(argv)
     if args.trainval < 1 or args.test < 1:
@@ -136,7 +139,7 @@ def main(argv=None):
         return 2
     try:
         drawn = make(args.output, args.seed, args.trainval, args.test, args.force)
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         logger.error("make_shapes.py: %s", error)
         return 2
     logger.info("%s: %d trainval and %d test pictures, %s", args.output, args.trainval, args.test,

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Pretrains the shared layers of Tiny on drawn crops: data/imagenet_models/Tiny.v2.caffemodel.
 
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)
@@ -11,7 +11,6 @@ written. The prototxts stay in output/pretrain_tiny/.
 import argparse
 import logging
 import os
-import sys
 
 import _init_paths
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 import caffe
 from caffe.net_spec import NetSpec
 from caffe.net_spec import layers as L
+from caffe.proto import caffe_pb2
 from faster_rcnn.commands import tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import fc, max_pool, python, relu, trained, xavier
@@ -44,7 +44,7 @@ snapshot_prefix: "tiny_pretrain"
 """
 
 
-def parse_args(argv=None):
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     root = _init_paths.ROOT
@@ -59,7 +59,7 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def net_message(pool, seed, batch_norm):
+def net_message(pool: int, seed: int, batch_norm: bool) -> caffe_pb2.NetParameter:
     """NetParameter: crops -> Tiny's shared layers -> pooling, fc, scores, loss and accuracy.
 
     batch_norm: with BatchNorm and Scale behind every convolution, as it is trained; without, as
@@ -87,7 +87,7 @@ def net_message(pool, seed, batch_norm):
     return message
 
 
-def _add_batch_norm(message, blob):
+def _add_batch_norm(message: caffe_pb2.NetParameter, blob: str) -> None:
     """BatchNorm and Scale in place on the top of a convolution."""
     for kind in ("BatchNorm", "Scale"):
         layer = message.layer.add(name=f"{blob}_{kind}", type=kind, bottom=[blob], top=[blob])
@@ -95,7 +95,7 @@ def _add_batch_norm(message, blob):
     layer.scale_param.bias_term = True
 
 
-def folded(net):
+def folded(net: caffe.Net) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """{convolution: (weight, bias)} that do the work of its BatchNorm and Scale as well."""
     result = {}
     for name in (name for name in net.params if f"{name}_BatchNorm" in net.params):
@@ -108,7 +108,7 @@ def folded(net):
     return result
 
 
-def train(args):
+def train(args: argparse.Namespace) -> caffe.Net:
     """Trains as the options say; returns the trained net."""
     os.makedirs(args.work, exist_ok=True)
     net_path = os.path.join(args.work, "train.pt")
@@ -125,7 +125,9 @@ def train(args):
     return solver.net
 
 
-def held_out_accuracy(trained_net, convolutions, seed, batches=16):
+def held_out_accuracy(trained_net: caffe.Net,
+                      convolutions: dict[str, tuple[np.ndarray, np.ndarray]], seed: int,
+                      batches: int = 16) -> float:
     """Share of right answers of the net without BatchNorm, on crops that were not trained on."""
     net = caffe.Net(net_message(batches * BATCH, seed + 1, batch_norm=False), caffe.TEST)
     for name, blobs in net.params.items():
@@ -135,7 +137,7 @@ def held_out_accuracy(trained_net, convolutions, seed, batches=16):
     return float(np.mean([net.forward()["accuracy"] for _ in range(batches)]))
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     net = train(args)
     convolutions = folded(net)
@@ -147,4 +149,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(tool.run(main))
+    tool.run(main)

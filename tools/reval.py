@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Evaluates the detections of an earlier test again, without running the net."""
 import argparse
 import os

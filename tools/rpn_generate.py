@@ -1,5 +1,6 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Generates region proposals for a data set with a trained RPN."""
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -8,7 +9,8 @@ from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.proposals import imdb_proposals
 from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.schedules.alternating import PROPOSALS, write_proposals
+from faster_rcnn.schedules.actions import write_proposals
+from faster_rcnn.schedules.alternating import PROPOSALS
 from faster_rcnn.settings.config import cfg_override, get_output_dir
 
 EXAMPLES = """\
@@ -18,7 +20,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_net_args(parser, "net that makes proposals (rpn_test.pt)",
                      "weights of the RPN (.caffemodel)")
@@ -26,7 +28,7 @@ def parse_args():
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args)
     start.use_device(args.gpu_id)
@@ -36,11 +38,12 @@ def main():
 
     with cfg_override(**PROPOSALS):
         net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
+        start.require_filled(net, args.caffemodel, args.allow_random)
         proposals = imdb_proposals(net, imdb, shared=True)
-    if proposals is not None:       # in the first process
+    if proposals is not None:       # in rank 0
         write_proposals(os.path.join(get_output_dir(imdb, net), net.name + "_rpn_proposals.pkl"),
                         proposals)
 
 
 if __name__ == "__main__":
-    tool.run(main, together=True)
+    tool.run(main, distributed=True)

@@ -1,10 +1,12 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Tests a detector on a data set: detections, average precision, a report with pictures."""
+import argparse
 import os
+from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
+from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import test_net
 from faster_rcnn.files import safe_pickle
@@ -22,7 +24,7 @@ EXAMPLES = """\
 PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_net_args(parser, "test net (prototxt); its class count follows the data set",
                      "weights to test (.caffemodel)")
@@ -30,9 +32,10 @@ def parse_args():
                         help="competition mode: keep the result files")
     parser.add_argument("--vis", action="store_true",
                         help="write a picture of every image with its detections")
-    parser.add_argument("--num_dets", dest="max_per_image", default=100, type=int, metavar="N",
-                        help="most detections per image, over all classes [100]")
-    parser.add_argument("--det_thresh", default=None, type=float, metavar="P",
+    parser.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
+                        metavar="N",
+                        help="most detections per image, over all classes; 0: all of them [100]")
+    parser.add_argument("--det_thresh", default=None, type=values.number, metavar="P",
                         help="detections score above this [0.05, with TEST.SVM -1]")
     parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
                         help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
@@ -41,17 +44,17 @@ def parse_args():
     return options.parse(parser)
 
 
-def set_proposals(imdb, rpn_file):
-    """Says where the rois of a net without an RPN come from."""
+def set_proposals(imdb: Any, rpn_file: str | None) -> None:
+    """Sets where the rois of a net without an RPN come from."""
     if not cfg.TEST.HAS_RPN:
         method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
         imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
     elif rpn_file is not None:
-        raise ValueError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True (--cfg, "
-                         "--set)")
+        raise start.OptionError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True "
+                                "(--cfg, --set)")
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args)
     start.use_device(args.gpu_id)
@@ -62,6 +65,7 @@ def main():
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
+    start.require_filled(net, args.caffemodel, args.allow_random)
     thresh = args.det_thresh
     if thresh is None:
         thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
@@ -76,4 +80,4 @@ def main():
 
 
 if __name__ == "__main__":
-    tool.run(main, together=True)
+    tool.run(main, distributed=True)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """PVANet's demo by its old name: demo.py with its net, weights, settings and thresholds, which its
 authors publish; all options of demo.py change them.
 """

@@ -1,9 +1,13 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains Faster R-CNN by alternating optimisation: RPN and Fast R-CNN in turn, two stages each."""
+import argparse
+
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool
-from faster_rcnn.schedules.alternating import Options, run_schedule
+from faster_rcnn.schedules.alternating import FASTER_RCNN
+from faster_rcnn.schedules.files import ScheduleOptions, model_folder
+from faster_rcnn.schedules.runner import run_schedule
 
 EXAMPLES = """\
   tools/train_faster_rcnn_alt_opt.py --gpu 0 --net_name ZF --imdb voc_2007_trainval \\
@@ -14,26 +18,27 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_schedule_args(parser, "ZF", 4,
-                          "iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, stage 2 "
-                          "Fast R-CNN [the solvers' max_iter, or 80000,40000,80000,40000]")
+                              "iterations of stage 1 RPN, stage 1 Fast R-CNN, stage 2 RPN, stage 2 "
+                              "Fast R-CNN [the solvers' max_iter, or 80000,40000,80000,40000]")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
-    start.apply_settings(args)
+    start.apply_settings(args, show=False)
+    model_folder(args.net_name, FASTER_RCNN.method, args.imdb_name)
+    start.show_settings(args)
     start.use_device(args.gpu_id)
-    if args.net_name is None:
-        raise ValueError("no net given (--net_name ZF)")
-    final, _ = run_schedule(Options(args.net_name, args.imdb_name, args.pretrained_model,
-                                    iterations=args.iters, rates=args.lr, steps=args.steps,
-                                    resume=args.resume))
+    chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
+                             iterations=args.iters, rates=args.lr, steps=args.steps,
+                             resume=args.resume)
+    final, _ = run_schedule(chosen, FASTER_RCNN)
     print(f"Final model: {final}")
 
 
 if __name__ == "__main__":
-    tool.run(main, together=True)
+    tool.run(main, distributed=True)

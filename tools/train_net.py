@@ -1,11 +1,13 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains a net by one solver: Faster R-CNN jointly (end2end), Fast R-CNN, or a net of your own."""
+import argparse
+
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.prototxts.solver_files import Numbers
-from faster_rcnn.training.solver_wrapper import seed_generators
-from faster_rcnn.training.training_run import Options, run_training
+from faster_rcnn.runs.random_state import seed_generators
+from faster_rcnn.training.training_run import TrainingOptions, run_training
 
 EXAMPLES = """\
   tools/train_net.py --gpu 0 --solver models/pascal_voc/VGG16/faster_rcnn_end2end/solver.prototxt \\
@@ -17,7 +19,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--solver", default=None, metavar="FILE",
                         help="solver prototxt; the class counts of its net follow the data set")
@@ -38,17 +40,18 @@ def parse_args():
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args)
     args.solver = start.find_net(args.solver, "solver (--solver)")
     if not args.randomize:
         seed_generators()
     start.use_device(args.gpu_id)
-    final = run_training(Options(args.solver, args.imdb_name, args.pretrained_model,
-                                 Numbers(args.max_iters, args.lr, args.steps), args.resume))
+    final = run_training(TrainingOptions(args.solver, args.imdb_name, args.pretrained_model,
+                                         Numbers(args.max_iters, args.lr, args.steps),
+                                         args.resume))
     print(f"Final model: {final}")
 
 
 if __name__ == "__main__":
-    tool.run(main, together=True)
+    tool.run(main, distributed=True)

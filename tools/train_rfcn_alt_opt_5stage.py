@@ -1,10 +1,13 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains R-FCN by alternating optimisation: RPN, R-FCN, RPN, R-FCN, RPN; proposals for a test."""
+import argparse
+
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool
-from faster_rcnn.schedules.alternating import Options, run_schedule
-from faster_rcnn.schedules.rfcn import METHOD, SCHEDULE
+from faster_rcnn.schedules.files import ScheduleOptions, model_folder
+from faster_rcnn.schedules.rfcn import METHOD, RFCN_5_STAGES
+from faster_rcnn.schedules.runner import run_schedule
 
 EXAMPLES = """\
   tools/train_rfcn_alt_opt_5stage.py --gpu 0 --net_name ResNet-50 --imdb voc_0712_trainval \\
@@ -13,11 +16,11 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_schedule_args(parser, "ResNet-50", 5,
-                          "iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 R-FCN, "
-                          "stage 3 RPN [80000,120000,80000,120000,80000]")
+                              "iterations of stage 1 RPN, stage 1 R-FCN, stage 2 RPN, stage 2 "
+                              "R-FCN, stage 3 RPN [80000,120000,80000,120000,80000]")
     parser.add_argument("--imdb_test", default="voc_2007_test", metavar="NAME",
                         help="data set that stage 3 makes proposals for [voc_2007_test]")
     parser.add_argument("--model", default=None, metavar="FOLDER",
@@ -26,19 +29,20 @@ def parse_args():
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
-    start.apply_settings(args)
+    start.apply_settings(args, show=False)
+    model_folder(args.net_name, args.model or METHOD, args.imdb_name)
+    start.show_settings(args)
     start.use_device(args.gpu_id)
-    if args.net_name is None:
-        raise ValueError("no net given (--net_name ResNet-50)")
-    final, results = run_schedule(
-        Options(args.net_name, args.imdb_name, args.pretrained_model, iterations=args.iters,
-                rates=args.lr, steps=args.steps, resume=args.resume,
-                test_imdb_name=args.imdb_test, method=args.model), SCHEDULE)
+    chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
+                             iterations=args.iters, rates=args.lr, steps=args.steps,
+                             resume=args.resume, test_imdb_name=args.imdb_test,
+                             method=args.model)
+    final, results = run_schedule(chosen, RFCN_5_STAGES)
     print(f"Final model: {final}")
     print(f"Final RPN: {results['stage3_test_proposals']}")
 
 
 if __name__ == "__main__":
-    tool.run(main, together=True)
+    tool.run(main, distributed=True)

@@ -1,9 +1,10 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Trains linear SVMs on the features of a Fast R-CNN net, to classify by instead of softmax.
 
 The weights with the SVMs in cls_score go beside the given ones, to <name>_svm.caffemodel; test them
 with TEST.SVM True (experiments/cfgs/svm.yml).
 """
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -22,14 +23,14 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_net_args(parser, "test net without an RPN (prototxt)", "its weights (.caffemodel)")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args)
     start.use_device(args.gpu_id)
@@ -40,6 +41,7 @@ def main():
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
     np.random.seed(cfg.RNG_SEED)
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
+    start.require_filled(net, args.caffemodel, args.allow_random)
     if cfg.TRAIN.USE_FLIPPED:
         imdb.append_flipped_images()
     SVMTrainer(net, imdb).train()

@@ -22,6 +22,7 @@ start() {
     exit 1
   fi
   GPU=$1 NET=$2 DATASET=$3
+  require_words
   shift 3
   CALLED_FROM=$PWD
   cd "$SCRIPTS/../.."
@@ -31,6 +32,18 @@ start() {
   open_log "$@"
   split_options "$@"
   find_splits
+}
+
+# GPU, NET and DATASET come before all options
+require_words() {
+  local name
+  for name in GPU NET DATASET; do
+    case ${!name} in
+      -*) echo "$(basename "$0"): error: ${!name} stands where the $name should be:" \
+               "$(basename "$0") GPU NET DATASET [options]" >&2
+        exit 2 ;;
+    esac
+  done
 }
 
 # A file named relative to the folder of the call is still found after the cd
@@ -91,9 +104,9 @@ find_splits() {
   TEST_IMDB=$(sed -n 2p <<< "$imdbs")
 }
 
-# Runs a tool and keeps what it prints
+# Runs a tool and keeps what it prints, after Ctrl-C as well (tee -i)
 logged() {
-  "$PYTHON" "$@" 2>&1 | tee -a "$LOG"
+  "$PYTHON" "$@" 2>&1 | tee -i -a "$LOG"
 }
 
 # Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot

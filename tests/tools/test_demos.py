@@ -27,8 +27,9 @@ def test_pvanet(run_tool, handful, picture, tmp_path):
     assert_refused(run_tool("test_pvanet.py", "--cpu", picture),
                    os.path.join("models", "pvanet", "pva9.1", "faster_rcnn_train_test_21cls.pt"))
     done = run_tool("test_pvanet.py", "--cpu", "--def", os.path.join(MODEL, "faster_rcnn_test.pt"),
-                    "--weights", handful.weights, "--card", handful.card, "--out", tmp_path,
-                    "--scale", "120", "--thresh", "0.1", picture, "--set", *places(tmp_path))
+                    "--weights", handful.weights, "--allow-random", "--card", handful.card,
+                    "--out", tmp_path, "--scale", "120", "--thresh", "0.1", picture, "--set",
+                    *places(tmp_path))
     assert done.status == 0, done.err
     with open(tmp_path / "detections.json") as file:
         found, = json.load(file)

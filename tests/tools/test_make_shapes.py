@@ -54,9 +54,9 @@ def test_annotations_fit_their_pictures(small):
         assert image.shape == (height, width, 3)
         objects = tree.findall("object")
         assert 1 <= len(objects) <= shapes.MAX_OBJECTS
-        for thing in objects:
-            names.add(thing.findtext("name"))
-            x1, y1, x2, y2 = (int(thing.findtext(f"bndbox/{key}"))
+        for item in objects:
+            names.add(item.findtext("name"))
+            x1, y1, x2, y2 = (int(item.findtext(f"bndbox/{key}"))
                               for key in ("xmin", "ymin", "xmax", "ymax"))
             assert 1 <= x1 < x2 <= width and 1 <= y1 < y2 <= height
     assert names <= set(shapes.CLASSES) and len(names) >= 4

@@ -4,12 +4,17 @@ import os
 
 import numpy as np
 import pytest
+from easydict import EasyDict
 from handful import places
 from small_rfcn import write_nets
 
 import caffe
 from caffe.files import weights
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.schedules import actions
+from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions
+from faster_rcnn.schedules.rfcn import RFCN_5_STAGES
+from faster_rcnn.schedules.tables import SECTIONS
+from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_rfcn_alt_opt_5stage.py"
@@ -67,6 +72,74 @@ def test_all_stages_and_the_test_on_the_last_proposals(run_tool, small, tmp_path
                       "--num_dets", "400", "--scale", "60", *settings)
     assert tested.status == 0, tested.err
     assert "Mean AP = " in tested.out
+
+
+def test_resume_measures_again_after_a_change_of_the_test_scales(run_tool, small, tmp_path):
+    options, settings = small
+    assert run_tool(TRAIN, *options, *settings).status == 0
+    record = tmp_path / "output" / METHOD / "handful_trainval" / "Small_rfcn_alt_opt.json"
+    before = json.loads(record.read_text())["steps"]
+    again = run_tool(TRAIN, *options, "--resume", *settings, "TEST.SCALES", "[90]")
+    assert again.status == 0, again.err
+    after = json.loads(record.read_text())["steps"]
+    for name in STEPS:
+        assert after[name]["inputs"] != before[name]["inputs"], name
+    assert after["stage0_statistics"]["output_hash"] != before["stage0_statistics"]["output_hash"]
+
+
+def recording(section, read):
+    """A copy of a section of cfg that adds the section's name to `read` when a setting is read."""
+    class Recorder(EasyDict):
+        def __getattribute__(self, name):
+            if name.isupper():
+                read.add(section)
+            return super().__getattribute__(name)
+
+        def __getitem__(self, name):
+            read.add(section)
+            return super().__getitem__(name)
+    made = Recorder(cfg[section])
+    read.clear()
+    return made
+
+
+def test_records_cover_the_sections_that_a_step_reads(run_tool, small, monkeypatch):
+    options, settings = small
+    seen = {}
+
+    def watched(kind, action):
+        def run(work):
+            read, sections = set(), {name: cfg[name] for name in ("TRAIN", "TEST")}
+            for name in sections:
+                cfg[name] = recording(name, read)
+            read.clear()
+            try:
+                return action(work)
+            finally:
+                seen.setdefault(kind, set()).update(read)
+                for name, section in sections.items():
+                    cfg[name] = section
+        return run
+
+    monkeypatch.setattr(actions, "ACTIONS", {kind: watched(kind, action)
+                                             for kind, action in actions.ACTIONS.items()})
+    done = run_tool(TRAIN, *options, *settings)
+    assert done.status == 0, done.err
+    assert seen == {kind: set(sections) for kind, sections in SECTIONS.items()}
+
+
+def test_solvers_of_coco_by_the_names_of_py_r_fcn(tmp_path):
+    folder = tmp_path / "models" / "coco" / "Small" / METHOD
+    write_nets(str(folder))
+    for path in list(folder.glob("*_solver*k*k.pt")):
+        stem = path.name.partition("_solver")[0]
+        path.rename(folder / f"{stem}_solver360k480k.pt")
+    options = ScheduleOptions("Small", "coco_2014_train", None)
+    with cfg_override(MODELS_DIR=str(tmp_path / "models" / "pascal_voc")):
+        files = ScheduleFiles(options, RFCN_5_STAGES, 81, str(tmp_path / "out"))
+    assert set(files.iterations.values()) == {480000} and len(files.iterations) == 5
+    assert os.path.basename(files.paths["stage1_rpn_solver60k80k.pt"]) == (
+        "stage1_rpn_solver360k480k.pt")
 
 
 def test_nets_that_are_not_there_are_named(run_tool, small):

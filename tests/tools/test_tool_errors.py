@@ -1,12 +1,14 @@
 """What users mistype or forget: one clear line on stderr, exit status 2, no results touched."""
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
 from handful import MODEL, places, run_command
 
+import caffe
 from caffe.files.weights import read_weights, write_weights
 from faster_rcnn.settings.config import cfg
 
@@ -73,6 +75,35 @@ def test_weights_of_another_net(run_tool, handful, tmp_path):
     assert_refused(done, handful.weights)
 
 
+def classifier_weights(folder):
+    """Weights of the shared layers alone, as an ImageNet classifier has them."""
+    path = str(folder / "classifier.caffemodel")
+    net = caffe.Net(TEST_NET, caffe.TEST)
+    write_weights(path, "Tiny", [(name, "", [blob.data for blob in blobs])
+                                 for name, blobs in net.params.items() if name.startswith("conv")])
+    return path
+
+
+@pytest.mark.parametrize("tool,net,layers", (
+    (TEST, TEST_NET, ("rpn_conv/3x3", "rpn_cls_score", "fc6", "cls_score", "bbox_pred")),
+    ("rpn_generate.py", os.path.join(MODEL, "rpn_test.pt"), ("rpn_cls_score", "rpn_bbox_pred"))))
+def test_layers_that_the_weights_do_not_fill(run_tool, handful, tmp_path, tool, net, layers):
+    options = ["--cpu", "--def", net, "--net", classifier_weights(tmp_path), "--imdb",
+               handful.card + ":test", "--scale", "120"]
+    settings = ["--set", "TEST.HAS_RPN", "True", *places(tmp_path)]
+    assert_refused(run_tool(tool, *options, *settings), "classifier.caffemodel", *layers,
+                   "--allow-random")
+    allowed = run_tool(tool, *options, "--allow-random", *settings)
+    assert allowed.status == 0, allowed.err
+
+
+def test_the_demo_refuses_layers_that_the_weights_do_not_fill(run_tool, handful, tmp_path):
+    picture = os.path.join(os.path.dirname(handful.card), "JPEGImages", "test0.jpg")
+    done = run_tool("demo.py", "--cpu", "--net", "tiny", "--weights", classifier_weights(tmp_path),
+                    "--card", handful.card, "--out", tmp_path, picture)
+    assert_refused(done, "cls_score", "--allow-random")
+
+
 def test_missing_test_weights(run_tool, handful, tmp_path):
     assert_refused(run_tool(TEST, "--cpu", "--def", TEST_NET, "--net", "no.caffemodel", "--imdb",
                             handful.card + ":test", "--set", "TEST.HAS_RPN", "True",
@@ -97,8 +128,14 @@ def test_unknown_layer_type(run_tool, handful, tmp_path):
 
 
 def test_unknown_net(run_tool, handful, tmp_path):
-    assert_refused(run_tool(TRAIN, *train_args(handful, tmp_path, net_name="ResNot")),
-                   "ResNot", "Tiny")
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, net_name="ResNot"))
+    assert_refused(done, "ResNot", "Tiny")
+    assert "Using config" not in done.out
+
+
+def test_no_net_lists_those_that_are_there(run_tool, handful, tmp_path):
+    options = [word for word in train_args(handful, tmp_path) if word not in ("--net_name", "Tiny")]
+    assert_refused(run_tool(TRAIN, *options), "no net given", "--net_name", "SqueezeNet", "Tiny")
 
 
 def test_unknown_config_key(run_tool, handful, tmp_path):
@@ -197,6 +234,41 @@ def test_script_passes_the_status_of_a_failing_tool_on(tmp_path):
     assert "no_such_data" in done.stderr + done.stdout
 
 
+@pytest.mark.parametrize("words,wrong", ((("0", "ZF", "--set", "EXP_DIR", "foo"), "DATASET"),
+                                         (("0", "--iters", "3"), "NET"),
+                                         (("--resume", "ZF", "shapes"), "GPU")))
+def test_script_without_one_of_its_first_words(tmp_path, words, wrong):
+    import subprocess
+    script = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_alt_opt.sh")
+    done = subprocess.run(["bash", script, *words], capture_output=True, text=True, timeout=60,
+                          env=dict(os.environ, LOGS=str(tmp_path)))
+    assert done.returncode == 2
+    assert f"stands where the {wrong} should be" in done.stderr
+    assert "GPU NET DATASET" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_tool_finds_the_projects_python_by_itself(tmp_path):
+    """Started by a Python without PyTorch, in a project whose .venv is a stand-in."""
+    import subprocess
+    os.symlink(os.path.join(cfg.ROOT_DIR, "lib"), tmp_path / "lib")
+    (tmp_path / "tools").mkdir()
+    for name in ("_init_paths.py", TEST):
+        shutil.copy(os.path.join(cfg.ROOT_DIR, "tools", name), tmp_path / "tools")
+    bare = [sys.executable, "-I", "-S", str(tmp_path / "tools" / TEST), "--net", "a b"]
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.argv.pop(0); import runpy; " \
+           "runpy.run_path(sys.argv[0], run_name='__main__')"
+    bare[3:4] = ["-c", code, str(tmp_path / "tools"), bare[3]]
+    alone = subprocess.run(bare, capture_output=True, text=True, timeout=60)
+    assert alone.returncode == 2 and "run `make` in" in alone.stderr
+    assert alone.stderr.count("\n") == 1
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(bare, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{tmp_path / 'tools' / TEST}|--net|a b|", done.stderr
+
+
 @pytest.mark.parametrize("tool,options,words", [
     (TRAIN, ("--gpu", "first"), ("first", "--help")),
     (TEST, ("--num_dets", "many"), ("--num_dets", "many")),
@@ -206,7 +278,11 @@ def test_script_passes_the_status_of_a_failing_tool_on(tmp_path):
     ("train_net.py", ("--cpu", "--set", "TRAIN.BBOX_NORMALIZE_STDS", "[1, 1]"), ("four numbers",)),
     ("train_net.py", ("--cpu", "--set", "TRAIN.FG_FRACTION", "3"), ("FG_FRACTION", "3")),
     ("train_net.py", ("--cpu", "--set", "TRAIN.IMS_PER_BATCH", "0"), ("IMS_PER_BATCH",)),
-    ("train_net.py", ("--cpu", "--set", "RNG_SEED", "-1"), ("RNG_SEED", "-1"))])
+    ("train_net.py", ("--cpu", "--set", "RNG_SEED", "-1"), ("RNG_SEED", "-1")),
+    (TEST, ("--cpu", "--num_dets", "-3"), ("--num_dets", "-3")),
+    (TEST, ("--cpu", "--det_thresh", "nan"), ("--det_thresh", "nan")),
+    ("demo.py", ("--cpu", "--nms", "1.5"), ("--nms", "1.5", "from 0 to 1")),
+    (TEST, ("--cpu", "--set", "EXP_DIR", ""), ("EXP_DIR",))])
 def test_bad_values_of_options_and_settings(run_tool, tool, options, words):
     assert_refused(run_tool(tool, *options), *words)
 
@@ -217,8 +293,8 @@ def test_bad_values_of_options_and_settings(run_tool, tool, options, words):
     ("rpn_generate.py", "faster_rcnn_test.pt", (), "no blob scores")])
 def test_a_net_for_another_tool(run_tool, handful, tmp_path, tool, net, settings, blob):
     done = run_tool(tool, "--cpu", "--def", os.path.join(MODEL, net), "--net", handful.weights,
-                    "--imdb", handful.card + ":test", "--scale", "120", "--set", *settings,
-                    *places(tmp_path))
+                    "--imdb", handful.card + ":test", "--scale", "120", "--allow-random", "--set",
+                    *settings, *places(tmp_path))
     assert_refused(done, blob, "--def", "TEST.HAS_RPN")
 
 

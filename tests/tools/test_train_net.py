@@ -1,8 +1,14 @@
 """Joint training with Tiny on a few pictures, by the script and by the tool."""
+import datetime
+import glob
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +17,7 @@ from handful import command, places, run_command
 from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
+from faster_rcnn.runs.lock import RunLock
 
 TRAIN = "train_net.py"
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_end2end")
@@ -137,6 +144,112 @@ def test_killed_and_resumed_with_validation(trained, handful, tmp_path):
     assert [p["iteration"] for p in points if "loss/rpn_cls_loss" in p] == [10, 20, 30]
 
 
+def killed_training(handful, folder, *settings, **changed):
+    """Starts a training in a folder and kills it after its first checkpoint."""
+    process = subprocess.Popen(command(TRAIN, *train_args(handful, folder, *settings, **changed)),
+                               cwd=cfg.ROOT_DIR, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(20000):
+            assert process.poll() is None, "the training ended before it could be killed"
+            if glob.glob(os.path.join(results_of(folder), "**", "*_checkpoint.npz"),
+                         recursive=True):
+                break
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_resume_with_a_changed_setting_names_it_and_keeps_the_checkpoint(handful, tmp_path):
+    killed_training(handful, tmp_path)
+    kept = content(results_of(tmp_path, "tiny_faster_rcnn_checkpoint.npz"))
+    done = run_command(TRAIN, *train_args(handful, tmp_path, "TRAIN.FG_THRESH", "0.6", resume=True,
+                                          iters=12))
+    assert done.returncode == 0, done.stderr
+    line, = (line for line in done.stdout.splitlines() if "starts from the beginning" in line)
+    assert "iterations was 30, is 12; prototxt; TRAIN.FG_THRESH was 0.5, is 0.6" in line
+    assert "not finished" not in done.stdout and "Continuing from" not in done.stdout
+    before = results_of(tmp_path, "tiny_faster_rcnn_checkpoint.npz.before")
+    assert content(before) == kept and before in done.stdout
+    assert os.path.exists(snapshot(tmp_path, 12))
+
+
+def test_a_snapshot_prefix_with_a_folder(handful, tmp_path):
+    folder = tmp_path / "nets"
+    shutil.copytree(MODEL, folder)
+    solver = folder / "solver.prototxt"
+    text = solver.read_text()
+    solver.write_text(text.replace("tiny_faster_rcnn", "deep/er/tiny").replace(
+        "models/pascal_voc/Tiny/faster_rcnn_end2end/", ""))
+    killed_training(handful, tmp_path, solver=solver)
+    resumed = run_command(TRAIN, *train_args(handful, tmp_path, solver=solver, resume=True))
+    assert resumed.returncode == 0 and "Continuing from" in resumed.stdout, resumed.stderr
+    final = f"Final model: {results_of(tmp_path, 'deep', 'er', 'tiny_iter_30.caffemodel')}\n"
+    assert final in resumed.stdout
+    again = run_command(TRAIN, *train_args(handful, tmp_path, solver=solver, resume=True))
+    assert final in again.stdout and "Solving" not in again.stdout
+
+
+def test_a_validation_net_with_the_training_nets_file_name(handful, tmp_path, run_tool):
+    validation = tmp_path / "validation" / "train.prototxt"
+    validation.parent.mkdir()
+    shutil.copy(os.path.join(MODEL, "test.prototxt"), validation)
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, "TRAIN.VAL_IMDB", handful.card + ":test",
+                                       "TRAIN.VAL_NET", str(validation), iters=2))
+    assert done.status == 0, done.err
+    net = prototxt.read_net(results_of(tmp_path, "tiny_faster_rcnn_prototxts", "train.prototxt"))
+    assert "loss_bbox" in {layer.name for layer in net.layer}
+    assert os.path.exists(results_of(tmp_path, "tiny_faster_rcnn_best.caffemodel"))
+
+
+def test_two_runs_in_one_folder(handful, tmp_path, run_tool):
+    record = results_of(tmp_path, "tiny_faster_rcnn_train.json")
+    with RunLock(record):
+        done = run_tool(TRAIN, *train_args(handful, tmp_path))
+    refused(done, f"process {os.getpid()} on ", "since 20", results_of(tmp_path), "EXP_DIR")
+    assert "Solving" not in done.out and not os.path.exists(record)
+
+
+def test_sigterm_ends_a_training_with_a_checkpoint_and_the_way_to_go_on(trained, handful,
+                                                                        tmp_path):
+    args = train_args(handful, tmp_path, "TRAIN.CHECKPOINT_ITERS", "0")
+    process = subprocess.Popen(command(TRAIN, *args), cwd=cfg.ROOT_DIR, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in process.stdout:
+        if ", loss = " in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    process.stdout.read()
+    said = process.stderr.read()
+    assert process.wait() == 143
+    assert "stopped by SIGTERM at iteration" in said and "exit status 143" in said
+    resume = shlex.split(said.strip().splitlines()[-1])
+    assert resume == [*command(TRAIN, *args)[1:-len(SETTINGS) - 4 - 2 - 1], "--resume",
+                      *map(str, args[args.index("--set"):])]
+    done = subprocess.run([sys.executable, *resume], cwd=cfg.ROOT_DIR, capture_output=True,
+                          text=True, timeout=300)
+    assert done.returncode == 0 and "Continuing from" in done.stdout, done.stderr
+    assert content(snapshot(tmp_path)) == content(snapshot(trained[0]))
+
+
+def test_the_log_has_glogs_prefix_where_parsers_look_for_it(trained):
+    """As Caffe's tools/extra read a log: extract_seconds.py, parse_log.py, parse_log.sh."""
+    lines = trained[1].stdout.splitlines()
+    started = next(line for line in lines if "Solving" in line)
+    assert "] Solving " in started
+    moment = re.compile(r"I(\d{4} \d\d:\d\d:\d\d\.\d{6}) +\d+ \S+:\d+\] ")
+    losses = [line for line in lines if "Iteration" in line and ", loss = " in line]
+    rates = [line for line in lines
+             if re.search(r"sgd_solver.cpp:\d+\] Iteration \d+, lr = ", line)]
+    outputs = [line for line in lines
+               if re.search(r"Train net output #(\d+): (\S+) = ([\.\deE+-]+)", line)]
+    assert len(losses) == len(rates) == 2 and len(outputs) == 8        # iterations 0 and 20
+    for line in (started, *losses, *rates, *outputs):
+        datetime.datetime.strptime(moment.match(line).group(1), "%m%d %H:%M:%S.%f")
+    assert re.search(r"solver.cpp:\d+\] Iteration (\d+), loss = (\S+)", losses[1]).group(1) == "20"
+
+
 def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
     joined = f"{handful.card}:trainval+{handful.card}:test"
     done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=joined, weights=None, iters=1,
@@ -167,6 +280,9 @@ def test_non_approximate_training(handful, tmp_path, run_tool):
     ({"weights": "nowhere.caffemodel"}, ("nowhere.caffemodel", "do not exist")),
     ({"imdb": "voc_2006_trainval"}, ("voc_2006_trainval",)),
     ({"imdb": "+"}, ("Unknown dataset",)),
+    ({"solver": "models/VGG16/solver.prototxt"}, (
+        "models/VGG16/solver.prototxt", "models/pascal_voc/VGG16/fast_rcnn/solver.prototxt")),
+    ({"solver": "models/pascal_voc"}, ("models/pascal_voc is a folder",)),
     ({"cfg": "nowhere.yml"}, ("nowhere.yml",)),
 ))
 def test_what_users_mistype_is_one_line(handful, tmp_path, run_tool, changed, words):
@@ -210,6 +326,20 @@ def test_validation_that_cannot_work(handful, tmp_path, run_tool, settings, word
     cards = {"CARD": handful.card, "OTHER": other_card(handful, tmp_path)}
     settings = [f"{cards[word]}:test" if word in cards else word for word in settings]
     refused(run_tool(TRAIN, *train_args(handful, tmp_path, *settings)), *words)
+
+
+@pytest.mark.parametrize("old,new,words", (
+    ('lr_policy: "step"', 'lr_policy: "stepp"', ("solver.prototxt", 'unknown lr_policy "stepp"')),
+    ("stepsize: 3000", "stepsize: -1", ("solver.prototxt", "stepsize"))))
+def test_a_wrong_solver_is_refused_before_the_data_are_loaded(handful, tmp_path, run_tool, old,
+                                                              new, words):
+    solver = tmp_path / "solver.prototxt"
+    with open(os.path.join(MODEL, "solver.prototxt")) as file:
+        text = file.read()
+    assert old in text
+    solver.write_text(text.replace(old, new))
+    done = run_tool(TRAIN, *train_args(handful, tmp_path, solver=solver, imdb="nowhere_trainval"))
+    refused(done, *words)
 
 
 def test_rpn_net_without_rpn_settings(handful, tmp_path, run_tool):

@@ -1,10 +1,12 @@
 """From arguments to a running tool: settings, device, files that must exist."""
+import argparse
 import logging
 import os
 import pprint
 import time
 
 import caffe
+from caffe.core.errors import UserError, WeightsError
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
@@ -14,10 +16,14 @@ from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 log = logging.getLogger(__name__)
 
 
-def apply_settings(args, show=True):
-    """Merges --cfg, then --scale, then --set into cfg; `show`: says what is in force.
+class OptionError(UserError, ValueError):
+    """Options of a command line that are missing or do not go together."""
 
-    ValueError where an option has a value that none of its meanings fits.
+
+def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
+    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+
+    Raises ConfigKeyError or ConfigValueError.
     """
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
@@ -31,19 +37,24 @@ def apply_settings(args, show=True):
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
     check_settings(cfg)
-    Refinement.of(cfg.TEST)     # says what is wrong with it now, not after a training
+    Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
     if getattr(args, "gpu_id", "cpu") != "cpu":
         cfg.GPU_ID = args.gpu_id
     if show:
-        log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+        show_settings(args)
 
 
-def use_device(gpu_id):
+def show_settings(args: argparse.Namespace) -> None:
+    """Logs the options and the settings in force."""
+    log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+
+
+def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, or on the CPU when it is "cpu".
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
-    if gpu_id == "cpu":
+    if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
         caffe.set_device(processes.gpu_of(gpu_id))
@@ -51,27 +62,47 @@ def use_device(gpu_id):
     processes.join()
 
 
-def require_file(path, what, hint=""):
-    """Raises FileNotFoundError with one clear line unless `path` is a file."""
+def require_file(path: str | None, what: str, hint: str = "") -> None:
+    """Raises one clear line unless `path` is a file: OptionError where none is given,
+    FileNotFoundError, IsADirectoryError.
+    """
     if path is None:
-        raise ValueError(f"no {what} given{hint}")
-    if not os.path.isfile(path):
+        raise OptionError(f"no {what} given{hint}")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{what} {path} is a folder, not a file{hint}")
+    if not os.path.exists(path):
         raise FileNotFoundError(f"{what} {path} does not exist{hint}")
 
 
-def find_net(path, what):
+def find_net(path: str | None, what: str) -> str:
     """The path of a prototxt that exists: as given, or one of ours, written on first use.
 
-    what: its name in an error. Raises ValueError without a path, UnknownNetError.
+    what: its name in an error. Raises OptionError without a path, IsADirectoryError,
+    UnknownNetError.
     """
-    if path is None:
-        raise ValueError(f"no {what} given")
+    if path is None or os.path.isdir(path):
+        require_file(path, what)
     return find(path, cfg.ROOT_DIR, what)
 
 
-def wait_for(path, what, wait):
-    """Returns once the file is there; without `wait` a missing file is an error at once."""
+def wait_for(path: str | None, what: str, wait: bool) -> None:
+    """Returns once the file exists; without `wait` a missing file is an error at once."""
     while wait and path is not None and not os.path.exists(path):
         log.info("Waiting for %s to exist...", path)
         time.sleep(10)
     require_file(path, what)
+
+
+def require_filled(net: caffe.Net, weights: str, allow_random: bool) -> None:
+    """WeightsError with the names of the net's learnable layers that its weights do not fill.
+
+    net: made with the weights, a path. allow_random: a warning instead.
+    """
+    missing = net.last_copy.missing
+    if not missing:
+        return
+    text = (f"{weights} has no weights for {', '.join(missing)}, whose values would be random; are "
+            "they the weights of this net?")
+    if not allow_random:
+        raise WeightsError(f"{text} (--allow-random runs it all the same)")
+    log.warning("%s", text)

@@ -65,7 +65,7 @@ def find_folder(models_dir: str, net: str, method: str, root: str) -> str:
         return path
     name = _name(path, root)
     if name not in folders():
-        nets = _nets(models_dir, method, root)
+        nets = known_nets(models_dir, method, root)
         raise UnknownNetError(_no_net(net, path, nets))
     return os.path.join(_write(folders()[name], root), name)
 
@@ -138,7 +138,7 @@ def _unknown(path, name, root, missing):
     if folder := folder_of(name):
         return f"{missing}; {MODELS}/{folder.name} has {', '.join(sorted(folder.files()))}"
     data_set, net, method = (name.split("/") + ["", ""])[:3]
-    nets = _nets(os.path.join(root, MODELS, data_set), method, root)
+    nets = known_nets(os.path.join(root, MODELS, data_set), method, root)
     if nets:
         return _no_net(net, path, nets)
     methods = sorted(other.split("/")[2] for other in folders()
@@ -151,7 +151,7 @@ def _no_net(net, path, nets):
     return f"no net {net}: {path} does not exist; {there}"
 
 
-def _nets(above, method, root):
+def known_nets(above: str, method: str, root: str) -> list[str]:
     """Nets below a folder that there are by a method, known ones and those of the user, sorted."""
     data_set = _name(above, root)
     nets = {name.split("/")[1] for name in folders()

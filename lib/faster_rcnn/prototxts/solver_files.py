@@ -80,7 +80,11 @@ def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
         param.stepsize = numbers.stepsize or param.stepsize
         log.info("%s: learning rate %g, times %g every %d of %d iterations", name, param.base_lr,
                  param.gamma, param.stepsize, iterations)
-    elif numbers.stepsize is not None:
+    elif param.lr_policy == "multistep" and usual:
+        param.stepvalue[:] = [max(1, value * iterations // usual) for value in param.stepvalue]
+        log.info("%s: learning rate %g, times %g at %s of %d iterations", name, param.base_lr,
+                 param.gamma, ", ".join(map(str, param.stepvalue)) or "none", iterations)
+    if numbers.stepsize is not None and param.lr_policy != "step":
         raise ValueError(f'{source}: --steps needs lr_policy "step", this solver has '
                          f'"{param.lr_policy}"')
     content_hash = json_hash([message_text(param), net.hash])

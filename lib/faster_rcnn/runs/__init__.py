@@ -1,4 +1,4 @@
-"""What every long run needs: processes, the record of finished steps, progress, curves.
+"""What every long run needs: processes, locks, signals, the record of its steps, progress, curves.
 
 Belongs here: what goes on around a computation, whatever is computed.
 May import: files, settings.

@@ -1,31 +1,48 @@
-"""Hashes that tell whether a data set or the settings changed since a step was run."""
+"""What a recorded step was made from: settings by name, hashes of data sets and proposals.
+
+All functions here only read; none changes a data set or the settings.
+"""
+import copy
 import hashlib
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from faster_rcnn.files.atomic import file_hash, json_hash
+from caffe.core.errors import UserError
+from faster_rcnn.files.atomic import file_hash
 
-# Settings without influence on results: where things are, and how the work is spread
-INDIFFERENT = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID"}
-INDIFFERENT_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS", "USE_PREFETCH",
-                           "CURVE_ITERS", "TENSORBOARD"}
-
-
-def settings_hash(cfg, section):
-    """Hash of the common settings and of one section ("TRAIN" or "TEST")."""
-    common = {key: value for key, value in cfg.items()
-              if key not in INDIFFERENT and not isinstance(value, dict)}
-    own = {key: value for key, value in cfg[section].items()
-           if key not in INDIFFERENT_IN_TRAINING}
-    return json_hash(_plain({"common": common, section: own}))
+# Settings without influence on results: where files are, and how the work is distributed
+WITHOUT_INFLUENCE = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID"}
+WITHOUT_INFLUENCE_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS",
+                                 "USE_PREFETCH", "CURVE_ITERS", "TENSORBOARD"}
 
 
-def data_hash(imdb):
-    """Hash of classes, image names and sizes in bytes, and annotated boxes."""
-    imdb.set_proposal_method("gt")
+class NoAnnotationsError(UserError, ValueError):
+    """A data set class that gives no annotated boxes."""
+
+
+def settings_in_force(cfg: dict, sections: Iterable[str]) -> dict[str, Any]:
+    """The common settings and those of some sections ("TRAIN", "TEST"), by dotted name.
+
+    Values are JSON's types. Settings that do not change results are left out.
+    """
+    found = {key: value for key, value in cfg.items()
+             if key not in WITHOUT_INFLUENCE and not isinstance(value, dict)}
+    for section in sections:
+        found.update((f"{section}.{key}", value) for key, value in cfg[section].items()
+                     if key not in WITHOUT_INFLUENCE_IN_TRAINING)
+    return {name: _plain(value) for name, value in sorted(found.items())}
+
+
+def data_hash(imdb: Any) -> str:
+    """Hash of classes, image names and sizes in bytes, and annotated boxes of a data set."""
+    if not hasattr(imdb, "gt_roidb"):
+        raise NoAnnotationsError(f"{imdb.name}: its class {type(imdb).__name__} must have a method "
+                                 "gt_roidb, which gives the annotated boxes")
     digest = hashlib.sha256(repr((imdb.name, tuple(imdb.classes))).encode())
-    for index, entry in enumerate(imdb.roidb):
+    for index, entry in enumerate(imdb.gt_roidb()):
         path = imdb.image_path_at(index)
         size = os.path.getsize(path) if os.path.exists(path) else None
         digest.update(repr((os.path.basename(path), size)).encode())
@@ -34,24 +51,21 @@ def data_hash(imdb):
     return digest.hexdigest()
 
 
-def proposals_hash(imdb, method, path):
+def proposals_hash(imdb: Any, method: str, path: str) -> str | None:
     """Hash of the file that a proposal method reads, or the path of a folder; None for no file.
 
-    The method stays set; see imdb.set_proposal_method.
+    path: as in imdb.set_proposal_method.
     """
-    imdb.set_proposal_method(method, path)
     if method not in getattr(imdb, "file_methods", ()):
         return None
-    found = imdb.proposal_path(method)
+    reader = copy.copy(imdb)
+    reader.config = dict(imdb.config, proposal_file=path.replace("{imdb}", imdb.name))
+    found = reader.proposal_path(method)
     return file_hash(found) if os.path.isfile(found) else found
 
 
-def _plain(value):
-    """Nested settings as JSON's types; tuples are lists, arrays nested lists."""
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+def _plain(value: Any) -> Any:
+    """A setting in JSON's types: tuples and arrays become lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    return value
+    return list(value) if isinstance(value, tuple) else value

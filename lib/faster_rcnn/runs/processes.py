@@ -1,13 +1,15 @@
 """Tools in several processes: `torchrun --nproc_per_node 4 tools/train_net.py ...`.
 
-torchrun says in the environment who each process is; without it there is one, and nothing here does
-anything. Process r of n takes the images r, r + n, ... (minibatches in training), gradients become
-their mean (caffe.NCCL). Only the first process, rank 0, speaks, writes and validates.
-What the others send to it are arrays, through torch.distributed's Gloo.
+torchrun tells each process its rank in the environment; without torchrun there is one process, and
+nothing here does anything. The process of rank r of n takes the images r, r + n, ... (in training:
+minibatches), and gradients are averaged (caffe.NCCL). Only rank 0 prints, writes and validates.
+What the other ranks send to it are arrays, through torch.distributed's Gloo.
 """
 import io
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,115 +17,122 @@ from torch import distributed
 
 import caffe
 from caffe.solvers import parallel
+from caffe.core.errors import UserError
 from caffe.solvers.parallel import PATIENCE, together
 
-_meeting = {"store": None}      # torchrun's key-value store, once `start` has found it
+# torchrun's key-value store, once `start` has found it
+_rendezvous: dict[str, Any] = {"store": None}
 
 
-def start():
-    """Finds out who this process is; all but the first are silent from now on.
+class ProcessesError(UserError, ValueError):
+    """A tool or a setting that does not work in several processes."""
 
-    Nothing waits for the other processes before `join`.
+
+def start() -> None:
+    """Reads this process's rank; all ranks but 0 print nothing from now on.
+
+    Does not wait for the other processes; `join` does.
     """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
         return
-    _meeting["store"], rank, _ = together(next, distributed.rendezvous("env://"))
+    _rendezvous["store"], rank, _ = together(next, distributed.rendezvous("env://"))
     caffe.set_solver_count(count)
     caffe.set_solver_rank(rank)
     if rank:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 
-def gpu_of(first):
+def gpu_of(first: int) -> int:
     """The number of this process's GPU when those of this machine start at number `first`."""
     return first + int(os.environ.get("LOCAL_RANK", 0)) if not is_alone() else first
 
 
-def join():
-    """Meets the other processes, once the device is chosen."""
+def join() -> None:
+    """Forms the process group, once the device is chosen; waits for the other processes."""
     if is_alone() or distributed.is_initialized():
         return
-    _meeting["store"].set_timeout(PATIENCE)
+    _rendezvous["store"].set_timeout(PATIENCE)
     on_gpu = caffe.state.device().type == "cuda"
     if on_gpu:
-        torch.cuda.set_device(caffe.state.device())     # pinned memory is made there too
+        torch.cuda.set_device(caffe.state.device())     # pinned memory is allocated there too
     together(distributed.init_process_group, "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-             store=distributed.PrefixStore("tools", _meeting["store"]), timeout=PATIENCE,
+             store=distributed.PrefixStore("tools", _rendezvous["store"]), timeout=PATIENCE,
              rank=caffe.solver_rank(), world_size=caffe.solver_count())
 
 
-def leave():
-    """The end of a process that has nothing left to do with the others."""
+def leave() -> None:
+    """Leaves the process group, at the end of a process."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
-def break_off(status):
-    """Ends a process that has met others, even in the middle of an exchange with them."""
+def abort(status: int) -> None:
+    """Ends a process of a group at once, even in the middle of an exchange with the others."""
     if distributed.is_initialized():
         os._exit(status)
 
 
-def is_alone():
-    """Whether there is only this process."""
+def is_alone() -> bool:
+    """Whether this is the only process."""
     return caffe.solver_count() == 1
 
 
-def is_first():
-    """Whether this is the process that speaks and writes."""
+def is_first() -> bool:
+    """Whether this is the process that prints and writes (rank 0)."""
     return caffe.solver_rank() == 0
 
 
-def is_first_to_fail():
-    """Asked by a process that fails: whether no other one has failed, hence told why, before."""
-    if _meeting["store"] is None:
+def is_first_to_fail() -> bool:
+    """Asked by a process that fails: whether no other one has failed, and said why, before."""
+    if _rendezvous["store"] is None:
         return True
     try:
-        return _meeting["store"].add("failures", 1) == 1
-    except RuntimeError:        # the store is gone, so who knows
+        return _rendezvous["store"].add("failures", 1) == 1
+    except RuntimeError:        # the store is gone: nobody can tell
         return True
 
 
-# ------------------------------------------------------------------------------ what all do at once
+# ---------------------------------------------------------------------------- collective operations
 
 
-def wait():
+def barrier() -> None:
     """Returns once all processes have come here; CaffeError where one has ended before."""
-    agree(0)
+    broadcast(0)
 
 
-def agree(number):
-    """The whole number that the first process has, for all."""
+def broadcast(number: int) -> int:
+    """Rank 0's whole number, in all processes."""
     return number if is_alone() else parallel.agree(number)
 
 
-def draw_alike():
-    """numpy's generator goes on in all processes as it would in the first one."""
+def broadcast_generator() -> None:
+    """Sets numpy's random generator of all processes to the state of rank 0's."""
     if is_alone():
         return
-    name, keys, position = np.random.get_state()[:3]
+    generator: Any = np.random.get_state(legacy=True)
+    name, keys, position = generator[:3]
     state = torch.from_numpy(np.append(keys, position).astype(np.int64))
     together(distributed.broadcast, state, src=0)
     *keys, position = state.tolist()
-    np.random.set_state((name, keys, position))
+    np.random.set_state((name, np.array(keys, np.uint32), position, 0, 0.0))
 
 
-def draw_apart():
-    """The generators of numpy and of the engine go on differently in each process."""
+def seed_ranks_differently() -> None:
+    """Gives each rank but 0 seeds of its own for the generators of numpy and of the engine."""
     if not is_first():
         seeds = np.random.randint(2 ** 31, size=caffe.solver_rank() + 1)
         np.random.seed(seeds[-1])
         caffe.set_random_seed(seeds[-1])
 
 
-def train_together(solver):
-    """Gives a solver the weights of the first process, and all its updates the mean gradient."""
+def average_gradients(solver: caffe.SGDSolver) -> None:
+    """Gives a solver rank 0's weights, and all its updates the mean gradient of all processes."""
     if is_alone():
         return
     if solver.param.lr_policy == "plateau":
-        raise ValueError("lr_policy plateau goes by the loss, which differs between processes: "
-                         "choose step or multistep, or train in one process")
+        raise ProcessesError("lr_policy plateau depends on the loss, which differs between "
+                             "processes: choose step or multistep, or train in one process")
     exchange = caffe.NCCL(solver)
     exchange.bcast()
     solver.add_callback(exchange)
@@ -133,38 +142,39 @@ def train_together(solver):
 # ----------------------------------------------------------------------------------- sharing images
 
 
-def share(num_images):
+def share(num_images: int) -> range:
     """The numbers of the images that this process takes."""
     return range(caffe.solver_rank(), num_images, caffe.solver_count())
 
 
-def gathered(arrays):
-    """In the first process the `arrays` (a dict) of all processes, in order; None in the others."""
+def gathered(arrays: Mapping[str, np.ndarray]) -> list[Mapping[str, np.ndarray]] | None:
+    """In rank 0 the `arrays` of all processes, by rank; None in the other processes."""
     if is_alone():
         return [arrays]
     if is_first():
         return [arrays] + [_receive(rank) for rank in range(1, caffe.solver_count())]
     packed = io.BytesIO()
-    np.savez(packed, **arrays)
+    content_of: dict[str, Any] = dict(arrays)
+    np.savez(packed, **content_of)
     content = torch.frombuffer(packed.getbuffer(), dtype=torch.uint8)
     together(distributed.send, torch.tensor([len(content)]), dst=0)
     together(distributed.send, content, dst=0)
     return None
 
 
-def _receive(rank):
+def _receive(rank: int) -> dict[str, np.ndarray]:
     size = torch.zeros(1, dtype=torch.int64)
     together(distributed.recv, size, src=rank)
     content = torch.empty(int(size), dtype=torch.uint8)
     together(distributed.recv, content, src=rank)
-    with np.load(io.BytesIO(content.numpy()), allow_pickle=False) as file:
+    with np.load(io.BytesIO(content.numpy().tobytes()), allow_pickle=False) as file:
         return dict(file)
 
 
-def gathered_images(found):
-    """Results of the images of all processes, in the first one; None in the others.
+def gathered_images(found: dict[int, list[np.ndarray]]) -> dict[int, list[np.ndarray]] | None:
+    """In rank 0 the results of the images of all processes; None in the other processes.
 
-    found: {image number: [(n, C) float32, ...]}, equally many arrays for each image.
+    found: {image number: [(n, C) float32, ...]}, the same number of arrays for each image.
     """
     if is_alone():
         return found

@@ -1,9 +1,10 @@
-"""How far a training is: a bar on a terminal, a line now and then elsewhere."""
+"""How far a training has come: a bar on a terminal, lines at intervals elsewhere."""
 import contextlib
 import datetime
 import logging
 import sys
 import time
+from typing import TextIO
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -13,14 +14,15 @@ from faster_rcnn.runs import processes
 log = logging.getLogger(__name__)
 
 
-class Progress:
-    """Shows loss, rate, images per second and time left.
+class ProgressDisplay:
+    """Shows loss, rate, images per second and remaining time of a training.
 
     iterations: (first, last); images: per iteration; display: iterations between lines where
-    there is no terminal, 0 for none.
+    `stream` (stderr) is no terminal, 0 for none.
     """
 
-    def __init__(self, iterations, images, display, stream=None):
+    def __init__(self, iterations: tuple[int, int], images: int, display: int,
+                 stream: TextIO | None = None) -> None:
         self._first, self._last = iterations
         self._images, self._display = images, display
         self._start = time.perf_counter()
@@ -31,8 +33,8 @@ class Progress:
             self._bar = tqdm(total=self._last, initial=self._first, unit="it", file=stream,
                              dynamic_ncols=True, leave=False)
 
-    def update(self, iteration, loss, rate):
-        """Iterations done so far, the smoothed loss and the learning rate."""
+    def update(self, iteration: int, loss: float, rate: float) -> None:
+        """Takes the iterations done so far, the smoothed loss and the learning rate."""
         speed = (iteration - self._first) / max(time.perf_counter() - self._start, 1e-9)
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:g}, "
@@ -43,8 +45,8 @@ class Progress:
             log.info("iteration %d of %d: loss %.4f, rate %g, %.1f images/s, %s left", iteration,
                      self._last, loss, rate, speed * self._images, left)
 
-    def close(self):
-        """Takes the bar off the terminal."""
+    def close(self) -> None:
+        """Removes the bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
         self._log_lines.close()

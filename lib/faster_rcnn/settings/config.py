@@ -1,15 +1,18 @@
 """The options of the detector, with their defaults: one tree, `cfg`.
 
 Options are changed by a YAML file (`cfg_from_file`), by KEY VALUE pairs of a command line
-(`cfg_from_list`) or, for a while, by `cfg_override`. The merge is strict (config_merge.py): a key
-must exist here and a value must have the kind of the default.
-Only layers, tools and the functions that start them read `cfg`; the mathematics take arguments.
+(`cfg_from_list`) or, within a `with` block, by `cfg_override`. The merge is strict (merge.py): a
+key must exist here and a value must have the kind of the default.
+Only layers, tools and the functions that start them read `cfg`; mathematical functions take
+arguments.
 Intervals written [a, b) include a and exclude b. Sizes are pixels.
 """
 import ast
 import contextlib
 import copy
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from easydict import EasyDict
@@ -17,8 +20,11 @@ from easydict import EasyDict
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
 
+if TYPE_CHECKING:
+    import caffe
+
 __all__ = ["cfg", "cfg_from_file", "cfg_from_list", "cfg_override", "get_output_dir",
-           "ConfigKeyError", "ConfigValueError"]
+           "results_dir", "ConfigKeyError", "ConfigValueError"]
 
 cfg = EasyDict()
 
@@ -209,15 +215,19 @@ cfg.USE_GPU_NMS = True
 cfg.GPU_ID = 0
 
 
-def get_output_dir(imdb, net=None):
-    """ROOT_DIR/output/EXP_DIR/<imdb.name>[/<net.name>], made when it is not there."""
-    names = [imdb.name] if net is None else [imdb.name, net.name]
+def results_dir(*names: str) -> str:
+    """ROOT_DIR/output/EXP_DIR[/<name> ...], created when it does not exist."""
     folder = os.path.abspath(os.path.join(cfg.ROOT_DIR, "output", cfg.EXP_DIR, *names))
     os.makedirs(folder, exist_ok=True)
     return folder
 
 
-def cfg_from_file(filename):
+def get_output_dir(imdb: Any, net: "caffe.Net | None" = None) -> str:
+    """The results_dir of an image database, or of a net tested on it."""
+    return results_dir(imdb.name) if net is None else results_dir(imdb.name, net.name)
+
+
+def cfg_from_file(filename: str) -> None:
     """Merges a YAML file into `cfg`; errors name file and line."""
     with open(filename, encoding="utf-8") as file:
         text = file.read()
@@ -230,10 +240,11 @@ def cfg_from_file(filename):
     merge(options, cfg, lambda path: f"{filename}:{lines[path]}" if path in lines else filename)
 
 
-def cfg_from_list(cfg_list):
-    """Merges ["TRAIN.SCALES", "[400, 500]", "EXP_DIR", "foo"], what follows --set, into `cfg`.
+def cfg_from_list(cfg_list: Sequence[str]) -> None:
+    """Merges ["TRAIN.SCALES", "[400, 500]", "EXP_DIR", "foo"], the words after --set, into `cfg`.
 
-    Values are Python literals; what is none, or is for an option that is a text, is a text.
+    Values are Python literals. A word that is no literal is a text, and so is every value of an
+    option whose default is a text.
     """
     if len(cfg_list) % 2:
         raise ConfigValueError(f"--set wants KEY VALUE pairs, but {cfg_list[-1]!r} has no value "
@@ -250,7 +261,7 @@ def cfg_from_list(cfg_list):
         merge(options, cfg, lambda path: "--set")
 
 
-def _literal(text):
+def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError):
@@ -258,8 +269,8 @@ def _literal(text):
 
 
 @contextlib.contextmanager
-def cfg_override(**options):
-    """`with cfg_override(TRAIN={"HAS_RPN": True}):` merges, and takes it all back at the end."""
+def cfg_override(**options: Any) -> Iterator[EasyDict]:
+    """`with cfg_override(TRAIN={"HAS_RPN": True}):` merges, and restores `cfg` at the end."""
     saved = copy.deepcopy(cfg)
     try:
         merge(options, cfg, lambda path: "cfg_override")

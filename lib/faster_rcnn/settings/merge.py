@@ -1,47 +1,45 @@
 """Strict merging of options into a tree of defaults: keys must exist, values keep the kind."""
 import difflib
+import logging
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
+from caffe.core.errors import UserError
+from faster_rcnn.settings.fork_keys import FORK_KEYS, value_here
 
-# Values of other projects (soft-nms), by the path of the setting
-OTHER_SPELLINGS = {"TEST.SOFT_NMS": {0: "", 1: "linear", 2: "gaussian",
-                                     "0": "", "1": "linear", "2": "gaussian"}}
+log = logging.getLogger(__name__)
 
 
-class ConfigKeyError(KeyError):
+class ConfigKeyError(UserError, KeyError):
     """A key that the tree does not have."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.args[0]
 
 
-class ConfigValueError(ValueError):
+class ConfigValueError(UserError, ValueError):
     """A value of another kind than the default's, or options that are no KEY VALUE pairs."""
 
 
-def merge(options, tree, where):
+def merge(options: dict, tree: dict, where: Callable[[str], str]) -> None:
     """Assigns the nested dict `options` into `tree`, after all of it was checked.
 
-    where: function of a dotted path ("TRAIN.SCALES") that gives the option's place for messages.
-    Lists and tuples stand for each other (the default's type stays), whole numbers for fractions;
-    an empty section (None) changes nothing.
-    Raises ConfigKeyError (with the nearest known key) or ConfigValueError; `tree` is as before.
+    where: function from a dotted path ("TRAIN.SCALES") to the option's place, for messages.
+    A list replaces a tuple and a tuple a list (the default's type stays), a whole number a
+    fraction; an empty section (None) changes nothing. Keys of other projects that have no effect
+    here (fork_keys.py) are warned of.
+    Raises ConfigKeyError (with the nearest known key) or ConfigValueError, with `tree` unchanged.
     """
     accepted = list(_checked(options, tree, tree, "", where))
     for table, key, value in accepted:
         table[key] = value
 
 
-def usual_spelling(path, value):
-    """A setting's value in our words, where other projects have another for it."""
-    spellings = OTHER_SPELLINGS.get(path, {})
-    return spellings.get(value, value) if isinstance(value, (int, str)) else value
-
-
-def restore(tree, saved):
-    """Makes `tree` equal to its earlier deep copy `saved`; the sections stay the same objects."""
+def restore(tree: dict, saved: dict) -> None:
+    """Makes `tree` equal to its earlier deep copy `saved`; its sections stay the same objects."""
     for key in set(tree) - set(saved):
         tree.pop(key)
     for key, value in saved.items():
@@ -51,17 +49,21 @@ def restore(tree, saved):
             tree[key] = value
 
 
-def _checked(options, table, tree, prefix, where):
+def _checked(options: dict, table: dict, tree: dict, prefix: str,
+             where: Callable[[str], str]) -> Iterator[tuple[dict, str, Any]]:
     """Yields (table, key, value) for every option, its value in the default's kind."""
     for key, value in options.items():
         path = f"{prefix}{key}"
+        if path in FORK_KEYS and key not in table:
+            log.warning("%s: %s has no effect here: %s", where(path), path, FORK_KEYS[path])
+            continue
         if key not in table:
             raise ConfigKeyError(f"{where(path)}: {path} is not a valid config key"
                                  f"{_nearest(path, table, tree)}")
         default = table[key]
         if not isinstance(default, dict):
             try:
-                yield table, key, _like(usual_spelling(path, value), default)
+                yield table, key, _like(value_here(path, value), default)
             except ValueError as error:
                 raise ConfigValueError(f"{where(path)}: {path} must be {error}") from None
         elif isinstance(value, dict):
@@ -71,7 +73,7 @@ def _checked(options, table, tree, prefix, where):
                                    f"received {_shown(value)}")
 
 
-def _nearest(path, table, tree):
+def _nearest(path: str, table: dict, tree: dict) -> str:
     """' (did you mean ...?)': the same name elsewhere, or the most similar one of this section."""
     *sections, name = path.split(".")
     close = [known for known in _paths(tree, "") if known.split(".")[-1] == name]
@@ -81,14 +83,14 @@ def _nearest(path, table, tree):
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _paths(table, prefix):
+def _paths(table: dict, prefix: str) -> Iterator[str]:
     for key, value in table.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _paths(value, f"{prefix}{key}.")
 
 
-def _like(value, default):
+def _like(value: Any, default: Any) -> Any:
     """`value` in the kind of `default`; ValueError says what would be right."""
     if isinstance(default, np.ndarray):
         return _array_like(value, default)
@@ -104,27 +106,28 @@ def _like(value, default):
         if isinstance(value, type(default)):
             return value
     elif isinstance(value, (Integral, type(default))) and not isinstance(value, bool):
-        return type(default)(value)
+        number: Any = type(default)
+        return number(value)
     kind = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
     raise ValueError(f"{kind[type(default)]}; received {_shown(value)}")
 
 
-def _are_numbers(value):
+def _are_numbers(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and all(
         isinstance(element, Real) and not isinstance(element, bool) for element in value)
 
 
-def _element_like(value, default):
+def _element_like(value: Any, default: Any) -> Any:
     """Lists of numbers may hold fractions where the default's are whole: TEST.SCALES [600.5]."""
     return value if isinstance(value, float) and isinstance(default, int) else _like(value, default)
 
 
-def _array_like(value, default):
+def _array_like(value: Any, default: np.ndarray) -> np.ndarray:
     try:
         return np.array(value, default.dtype).reshape(default.shape)
     except (TypeError, ValueError):
         raise ValueError(f"{default.size} numbers; received {_shown(value)}") from None
 
 
-def _shown(value):
+def _shown(value: Any) -> str:
     return f"{value!r} ({type(value).__name__})"

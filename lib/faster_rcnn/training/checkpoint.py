@@ -1,75 +1,133 @@
-"""Checkpoints: one .npz file from which an interrupted training continues as if nothing had
-happened.
+"""Checkpoints: .npz files from which an interrupted training continues as if nothing had happened.
+
+    <path>          the newest
+    <path>.older    the one before, read where the newest is damaged
+    <path>.before   that of an earlier training in the same place, which was started anew
 """
 import contextlib
 import glob
 import hashlib
+import logging
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import torch
 
-import caffe
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import atomic_open
 
+log = logging.getLogger(__name__)
 
-def write(path, sections):
-    """Writes {section: {name: array}} to an .npz file, whole or not at all; sections have no
-    colon.
+Sections = dict[str, dict[str, np.ndarray]]
+HASH = "hash"       # the entry of the file that holds the hash of all others
+
+
+class CheckpointError(UserError, ValueError):
+    """A checkpoint that cannot be read, or belongs to another training."""
+
+
+class Checkpoints:
+    """The checkpoint files of one training; `path` is that of the newest."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.older, self.before = path + ".older", path + ".before"
+
+    def exist(self) -> bool:
+        """Whether there is a checkpoint to continue from."""
+        return os.path.exists(self.path) or os.path.exists(self.older)
+
+    def write(self, sections: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Writes {section: {name: array}}; the newest checkpoint becomes the older one."""
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+        write(self.path + ".new", sections)
+        if os.path.exists(self.path):
+            os.replace(self.path, self.older)
+        os.replace(self.path + ".new", self.path)
+
+    def read(self) -> Sections:
+        """The newest checkpoint that is whole; CheckpointError when there is none."""
+        if not os.path.exists(self.path):       # killed between two renamings
+            return read(self.older)
+        try:
+            return read(self.path)
+        except CheckpointError as error:
+            if not os.path.exists(self.older):
+                raise CheckpointError(f"{error}; remove it to start this training over") from None
+            sections = read(self.older)
+            log.warning("%s; continuing from the checkpoint before it, %s", error, self.older)
+            return sections
+
+    def keep_aside(self) -> None:
+        """Before a training starts anew: moves the newest checkpoint to `before`."""
+        for path in (self.path, self.older):
+            if os.path.exists(path):
+                os.replace(path, self.before)
+                log.warning("The checkpoint of the training that was interrupted here is kept as "
+                            "%s", self.before)
+                break
+        self.remove()
+
+    def remove(self) -> None:
+        """Removes the checkpoints of this training, and what a killed process left of one."""
+        for path in (self.path, self.older):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Removes what a killed process left of an unfinished checkpoint."""
+        folder, name = os.path.split(os.path.abspath(self.path))
+        unfinished = glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*"))
+        for path in (*unfinished, self.path + ".new"):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
+
+
+def write(path: str, sections: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Writes {section: {name: array}} to an .npz file with a hash, whole or not at all.
+
+    Names of sections have no colon.
     """
-    arrays = {f"{section}:{name}": np.asarray(value)
-              for section, values in sections.items() for name, value in values.items()}
+    arrays: dict[str, Any] = {f"{section}:{name}": np.asarray(value)
+                              for section, values in sections.items()
+                              for name, value in values.items()}
     with atomic_open(path, "wb") as file:
+        arrays[HASH] = np.array(_hash(arrays))
         np.savez(file, **arrays)
 
 
-def read(path):
-    """What `write` wrote; ValueError when the file is damaged."""
-    sections = {}
+def read(path: str) -> Sections:
+    """What `write` wrote; CheckpointError when the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                section, _, name = key.partition(":")
-                sections.setdefault(section, {})[name] = file[key]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a checkpoint that can be read ({error}); remove it to "
-                         "start this training over") from None
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, SyntaxError,
+            MemoryError, OverflowError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
+            zlib.error) as error:
+        raise _damaged(path, str(error)) from None
+    if str(arrays.pop(HASH, "")) != _hash(arrays):
+        raise _damaged(path, "its content does not match its hash")
+    sections: Sections = {}
+    for key, array in arrays.items():
+        section, _, name = key.partition(":")
+        sections.setdefault(section, {})[name] = array
     return sections
 
 
-def remove(path, leftovers_only=False):
-    """Removes a checkpoint and what a killed process left of one."""
-    folder, name = os.path.split(os.path.abspath(path))
-    doomed = glob.glob(os.path.join(glob.escape(folder), f".{glob.escape(name)}.*"))
-    for file in doomed if leftovers_only else [*doomed, path]:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(file)
+def _damaged(path: str, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path} is not a checkpoint that can be read ({reason})")
 
 
-def generator_state():
-    """The states of numpy's and torch's random generators, as arrays."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()
-    state = {"numpy": keys, "numpy_position": [position, has_gauss], "numpy_gauss": gauss,
-             "torch": torch.get_rng_state().numpy()}
-    if caffe.state.device().type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(caffe.state.device()).numpy()
-    return state
-
-
-def restore_generators(state):
-    """Puts the random generators where `generator_state` found them."""
-    position, has_gauss = state["numpy_position"].tolist()
-    np.random.set_state(("MT19937", state["numpy"], position, has_gauss,
-                         float(state["numpy_gauss"])))
-    torch.set_rng_state(torch.from_numpy(state["torch"]))
-    if "cuda" in state and caffe.state.device().type == "cuda":
-        torch.cuda.set_rng_state(torch.from_numpy(state["cuda"]), caffe.state.device())
-
-
-def images_hash(roidb):
-    """A hash of the training images' names and order."""
-    names = "\n".join(f"{os.path.basename(entry['image'])} {entry['flipped']}"
-                      + "".join(f" {key}" for key in ("vflipped", "transposed") if entry.get(key))
-                      for entry in roidb)
-    return hashlib.sha256(names.encode()).hexdigest()
+def _hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.asarray(arrays[key])
+        digest.update(repr((key, array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+                      if array.size and array.ndim else array.tobytes())
+    return digest.hexdigest()

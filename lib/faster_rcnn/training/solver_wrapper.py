@@ -1,113 +1,113 @@
-"""Training of a detection net on a roidb."""
+"""A solver, and what the detector adds to it: regression targets, snapshots, checkpoints."""
 import contextlib
 import logging
 import os
 
 import numpy as np
+import torch
 
 import caffe
-from faster_rcnn.minibatches.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
-from faster_rcnn.prototxts.regressors import regressors, unnormalized
+from caffe.core.errors import CaffeError, UserError, WeightsError
+from caffe.proto.caffe_pb2 import SolverParameter
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
+from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.curves import Curves
-from faster_rcnn.runs.progress import Progress
+from faster_rcnn.runs.interrupts import STOPPING, Interrupted, SignalWatch
+from faster_rcnn.runs.progress import ProgressDisplay
+from faster_rcnn.runs.random_state import generator_state, restore_generators
 from faster_rcnn.runs.timer import Timer
-from faster_rcnn.settings.config import cfg
-from faster_rcnn.training import checkpoint
+from faster_rcnn.settings.config import ConfigValueError, cfg
+from faster_rcnn.training.checkpoint import CheckpointError, Checkpoints
+from faster_rcnn.training.training_images import images_hash
+from faster_rcnn.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
+# A smoothed loss so many times that of the last checkpoint (or of 1, if that is more) has exploded
+EXPLODED = 100
 
-class TrainingError(ValueError):
+
+class TrainingError(UserError, ValueError):
     """A training that cannot go on; the message says at which iteration, and why."""
 
 
 class SolverWrapper:
-    """A solver, and what the detector does around it: targets, snapshots, checkpoints.
+    """A solver, and what the detector adds to it.
 
     solver_prototxt: path of a solver's prototxt, or a SolverParameter. roidb: prepared entries,
     which get their regression targets here. Snapshots go to output_dir. pretrained_model: weights
-    to start from. validation: a fast_rcnn.validation.Validation, or None.
+    to start from.
 
-    Attributes: solver, solver_param, output_dir, bbox_means and bbox_stds (4 K,), None without
-    TRAIN.BBOX_REG.
+    Attributes: solver, solver_param, output_dir, checkpoints, bbox_means and bbox_stds (4 K,),
+    None without TRAIN.BBOX_REG.
     """
 
-    def __init__(self, solver_prototxt, roidb, output_dir, pretrained_model=None, validation=None):
+    def __init__(self, solver_prototxt: str | SolverParameter, roidb: list[dict],
+                 output_dir: str, pretrained_model: str | None = None,
+                 validation: Validation | None = None) -> None:
         self.output_dir, self.validation = output_dir, validation
-        if (cfg.TRAIN.HAS_RPN and cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
-                and not cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED):
-            raise ValueError("a net with an RPN and a box regressor makes its rois as it goes, so "
-                             "statistics of their targets cannot be measured: set "
-                             "TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED True")
+        _check_normalization()
         self.bbox_means = self.bbox_stds = None
         if cfg.TRAIN.BBOX_REG:
             log.info("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
         self.solver = caffe.get_solver(solver_prototxt)
         self.solver_param = self.solver.param
-        self._regressors()      # says now what does not fit, not after a training
+        self.checkpoints = Checkpoints(f"{self._stem}_checkpoint.npz")
+        self._loss_of_checkpoint = np.inf
+        self._regressors()      # refuses now what does not fit, not after a training
         if pretrained_model is not None:
             self._load_weights(pretrained_model)
-        self._data_layer = self.solver.net.layers[0]
-        if not hasattr(self._data_layer, "set_roidb"):
-            raise ValueError(f"net {self.solver_param.train_net or self.solver_param.net}: the "
-                             "first layer must be RoIDataLayer (roi_data_layer.layer)")
-        processes.draw_alike()      # the order of the images
-        self._data_layer.set_roidb(roidb)
-        processes.draw_apart()
-        self._images_hash = checkpoint.images_hash(roidb)
-        self._snapshots = []
+        self._give_images(roidb)
+        self._snapshots: list[str] = []
         if validation is not None and processes.is_first():
             validation.attach(self.solver.net)
-        processes.train_together(self.solver)
+        processes.average_gradients(self.solver)
 
-    def _regressors(self):
+    def _regressors(self) -> list[Regressor]:
         return regressors(self.solver.net, self.bbox_means, self.bbox_stds)
 
-    def _load_weights(self, path):
+    def _load_weights(self, path: str) -> None:
         log.info("Loading pretrained model weights from %s", path)
         report = copy_initial_weights(self.solver.net, path)
         if not report.copied:
-            raise ValueError(f"{path} has no weights for any layer of the net; these are another "
-                             "net's")
+            raise WeightsError(f"{path} has no weights for any layer of the net; they are another "
+                               "net's")
         log.info("  copied: %d layers; not in the file: %s; not in the net: %s", len(report.copied),
                  ", ".join(report.missing) or "none", ", ".join(report.ignored_source) or "none")
         if report.mismatched:
-            log.warning("  of other shapes in the file, started anew: %s",
+            log.warning("  of other shapes in the file, filled by their fillers: %s",
                         ", ".join(report.mismatched))
 
-    def snapshot(self):
-        """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
-
-        In the file regressors predict plain targets, in the net they keep predicting normalised
-        ones. Of several processes the first writes; all must call it.
-        """
-        path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
-        processes.wait()            # none has failed in the meantime
-        if processes.is_first():
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with unnormalized(self.solver.net, self._regressors()):
-                self.solver.net.save(path)
-            print(f"Wrote snapshot to: {path}", flush=True)
-        return path
+    def _give_images(self, roidb: list[dict]) -> None:
+        self._data_layer = self.solver.net.layers[0]
+        if not hasattr(self._data_layer, "set_roidb"):
+            raise CaffeError(f"net {self.solver_param.train_net or self.solver_param.net}: the "
+                             "first layer must be RoIDataLayer (roi_data_layer.layer)")
+        processes.broadcast_generator()     # all ranks share one order of the images
+        self._data_layer.set_roidb(roidb)
+        processes.seed_ranks_differently()
+        self._images_hash = images_hash(roidb)
 
     @property
-    def _stem(self):
+    def _stem(self) -> str:
         return os.path.join(self.output_dir, file_stem(self.solver_param))
 
-    def train_model(self, max_iters):
-        """Trains up to iteration max_iters, unless validation ends it before; returns the paths of
-        all snapshots.
+    # ------------------------------------------------------------------------------- the iterations
+
+    def train_model(self, max_iters: int) -> list[str]:
+        """Trains up to iteration max_iters, unless validation ends the training before; returns the
+        paths of all snapshots. Interrupted after a SIGINT or SIGTERM.
         """
         solver, timer = self.solver, Timer()
         display = self.solver_param.display
         images = cfg.TRAIN.IMS_PER_BATCH * self.solver_param.iter_size * caffe.solver_count()
         os.makedirs(os.path.dirname(self._stem), exist_ok=True)
-        progress = Progress((solver.iter, max_iters), images, display)
+        progress = ProgressDisplay((solver.iter, max_iters), images, display)
         curves = Curves(self._stem, solver.iter)
-        with contextlib.closing(progress), contextlib.closing(curves):
+        with contextlib.closing(progress), contextlib.closing(curves), SignalWatch() as signals:
             while solver.iter < max_iters:
                 timer.tic()
                 solver.step(1)
@@ -121,38 +121,31 @@ class SolverWrapper:
                     break
                 if solver.iter < max_iters:
                     self._write_if_due()
+                    self._obey(signals.received())
         self._snapshots.append(self.snapshot())
         if processes.is_first():
-            checkpoint.remove(self.checkpoint_path)
+            self.checkpoints.remove()
         return self._snapshots
 
-    def _validate_if_due(self, max_iters, curves):
-        """Keeps the best weights; returns whether training should end."""
+    def _validate_if_due(self, max_iters: int, curves: Curves) -> bool:
+        """Keeps the best weights; returns whether training should stop."""
         iteration = self.solver.iter
         if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
             return False
         if processes.is_first():
-            self._validate(iteration, curves)
-        return bool(processes.agree(self.validation.is_hopeless))
+            self._validate(self.validation, curves)
+        return bool(processes.broadcast(self.validation.should_stop))
 
-    def _validate(self, iteration, curves):
+    def _validate(self, validation: Validation, curves: Curves) -> None:
         with unnormalized(self.solver.net, self._regressors()):
-            mean_ap = self.validation.mean_ap()
-            if self.validation.note(iteration, mean_ap):
+            mean_ap = validation.mean_ap()
+            if validation.note(self.solver.iter, mean_ap):
                 self.solver.net.save(f"{self._stem}_best.caffemodel")
-        curves.add(iteration, mean_ap=mean_ap)
-        if self.validation.is_hopeless:
-            log.info("Training ends: the last %d validations were no better",
-                     self.validation.waited)
+        curves.add(self.solver.iter, mean_ap=mean_ap)
+        if validation.should_stop:
+            log.info("Training ends: the last %d validations were no better", validation.waited)
 
-    def _write_if_due(self):
-        """Between the first and the last iteration: snapshots and checkpoints at their periods."""
-        if self.solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
-            self._snapshots.append(self.snapshot())
-        if cfg.TRAIN.CHECKPOINT_ITERS and self.solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0:
-            self.write_checkpoint()
-
-    def _check_loss(self):
+    def _check_loss(self) -> None:
         """Raises TrainingError when the loss of the last iteration is not finite."""
         if np.isfinite(self.solver.last_loss):
             return
@@ -164,116 +157,121 @@ class SolverWrapper:
             f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the "
             f"minibatch: {', '.join(images)}; check their annotations, or lower base_lr")
 
-    # ------------------------------------------------------------------------------- checkpoints
+    # -------------------------------------------------------------------- snapshots and checkpoints
 
-    @property
-    def checkpoint_path(self):
-        """<prefix>[_<infix>]_checkpoint.npz in output_dir."""
-        return f"{self._stem}_checkpoint.npz"
+    def _write_if_due(self) -> None:
+        """Between the first and the last iteration: snapshots and checkpoints at their periods."""
+        if self.solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
+            self._snapshots.append(self.snapshot())
+        if cfg.TRAIN.CHECKPOINT_ITERS and self.solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0:
+            self.write_checkpoint()
 
-    def write_checkpoint(self):
-        """Writes all that the rest of the training depends on; as `snapshot`, all must call it."""
-        generators = processes.gathered(checkpoint.generator_state())
+    def _obey(self, signal_number: int) -> None:
+        """Writes a checkpoint where a signal asks for it, and stops where it says so."""
+        if not signal_number:
+            return
+        self.write_checkpoint()
+        if signal_number in STOPPING:
+            raise Interrupted(signal_number, f"at iteration {self.solver.iter}",
+                              self.checkpoints.path)
+
+    def snapshot(self) -> str:
+        """Writes the net's weights to <prefix>[_<infix>]_iter_<N>.caffemodel; returns the path.
+
+        In the file regressors predict plain targets, in the net they keep predicting normalised
+        ones. Of several processes rank 0 writes; all must call it. TrainingError where a weight is
+        not finite.
+        """
+        path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
+        processes.barrier()         # none has failed in the meantime
+        if processes.is_first():
+            self._check_weights()
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with unnormalized(self.solver.net, self._regressors()):
+                self.solver.net.save(path)
+            print(f"Wrote snapshot to: {path}", flush=True)
+        return path
+
+    def _check_weights(self) -> None:
+        bad = [name for name, blobs in self.solver.net.params.items()
+               if not all(torch.isfinite(blob.tensor).all() for blob in blobs)]
+        if bad:
+            raise TrainingError(f"iteration {self.solver.iter}: weights of {', '.join(bad)} are "
+                                "not finite, so nothing was written; check the annotations, or "
+                                "lower base_lr")
+
+    def write_checkpoint(self) -> None:
+        """Writes all that the rest of the training depends on; as `snapshot`, all must call it.
+
+        The last checkpoint stays where the loss has exploded since.
+        """
+        generators = processes.gathered(generator_state())
         if generators is None:
             return
-        os.makedirs(os.path.dirname(self.checkpoint_path), exist_ok=True)
-        checkpoint.write(self.checkpoint_path, {
-            "solver": self.solver.state_dict(), "data": self._data_layer.state_dict(),
-            **{_generators_of(rank): state for rank, state in enumerate(generators)},
+        self._check_weights()
+        loss = self.solver.smoothed_loss
+        if loss > EXPLODED * max(self._loss_of_checkpoint, 1):
+            log.warning("The loss has grown from %.4g to %.4g since the last checkpoint, which is "
+                        "kept: lower base_lr", self._loss_of_checkpoint, loss)
+            return
+        self._loss_of_checkpoint = loss
+        state = self.solver.state_dict()
+        if not all(np.isfinite(array).all() for array in state.values()):
+            raise TrainingError(f"iteration {self.solver.iter}: the solver's state is not finite, "
+                                "so no checkpoint was written; lower base_lr")
+        self.checkpoints.write({
+            "solver": state, "data": self._data_layer.state_dict(),
+            **{_section_of(rank): state for rank, state in enumerate(generators)},
             "validation": {} if self.validation is None else self.validation.state_dict(),
-            "files": {"images": self._images_hash,
+            "files": {"images": np.array(self._images_hash),
                       "snapshots": np.array(self._snapshots, dtype=np.str_)}})
 
-    def restore_checkpoint(self):
+    def restore_checkpoint(self) -> bool:
         """Continues from the checkpoint, when there is one; returns whether there is."""
-        if not os.path.exists(self.checkpoint_path):
+        if not self.checkpoints.exist():
             return False
-        saved = checkpoint.read(self.checkpoint_path)
+        saved = self.checkpoints.read()
+        try:
+            self._load_state(saved)
+        except (LookupError, ValueError, TypeError, AttributeError, CaffeError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{self.checkpoints.path} is not a checkpoint of this training "
+                                  f"({error}); remove it to start this training over") from None
+        log.info("Continuing from %s, iteration %d", self.checkpoints.path, self.solver.iter)
+        return True
+
+    def _load_state(self, saved: dict[str, dict[str, np.ndarray]]) -> None:
         if str(saved["files"]["images"]) != self._images_hash:
-            raise ValueError(f"{self.checkpoint_path} belongs to a training on other images; "
-                             "remove it to start this training over")
+            raise CheckpointError(f"{self.checkpoints.path} belongs to a training on other images; "
+                                  "remove it to start this training over")
         self.solver.load_state_dict(saved["solver"])
+        self._loss_of_checkpoint = self.solver.smoothed_loss
         self._data_layer.load_state_dict(saved["data"])
         if self.validation is not None:
             self.validation.load_state_dict(saved["validation"])
         self._snapshots = [path for path in saved["files"]["snapshots"].tolist()
                            if os.path.exists(path)]
-        own = _generators_of(caffe.solver_rank())
-        checkpoint.restore_generators(saved.get(own, saved["generators"]))
+        own = _section_of(caffe.solver_rank())
+        restore_generators(saved.get(own, saved["generators"]))
         if own not in saved:
-            processes.draw_apart()      # there were fewer processes then
-        log.info("Continuing from %s, iteration %d", self.checkpoint_path, self.solver.iter)
-        return True
+            processes.seed_ranks_differently()      # there were fewer processes then
 
 
-def _generators_of(rank):
+def _check_normalization() -> None:
+    if (cfg.TRAIN.HAS_RPN and cfg.TRAIN.BBOX_REG and cfg.TRAIN.BBOX_NORMALIZE_TARGETS
+            and not cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED):
+        raise ConfigValueError("a net with an RPN and a box regressor makes its rois while it is "
+                               "trained, so statistics of their targets cannot be measured: set "
+                               "TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED True")
+
+
+def _section_of(rank: int) -> str:
     """The section of a checkpoint with the random generators of a process."""
     return f"generators{rank or ''}"
 
 
-def seed_generators():
-    """Starts the random generators of numpy and of the engine at cfg.RNG_SEED."""
-    np.random.seed(cfg.RNG_SEED)
-    caffe.set_random_seed(cfg.RNG_SEED)
-
-
-def file_stem(solver_param):
+def file_stem(solver_param: SolverParameter) -> str:
     """What the names of a training's files start with: <prefix>[_<infix>]."""
     infix = f"_{cfg.TRAIN.SNAPSHOT_INFIX}" if cfg.TRAIN.SNAPSHOT_INFIX else ""
     return solver_param.snapshot_prefix + infix
-
-
-def get_training_roidb(imdb):
-    """The roidb of a data set, prepared for training, with the mirrored and transposed images that
-    TRAIN.USE_FLIPPED, USE_VFLIPPED and USE_TRANSPOSED ask for.
-    """
-    log_statistics(imdb)
-    if cfg.TRAIN.USE_FLIPPED:
-        log.info("Appending horizontally-flipped training examples...")
-        imdb.append_flipped_images()
-    if cfg.TRAIN.USE_VFLIPPED:
-        log.info("Appending vertically-flipped training examples...")
-        imdb.append_vflipped_images()
-    if cfg.TRAIN.USE_TRANSPOSED:
-        log.info("Appending transposed training examples...")
-        imdb.append_transposed_images()
-    log.info("Preparing training data...")
-    prepare_roidb(imdb)
-    return imdb.roidb
-
-
-def filter_roidb(roidb):
-    """The entries that have a roi to train on: a foreground or a background one."""
-    def usable(entry):
-        overlaps = entry["max_overlaps"]
-        is_bg = (overlaps < cfg.TRAIN.BG_THRESH_HI) & (overlaps >= cfg.TRAIN.BG_THRESH_LO)
-        return (overlaps >= cfg.TRAIN.FG_THRESH).any() or is_bg.any()
-
-    kept = [entry for entry in roidb if usable(entry)]
-    log.info("Filtered %d roidb entries: %d -> %d", len(roidb) - len(kept), len(roidb), len(kept))
-    if roidb and not kept:
-        raise ValueError(f"none of the {len(roidb)} training images has a box to train on; check "
-                         "the annotations, the classes and TRAIN.FG_THRESH")
-    return kept
-
-
-def train_net(solver_prototxt, roidb, output_dir, pretrained_model=None, max_iters=40000,
-              resume=False, figures=None, validation=None):
-    """Trains a net; returns the paths of its snapshots, the last one at iteration max_iters unless
-    `validation` (a fast_rcnn.validation.Validation) ends the training before.
-
-    resume: continue from the checkpoint in output_dir, when there is one; otherwise it is removed.
-    figures: a dict that gets the number of images and the smoothed loss at the end.
-    """
-    roidb = filter_roidb(roidb)
-    wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model, validation)
-    if processes.is_first():
-        checkpoint.remove(wrapper.checkpoint_path, leftovers_only=resume)
-    if resume:
-        wrapper.restore_checkpoint()
-    print("Solving...", flush=True)
-    paths = wrapper.train_model(max_iters)
-    print("done solving", flush=True)
-    if figures is not None:
-        figures.update(images=len(roidb), loss=round(float(wrapper.solver.smoothed_loss), 4))
-    return paths

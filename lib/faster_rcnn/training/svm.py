@@ -7,17 +7,23 @@ collected image after image while the SVMs are retrained and easy ones are dropp
 """
 import logging
 import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
+import caffe
+from caffe.core.errors import UserError
 from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.settings.config import cfg, cfg_override
 
 log = logging.getLogger(__name__)
+
+Classifier = tuple[np.ndarray, float]       # w (D,) and b
 
 C = 0.001                   # weight of the hinge losses against |w|^2 / 2
 INTERCEPT_SCALING = 10.0    # the bias is regularised as b / INTERCEPT_SCALING
@@ -30,29 +36,34 @@ FEATURE_NORM = 20.0         # mean length of the features after scaling
 SCALE_IMAGES = 100          # images that the scale is measured on
 
 
+class SVMError(UserError, ValueError):
+    """A net or a data set that SVMs cannot be trained with."""
+
+
 class ClassSVM:
     """The examples of one class and their SVM; features are rows (N, D), not yet scaled."""
 
-    def __init__(self, name, feature_scale):
+    def __init__(self, name: str, feature_scale: float) -> None:
         self.name = name
         self.feature_scale = feature_scale
-        self.positives, self.negatives = [], []
+        self.positives: list[np.ndarray] = []
+        self.negatives: list[np.ndarray] = []
         self._new_negatives = 0
 
-    def add_positives(self, features):
+    def add_positives(self, features: np.ndarray) -> None:
         """Takes features of annotated boxes."""
         self.positives.append(features)
 
-    def add_negatives(self, features):
-        """Takes features of hard negatives; (w, b) when it is time to train, else None."""
+    def add_negatives(self, features: np.ndarray) -> Classifier | None:
+        """Takes features of hard negatives; returns (w, b) where that made it train, else None."""
         self.negatives.append(features)
         self._new_negatives += len(features)
         return self.train() if self._new_negatives > RETRAIN_LIMIT else None
 
-    def train(self):
-        """Fits the SVM and forgets easy negatives.
+    def train(self) -> Classifier | None:
+        """Fits the SVM and drops easy negatives.
 
-        Returns w (D,) and b for unscaled features, or None when there is nothing to tell apart.
+        Returns w (D,) and b for unscaled features, or None without positives or negatives.
         """
         if not self.positives or not self.negatives:
             log.warning("class %s has no %s: its scores stay 0", self.name,
@@ -64,13 +75,15 @@ class ClassSVM:
         weights, bias, scores = _fit(positives, negatives, self.feature_scale)
         hard = scores[len(positives):] >= EVICT_SCORE
         self.negatives = [negatives[hard] if hard.any() else negatives]
-        log.info("%s: trained on %d positives and %d negatives, %d stay; margins are not kept by "
-                 "%d and %d", self.name, len(positives), len(negatives), len(self.negatives[0]),
+        log.info("%s: trained on %d positives and %d negatives, of which %d are kept; %d and %d "
+                 "lie within the margin", self.name, len(positives), len(negatives),
+                 len(self.negatives[0]),
                  (scores[:len(positives)] <= 1).sum(), (scores[len(positives):] >= -1).sum())
         return weights, bias
 
 
-def _fit(positives, negatives, feature_scale):
+def _fit(positives: np.ndarray, negatives: np.ndarray,
+         feature_scale: float) -> tuple[np.ndarray, float, np.ndarray]:
     """w (D,) and b of an SVM for unscaled features, and the scores (P + N,) of the examples."""
     features = np.vstack((positives, negatives)) * feature_scale
     labels = np.repeat((1, -1), (len(positives), len(negatives)))
@@ -90,16 +103,16 @@ class SVMTrainer:
     imdb: its roidb holds annotations and proposals. Features are what cls_score takes, fc7.
     """
 
-    def __init__(self, net, imdb):
+    def __init__(self, net: caffe.Net, imdb: Any) -> None:
         if cfg.TEST.HAS_RPN:
-            raise ValueError("SVMs are trained on given proposals, with a net that has no RPN: set "
-                             "TEST.HAS_RPN False (--cfg, --set)")
+            raise SVMError("SVMs are trained on given proposals, with a net that has no RPN: set "
+                           "TEST.HAS_RPN False (--cfg, --set)")
         if "cls_score" not in net.params:
-            raise ValueError("the net has no layer cls_score, whose weights the SVMs replace")
+            raise SVMError("the net has no layer cls_score, whose weights the SVMs replace")
         self.net, self.imdb = net, imdb
         self._blob = net.bottom_names["cls_score"][0]
 
-    def train(self):
+    def train(self) -> None:
         """Three passes over images: the features' scale, the positives, the negatives."""
         # every roi needs a row of its own, and what im_detect returns must be the SVMs' scores
         with cfg_override(DEDUP_BOXES=0.0, TEST={"SVM": True}):
@@ -112,39 +125,39 @@ class SVMTrainer:
             for k, svm in list(enumerate(svms))[1:]:
                 self._install(k, svm.train())
 
-    def _install(self, k, trained):
-        """Puts (w, b) into row k of cls_score; None leaves it alone."""
+    def _install(self, k: int, trained: Classifier | None) -> None:
+        """Writes (w, b) into row k of cls_score, unless they are None."""
         if trained is not None:
             weights, biases = self.net.params["cls_score"]
             weights.data[k], biases.data[k] = trained
 
-    def _images(self, indices):
+    def _images(self, indices: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (index, image) of entries of the roidb, read ahead and mirrored where they are."""
-        def load(i):
+        def load(i: int) -> tuple[int, np.ndarray]:
             im = read_image(self.imdb.image_path_at(i))
             return i, im[:, ::-1] if self.imdb.roidb[i]["flipped"] else im
         return read_ahead(load, indices)
 
-    def _features(self, im, boxes):
+    def _features(self, im: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores (R, K) and features (R, D) of boxes (R, 4)."""
         scores, _ = im_detect(self.net, im, boxes)
         return scores, self.net.blobs[self._blob].data.copy()
 
-    def _feature_scale(self):
-        """What brings the features' mean length to FEATURE_NORM, from randomly drawn images."""
+    def _feature_scale(self) -> float:
+        """The factor that scales the features' mean length to FEATURE_NORM, from random images."""
         usable = [i for i, entry in enumerate(self.imdb.roidb) if len(entry["boxes"])]
         if not usable:
-            raise ValueError(f"{self.imdb.name} has no boxes to train on")
+            raise SVMError(f"{self.imdb.name} has no boxes to train on")
         chosen = np.random.choice(usable, min(SCALE_IMAGES, len(usable)), replace=False)
         lengths = [np.linalg.norm(self._features(im, self.imdb.roidb[i]["boxes"])[1], axis=1)
                    for i, im in self._images(chosen)]
         mean = np.concatenate(lengths).mean()
         if not mean > 0:
-            raise ValueError(f"the features {self._blob} are all 0; are these the net's weights?")
+            raise SVMError(f"the features {self._blob} are all 0; are these the net's weights?")
         log.info("Feature scale: %.3f, from %d images", FEATURE_NORM / mean, len(chosen))
         return FEATURE_NORM / mean
 
-    def _add_positives(self, svms):
+    def _add_positives(self, svms: list[ClassSVM]) -> None:
         roidb = self.imdb.roidb
         for i, im in self._images([i for i, entry in enumerate(roidb) if _objects(entry).any()]):
             rows = _objects(roidb[i])
@@ -155,7 +168,7 @@ class SVMTrainer:
         for svm in svms[1:]:
             log.info("class %s has %d positives", svm.name, sum(map(len, svm.positives)))
 
-    def _add_hard_negatives(self, svms):
+    def _add_hard_negatives(self, svms: list[ClassSVM]) -> None:
         roidb = self.imdb.roidb
         usable = [i for i, entry in enumerate(roidb) if len(entry["boxes"])]
         for count, (i, im) in enumerate(self._images(usable), 1):
@@ -168,6 +181,6 @@ class SVMTrainer:
             print(f"train_svms: {count}/{len(usable)}", flush=True)
 
 
-def _objects(entry):
+def _objects(entry: dict) -> np.ndarray:
     """Rows (R,) bool of an entry's annotated boxes, without crowds, whose overlaps are -1."""
     return (entry["gt_classes"] > 0) & (entry["gt_overlaps"].max(axis=1).toarray().ravel() > 0)

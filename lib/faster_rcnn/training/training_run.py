@@ -6,118 +6,155 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any
 
-from caffe.files import prototxt
+from caffe.core.errors import UserError
 from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.datasets.imdb import imdb as ImageDatabase
 from faster_rcnn.files.atomic import file_hash
 from faster_rcnn.networks.store import find, find_solver
 from faster_rcnn.prototxts.solver_files import (
+    AdaptedNet,
+    AdaptedSolver,
     Numbers,
     adapt_net,
     adapt_solver,
     check_weights,
 )
-from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_hash
+from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_force
+from faster_rcnn.runs.lock import RunLock, sweep
 from faster_rcnn.runs.manifest import Manifest
-from faster_rcnn.settings.config import cfg, get_output_dir
-from faster_rcnn.training.solver_wrapper import file_stem, get_training_roidb, train_net
-from faster_rcnn.training.validation import Validation
+from faster_rcnn.settings.config import cfg, results_dir
+from faster_rcnn.training.solver_check import check_solver
+from faster_rcnn.training.solver_wrapper import file_stem
+from faster_rcnn.training.train_net import train_net
+from faster_rcnn.training.training_images import get_training_roidb
+from faster_rcnn.training.validation import Validation, ValidationError
 
 log = logging.getLogger(__name__)
 
 
+class ClassesDifferError(UserError, ValueError):
+    """Data sets that cannot be trained on together."""
+
+
 @dataclass(frozen=True)
-class Options:
-    """What the user chooses."""
+class TrainingOptions:
+    """What the user chooses for one training."""
 
     solver: str
     imdb_names: str             # names joined by +
-    weights: Optional[str]      # None: the net starts as its fillers say
+    weights: str | None         # None: the net is filled by its fillers
     numbers: Numbers = Numbers()
     resume: bool = False
 
 
-def run_training(options):
+def run_training(options: TrainingOptions) -> str:
     """Trains, or finds that it was done before; returns the path of the last snapshot.
 
     Everything is written to output/EXP_DIR/<imdb>[+<imdb> ...]: the snapshots, the adapted solver
     and net in <prefix>_prototxts, and the record <prefix>_train.json, which a resumed run reads.
     Prototxts, data sets and initial weights are all checked before anything is trained.
     """
-    imdbs = load_imdbs(options.imdb_names)
-    output_dir = get_output_dir(ImageDatabase("+".join(imdb.name for imdb in imdbs)))
-    log.info("Output will be saved to `%s`", output_dir)
     source = find_solver(options.solver, cfg.ROOT_DIR)
-    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(source)))
-    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes,
-                          options.numbers)
+    prefix = file_stem(check_solver(source))
+    imdbs = load_imdbs(options.imdb_names)
+    output_dir = _results_of(imdbs)
+    log.info("Output will be saved to `%s`", output_dir)
+    stem = os.path.join(output_dir, prefix)
+    with RunLock(f"{stem}_train.json"):
+        return _locked_training(options, source, imdbs, stem)
+
+
+def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: str) -> str:
+    sweep(stem)
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
-    validation = _validation(source, stem, imdbs[0])
     inputs = _inputs(options, imdbs, solver)
+    validation = None
+    if cfg.TRAIN.VAL_IMDB:
+        imdb = _validation_imdb(imdbs[0])
+        net = _validation_net(source, stem, imdb)
+        inputs["validation"] = [net.hash, data_hash(imdb)]
+        validation = Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
-    hindrance = manifest.difference("train", inputs)
-    if hindrance is None:
+    reason = manifest.reason_to_run("train", inputs)
+    if reason is None:
         log.info("The training is done already")
         return manifest.output("train")
-    started_alike = "train" in manifest.steps and not manifest.changed_inputs("train", inputs)
-    if options.resume and not started_alike:
-        log.info("The training starts from the beginning (%s)", hindrance)
+    continues = manifest.is_started_from("train", inputs)
+    if options.resume and not continues:
+        log.warning("The training starts from the beginning (%s)", reason)
     manifest.begin("train", inputs)
-    start, figures = time.time(), {"iterations": solver.iterations}
-    paths = train_net(solver.path, combined_roidb(imdbs), output_dir,
+    start = time.time()
+    figures: dict[str, Any] = {"iterations": solver.iterations}
+    paths = train_net(solver.path, combined_roidb(imdbs), _results_of(imdbs),
                       pretrained_model=options.weights, max_iters=solver.iterations,
-                      resume=started_alike, figures=figures, validation=validation)
+                      resume=continues, figures=figures, validation=validation)
     manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
     return paths[-1]
 
 
-def load_imdbs(names):
-    """The data sets of "a+b+c"; ValueError unless they have the same classes."""
+def _results_of(imdbs: list) -> str:
+    return results_dir("+".join(imdb.name for imdb in imdbs))
+
+
+def load_imdbs(names: str) -> list:
+    """The data sets of "a+b+c", with the proposals that TRAIN.PROPOSAL_METHOD names.
+
+    ClassesDifferError unless they have the same classes.
+    """
     imdbs = [get_imdb(name) for name in names.split("+")]
     for imdb in imdbs[1:]:
         if list(imdb.classes) != list(imdbs[0].classes):
-            raise ValueError(f"{imdbs[0].name} and {imdb.name} cannot be joined: their classes "
-                             f"differ ({', '.join(imdbs[0].classes)}; {', '.join(imdb.classes)})")
+            raise ClassesDifferError(
+                f"{imdbs[0].name} and {imdb.name} cannot be joined: their classes differ "
+                f"({', '.join(imdbs[0].classes)}; {', '.join(imdb.classes)})")
+    for imdb in imdbs:
+        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
     return imdbs
 
 
-def combined_roidb(imdbs):
+def combined_roidb(imdbs: list) -> list[dict]:
     """The training entries of data sets, one after the other, mirrored ones behind each set's."""
     roidb = []
     for imdb in imdbs:
         log.info("Loaded dataset `%s` for training", imdb.name)
-        imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
         log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
     return roidb
 
 
-def _validation(solver, stem, trained):
-    """The Validation that TRAIN.VAL_IMDB asks for, or None; trained: a data set of the training."""
-    if not cfg.TRAIN.VAL_IMDB:
-        return None
-    if cfg.TRAIN.VAL_ITERS < 1:
-        raise ValueError(f"TRAIN.VAL_ITERS must be positive; it is {cfg.TRAIN.VAL_ITERS}")
+def _validation_imdb(trained: Any) -> Any:
+    """The data set that TRAIN.VAL_IMDB names; trained: a data set of the training."""
     imdb = get_imdb(cfg.TRAIN.VAL_IMDB)
     if list(imdb.classes) != list(trained.classes):
-        raise ValueError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than {trained.name}")
-    source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
-    source = find(source, cfg.ROOT_DIR, "the test net to validate with (TRAIN.VAL_NET)")
+        raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
+                              f"{trained.name}")
     if not cfg.TEST.HAS_RPN:
         imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD, cfg.TEST.PROPOSAL_FILE)
-    net = adapt_net(source, f"{stem}_prototxts", imdb.num_classes)
-    return Validation(net.path, imdb, f"{os.path.basename(stem)}_validation")
+    return imdb
 
 
-def _inputs(options, imdbs, solver):
-    """A hash per input of the training."""
+def _validation_net(solver: str, stem: str, imdb: Any) -> AdaptedNet:
+    """The test net to validate with, adapted; in a folder of its own, since it may have the file
+    name of the training net.
+    """
+    source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
+    source = find(source, cfg.ROOT_DIR, "the test net to validate with (TRAIN.VAL_NET)")
+    return adapt_net(source, os.path.join(f"{stem}_prototxts", "validation"), imdb.num_classes)
+
+
+def _inputs(options: TrainingOptions, imdbs: list, solver: AdaptedSolver) -> dict[str, Any]:
+    """What the training is made from: a hash, a number or settings per input.
+
+    Validation reads the settings of the test as well.
+    """
+    sections = ("TRAIN", "TEST") if cfg.TRAIN.VAL_IMDB else ("TRAIN",)
     return {"weights": None if options.weights is None else file_hash(options.weights),
             "prototxt": solver.hash, "iterations": solver.iterations,
             "data": [data_hash(imdb) for imdb in imdbs],
             "proposals": [proposals_hash(imdb, cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)
                           for imdb in imdbs],
-            "settings": settings_hash(cfg, "TRAIN")}
+            "settings": settings_in_force(cfg, sections)}

@@ -12,7 +12,8 @@ from caffe.files import weights
 from faster_rcnn.minibatches.order import ImageOrder
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.config import cfg_override
-from faster_rcnn.training.solver_wrapper import SolverWrapper, train_net
+from faster_rcnn.training.solver_wrapper import SolverWrapper
+from faster_rcnn.training.train_net import train_net
 
 SMALL = {"SCALES": [48], "MAX_SIZE": 80, "SNAPSHOT_ITERS": 1000, "LOADER_THREADS": 1,
          **SETTINGS["fast_rcnn"], "IMS_PER_BATCH": 1, "CHECKPOINT_ITERS": 3}
@@ -21,7 +22,7 @@ FOUND = {i: [np.full((i % 3, 5), 10 * i + k, np.float32) for k in range(2)] for 
 
 
 def work(rank, port, solver, roidb, folder, results):
-    """One of the two processes; hands out what the test looks at."""
+    """One of the two processes; puts what the test looks at into `results`."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
                       MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     seen = {}
@@ -34,7 +35,7 @@ def work(rank, port, solver, roidb, folder, results):
         seen["images"] = wrapper._data_layer.recent_images(8)
         seed()
         seen["parts"] = resumed(solver, roidb, os.path.join(folder, "parts"))
-    seen["agreed"] = processes.agree(10 + rank)
+    seen["agreed"] = processes.broadcast(10 + rank)
     mine = {image: FOUND[image] for image in processes.share(len(FOUND))}
     seen["found"] = processes.gathered_images(mine)
     seen["of one"] = processes.gathered_images({0: FOUND[1]} if rank else {})
@@ -45,7 +46,7 @@ def work(rank, port, solver, roidb, folder, results):
         results.join_thread()
         os._exit(2)
     try:
-        processes.wait()
+        processes.barrier()
     except caffe.CaffeError as problem:
         results.put((str(problem), processes.is_first_to_fail()))
 
@@ -145,7 +146,7 @@ def test_one_process_is_alone(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     processes.start()
     assert processes.is_alone() and processes.is_first() and processes.is_first_to_fail()
-    assert processes.agree(7) == 7 and processes.gpu_of(2) == 2
+    assert processes.broadcast(7) == 7 and processes.gpu_of(2) == 2
     assert list(processes.share(3)) == [0, 1, 2]
     assert processes.gathered({"a": 1}) == [{"a": 1}]
 
@@ -156,6 +157,6 @@ def test_plateau_is_refused_where_losses_differ(make, settings):
     caffe.set_solver_count(2)
     try:
         with pytest.raises(ValueError, match="plateau.*choose step"):
-            processes.train_together(solver)
+            processes.average_gradients(solver)
     finally:
         caffe.set_solver_count(1)

@@ -25,6 +25,19 @@ def test_a_solver_in_somebody_elses_project_means_the_net_beside_it(deeper, tmp_
     assert layers["rpn_cls_score"].convolution_param.num_output == 6
 
 
+@pytest.mark.parametrize("max_iter,numbers,drops", [
+    (70000, Numbers(7000), [5000, 6000]), (70000, Numbers(), [50000, 60000]),
+    (None, Numbers(7000), [50000, 60000])])
+def test_drops_of_a_multistep_solver_follow_the_iterations(tmp_path, max_iter, numbers, drops):
+    source = tmp_path / "solver.prototxt"
+    net = os.path.join(cfg.MODELS_DIR, "ZF", "faster_rcnn_end2end", "train.prototxt")
+    source.write_text(f'train_net: "{net}" base_lr: 0.001 lr_policy: "multistep" gamma: 0.1 '
+                      "stepvalue: 50000 stepvalue: 60000 "
+                      + (f"max_iter: {max_iter}" if max_iter else ""))
+    made = adapt_solver(str(source), str(tmp_path / "out"), 21, numbers)
+    assert list(prototxt.read_solver(made.path).stepvalue) == drops
+
+
 @pytest.mark.parametrize("max_iter,numbers,usual,iterations,stepsize", [
     # the original's solvers say nothing of iterations, and --iters leaves their steps alone
     (None, Numbers(70000), None, 70000, 50000),

@@ -8,12 +8,9 @@ import caffe
 from caffe.core.errors import CaffeError, WeightsError
 from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
-from faster_rcnn.training.solver_wrapper import (
-    SolverWrapper,
-    TrainingError,
-    filter_roidb,
-    train_net,
-)
+from faster_rcnn.training.solver_wrapper import SolverWrapper, TrainingError
+from faster_rcnn.training.train_net import train_net
+from faster_rcnn.training.training_images import filter_roidb
 
 # --------------------------------------------------------------------------------------- snapshots
 
@@ -61,7 +58,7 @@ def test_initial_weights_are_loaded(make, settings, roidb, tmp_path, caplog):
     line = next(message for message in caplog.messages if "copied: 1 layers" in message)
     assert "cls_score, bbox_pred" in line and "fc9" in line
     weights.write_weights(path, "start", layers[1:])
-    with settings("fast_rcnn"), pytest.raises(ValueError, match="no weights for any layer"):
+    with settings("fast_rcnn"), pytest.raises(WeightsError, match="no weights for any layer"):
         SolverWrapper(make("fast_rcnn"), roidb, str(tmp_path), pretrained_model=path)
 
 
@@ -80,7 +77,7 @@ def test_initial_weights_for_other_classes(make, settings, roidb, tmp_path, capl
     params = wrapper.solver.net.params
     assert (params["conv"][0].data == start).all() and (params["bbox_pred"][0].data == 7).all()
     assert np.abs(params["cls_score"][0].data).max() < 1
-    assert "started anew: cls_score" in caplog.text
+    assert "filled by their fillers: cls_score" in caplog.text
 
 
 def test_a_solver_message_serves_as_well(make, settings, roidb, tmp_path):

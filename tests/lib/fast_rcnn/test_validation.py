@@ -9,7 +9,7 @@ from small_training import Killed, killed_after, seed
 from caffe.files import weights
 from faster_rcnn.runs.curves import Curves
 from faster_rcnn.settings.config import cfg_override
-from faster_rcnn.training.solver_wrapper import train_net
+from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.validation import Validation
 
 MISSING = 'layer { name: "other" type: "InnerProduct" bottom: "data" top: "other" ' \

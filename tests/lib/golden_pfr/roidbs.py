@@ -11,7 +11,7 @@ from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.minibatch import get_minibatch
 from faster_rcnn.minibatches.order import ImageOrder
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets, prepare_roidb
-from faster_rcnn.training.solver_wrapper import filter_roidb
+from faster_rcnn.training.training_images import filter_roidb
 from golden_pfr import check, near
 
 BLOBS = {"im_info": 1e-4, "gt_boxes": 1e-3, "rois": 1e-3, "labels": 0, "bbox_targets": 1e-6,

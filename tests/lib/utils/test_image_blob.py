@@ -131,7 +131,7 @@ def test_layer_parameters(text):
 
 @pytest.mark.parametrize("text, message", [
     ("", "'feat_stride' is missing"), ("16", "NAME: VALUE pairs"),
-    ("{'feat_stride': 16, 'scale': [8]}", "unknown name 'scale' .did you mean 'scales'"),
+    ("{'feat_stride': 16, 'scale': [8]}", 'unknown name .scale. .did you mean "scales"'),
     ("'feat_stride': [16", "rpn-data.*param_str:1:")])
 def test_bad_layer_parameters_name_the_layer(text, message):
     with pytest.raises(ValueError, match=message) as caught:

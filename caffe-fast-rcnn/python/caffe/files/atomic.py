@@ -46,8 +46,14 @@ def atomic_open(path, mode="w"):
     """Opens a new file, mode "w" (UTF-8) or "wb", that replaces `path` in the end; see `replacing`.
     """
     with replacing(path) as partial:
-        with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
+        try:
+            with open(partial, mode, encoding=None if "b" in mode else "utf-8") as file:
+                yield file
+        except OSError as error:        # of a full disk or a limit: without a file name
+            if error.errno is None:
+                raise
+            name = path if error.filename in (None, partial) else error.filename
+            raise OSError(error.errno, error.strerror, os.fspath(name)) from None
 
 
 def write_bytes(path, data):

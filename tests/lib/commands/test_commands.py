@@ -1,12 +1,17 @@
 """Options that all tools share, and how errors reach the user."""
 import argparse
+import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from caffe.core.errors import PrototxtError
+from caffe.core.errors import PrototxtError, UserError
 from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.runs import fingerprint
+from faster_rcnn.runs.interrupts import Interrupted
+from faster_rcnn.settings.config import ConfigKeyError, cfg, cfg_override
 
 
 @pytest.fixture
@@ -77,41 +82,69 @@ def test_flag_reads_words(text, value):
     assert values.flag(text) is value
 
 
-@pytest.mark.parametrize("error,text", (
-    (ValueError("two\n  lines"), "two lines"), (KeyError("the key"), "the key"),
-    (PrototxtError("a.pt:3:1: wrong"), "a.pt:3:1: wrong"),
-    (FileNotFoundError("x does not exist"), "x does not exist")))
-def test_user_errors_are_one_line_and_status_2(error, text, capsys, monkeypatch):
-    def main():
-        raise error
-    monkeypatch.setattr(sys, "argv", ["tools/thing.py"])
+def run(monkeypatch, main, *words):
+    """Runs a tool `tools/detect.py` with some words; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", ["tools/detect.py", *words])
     with pytest.raises(SystemExit) as stop:
         tool.run(main)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == f"thing.py: error: {text}\n"
+    return stop.value.code
+
+
+def raising(error):
+    def main():
+        raise error
+    return main
+
+
+@pytest.mark.parametrize("error,text", (
+    (UserError("two\n  lines"), "two lines"), (ConfigKeyError("the key"), "the key"),
+    (PrototxtError("a.pt:3:1: wrong"), "a.pt:3:1: wrong"),
+    (FileNotFoundError("x does not exist"), "x does not exist"),
+    (torch.OutOfMemoryError("CUDA out of memory"), tool.OUT_OF_MEMORY)))
+def test_what_the_user_can_mend_is_one_line_and_status_2(error, text, capsys, monkeypatch):
+    assert run(monkeypatch, raising(error)) == 2
+    assert capsys.readouterr().err == f"detect.py: error: {text}\n"
 
 
 def test_debug_shows_the_traceback(monkeypatch):
-    def main():
-        raise ValueError("deep")
-    monkeypatch.setattr(sys, "argv", ["thing.py", "--debug"])
-    with pytest.raises(ValueError, match="deep"):
-        tool.run(main)
+    with pytest.raises(UserError, match="deep"):
+        run(monkeypatch, raising(UserError("deep")), "--debug")
 
 
-def test_a_bug_is_not_taken_for_a_user_error(monkeypatch):
+@pytest.mark.parametrize("kind", (AttributeError, ValueError, KeyError, RuntimeError))
+def test_a_bug_keeps_its_traceback(monkeypatch, kind):
+    with pytest.raises(kind, match="a bug"):
+        run(monkeypatch, raising(kind("a bug")))
+
+
+def test_a_bug_in_a_room_keeps_its_traceback(monkeypatch):
+    with pytest.raises(TypeError):
+        run(monkeypatch, lambda: values.per_step(None, 4)("1"))
+
+
+def test_an_error_in_the_users_own_code_names_its_line(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "my_imdb.py"
+    path.write_text("class my_imdb:\n    def gt_roidb(self):\n        return [][3]\n")
+    names = {}
+    exec(compile(path.read_text(), str(path), "exec"), names)
+
     def main():
-        raise AttributeError("a bug")
-    monkeypatch.setattr(sys, "argv", ["thing.py"])
-    with pytest.raises(AttributeError):
-        tool.run(main)
+        fingerprint.data_hash(SimpleNamespace(name="mine", classes=[],
+                                              gt_roidb=names["my_imdb"]().gt_roidb))
+    assert run(monkeypatch, main) == 2
+    assert capsys.readouterr().err == (f"detect.py: error: {path}:3 in gt_roidb: IndexError: list "
+                                       "index out of range\n")
 
 
 def test_interrupted(monkeypatch, capsys):
-    def main():
-        raise KeyboardInterrupt
-    monkeypatch.setattr(sys, "argv", ["thing.py"])
-    with pytest.raises(SystemExit) as stop:
-        tool.run(main)
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "thing.py: interrupted\n"
+    assert run(monkeypatch, raising(KeyboardInterrupt)) == 130
+    assert capsys.readouterr().err == "detect.py: interrupted\n"
+
+
+def test_stopped_by_a_signal(monkeypatch, capsys):
+    stop = Interrupted(signal.SIGTERM, "at iteration 7", "out/a_checkpoint.npz")
+    assert run(monkeypatch, raising(stop), "--cpu", "--set", "EXP_DIR", "a b") == 143
+    assert capsys.readouterr().err == (
+        "detect.py: stopped by SIGTERM at iteration 7; all is kept in out/a_checkpoint.npz\n"
+        "  exit status 143; continue with\n"
+        "  tools/detect.py --cpu --resume --set EXP_DIR 'a b'\n")

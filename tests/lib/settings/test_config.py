@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import (
     ConfigKeyError,
     ConfigValueError,
@@ -14,6 +15,7 @@ from faster_rcnn.settings.config import (
     cfg_override,
     get_output_dir,
 )
+from faster_rcnn.settings.fork_keys import FORK_KEYS
 
 
 @pytest.fixture(autouse=True)
@@ -116,21 +118,91 @@ def test_override_ends_with_its_block_even_by_an_error():
 
 def test_output_folder_is_made(tmp_path):
     class Named:
-        name = "thing"
-    folder = tmp_path / "output" / "trial" / "thing"
+        name = "cells"
+    folder = tmp_path / "output" / "trial" / "cells"
     with cfg_override(ROOT_DIR=str(tmp_path), EXP_DIR="trial"):
         assert get_output_dir(Named) == str(folder)
-        assert get_output_dir(Named, Named) == str(folder / "thing")
-    assert (folder / "thing").is_dir()
+        assert get_output_dir(Named, Named) == str(folder / "cells")
+    assert (folder / "cells").is_dir()
 
 
 def test_every_option_is_read_somewhere_or_said_to_be_kept():
     root = pathlib.Path(__file__).resolve().parents[3]
     config = (root / "lib" / "faster_rcnn" / "settings" / "config.py").read_text()
     source = "\n".join(path.read_text() for folder in ("lib", "tools")
-                       for path in (root / folder).rglob("*.py") if path.name != "config.py")
-    source += config[config.index("def get_output_dir"):]
+                       for path in (root / folder).rglob("*.py")
+                       if path.name not in ("config.py", "checks.py"))
+    source += config[config.index("def results_dir"):]
     options = [*cfg.TRAIN, *cfg.TEST, *[key for key in cfg if key not in ("TRAIN", "TEST")]]
     unread = {key for key in options if not re.search(rf"\.{key}\b", source)}
     assert unread <= {"EPS", "MATLAB", "USE_PREFETCH"}
     assert config.lower().count("kept for old configurations") == 3
+
+
+# ------------------------------------------------------------------- configurations of other forks
+
+def test_keys_of_forks_without_effect_are_warned_of(tmp_path, caplog):
+    path = write(tmp_path, "POOLING_MODE: align\nTRAIN:\n  LEARNING_RATE: 0.001\n  FG_THRESH: 0.6\n"
+                           "RESNET:\n  MAX_POOL: False\n")
+    cfg_from_file(path)
+    assert cfg.TRAIN.FG_THRESH == 0.6 and "LEARNING_RATE" not in cfg.TRAIN and "RESNET" not in cfg
+    assert caplog.messages == [
+        f"{path}:1: POOLING_MODE has no effect here: the net's prototxt says it",
+        f"{path}:3: TRAIN.LEARNING_RATE has no effect here: the solver's prototxt says it",
+        f"{path}:5: RESNET has no effect here: the net's prototxt says it"]
+
+
+def test_a_slip_in_a_key_of_a_fork_is_still_an_error():
+    with pytest.raises(ConfigKeyError, match="TRAIN.LEARNING_RAT is not a valid config key"):
+        cfg_from_list(["TRAIN.LEARNING_RAT", "1"])
+
+
+def test_no_key_of_this_project_is_on_the_list_of_forks():
+    ours = {*cfg, *(f"TRAIN.{key}" for key in cfg.TRAIN), *(f"TEST.{key}" for key in cfg.TEST)}
+    assert not ours & set(FORK_KEYS)
+
+
+@pytest.mark.parametrize("number,word", ((0, ""), (1, "linear"), (2, "gaussian")))
+def test_soft_nms_by_the_numbers_of_the_forks(tmp_path, number, word):
+    cfg_from_file(write(tmp_path, f"TEST:\n  SOFT_NMS: {number}\n"))
+    assert cfg.TEST.SOFT_NMS == word
+    cfg.TEST.SOFT_NMS = "?"
+    cfg_from_list(["TEST.SOFT_NMS", str(number)])
+    assert cfg.TEST.SOFT_NMS == word
+
+
+# ------------------------------------------------------------------------ values that make no sense
+
+@pytest.mark.parametrize("key,value,words", (
+    ("TRAIN.FG_THRESH", "1.5", "TRAIN.FG_THRESH must be from 0 to 1; it is 1.5"),
+    ("TRAIN.RPN_NEGATIVE_OVERLAP", "-0.1", "from 0 to 1"),
+    ("TEST.NMS", "3", "TEST.NMS must be from 0 to 1"),
+    ("TRAIN.RPN_NMS_THRESH", "70", "TRAIN.RPN_NMS_THRESH must be from 0 to 1"),
+    ("TRAIN.CHECKPOINT_ITERS", "-5", "TRAIN.CHECKPOINT_ITERS must be 0 or greater; it is -5"),
+    ("TRAIN.LOADER_THREADS", "100000", "from 0 to 256"),
+    ("TRAIN.BATCH_SIZE", "0", "greater than 0, or -1"),
+    ("TRAIN.SCALES", "[600, 0]", "TRAIN.SCALES must be greater than 0"),
+    ("TEST.MAX_SIZE", "-1000", "TEST.MAX_SIZE must be greater than 0"),
+    ("TRAIN.SNAPSHOT_INFIX", "a/b", "TRAIN.SNAPSHOT_INFIX must be a part of a file name"),
+    ("EXP_DIR", "", "EXP_DIR must be the name of a folder"),
+    ("EXP_DIR", "..", "EXP_DIR must be the name of a folder"),
+    ("TRAIN.BG_THRESH_LO", "0.6", r"BG_THRESH_LO \(0.6\) must not be above TRAIN.BG_THRESH_HI"),
+    ("TRAIN.SCALES", "[1e999]", "TRAIN.SCALES must be finite")))
+def test_values_that_make_no_sense_are_refused_with_key_and_range(key, value, words):
+    cfg_from_list([key, value])
+    with pytest.raises(ConfigValueError, match=words):
+        check_settings(cfg)
+
+
+def test_not_a_number_is_refused(tmp_path):
+    cfg_from_file(write(tmp_path, "TEST:\n  NMS: .nan\n"))
+    with pytest.raises(ConfigValueError, match="TEST.NMS must be finite; it is nan"):
+        check_settings(cfg)
+
+
+def test_settings_that_ship_make_sense():
+    check_settings(cfg)
+    for path in (pathlib.Path(cfg.ROOT_DIR) / "experiments" / "cfgs").glob("*.yml"):
+        with cfg_override():
+            cfg_from_file(str(path))
+            check_settings(cfg)

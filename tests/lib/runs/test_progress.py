@@ -1,7 +1,7 @@
 """Progress of a training: a bar on a terminal, lines elsewhere."""
 import io
 
-from faster_rcnn.runs.progress import Progress
+from faster_rcnn.runs.progress import ProgressDisplay
 
 
 class Terminal(io.StringIO):
@@ -11,7 +11,7 @@ class Terminal(io.StringIO):
 
 def test_lines_where_there_is_no_terminal(caplog):
     with caplog.at_level("INFO"):
-        progress = Progress((4, 10), images=2, display=3, stream=io.StringIO())
+        progress = ProgressDisplay((4, 10), images=2, display=3, stream=io.StringIO())
         for iteration in range(5, 11):
             progress.update(iteration, 0.5, 0.001)
         progress.close()
@@ -24,7 +24,7 @@ def test_lines_where_there_is_no_terminal(caplog):
 def test_bar_on_a_terminal(caplog):
     stream = Terminal()
     with caplog.at_level("INFO"):
-        progress = Progress((4, 10), images=2, display=1, stream=stream)
+        progress = ProgressDisplay((4, 10), images=2, display=1, stream=stream)
         for iteration in range(5, 11):
             progress.update(iteration, 0.25, 0.001)
         progress.close()
@@ -34,5 +34,5 @@ def test_bar_on_a_terminal(caplog):
 
 def test_silent_without_display(caplog):
     with caplog.at_level("INFO"):
-        Progress((0, 2), images=1, display=0, stream=io.StringIO()).update(1, 0.5, 0.1)
+        ProgressDisplay((0, 2), images=1, display=0, stream=io.StringIO()).update(1, 0.5, 0.1)
     assert not caplog.messages
