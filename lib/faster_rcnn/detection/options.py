@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from faster_rcnn.settings.config import ConfigValueError, cfg
-from faster_rcnn.settings.merge import usual_spelling
+from faster_rcnn.settings.fork_keys import value_here
 
 SOFT_NMS_METHODS = ("linear", "gaussian")
 
@@ -23,7 +23,7 @@ class Refinement(NamedTuple):
     @classmethod
     def of(cls, section: Any) -> "Refinement":
         """The Refinement that a section of settings (cfg.TEST) describes; ConfigValueError."""
-        soft_nms = usual_spelling("TEST.SOFT_NMS", section.SOFT_NMS)
+        soft_nms = value_here("TEST.SOFT_NMS", section.SOFT_NMS)
         if soft_nms not in ("", *SOFT_NMS_METHODS):
             raise ConfigValueError("TEST.SOFT_NMS must be '' or 0 (off), 'linear' or 1, 'gaussian' "
                                    f"or 2; not {section.SOFT_NMS!r}")
