@@ -4,6 +4,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from faster_rcnn.images.reading import ImageError, max_pixels
+
 
 def im_list_to_blob(ims: Sequence[np.ndarray], multiple_of: int = 1) -> np.ndarray:
     """A list of (h, w, 3) float32 images as one (n, 3, H, W) float32, zeros right and below.
@@ -30,17 +32,34 @@ def im_scale_factor(im_shape: Sequence[int], target_size: float, max_size: float
     return scale
 
 
+def scaled_image(im: np.ndarray, scale: float, interpolation: int) -> np.ndarray:
+    """An image (h, w, 3) times a factor, at least one pixel wide and high.
+
+    interpolation: OpenCV's number. Raises ImageError where the result would have too many pixels.
+    """
+    height, width = (max(1, round(float(side * scale))) for side in im.shape[:2])
+    if height * width > max_pixels():
+        raise ImageError(f"an image of {im.shape[1]} x {im.shape[0]} pixels would be scaled to "
+                         f"{width} x {height}, more than the limit of {max_pixels()} pixels; use "
+                         "smaller scales")
+    if not round(float(min(im.shape[:2]) * scale)):
+        return cv2.resize(im, (width, height), interpolation=interpolation)
+    # the factor itself, not the ratio of the rounded sizes, places the pixels
+    return cv2.resize(im, None, fx=scale, fy=scale, interpolation=interpolation)
+
+
 def prep_im_for_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray, target_size: float,
                      max_size: float) -> tuple[np.ndarray, float]:
     """Subtracts the means, then scales.
 
     im: (h, w, 3), BGR, any dtype; pixel_means: 3 numbers.
-    Returns the scaled image, (h', w', 3) float32, and the scale factor.
+    Returns the scaled image, (h', w', 3) float32, and the scale factor. Raises ImageError where the
+    image would have too many pixels.
     """
     scale = im_scale_factor(im.shape, target_size, max_size)
     means = tuple(np.ravel(pixel_means).tolist())
     centred = cv2.subtract(im, (*means, 0.0), dtype=cv2.CV_32F)
-    return cv2.resize(centred, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
+    return scaled_image(centred, scale, cv2.INTER_LINEAR), scale
 
 
 def image_pyramid_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray,
