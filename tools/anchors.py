@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from caffe import prototxt
-from caffe.errors import UserError
+from caffe.core.errors import UserError
+from caffe.files import prototxt
 from faster_rcnn.anchors.coverage import (
     ScaledObjects,
     best_overlaps,

@@ -9,7 +9,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card

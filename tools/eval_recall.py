@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.imdb import imdb

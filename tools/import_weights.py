@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
-from caffe.errors import UserError
+from caffe.core.errors import UserError
+from caffe.files import prototxt, weights
 from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text

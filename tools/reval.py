@@ -5,7 +5,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import apply_nms

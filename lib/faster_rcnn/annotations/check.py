@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.images.reading import image_orientation
 

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

@@ -7,7 +7,7 @@ import sys
 import torch
 from tqdm import tqdm
 
-from caffe.errors import ShapeMismatchError, UserError
+from caffe.core.errors import ShapeMismatchError, UserError
 from faster_rcnn.runs import processes
 
 USER_ERRORS = (UserError, ValueError, KeyError, OSError)

@@ -34,7 +34,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from caffe.errors import UserError, suggest
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg

@@ -2,7 +2,7 @@
 import functools
 from collections.abc import Callable
 
-from caffe.errors import UserError, suggest
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.datasets.cards import Card, list_cards, load_card
 from faster_rcnn.datasets.coco import SPLITS as COCO_SPLITS
 from faster_rcnn.datasets.coco import coco

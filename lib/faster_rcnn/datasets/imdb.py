@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.sparse
 
-from caffe.errors import UserError, suggest
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
 from faster_rcnn.evaluation import recall

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.io
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.boxes.rows import filter_small_boxes, unique_boxes, validate_boxes
 from faster_rcnn.files import safe_pickle
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.annotations.voc_xml import AnnotationError, VocObject, read_annotation
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 

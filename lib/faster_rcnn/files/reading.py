@@ -7,7 +7,7 @@ import codecs
 import os
 import stat
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 # Unless a caller says otherwise
 MAX_BYTES = 1 << 30

@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import atomic_open
 
 PROTOCOL = 2        # the original's: readable by Python 2

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import yaml
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 
 class YamlError(UserError, ValueError):

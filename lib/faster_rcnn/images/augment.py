@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.boxes.geometry import centres_and_sizes
 
 # Windows tried until one keeps a box, and how much wider or higher than the image they may be

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 from faster_rcnn.files.reading import FileError, file_fault, read_bytes
 from faster_rcnn.images.cut_off import JPEG, JPEG_END, is_cut_off, may_be_cut_off
 

@@ -7,7 +7,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from caffe.errors import UserError
+from caffe.core.errors import UserError
 
 _WRAPPERS = ("model", "state_dict")     # keys under which programs save the tensors
 _PARALLEL = "module."                   # what DataParallel puts before every name

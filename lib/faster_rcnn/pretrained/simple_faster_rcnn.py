@@ -8,7 +8,7 @@ pixel.
 """
 import numpy as np
 
-from caffe.anchors import generate_anchors
+from caffe.operators.anchors import generate_anchors
 from faster_rcnn.boxes import geometry
 from faster_rcnn.pretrained.checkpoints import CheckpointError
 from faster_rcnn.pretrained.imported import Imported, Tensors

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import cv2
 
-from .. import state
-from ..databases import new_database
-from ..errors import DataError
-from ..image_files import image_datum, read_bytes, read_image, read_image_list
-from ..proto import caffe_pb2
-from .command import UsageError, run_tool
+from caffe.core import state
+from caffe.core.errors import DataError
+from caffe.files.databases import new_database
+from caffe.files.images import image_datum, read_bytes, read_image, read_image_list
+from caffe.proto import caffe_pb2
+from caffe.tools.command import UsageError, run_tool
 
 USAGE = """usage: convert_imageset [FLAGS] ROOTFOLDER/ LISTFILE DB_NAME
 
@@ -32,7 +32,7 @@ REPORT_EVERY = 1000
 log = logging.getLogger("caffe")
 
 
-class Options(NamedTuple):
+class ImagesetOptions(NamedTuple):
     """How images become Datums; encoding: "" for plain values, "." for the file's own."""
 
     color: bool
@@ -80,7 +80,8 @@ def _options(flags):
         log.info("encode_type specified, assuming encoded=true.")
     if encode_type and not cv2.haveImageWriter("image." + encode_type):
         raise UsageError(f'-encode_type: OpenCV cannot write "{encode_type}"; use png or jpg')
-    return Options(not flags["gray"], size, encode_type or ("." if flags["encoded"] else ""))
+    encoding = encode_type or ("." if flags["encoded"] else "")
+    return ImagesetOptions(not flags["gray"], size, encoding)
 
 
 def make_datum(path, label, options):
