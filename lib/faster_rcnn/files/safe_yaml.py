@@ -9,8 +9,8 @@ import yaml
 
 from caffe.core.errors import UserError
 
-# Settings and cards have some hundreds of values
-MAX_CHARACTERS, MAX_VALUES = 4 << 20, 200_000
+# Settings and cards have some hundreds of values; PyYAML reads some 20,000 in a second
+MAX_CHARACTERS, MAX_VALUES = 4 << 20, 20_000
 
 
 class YamlError(UserError, ValueError):
@@ -19,6 +19,19 @@ class YamlError(UserError, ValueError):
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, and tuples; 1e-3 is a number, as in YAML 1.2."""
+
+    composed = 0
+
+    def compose_node(self, parent: yaml.Node, index: object) -> yaml.Node:
+        """A node, unless there are too many."""
+        self.composed += 1
+        if self.composed > MAX_VALUES:
+            raise _TooMany
+        return super().compose_node(parent, index)
+
+
+class _TooMany(Exception):
+    """More than MAX_VALUES."""
 
 
 _Loader.add_constructor("tag:yaml.org,2002:python/tuple",
@@ -49,14 +62,16 @@ def _read(text: str, origin: str) -> tuple[yaml.Node | None, object]:
         if node is None:
             return None, None
         if _count(node, {}, origin) > MAX_VALUES:
-            raise YamlError(f"{origin}: more than {MAX_VALUES} values, which is the limit (aliases "
-                            "count as what they stand for)")
+            raise _TooMany
         return node, loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{origin}:{mark.line + 1}:{mark.column + 1}" if mark else origin
         words = " ".join(str(getattr(error, "problem", None) or error).split())
         raise YamlError(f"{where}: {words}") from None
+    except _TooMany:
+        raise YamlError(f"{origin}: more than {MAX_VALUES} values, which is the limit (aliases "
+                        "count as what they stand for)") from None
     except RecursionError:
         raise YamlError(f"{origin}: values are nested too deeply") from None
     except YamlError:
