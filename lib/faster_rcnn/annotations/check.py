@@ -234,7 +234,7 @@ def report(problems: Iterable[Problem], data_set: str, notes: Notes | None = Non
     for problem in fresh:
         log.warning("%s", problem)
     if fresh:
-        log.warning("%s: %d problems in %d annotation files, see above", data_set, len(fresh),
+        log.warning("%s: %d problems in %d files, see above", data_set, len(fresh),
                     len({problem.path for problem in fresh}))
     for what, places in (notes or {}).items():
         line = (f"{data_set}: {counted(what, places[:SHOWN_PLACES], len(places))}"

@@ -32,6 +32,8 @@ class card_imdb(ProposalSources, imdb):
     config: use_diff (train on objects marked difficult), and those of ProposalSources.
     """
 
+    boxes_are_checked = True
+
     def __init__(self, card: Card, split: str, classes: Sequence[str]) -> None:
         imdb.__init__(self, f"{card.name}_{split}")
         self.card = card

@@ -26,20 +26,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.sparse
 
-from caffe.core.errors import UserError, suggest
+from caffe.core.errors import suggest
+from faster_rcnn.annotations.check import report
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
+from faster_rcnn.datasets.own_classes import DatasetError, clamp_to_images, users_errors
 from faster_rcnn.evaluation import recall
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
 
 
-class DatasetError(UserError, ValueError):
-    """A data set that cannot be used; the message names it, or one of its images."""
-
-
 class imdb:
     """An image data set; the module's text describes the roidb. config: options of a subclass."""
+
+    # whether the class has limited its boxes to the images, as cards do
+    boxes_are_checked = False
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -95,11 +96,14 @@ class imdb:
     def roidb(self) -> list[dict]:
         """The list of entries, made at the first access."""
         if self._roidb is None:
-            roidb = self._roidb_handler()
+            with users_errors(self.name):
+                roidb = self._roidb_handler()
             if roidb is not None and len(roidb) != self.num_images:
                 raise DatasetError(f"{self.name}: the roidb has {len(roidb)} entries for "
                                    f"{self.num_images} images; were the proposals made from "
                                    "another image set, or mirrored images appended before?")
+            if roidb is not None and not self.boxes_are_checked:
+                report(clamp_to_images(roidb, self.image_path_at), self.name)
             self._roidb = roidb
         return self._roidb
 

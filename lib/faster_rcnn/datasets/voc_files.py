@@ -9,7 +9,6 @@ from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.images.reading import ImageError, image_fault
 
-
 # Of an image list; a million names have some 20 MB
 MAX_LIST_BYTES = 256 << 20
 
