@@ -16,7 +16,7 @@ from faster_rcnn.annotations.check import (
     report,
 )
 from faster_rcnn.datasets.cards import Card
-from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.datasets.imdb import AnnotatedBoxes, imdb
 from faster_rcnn.datasets.proposal_sources import ProposalSources
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,15 @@ class card_imdb(ProposalSources, imdb):
         if not any((entry["gt_overlaps"].data > 0).any() for entry in roidb):
             log.warning("%s: no box is left to train on: %s", self.name, self.left_out())
         return roidb
+
+    def annotated_boxes(self) -> list[AnnotatedBoxes | None]:
+        """As imdb.annotated_boxes, with the objects that gt_roidb leaves out as difficult."""
+        checked = self.checked_annotations()
+        return [None if objects is None else AnnotatedBoxes(
+                    np.array([obj.box for obj in objects], np.float64).reshape(-1, 4),
+                    np.array([obj.class_index for obj in objects], int),
+                    np.array([obj.difficult or obj.crowd for obj in objects], bool))
+                for objects in (checked[index] for index in self._image_index)]
 
     def left_out(self) -> str:
         """What became of the objects that are not trained on, in words."""

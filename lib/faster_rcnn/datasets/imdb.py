@@ -22,6 +22,7 @@ Your own data set is a subclass that sets `_classes`, `_image_index` and `_roidb
 """
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -34,6 +35,16 @@ from faster_rcnn.datasets.own_classes import DatasetError, clamp_to_images, user
 from faster_rcnn.evaluation import recall
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
+
+
+class AnnotatedBoxes(NamedTuple):
+    """The objects of an image as evaluations see them: boxes (R, 4) float64, classes (R,) int, and
+    ignored (R,) bool, whether finding or missing an object counts (difficult ones and crowds).
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    ignored: np.ndarray
 
 
 class imdb:
@@ -131,6 +142,19 @@ class imdb:
         """The roidb while no handler is set."""
         raise NotImplementedError(f"{type(self).__name__} must set roidb_handler or define "
                                   "methods for set_proposal_method")
+
+    def annotated_boxes(self) -> list[AnnotatedBoxes | None]:
+        """The annotated objects of every image; None where an annotation cannot be used."""
+        gt_roidb = getattr(self, "gt_roidb", None)
+        if gt_roidb is None:
+            raise NotImplementedError(f"{type(self).__name__} must define gt_roidb")
+        annotated: list[AnnotatedBoxes | None] = []
+        for entry in gt_roidb():
+            overlaps = entry["gt_overlaps"].toarray().reshape(len(entry["boxes"]), -1)
+            annotated.append(AnnotatedBoxes(np.asarray(entry["boxes"], np.float64).reshape(-1, 4),
+                                            np.asarray(entry["gt_classes"]),
+                                            overlaps.max(axis=1, initial=-1) < 0))
+        return annotated
 
     def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
                             output_dir: str | None = None) -> dict | None:

@@ -13,6 +13,7 @@ from faster_rcnn.files import safe_pickle
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.heads import the_output
+from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.timer import Timer
@@ -140,6 +141,7 @@ def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False, shared=False)
     num_images = len(imdb.image_index)
     output_dir = get_output_dir(imdb, net)
     roidb = None if cfg.TEST.HAS_RPN else imdb.roidb
+    names = distinct_names([imdb.image_path_at(i) for i in range(num_images)]) if vis else ()
 
     def load(index):
         boxes = None if roidb is None else roidb[index]["boxes"][roidb[index]["gt_classes"] == 0]
@@ -156,7 +158,7 @@ def test_net(net, imdb, max_per_image=100, thresh=0.05, vis=False, shared=False)
         found[i] = dets[1:]
         rest_timer.toc()
         if vis:
-            _write_picture(output_dir, imdb, i, given.im, dets)
+            _write_picture(output_dir, names[i], imdb, given.im, dets)
         print(f"im_detect: {i + 1}/{num_images} {detect_timer.average_time:.3f}s "
               f"{rest_timer.average_time:.3f}s", flush=True)
 
@@ -184,8 +186,7 @@ def vis_detections(im, class_name, dets, thresh=0.3):
     plt.show()
 
 
-def _write_picture(output_dir, imdb, index, im, dets, thresh=0.3):
-    name = os.path.splitext(os.path.basename(imdb.image_path_at(index)))[0]
+def _write_picture(output_dir, name, imdb, im, dets, thresh=0.3):
     by_class = {imdb.classes[k]: dets[k] for k in range(1, imdb.num_classes)}
     write_image(os.path.join(output_dir, "pictures", name + ".jpg"),
                 draw_detections(im, by_class, thresh, imdb.classes[1:]))
