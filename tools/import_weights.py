@@ -26,7 +26,7 @@ from faster_rcnn.pretrained.input_scale import (
     means_option,
     pixel_means,
 )
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel
@@ -69,7 +69,7 @@ def check_args(args: argparse.Namespace) -> None:
     if not args.out:
         raise UserError("no file to write given (--out)")
     if args.prototxt:
-        start.require_file(args.prototxt, "net (--def)")
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
     elif args.out_def:
         raise UserError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:

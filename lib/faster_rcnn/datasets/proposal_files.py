@@ -30,7 +30,7 @@ class ProposalError(UserError, ValueError):
 
 
 @dataclass(frozen=True)
-class MatlabBoxes:
+class MatlabFormat:
     """How the boxes of MATLAB files are read."""
 
     rows_first: bool        # columns are y1, x1, y2, x2
@@ -39,7 +39,7 @@ class MatlabBoxes:
 
 
 def read_proposals(path: str, image_names: Sequence[str],
-                   options: MatlabBoxes) -> list[np.ndarray]:
+                   options: MatlabFormat) -> list[np.ndarray]:
     """A list of float32 arrays (R, 4), one per image, read from a path of any of the three forms.
 
     image_names: names of the image files without extension, in order. Boxes of MATLAB files are
@@ -71,7 +71,7 @@ def check_inside(boxes: np.ndarray, size: tuple[int, int], origin: str) -> None:
                             "images?") from None
 
 
-def _kept(matrix: np.ndarray, options: MatlabBoxes, at_least_1: bool = False) -> np.ndarray:
+def _kept(matrix: np.ndarray, options: MatlabFormat, at_least_1: bool = False) -> np.ndarray:
     """The boxes of a MATLAB matrix (R, 4) in our convention, without duplicates and small ones."""
     boxes = matrix[:, ROWS_FIRST] if options.rows_first else matrix
     boxes = boxes - 1

@@ -4,7 +4,7 @@ import os
 import numpy as np
 
 from faster_rcnn.datasets.proposal_files import (
-    MatlabBoxes,
+    MatlabFormat,
     ProposalError,
     check_inside,
     read_proposals,
@@ -54,7 +54,7 @@ class ProposalSources:
         names = [os.path.splitext(os.path.basename(image))[0] for image in paths]
         # selective search files of a whole image set and all of MCG's count rows first
         rows_first = method == "mcg" or (method == "selective_search" and not os.path.isdir(path))
-        options = MatlabBoxes(rows_first, self.config.get("min_size", 2),
+        options = MatlabFormat(rows_first, self.config.get("min_size", 2),
                               self.config.get("top_k", 2000))
         box_list = read_proposals(path, names, options)
         for boxes, image in zip(box_list, paths):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Base of every mistake that a user can mend; tools show it as one line, not as a traceback."""
+    """Base of every mistake that a user can mend; tools show one line, without a traceback."""
 
 
 class CaffeError(UserError):
