@@ -47,6 +47,8 @@ METRICS = ("voc07", "area")
 IMAGE_EXT = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
 USUAL_SPLITS = ("train", "val", "trainval", "test")
 VOC_LIST = "ImageSets/Main/{}.txt"
+# Characters of a message, which may quote anything
+MAX_MESSAGE = 1000
 COCO_FILE, COCO_IMAGES = "annotations/instances_{}.json", "images/{}"
 
 
@@ -155,7 +157,8 @@ class _Reader:
 
     def error(self, key: str, message: str) -> CardError:
         line = self.lines.get(str(key))
-        return CardError(f"{self.path}{f':{line}' if line else ''}: {message}")
+        words = message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "..."
+        return CardError(f"{self.path}{f':{line}' if line else ''}: {words}")
 
     def card(self) -> Card:
         form = self.choice("format", FORMATS, None)

@@ -92,7 +92,7 @@ def _read_pickle(path: str) -> object:
                               f"read: {reason}") from None
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError,
             UnicodeDecodeError, AssertionError, OverflowError, MemoryError,
-            struct.error, zipfile.BadZipFile) as error:
+            struct.error, zipfile.BadZipFile, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: not readable as a PyTorch checkpoint: {_first_line(error)}"
                               ) from None
 
