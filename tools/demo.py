@@ -20,6 +20,7 @@ from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
+from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import cfg
@@ -84,14 +85,14 @@ def main() -> None:
     out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
     os.makedirs(out, exist_ok=True)
     found = []
-    for path in paths:
+    for path, name in zip(paths, distinct_names(paths)):
         print("~" * 35)
         print(f"Demo for {path}")
         im = read_image(path)
         proposals = read_boxes(path) if args.boxes else None
         with naming_image(path):
             dets = detect(net, im, proposals, classes, (args.thresh, args.nms))
-        picture = os.path.join(out, os.path.splitext(os.path.basename(path))[0] + "_detections.jpg")
+        picture = os.path.join(out, name + "_detections.jpg")
         write_image(picture, draw_detections(im, dets, args.thresh, classes[1:]))
         print(f"Wrote {picture}")
         found.append(as_json(path, im, dets))

@@ -8,6 +8,7 @@ read) and `on_bad_image` are skip or error. What is unusual but usable is counte
 """
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,10 @@ TURNED = "images to be shown turned (EXIF orientation), used as they are stored"
 EMPTY = "images without an object"
 ONE_PIXEL = "boxes one pixel wide or high"
 FRACTIONS = "boxes with fractions, which are cut off"
+# Why an object is left out
+UNKNOWN, UNUSABLE = "of unknown classes", "with unusable boxes"
+# More objects in an image are refused: memory grows with their number
+MAX_OBJECTS = 10_000
 # Places that such a line names before it says "..."
 SHOWN_PLACES = 5
 
@@ -61,13 +66,15 @@ class Problem:
 class AnnotatedObject(Protocol):
     """An object as its file describes it; `voc_xml.VocObject` and `coco_json.CocoObject` are.
 
-    box: None, and `problem` says why, when it cannot be read; area: in pixels, or None; subject:
-    how messages call the object; whole_numbers: whether boxes of this form have no fractions.
+    box: None, and `problem` says why, when it cannot be read; doubt: which flag (difficult, crowd)
+    cannot be read and counts as no, or empty; area: in pixels, or None; subject: how messages call
+    the object; whole_numbers: whether boxes of this form have no fractions.
     """
 
     name: str
     box: tuple | None
     problem: str
+    doubt: str
     difficult: bool
     crowd: bool
     area: float | None
@@ -115,6 +122,7 @@ class AnnotationChecker:
         self.class_index, self.card = class_index, card
         self.problems: list[Problem] = []
         self.notes: Notes = {}
+        self.left_out: Counter = Counter()      # objects by reason: UNKNOWN, UNUSABLE
 
     def check(self, annotation: Annotation, size: Sequence[int] | None,
               image_path: str | None = None) -> list[CheckedObject] | None:
@@ -132,6 +140,10 @@ class AnnotationChecker:
                        "%d x %d" % (*annotation.size, *size), "the image's own size is used")
         elif turned:
             self._unusual(TURNED, image_path, "")
+        if len(annotation.objects) > MAX_OBJECTS:
+            return self._left_out(annotation.path, f"{annotation.place} has "
+                                  f"{len(annotation.objects)} objects, more than the limit of "
+                                  f"{MAX_OBJECTS} in an image")
         if not annotation.objects:
             self._unusual(EMPTY, annotation.place, "")
         checked = (self._object(annotation.path, obj, size or annotation.size)
@@ -161,6 +173,8 @@ class AnnotationChecker:
             return self._bad(path, subject, obj.problem)
         corners = obj.corners(obj.box)
         fault = _fault(obj, corners, size)
+        if obj.doubt and not fault:
+            self._doubtful(path, subject, obj.doubt)
         if fault:
             return self._bad(path, subject, fault)
         box = tuple(int(value) for value in corners)
@@ -184,7 +198,14 @@ class AnnotationChecker:
         if self.card.on_bad_box == "error":
             raise AnnotationError(f"{path}: {subject} {rule}; mend the file, or set on_bad_box: "
                                   "clamp or skip on the data set's card")
+        self.left_out[UNUSABLE] += 1
         self._note(path, subject, rule, "skipped")
+
+    def _doubtful(self, path: str, subject: str, doubt: str) -> None:
+        """Notes a flag that cannot be read; raises when the data set wants that."""
+        if self.card.on_bad_annotation == "error":
+            raise AnnotationError(f"{path}: {subject} {doubt}; mend the file")
+        self._note(path, subject, doubt, "taken as no")
 
     def _unknown(self, path: str, subject: str, name: str) -> None:
         known = list(self.class_index)
@@ -193,6 +214,7 @@ class AnnotationChecker:
                 f'{path}: {subject} is of class "{name}", which is missing on the data set\'s card'
                 f'{suggest(name.lower(), known)}; add it to the classes, or set on_unknown_class: '
                 "skip")
+        self.left_out[UNKNOWN] += 1
         self._note(path, subject, f'is of class "{name}", which is not on the data set\'s card'
                    f'{suggest(name.lower(), known)}', "skipped")
 
@@ -212,7 +234,7 @@ def report(problems: Iterable[Problem], data_set: str, notes: Notes | None = Non
     for problem in fresh:
         log.warning("%s", problem)
     if fresh:
-        log.warning("%s: %d problems in %d annotation files, see above", data_set, len(fresh),
+        log.warning("%s: %d problems in %d files, see above", data_set, len(fresh),
                     len({problem.path for problem in fresh}))
     for what, places in (notes or {}).items():
         line = (f"{data_set}: {counted(what, places[:SHOWN_PLACES], len(places))}"

@@ -2,20 +2,25 @@
 
 A file is a mapping with the lists images (id, file_name, width, height), categories (id, name) and,
 unless it is of a secret test set, annotations (image_id, category_id, bbox [x, y, width, height]
-from 0, area, iscrowd). Outlines (segmentation) are dropped while the file is read.
+from 0, area, iscrowd). Ids are whole numbers, also when they are written 1.0 or "1". Outlines
+(segmentation) are dropped while the file is read.
 """
 import functools
 import json
 import os
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
 from faster_rcnn.annotations.check import Problem
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.values import truth, whole_number
+from faster_rcnn.annotations.voc_xml import AnnotationError, unreadable
+from faster_rcnn.files.reading import EncodingError, FileError, read_text, require_file
 
-# COCO's largest annotation file has 0.5 GB
-MAX_BYTES = 4 << 30
+# COCO's largest annotation file has 0.5 GB; Python needs several times as much for one
+MAX_BYTES = 1 << 30
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class CocoImage:
 class CocoObject:
     """An entry of annotations; `box` is x, y, width, height as written.
 
-    `box` is None, and `problem` says why, when it cannot be read. area: as written, or None.
+    `box` is None, and `problem` says why, when it cannot be read. doubt: what is wrong with
+    iscrowd, or empty. area: as written, or None.
     """
 
     number: object
@@ -42,6 +48,7 @@ class CocoObject:
     problem: str
     crowd: bool
     area: float | None
+    doubt: str = ""
 
     # COCO marks nothing as difficult, and boxes have fractions
     difficult = False
@@ -105,12 +112,10 @@ class CocoAnnotation:
 def read_coco(path: str) -> CocoFile:
     """The CocoFile at a path; AnnotationError when it is missing or not of this form."""
     try:
-        facts = os.stat(path)
-    except OSError:
-        raise AnnotationError(f"{path}: the annotation file is not there") from None
-    if facts.st_size > MAX_BYTES:
-        raise AnnotationError(f"{path}: {facts.st_size} bytes are too many for an annotation file "
-                              f"(at most {MAX_BYTES})")
+        require_file(path, MAX_BYTES)
+    except FileError as error:
+        raise unreadable(path, error) from None
+    facts = os.stat(path)
     return _read(path, facts.st_size, facts.st_mtime_ns)
 
 
@@ -118,13 +123,17 @@ def read_coco(path: str) -> CocoFile:
 def _read(path: str, size: int, mtime: int) -> CocoFile:
     """The file of a size and age, from memory when it was read before: schedules ask repeatedly."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            content = json.load(file, object_hook=_without_outline)
+        text = read_text(path, MAX_BYTES)
+        content = json.loads(text, object_hook=_without_outline)
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path}:{error.lineno}:{error.colno}: not well-formed JSON "
                               f"({error.msg})") from None
+    except EncodingError as error:
+        raise AnnotationError(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{path}: JSON that is not accepted ({error})") from None
+    except FileError as error:
+        raise unreadable(path, error) from None
     if not isinstance(content, dict):
         raise AnnotationError(f"{path}: a mapping with images, categories and annotations was "
                               f"expected; found a {type(content).__name__}")
@@ -155,10 +164,10 @@ def _entries(path: str, content: dict, key: str) -> list:
 def _categories(path: str, entries: list) -> dict[int, str]:
     categories, names = {}, set()
     for place, entry in enumerate(entries, 1):
-        number, name = _field(entry, "id"), _field(entry, "name")
-        if not _whole(number) or not isinstance(name, str) or not name.strip():
+        number, name = whole_number(_field(entry, "id")), _field(entry, "name")
+        if number is None or not isinstance(name, str) or not name.strip():
             raise AnnotationError(f"{path}: category {place} needs an id (whole number) and a name;"
-                                  f" received {entry!r}"[:300])
+                                  f" received {_shown(entry)}")
         name = name.strip()
         if number in categories or name.lower() in names:
             raise AnnotationError(f'{path}: category {number} ("{name}") is listed twice')
@@ -170,16 +179,17 @@ def _categories(path: str, entries: list) -> dict[int, str]:
 def _images(path: str, entries: list, problems: list[Problem]) -> dict[int, CocoImage]:
     images = {}
     for place, entry in enumerate(entries, 1):
-        number, name = _field(entry, "id"), _field(entry, "file_name")
-        if not _whole(number) or not isinstance(name, str) or not name:
+        number, name = whole_number(_field(entry, "id")), _field(entry, "file_name")
+        if number is None or not isinstance(name, str) or not name:
             problems.append(Problem(path, f"entry {place} of images", "has no id (whole number) or "
-                                    "no file_name", "left out"))
+                                    f"no file_name: {_shown(entry)}", "left out"))
         elif number in images:
             problems.append(Problem(path, f"image {number} ({name})", "has the id of "
                                     f"{images[number].file_name}", "left out"))
         else:
-            size = (entry.get("width"), entry.get("height"))
-            images[number] = CocoImage(number, name, size if all(map(_whole, size)) else None)
+            width, height = (whole_number(entry.get(key)) for key in ("width", "height"))
+            size = None if width is None or height is None else (width, height)
+            images[number] = CocoImage(number, name, size)
     return images
 
 
@@ -187,16 +197,19 @@ def _objects(path: str, entries: list, images: dict[int, CocoImage], categories:
              problems: list[Problem]) -> dict[int, list[CocoObject]]:
     objects, seen = {number: [] for number in images}, set()
     for place, entry in enumerate(entries, 1):
-        number, image = _field(entry, "id"), _field(entry, "image_id")
-        subject = f"annotation {place if number is None else number}"
-        if not _whole(image) or image not in images:
-            problems.append(Problem(path, subject, f"is of image {image!r}, which is not listed",
+        number, image = _field(entry, "id"), whole_number(_field(entry, "image_id"))
+        subject = f"annotation {place if number is None else _shown(number)}"
+        if image not in images:
+            listed = _field(entry, "image_id")
+            problems.append(Problem(path, subject, f"is of image {_shown(listed)}, which is not "
+                                    f"listed{'' if image is not None else ' (no whole number)'}",
                                     "skipped"))
             continue
-        if _whole(number) and number in seen:
+        number = whole_number(number)
+        if number is not None and number in seen:
             problems.append(Problem(path, subject, f"of {images[image].file_name} has the id of "
                                     "another annotation", "used nevertheless"))
-        seen.add(number if _whole(number) else None)
+        seen.add(number)
         objects[image].append(_object(entry, place if number is None else number, images[image],
                                       categories))
     return objects
@@ -204,13 +217,13 @@ def _objects(path: str, entries: list, images: dict[int, CocoImage], categories:
 
 def _object(entry: dict, number: object, image: CocoImage,
             categories: dict[int, str]) -> CocoObject:
-    category = _field(entry, "category_id")
-    name = categories.get(category) if _whole(category) else None
+    category = whole_number(entry.get("category_id"))
+    name = categories.get(category) or f"category {_shown(entry.get('category_id'))}"
     box, problem = _box(entry.get("bbox"))
-    area = entry.get("area")
-    return CocoObject(number, image, category, name or f"category {category!r}", box, problem,
-                      bool(entry.get("iscrowd", 0)),
-                      float(area) if _number(area) and area > 0 else None)
+    area, crowd = entry.get("area"), entry.get("iscrowd")
+    doubt = "" if truth(crowd) is not None else f"has iscrowd {_shown(crowd)}, neither yes nor no"
+    return CocoObject(number, image, category, name, box, problem, bool(truth(crowd)),
+                      float(area) if _number(area) and area > 0 else None, doubt)
 
 
 def _box(value: object) -> tuple[tuple | None, str]:
@@ -218,7 +231,7 @@ def _box(value: object) -> tuple[tuple | None, str]:
     if value is None:
         return None, "has no bbox"
     if not isinstance(value, list) or len(value) != 4 or not all(map(_number, value)):
-        return None, f"has the bbox {value!r}, which is not four numbers"[:200]
+        return None, f"has the bbox {_shown(value)}, which is not four numbers"
     return tuple(map(float, value)), ""
 
 
@@ -226,9 +239,11 @@ def _field(entry: object, key: str) -> object:
     return entry.get(key) if isinstance(entry, dict) else None
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _shown(value: object) -> str:
+    """A value of the file in messages, not too long."""
+    return reprlib.repr(value)
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    # a whole number of JSON may have more digits than a float can hold
+    return isinstance(value, Real) and not isinstance(value, bool) and not abs(value) > _LARGEST

@@ -1,13 +1,25 @@
 """Data sets described by a card, whatever the format of their annotations."""
+import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse
 
-from faster_rcnn.annotations.check import AnnotationChecker, CheckedObject, Notes, Problem, report
+from faster_rcnn.annotations.check import (
+    UNKNOWN,
+    UNUSABLE,
+    AnnotationChecker,
+    CheckedObject,
+    Notes,
+    Problem,
+    report,
+)
 from faster_rcnn.datasets.cards import Card
-from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.datasets.imdb import AnnotatedBoxes, imdb
 from faster_rcnn.datasets.proposal_sources import ProposalSources
+
+log = logging.getLogger(__name__)
 
 
 class card_imdb(ProposalSources, imdb):
@@ -20,6 +32,8 @@ class card_imdb(ProposalSources, imdb):
     config: use_diff (train on objects marked difficult), and those of ProposalSources.
     """
 
+    boxes_are_checked = True
+
     def __init__(self, card: Card, split: str, classes: Sequence[str]) -> None:
         imdb.__init__(self, f"{card.name}_{split}")
         self.card = card
@@ -29,6 +43,7 @@ class card_imdb(ProposalSources, imdb):
         self._checked: dict | None = None
         self.problems: list[Problem] = []
         self.notes: Notes = {}
+        self._left_out: Counter = Counter()
         self.config = {"use_diff": False, "rpn_file": None, "min_size": 2, "top_k": 2000}
         self.set_proposal_method("selective_search")
 
@@ -55,12 +70,33 @@ class card_imdb(ProposalSources, imdb):
             report(checker.problems, self.name, checker.notes)
             self.problems += checker.problems
             self.notes = checker.notes
+            self._left_out = checker.left_out
         return self._checked
 
     def gt_roidb(self) -> list[dict]:
         """The annotated boxes; an image whose annotation cannot be used has none."""
         checked = self.checked_annotations()
-        return [self._annotation_entry(checked[index] or ()) for index in self._image_index]
+        roidb = [self._annotation_entry(checked[index] or ()) for index in self._image_index]
+        if not any((entry["gt_overlaps"].data > 0).any() for entry in roidb):
+            log.warning("%s: no box is left to train on: %s", self.name, self.left_out())
+        return roidb
+
+    def annotated_boxes(self) -> list[AnnotatedBoxes | None]:
+        """As imdb.annotated_boxes, with the objects that gt_roidb leaves out as difficult."""
+        checked = self.checked_annotations()
+        return [None if objects is None else AnnotatedBoxes(
+                    np.array([obj.box for obj in objects], np.float64).reshape(-1, 4),
+                    np.array([obj.class_index for obj in objects], int),
+                    np.array([obj.difficult or obj.crowd for obj in objects], bool))
+                for objects in (checked[index] for index in self._image_index)]
+
+    def left_out(self) -> str:
+        """What became of the objects that are not trained on, in words."""
+        objects = [obj for found in self.checked_annotations().values() for obj in found or ()]
+        difficult = 0 if self.config["use_diff"] else sum(obj.difficult for obj in objects)
+        crowds = sum(obj.crowd for obj in objects)
+        return (f"{difficult} objects are difficult, {crowds} crowds, "
+                f"{self._left_out[UNKNOWN]} {UNKNOWN}, {self._left_out[UNUSABLE]} {UNUSABLE}")
 
     def _annotation_entry(self, objects: Sequence[CheckedObject]) -> dict:
         objects = [obj for obj in objects if self.config["use_diff"] or not obj.difficult]

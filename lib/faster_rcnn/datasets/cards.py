@@ -33,10 +33,12 @@ import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from reprlib import repr as shown
 
 from caffe.core.errors import UserError, suggest
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
 from faster_rcnn.files import safe_yaml
+from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.settings.config import cfg
 
 FOLDER = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..", "data", "cards"))
@@ -45,6 +47,8 @@ METRICS = ("voc07", "area")
 IMAGE_EXT = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
 USUAL_SPLITS = ("train", "val", "trainval", "test")
 VOC_LIST = "ImageSets/Main/{}.txt"
+# Characters of a message, which may quote anything
+MAX_MESSAGE = 1000
 COCO_FILE, COCO_IMAGES = "annotations/instances_{}.json", "images/{}"
 
 
@@ -118,14 +122,18 @@ def load_card(name_or_path: str) -> Card:
     """
     is_path = name_or_path.endswith((".yml", ".yaml"))
     path = name_or_path if is_path else os.path.join(FOLDER, name_or_path + ".yml")
-    if not os.path.isfile(path):
-        if is_path:
-            raise CardError(f"{path}: this data set card does not exist")
+    if not is_path and not os.path.exists(path):
         raise CardError(f'there is no data set card "{name_or_path}"'
                         f"{suggest(name_or_path, list_cards())}; there are: "
                         f"{', '.join(list_cards())}")
-    with open(path, encoding="utf-8") as file:
-        return _Reader(path, file.read()).card()
+    try:
+        text = read_text(path, safe_yaml.MAX_CHARACTERS)
+        return _Reader(path, text).card()
+    except FileNotFoundError as error:
+        link = f" ({error})" if os.path.islink(path) else ""
+        raise CardError(f"{path}: this data set card does not exist{link}") from None
+    except (FileError, EncodingError, safe_yaml.YamlError) as error:
+        raise CardError(str(error)) from None
 
 
 class _Reader:
@@ -149,7 +157,8 @@ class _Reader:
 
     def error(self, key: str, message: str) -> CardError:
         line = self.lines.get(str(key))
-        return CardError(f"{self.path}{f':{line}' if line else ''}: {message}")
+        words = message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "..."
+        return CardError(f"{self.path}{f':{line}' if line else ''}: {words}")
 
     def card(self) -> Card:
         form = self.choice("format", FORMATS, None)
@@ -193,7 +202,7 @@ class _Reader:
         if value is None:
             raise self.error(key, f'the card has no "{key}"')
         if not isinstance(value, str):
-            raise self.error(key, f"{key} must be a text; received {value!r}")
+            raise self.error(key, f"{key} must be a text; received {shown(value)}")
         return value
 
     def choice(self, key: str, allowed: Sequence[str], default: str | None) -> str:
@@ -210,10 +219,10 @@ class _Reader:
             raise self.error(key, f'the card has no "{key}"')
         values = (value,) if isinstance(value, str) else value
         if not isinstance(values, (list, tuple)) or not values:
-            raise self.error(key, f"{key} must be a list of texts; received {value!r}")
+            raise self.error(key, f"{key} must be a list of texts; received {shown(value)}")
         for element in values:
             if not isinstance(element, str) or not element.strip():
-                raise self.error(key, f"{key} must be a list of texts; received {element!r} "
+                raise self.error(key, f"{key} must be a list of texts; received {shown(element)} "
                                  "(quote words that YAML takes for something else: \"no\", \"1\")")
         return tuple(element.strip() for element in values)
 
@@ -235,7 +244,7 @@ class _Reader:
         value = self.options.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, f"{key} must map names to files below the root; received "
-                             f"{value!r}")
+                             f"{shown(value)}")
         return value
 
     def coco_splits(self) -> dict[str, tuple[str, str]]:
@@ -244,7 +253,7 @@ class _Reader:
             if (not isinstance(files, dict) or not set(files) <= {"annotations", "images"}
                     or not all(isinstance(text, str) for text in files.values())):
                 raise self.error(f"splits.{name}", f"split {name} must be {{annotations: file, "
-                                 f"images: folder}}, both below the root; received {files!r}")
+                                 f"images: folder}}, both below the root; received {shown(files)}")
             splits[str(name)] = (files.get("annotations", COCO_FILE.format(name)),
                                  files.get("images", COCO_IMAGES.format(name)))
         return splits
@@ -258,7 +267,7 @@ class _Reader:
                     or not all(f is None or isinstance(f, str) for f in files)):
                 raise self.error(f"splits.{name}", f"split {name} must be a file below the root, "
                                  f"or a list with a file or null for each of the {num_roots} "
-                                 f"roots; received {files!r}")
+                                 f"roots; received {shown(files)}")
             splits[str(name)] = tuple(files)
         return splits
 

@@ -8,7 +8,7 @@ import pycocotools.mask
 import scipy.sparse
 
 from caffe.core.errors import suggest
-from faster_rcnn.annotations.check import AnnotationChecker, Problem, report
+from faster_rcnn.annotations.check import UNKNOWN, AnnotationChecker, Problem, report
 from faster_rcnn.annotations.coco_json import (
     CocoAnnotation,
     CocoFile,
@@ -126,6 +126,7 @@ class coco_imdb(card_imdb):
             if count and self.card.on_unknown_class == "error":
                 raise AnnotationError(f"{self._file.path}: category {rule}; add it to the classes, "
                                       "or set on_unknown_class: skip")
+            checker.left_out[UNKNOWN] += count
             if count:
                 checker.problems.append(Problem(self._file.path, "category", rule,
                                                 f"its {count} annotations are skipped"))

@@ -8,6 +8,7 @@ from faster_rcnn.datasets.coco import SPLITS as COCO_SPLITS
 from faster_rcnn.datasets.coco import coco
 from faster_rcnn.datasets.coco_imdb import coco_imdb
 from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.datasets.own_classes import users_errors
 from faster_rcnn.datasets.pascal_voc import pascal_voc
 from faster_rcnn.datasets.voc_imdb import voc_imdb
 
@@ -48,7 +49,8 @@ for _year, _splits in COCO_SPLITS.items():
 def get_imdb(name: str) -> imdb:
     """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
     if name in __sets:
-        return __sets[name]()
+        with users_errors(name):
+            return __sets[name]()
     if name.endswith((".yml", ".yaml")):
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")

@@ -22,24 +22,36 @@ Your own data set is a subclass that sets `_classes`, `_image_index` and `_roidb
 """
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
-from caffe.core.errors import UserError, suggest
+from caffe.core.errors import suggest
+from faster_rcnn.annotations.check import report
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
+from faster_rcnn.datasets.own_classes import DatasetError, clamp_to_images, users_errors
 from faster_rcnn.evaluation import recall
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
 
 
-class DatasetError(UserError, ValueError):
-    """A data set that cannot be used; the message names it, or one of its images."""
+class AnnotatedBoxes(NamedTuple):
+    """The objects of an image as evaluations see them: boxes (R, 4) float64, classes (R,) int, and
+    ignored (R,) bool, whether finding or missing an object counts (difficult ones and crowds).
+    """
+
+    boxes: np.ndarray
+    classes: np.ndarray
+    ignored: np.ndarray
 
 
 class imdb:
     """An image data set; the module's text describes the roidb. config: options of a subclass."""
+
+    # whether the class has limited its boxes to the images, as cards do
+    boxes_are_checked = False
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -95,11 +107,14 @@ class imdb:
     def roidb(self) -> list[dict]:
         """The list of entries, made at the first access."""
         if self._roidb is None:
-            roidb = self._roidb_handler()
+            with users_errors(self.name):
+                roidb = self._roidb_handler()
             if roidb is not None and len(roidb) != self.num_images:
                 raise DatasetError(f"{self.name}: the roidb has {len(roidb)} entries for "
                                    f"{self.num_images} images; were the proposals made from "
                                    "another image set, or mirrored images appended before?")
+            if roidb is not None and not self.boxes_are_checked:
+                report(clamp_to_images(roidb, self.image_path_at), self.name)
             self._roidb = roidb
         return self._roidb
 
@@ -127,6 +142,19 @@ class imdb:
         """The roidb while no handler is set."""
         raise NotImplementedError(f"{type(self).__name__} must set roidb_handler or define "
                                   "methods for set_proposal_method")
+
+    def annotated_boxes(self) -> list[AnnotatedBoxes | None]:
+        """The annotated objects of every image; None where an annotation cannot be used."""
+        gt_roidb = getattr(self, "gt_roidb", None)
+        if gt_roidb is None:
+            raise NotImplementedError(f"{type(self).__name__} must define gt_roidb")
+        annotated: list[AnnotatedBoxes | None] = []
+        for entry in gt_roidb():
+            overlaps = entry["gt_overlaps"].toarray().reshape(len(entry["boxes"]), -1)
+            annotated.append(AnnotatedBoxes(np.asarray(entry["boxes"], np.float64).reshape(-1, 4),
+                                            np.asarray(entry["gt_classes"]),
+                                            overlaps.max(axis=1, initial=-1) < 0))
+        return annotated
 
     def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
                             output_dir: str | None = None) -> dict | None:

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.io
 
 from caffe.core.errors import UserError
 from faster_rcnn.boxes.rows import filter_small_boxes, unique_boxes, validate_boxes
 from faster_rcnn.files import safe_pickle
+from faster_rcnn.files.matlab import MatlabError, read_variable
 
 ROWS_FIRST = (1, 0, 3, 2)
 
@@ -50,7 +50,7 @@ def read_proposals(path: str, image_names: Sequence[str],
         limit = options.top_k if options.top_k > 0 else None
         return [_kept(_matrix(file), options, at_least_1=True)[:limit]
                 for file in _files_of(path, image_names)]
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"the proposals {path} do not exist")
     is_matlab = path.endswith(".mat")
     matrices = _cells(path) if is_matlab else _pickled(path)
@@ -109,18 +109,16 @@ def _cells(path: str) -> list[np.ndarray]:
 def matlab_boxes(path: str) -> np.ndarray:
     """The variable boxes of a MATLAB file; ProposalError when the file has none."""
     try:
-        found = scipy.io.loadmat(path, variable_names=["boxes"])
-    except NotImplementedError:
-        raise ProposalError(f"{path} is of MATLAB 7.3; save it with -v7") from None
-    except Exception as error:      # damaged bytes make the reader raise almost anything
-        raise ProposalError(f"{path} is not a MATLAB file that can be read ({error})") from None
-    if "boxes" not in found:
-        raise ProposalError(f"{path} has no variable boxes")
-    return found["boxes"]
+        return read_variable(path, "boxes")
+    except MatlabError as error:
+        raise ProposalError(str(error)) from None
 
 
 def _pickled(path: str) -> Sequence:
-    content = safe_pickle.load(path)
+    try:
+        content = safe_pickle.load(path)
+    except safe_pickle.UnsafePickleError as error:
+        raise ProposalError(str(error)) from None
     if not isinstance(content, (list, tuple)):
         raise ProposalError(f"{path}: a list with an array of boxes per image was expected; it "
                             f"holds a {type(content).__name__}")
@@ -129,6 +127,9 @@ def _pickled(path: str) -> Sequence:
 
 def as_boxes(array: object, origin: str) -> np.ndarray:
     """An array as boxes, float32 (R, 4); an empty array of any shape has no boxes."""
+    if isinstance(array, (list, tuple)) and not all(map(_is_row, array)):
+        raise ProposalError(f"{origin}: a matrix of boxes, R x 4, was expected; found a list of "
+                            "other things than rows of four numbers")
     array = np.asarray(array)
     if array.size == 0:
         return np.zeros((0, 4), np.float32)
@@ -136,3 +137,9 @@ def as_boxes(array: object, origin: str) -> np.ndarray:
         raise ProposalError(f"{origin}: a matrix of boxes, R x 4, was expected; found "
                             f"{array.dtype} of shape {array.shape}")
     return array.astype(np.float32)
+
+
+def _is_row(row: object) -> bool:
+    """Whether this is a row of a matrix; lists in lists could be of any size."""
+    return isinstance(row, np.ndarray) or (isinstance(row, (list, tuple)) and all(
+        isinstance(value, (int, float, np.number)) for value in row))

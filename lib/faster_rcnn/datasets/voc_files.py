@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from faster_rcnn.annotations.check import Problem, report
 from faster_rcnn.datasets.cards import Card, CardError
+from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.images.reading import ImageError, image_fault
+
+# Of an image list; a million names have some 20 MB
+MAX_LIST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,33 @@ def _read_ids(card: Card, split: str, root: str, path: str) -> list[str]:
     if not os.path.isdir(root):
         raise CardError(f"data set {card.name}: the folder {root} does not exist; put or link the "
                         f"data there{f', or change root in {card.path}' if card.path else ''}")
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise CardError(f"data set {card.name}: split {split} needs {path}, which does not exist; "
                         f"splits that exist: {', '.join(_existing_splits(root)) or 'none'}")
-    with open(path, encoding="utf-8-sig") as file:
-        ids = [line.strip() for line in file if line.strip()]
+    try:
+        lines = read_text(path, MAX_LIST_BYTES).split("\n")
+    except (FileError, EncodingError) as error:
+        raise CardError(f"data set {card.name}: {error}") from None
+    ids = [_image_id(card, root, line.strip()) for line in lines if line.strip()]
     if not ids:
         raise CardError(f"data set {card.name}: {path} names no image")
     return ids
+
+
+def _image_id(card: Card, root: str, line: str) -> str:
+    """The id in a line of an image list: the line itself, where there is an image of this name.
+
+    Otherwise the name is looked for without its extension, without the folder JPEGImages, and
+    without the further columns that VOC's lists of a class have.
+    """
+    for text in (line, *line.split(maxsplit=1)[:1]):
+        inside = text.replace("\\", "/").rpartition("JPEGImages/")[2]
+        for name in (text, inside):
+            for extension in ("", *card.image_ext):
+                image_id = name.removesuffix(extension)
+                if image_id and Sample(image_id, root).image_path(card.image_ext):
+                    return image_id
+    return line
 
 
 def _existing_splits(root: str) -> list[str]:

@@ -1,5 +1,4 @@
 """Detection with a trained net: one image, or a whole image database with its evaluation."""
-import collections
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.heads import the_output
+from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.timer import Timer
@@ -117,7 +117,8 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
 
     detect_timer, rest_timer = Timer(), Timer()
     found = {}
-    names = _picture_names(imdb) if pictures is not None else []
+    names = ([] if pictures is None else
+             distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)]))
     for i, given in zip(images, read_ahead(load, images)):
         detect_timer.tic()
         with naming_image(imdb.image_path_at(i)):
@@ -129,7 +130,7 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
         found[i] = dets[1:]
         rest_timer.toc()
         if pictures is not None:
-            _write_picture(os.path.join(pictures, names[i]), imdb, given.im, dets)
+            _write_picture(os.path.join(pictures, f"{names[i]}.jpg"), imdb, given.im, dets)
         print(f"im_detect: {i + 1}/{imdb.num_images} {detect_timer.average_time:.3f}s "
               f"{rest_timer.average_time:.3f}s", flush=True)
     return found
@@ -148,15 +149,6 @@ def vis_detections(im: np.ndarray, class_name: str, dets: np.ndarray,
     plt.imshow(draw_detections(im, {class_name: dets}, thresh)[:, :, ::-1])
     plt.axis("off")
     plt.show()
-
-
-def _picture_names(imdb: Any) -> list[str]:
-    """A file name for each image: its own, with its number where several images have the same."""
-    stems = [os.path.splitext(os.path.basename(imdb.image_path_at(i)))[0]
-             for i in range(imdb.num_images)]
-    counts = collections.Counter(stems)
-    return [f"{stem}_{i + 1}.jpg" if counts[stem] > 1 else f"{stem}.jpg"
-            for i, stem in enumerate(stems)]
 
 
 def _write_picture(path: str, imdb: Any, im: np.ndarray, dets: list[np.ndarray],

@@ -5,12 +5,15 @@ class, R objects in an image.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
+from reprlib import repr as shown
 
 import numpy as np
 
 from caffe.core.errors import UserError
+from faster_rcnn.annotations.values import as_number
 from faster_rcnn.annotations.voc_xml import AnnotationError, VocObject, read_annotation
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
+from faster_rcnn.files.reading import read_text
 
 
 class ResultsError(UserError, ValueError):
@@ -119,29 +122,27 @@ def parse_rec(filename: str) -> list[dict]:
 
 
 def _whole(obj: VocObject, filename: str) -> list[int]:
-    if obj.box is None:
-        raise AnnotationError(f"{filename}: object {obj.number} ({obj.name}) {obj.problem}")
+    if obj.box is None or not np.isfinite(obj.box).all():
+        raise AnnotationError(f"{filename}: object {obj.number} ({obj.name}) "
+                              f"{obj.problem or 'has a box that is not finite'}")
     return [int(value) for value in obj.box]
 
 
 def read_results(path: str) -> Detections:
     """The Detections in a VOC results file, lines `image-id score xmin ymin xmax ymax`.
 
-    Raises ResultsError for other lines.
+    Raises ResultsError for other lines, FileError or EncodingError for other files.
     """
     image_ids, numbers = [], []
-    with open(path, encoding="utf-8") as file:
-        for i, line in enumerate(file):
-            try:
-                image_id, *row = line.strip().rsplit(" ", 5)    # an id may hold blanks
-                row = [float(word) for word in row]
-                if len(row) != 5:
-                    raise ValueError
-            except ValueError:
-                raise ResultsError(f"{path}:{i + 1}: a line must read: image-id score xmin ymin "
-                                   f"xmax ymax; found {line.strip()!r}") from None
-            image_ids.append(image_id)
-            numbers.append(row)
+    lines = read_text(path).removesuffix("\n")
+    for i, line in enumerate(lines.split("\n") if lines else (), 1):
+        image_id, *words = line.strip().rsplit(" ", 5)      # an id may hold blanks
+        row = [as_number(word) for word in words]
+        if len(row) != 5 or None in row:
+            raise ResultsError(f"{path}:{i}: a line must read: image-id score xmin ymin xmax ymax; "
+                               f"found {shown(line.strip())}")
+        image_ids.append(image_id)
+        numbers.append(row)
     table = np.array(numbers, np.float64).reshape(-1, 5)
     return Detections(image_ids, table[:, 0], table[:, 1:])
 
@@ -154,8 +155,7 @@ def voc_eval(detpath: str, annopath: str, imagesetfile: str, classname: str,
     detpath.format(classname) is a results file, annopath.format(image id) an annotation,
     imagesetfile the list of image ids. cachedir is accepted for old callers; nothing is cached.
     """
-    with open(imagesetfile, encoding="utf-8") as file:
-        image_ids = [line.strip() for line in file if line.strip()]
+    image_ids = [line.strip() for line in read_text(imagesetfile).split("\n") if line.strip()]
     truth = {}
     for image_id in image_ids:
         objects = [obj for obj in parse_rec(annopath.format(image_id))

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from faster_rcnn.images.reading import ImageError
-
-# The first maps of VGG16 take 256 bytes per pixel
-MAX_SCALED_PIXELS = 100_000_000
+from faster_rcnn.images.reading import ImageError, max_pixels
 
 
 def im_list_to_blob(ims: Sequence[np.ndarray], multiple_of: int = 1) -> np.ndarray:
@@ -35,30 +32,34 @@ def im_scale_factor(im_shape: Sequence[int], target_size: float, max_size: float
     return scale
 
 
+def scaled_image(im: np.ndarray, scale: float, interpolation: int) -> np.ndarray:
+    """An image (h, w, 3) times a factor, at least one pixel wide and high.
+
+    interpolation: OpenCV's number. Raises ImageError where the result would have too many pixels.
+    """
+    height, width = (max(1, round(float(side * scale))) for side in im.shape[:2])
+    if height * width > max_pixels():
+        raise ImageError(f"an image of {im.shape[1]} x {im.shape[0]} pixels would be scaled to "
+                         f"{width} x {height}, more than the limit of {max_pixels()} pixels; use "
+                         "smaller scales")
+    if not round(float(min(im.shape[:2]) * scale)):
+        return cv2.resize(im, (width, height), interpolation=interpolation)
+    # the factor itself, not the ratio of the rounded sizes, places the pixels
+    return cv2.resize(im, None, fx=scale, fy=scale, interpolation=interpolation)
+
+
 def prep_im_for_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray, target_size: float,
                      max_size: float) -> tuple[np.ndarray, float]:
     """Subtracts the means, then scales.
 
     im: (h, w, 3), BGR, any dtype; pixel_means: 3 numbers.
-    Returns the scaled image, (h', w', 3) float32, and the scale factor.
+    Returns the scaled image, (h', w', 3) float32, and the scale factor. Raises ImageError where the
+    image would have too many pixels.
     """
     scale = im_scale_factor(im.shape, target_size, max_size)
     means = tuple(np.ravel(pixel_means).tolist())
     centred = cv2.subtract(im, (*means, 0.0), dtype=cv2.CV_32F)
-    return _resized(centred, scale), scale
-
-
-def _resized(im, scale):
-    """The image with its sides times a factor, at least one pixel each; ImageError for one that
-    would be too large to be computed with."""
-    height, width = (round(side * scale) for side in im.shape[:2])
-    if height * width > MAX_SCALED_PIXELS:
-        raise ImageError(f"an image of {im.shape[1]} x {im.shape[0]} pixels would be scaled to "
-                         f"{width} x {height}, more than {MAX_SCALED_PIXELS // 10 ** 6} million "
-                         "pixels; lower SCALES and MAX_SIZE of TRAIN and TEST (--scale)")
-    if min(height, width) < 1:
-        return cv2.resize(im, (max(width, 1), max(height, 1)), interpolation=cv2.INTER_LINEAR)
-    return cv2.resize(im, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    return scaled_image(centred, scale, cv2.INTER_LINEAR), scale
 
 
 def image_pyramid_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray,

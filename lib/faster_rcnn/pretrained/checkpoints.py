@@ -1,5 +1,7 @@
 """Checkpoints of PyTorch programs as named tensors; no code in them is run."""
+import os
 import pickle
+import re
 import struct
 import zipfile
 
@@ -8,8 +10,15 @@ import safetensors.torch
 import torch
 
 from caffe.core.errors import UserError
+from faster_rcnn.files.reading import FileError, require_file
 
 _WRAPPERS = ("model", "state_dict")     # keys under which programs save the tensors
+MAX_BYTES = 64 << 30
+FREE_BYTES = 1 << 30    # that a small archive may unpack to
+# What stands where a download should be: its first bytes, and what to call it
+_PAGES = ((b"version https://git-lfs", "a pointer of Git LFS, not the file itself (git lfs pull "
+           "fetches it)"), (b"<!doctype", "a web page, not a checkpoint"),
+          (b"<html", "a web page, not a checkpoint"), (b"<?xml", "an XML page, not a checkpoint"))
 _PARALLEL = "module."                   # what DataParallel puts before every name
 
 
@@ -23,6 +32,12 @@ def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
     The options are the plain values that the program saved with the tensors as "config". Raises
     CheckpointError for damaged files and for pickles of more than plain data and tensors.
     """
+    try:
+        require_file(path, MAX_BYTES)
+    except FileError as error:
+        raise CheckpointError(str(error)) from None
+    _refuse_pages(path)
+    _require_stored(path)
     content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not named tensors; save "
@@ -35,7 +50,20 @@ def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
                if isinstance(value, torch.Tensor)}
     if not tensors:
         raise CheckpointError(f"{path}: holds no named tensors")
+    for name, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f'{path}: the tensor "{name}" has the shape '
+                                  f"{tuple(tensor.shape)}, but fewer values")
     return tensors, options if isinstance(options, dict) else {}
+
+
+def _refuse_pages(path: str) -> None:
+    """CheckpointError for a page or a pointer that was saved under a checkpoint's name."""
+    with open(path, "rb") as file:
+        begin = file.read(200).lstrip().lower()
+    for mark, words in _PAGES:
+        if begin.startswith(mark):
+            raise CheckpointError(f"{path}: is {words}")
 
 
 def _is_safetensors(path: str) -> bool:
@@ -48,7 +76,8 @@ def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path}: not readable as safetensors: {error}") from None
+        raise CheckpointError(f"{path}: not readable as safetensors: {_first_line(error)}"
+                              ) from None
 
 
 def _read_pickle(path: str) -> object:
@@ -56,11 +85,29 @@ def _read_pickle(path: str) -> object:
         return torch.load(path, map_location="cpu", weights_only=True,
                           mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        # PyTorch's own words advise to load the file without this protection
+        called = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported class ([\w.]+)", str(error))
+        reason = f"it names {called[1] or called[2]}" if called else "its pickle cannot be read"
         raise CheckpointError(f"{path}: not a checkpoint of tensors alone, and nothing else is "
                               f"read: {reason}") from None
     except (RuntimeError, ValueError, KeyError, EOFError, AttributeError, TypeError, IndexError,
             UnicodeDecodeError, AssertionError, OverflowError, MemoryError,
-            struct.error, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{path}: not readable as a PyTorch checkpoint: {reason}") from None
+            struct.error, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        raise CheckpointError(f"{path}: not readable as a PyTorch checkpoint: {_first_line(error)}"
+                              ) from None
+
+
+def _require_stored(path: str) -> None:
+    """CheckpointError for a zip archive that unpacks to much more than its size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except Exception:   # no archive, or a damaged one, which PyTorch refuses
+        return
+    if size > max(2 * os.path.getsize(path), FREE_BYTES):
+        raise CheckpointError(f"{path}: unpacks to {size} bytes; PyTorch does not compress its "
+                              "checkpoints")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -20,7 +20,8 @@ class ImageResult:
     """Detections of one image against its annotations.
 
     dets: {class name: (N, 5)} with score >= SHOW_SCORE, best first; hits, false: {class name: (N,)
-    bool}, the right and the wrong ones; missed: [(class name, box (4,)), ...].
+    bool}, the right and the wrong ones, neither when the object is ignored; missed: [(class name,
+    box (4,)), ...].
     """
 
     index: int
@@ -54,22 +55,23 @@ class ImageResult:
 
 
 def image_results(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]],
-                  roidb: list[dict]) -> list[ImageResult]:
-    """An ImageResult per image. all_boxes[class][image]: (N, 5); roidb: the annotations."""
+                  annotated: Sequence[Any]) -> list[ImageResult]:
+    """An ImageResult per image that can be judged.
+
+    all_boxes[class][image]: (N, 5); annotated: an `AnnotatedBoxes` per image, or None where the
+    annotation cannot be used.
+    """
     results = []
-    for index, entry in enumerate(roidb):
+    for index, annotation in enumerate(annotated):
+        if annotation is None:
+            continue
         result = ImageResult(index)
         for number, name in enumerate(imdb.classes[1:], 1):
             dets = np.asarray(all_boxes[number][index], np.float64).reshape(-1, 5)
-            result.add(name, dets, _truth(entry, number))
+            chosen = annotation.classes == number
+            result.add(name, dets, Truth(annotation.boxes[chosen], annotation.ignored[chosen]))
         results.append(result)
     return results
-
-
-def _truth(entry: dict, class_index: int) -> Truth:
-    boxes = np.asarray(entry["boxes"], np.float64).reshape(-1, 4)
-    boxes = boxes[np.asarray(entry["gt_classes"]) == class_index]
-    return Truth(boxes, np.zeros(len(boxes), bool))
 
 
 def class_counts(results: Sequence[ImageResult],

@@ -22,6 +22,7 @@ from faster_rcnn.reports.image_results import (
     class_counts,
     image_results,
 )
+from faster_rcnn.reports.names import distinct_names
 
 SHEET_IMAGES = 24
 FAILURE_IMAGES = 16
@@ -32,24 +33,26 @@ def write_report(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]], metrics: 
     """Writes the report of one test; returns the path of report.md.
 
     Args:
-        imdb: the tested data set; its `gt_roidb()` gives the annotations.
+        imdb: the tested data set; its `annotated_boxes()` gives the annotations.
         all_boxes: `all_boxes[class][image]` = (N, 5) detections, class 0 is the background.
         metrics: {"mean_ap": float, "per_class": {name: {"ap", "rec", "prec"}}}.
         output_dir: folder to write into.
     """
     output_dir = Path(output_dir)
-    results = image_results(imdb, all_boxes, imdb.gt_roidb())
+    results = image_results(imdb, all_boxes, imdb.annotated_boxes())
+    names = distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)])
     pictures = []
     curves = {name: metrics["per_class"][name] for name in imdb.classes[1:]}
     visualize.draw_pr_curves(curves, output_dir / "pr_curves.png")
     pictures.append(("Precision and recall", "pr_curves.png"))
     step = max(1, len(results) // SHEET_IMAGES)
     shown = results[::step][:SHEET_IMAGES]
-    if _sheet(imdb, shown, output_dir, "contact_sheet.jpg",
-              [Path(imdb.image_path_at(r.index)).stem for r in shown]):
+    if _sheet(imdb, shown, names, output_dir / "contact_sheet.jpg",
+              [names[r.index] for r in shown]):
         pictures.append(("Detections", "contact_sheet.jpg"))
     worst = sorted((r for r in results if r.badness > 0), key=lambda r: -r.badness)[:FAILURE_IMAGES]
-    if _sheet(imdb, worst, output_dir, "failures.jpg", [_caption(imdb, r) for r in worst]):
+    if _sheet(imdb, worst, names, output_dir / "failures.jpg",
+              [f"{names[r.index]}: {len(r.missed)} missed, {r.num_false} false" for r in worst]):
         pictures.append(("Worst images (dashed: missed)", "failures.jpg"))
     path = output_dir / "report.md"
     text = report_text(imdb, metrics, class_counts(results, imdb.classes[1:]), pictures)
@@ -90,22 +93,16 @@ def picture(imdb: Any, result: ImageResult, with_missed: bool) -> np.ndarray:
     return canvas
 
 
-def _sheet(imdb: Any, results: Sequence[ImageResult], output_dir: Path, name: str,
+def _sheet(imdb: Any, results: Sequence[ImageResult], names: Sequence[str], path: Path,
            captions: Sequence[str]) -> bool:
-    """Writes full pictures and their sheet; returns False when there are none."""
+    """Writes full pictures, by the names of all images, and their sheet; False without any."""
     pictures = []
     for result in results:
         pictures.append(picture(imdb, result, with_missed=True))
-        stem = Path(imdb.image_path_at(result.index)).stem
-        visualize.write_image(output_dir / "pictures" / f"{stem}.jpg", pictures[-1])
+        visualize.write_image(path.parent / "pictures" / f"{names[result.index]}.jpg", pictures[-1])
     sheet = visualize.contact_sheet(pictures, captions)
     if sheet is None:
-        (output_dir / name).unlink(missing_ok=True)      # of an earlier test
+        path.unlink(missing_ok=True)      # of an earlier test
         return False
-    visualize.write_image(output_dir / name, sheet)
+    visualize.write_image(path, sheet)
     return True
-
-
-def _caption(imdb: Any, result: ImageResult) -> str:
-    stem = Path(imdb.image_path_at(result.index)).stem
-    return f"{stem}: {len(result.missed)} missed, {result.num_false} false"

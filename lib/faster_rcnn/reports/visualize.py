@@ -10,12 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from faster_rcnn.images.blob import scaled_image
+
 # BGR; dark enough for white letters, far from each other for the first dozen classes
 PALETTE = ((200, 90, 20), (40, 40, 210), (60, 140, 20), (180, 30, 150), (0, 110, 230),
            (150, 130, 0), (110, 60, 60), (120, 20, 220), (30, 90, 130), (90, 160, 60),
            (190, 60, 100), (80, 80, 80))
 TRUTH_COLOUR = (255, 255, 255)
-SHOW_SHORT_SIDE = 420              # small pictures are enlarged to this, so that labels fit
+SHOW_SHORT_SIDE = 420              # small pictures are enlarged to this, so that labels fit,
+SHOW_LONG_SIDE = 2000              # ... but a thin one to this length at most
+JPEG_SIDE = 65500                  # the longest side of a JPEG
 FONT, FONT_SCALE, LABEL_HEIGHT = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 17
 
 
@@ -25,11 +29,16 @@ def class_colour(index: int) -> tuple[int, int, int]:
 
 
 def enlarged(image: np.ndarray, short_side: int = SHOW_SHORT_SIDE) -> tuple[np.ndarray, float]:
-    """The image enlarged to the short side, and the factor; a copy and 1.0 where it is larger."""
-    scale = short_side / min(image.shape[:2])
-    if scale <= 1:
+    """The image enlarged to the short side, and the factor; a copy and 1.0 where it is larger.
+
+    An image that is too long for a JPEG is made smaller.
+    """
+    shorter, longer = min(image.shape[:2]), max(image.shape[:2])
+    scale = max(min(short_side / shorter, SHOW_LONG_SIDE / longer), 1.0)
+    scale = min(scale, JPEG_SIDE / longer)
+    if scale == 1:
         return image.copy(), 1.0
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), scale
+    return scaled_image(image, scale, cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA), scale
 
 
 def draw_label(canvas: np.ndarray, text: str, x: float, y: float,
@@ -116,7 +125,7 @@ def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str] | None =
     sheet = np.full((rows * height + 6, columns * width + 6, 3), 245, np.uint8)
     for i, (image, caption) in enumerate(zip(images, captions)):
         scale = min(cell[0] / image.shape[1], cell[1] / image.shape[0])
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = scaled_image(image, scale, cv2.INTER_AREA)
         left, top = 6 + i % columns * width, 6 + i // columns * height
         x, y = left + (cell[0] - small.shape[1]) // 2, top + (cell[1] - small.shape[0]) // 2
         sheet[y:y + small.shape[0], x:x + small.shape[1]] = small

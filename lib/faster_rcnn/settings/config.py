@@ -18,6 +18,7 @@ import numpy as np
 from easydict import EasyDict
 
 from faster_rcnn.files import safe_yaml
+from faster_rcnn.files.reading import read_text
 from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
 
 if TYPE_CHECKING:
@@ -229,8 +230,7 @@ def get_output_dir(imdb: Any, net: "caffe.Net | None" = None) -> str:
 
 def cfg_from_file(filename: str) -> None:
     """Merges a YAML file into `cfg`; errors name file and line."""
-    with open(filename, encoding="utf-8") as file:
-        text = file.read()
+    text = read_text(filename)
     options = safe_yaml.load(text, filename)
     if options is None:
         return

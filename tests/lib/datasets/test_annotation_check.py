@@ -69,7 +69,7 @@ def test_every_broken_annotation_is_named_once(tmp_path, caplog):
         assert len(naming) == 1 and words in naming[0], (name, naming)
         assert ("object 2 " in naming[0]) == (name not in ("wrong_size", "no_xml"))
     count = len(BROKEN)
-    assert lines[-1] == f"tiny_trainval: {count} problems in {count} annotation files, see above"
+    assert lines[-1] == f"tiny_trainval: {count} problems in {count} files, see above"
     assert len(lines) == len(BROKEN) + 1
     for entry, (_, _, boxes) in zip(roidb, BROKEN.values()):
         assert entry["boxes"].tolist() == boxes

@@ -1,10 +1,14 @@
 """The base of data sets: roidbs made, merged, mirrored."""
+import functools
+
 import cv2
 import numpy as np
 import pytest
 import scipy.sparse
 
+from faster_rcnn.datasets import factory
 from faster_rcnn.datasets.imdb import imdb
+from faster_rcnn.datasets.own_classes import DatasetError
 from faster_rcnn.evaluation import recall
 
 
@@ -46,11 +50,61 @@ def test_mirrored_entries(tmp_path):
     assert data_set.num_images == 2 and data_set.image_index == data_set.image_index[:1] * 2
 
 
-@pytest.mark.parametrize("box", [[0, 0, 50, 5], [65535, 0, 9, 5]])
-def test_boxes_that_would_wrap_are_refused(tmp_path, box):
+@pytest.mark.parametrize("box", [[50, 0, 60, 5], [65500, 0, 65535, 5], [9, 5, 8, 9]])
+def test_boxes_without_a_part_in_the_image_are_refused(tmp_path, box):
     data_set = listed(tmp_path, [50], [entry([[1, 1, 5, 5], box], [1, 1])])
-    with pytest.raises(ValueError, match=r"0\.png: box 2 .* does not lie in the image"):
+    with pytest.raises(DatasetError, match=r"0\.png: box 2 .* does not lie in the image"):
         data_set.append_flipped_images()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_boxes_beyond_the_border_are_clamped_with_a_warning(tmp_path, dtype, caplog):
+    # VOC's xmin of 0, less 1, is 65535 in the original's uint16
+    below = [65535, 65535, 9, 5] if dtype == np.uint16 else [-1, -1, 9, 5]
+    boxes = entry([[1, 1, 5, 5], [0, 0, 50, 60], below, [45, 2, 52, 9]], [1, 1, 2, 1], dtype)
+    data_set = listed(tmp_path, [50], [boxes])
+    data_set.append_flipped_images()
+    first, second = data_set.roidb
+    assert first["boxes"].tolist() == [[1, 1, 5, 5], [0, 0, 49, 59], [0, 0, 9, 5], [45, 2, 49, 9]]
+    assert first["boxes"].dtype == second["boxes"].dtype == dtype
+    assert second["boxes"].tolist()[2:] == [[40, 0, 49, 5], [0, 2, 4, 9]]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4 and "3 problems in 1 files" in lines[3]
+    assert lines[0].endswith("beyond the image (50 x 60); clamped to [0, 0, 49, 59]") or \
+        lines[0].endswith("clamped to [0.0, 0.0, 49.0, 59.0]")
+
+
+def test_proposals_are_not_clamped(tmp_path):
+    boxes = entry([[0, 0, 50, 5]], [1], np.float32)
+    boxes["gt_classes"][:] = 0
+    assert listed(tmp_path, [50], [boxes]).roidb[0]["boxes"].tolist() == [[0, 0, 50, 5]]
+
+
+def test_an_error_in_a_users_class_has_file_and_line(tmp_path, monkeypatch):
+    data_set = listed(tmp_path, [50])
+
+    def broken_roidb():
+        return [int("no number")]
+
+    data_set.roidb_handler = broken_roidb
+    line = broken_roidb.__code__.co_firstlineno + 1
+    with pytest.raises(DatasetError, match=rf"test_imdb\.py:{line}: ValueError: invalid literal "
+                       r".* \(in broken_roidb, of data set listed\)") as caught:
+        data_set.roidb  # noqa: B018
+    assert isinstance(caught.value.__cause__, ValueError)
+    monkeypatch.setitem(vars(factory)["__sets"], "broken", lambda: {}["classes"])
+    with pytest.raises(DatasetError, match=r"test_imdb\.py:\d+: KeyError: 'classes'"):
+        factory.get_imdb("broken")
+
+
+def test_an_error_of_ours_stays_what_it_is(tmp_path):
+    data_set = listed(tmp_path, [50])
+    data_set.roidb_handler = lambda: None
+    assert data_set.roidb is None
+    data_set.roidb_handler = functools.partial(int, "no number")     # raised outside of any file
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        data_set.roidb  # noqa: B018
+    assert not isinstance(caught.value, DatasetError)
 
 
 def test_merged_entries_leave_the_parts_alone():

@@ -10,8 +10,9 @@ import scipy.io
 from coco_folder import annotation, write_coco
 from voc_folder import write_card, write_set
 
+from faster_rcnn.datasets import proposal_files
 from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.datasets.proposal_files import ProposalError, MatlabFormat, read_proposals
+from faster_rcnn.datasets.proposal_files import MatlabFormat, ProposalError, read_proposals
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.settings.config import cfg, cfg_override
 
@@ -194,3 +195,23 @@ def test_mcg_munge_overwrites_nothing(tmp_path):
         done = munge(tmp_path, "source")
     assert done.returncode == 2 and "exists" in done.stderr and done.stderr.count("\n") == 1
     assert os.listdir(tmp_path / "source") == [f"{LONG}.mat"]
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", "not a MATLAB file"), (b"MATLAB 7.3 MAT-file" + bytes(400), "of MATLAB 7.3"),
+    (bytes(126) + b"IM" + b"\x0f\0\0\0\xff\xff\xff\xff" + b"x" * 50, "not a MATLAB file")])
+def test_damaged_matlab_files_are_named(tmp_path, content, words):
+    path = tmp_path / "boxes.mat"
+    path.write_bytes(content)
+    with pytest.raises(ProposalError, match=rf"boxes\.mat is {words}"):
+        proposal_files.matlab_boxes(str(path))
+
+
+def test_lists_in_lists_are_not_expanded():
+    many = [[0]]
+    for _ in range(40):
+        many = [many, many]
+    with pytest.raises(ProposalError, match="a.pkl, image a: a matrix of boxes"):
+        proposal_files.as_boxes(many, "a.pkl, image a")
+    boxes = proposal_files.as_boxes([(1, 2, 3, 4), [5.5, 6, 7, 8]], "a.pkl")
+    assert boxes.tolist() == [[1, 2, 3, 4], [5.5, 6, 7, 8]] and boxes.dtype == np.float32

@@ -14,6 +14,7 @@ from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.pascal_voc import pascal_voc
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.images.reading import ImageError
+from faster_rcnn.reports.image_results import class_counts, image_results
 from faster_rcnn.settings.config import cfg, cfg_override
 
 CAT, DOG = ("cat", (11, 11, 30, 30)), ("Dog", (41, 11, 60, 30))
@@ -259,3 +260,20 @@ def test_utf8_byte_order_mark_in_a_list_of_images(tmp_path):
     root = write_set(tmp_path / "set", {"a": [CAT]})
     write_text(root, "ImageSets/Main/trainval.txt", "\ufeffa\n")
     assert get_imdb(write_card(tmp_path, root) + ":trainval").image_index == ["a"]
+
+
+def test_difficult_objects_are_neither_found_nor_missed_nor_false_alarms(tmp_path):
+    root = write_set(tmp_path / "set", {
+        "a": [("cat", (11, 11, 30, 30), 1), ("cat", (51, 11, 70, 30))],
+        "b": [("cat", (11, 11, 30, 30), 1)], "c": [("cat", (11, 11, 30, 30))]})
+    write_text(root, "Annotations/c.xml", "<html>")
+    imdb = get_imdb(write_card(tmp_path, root) + ":trainval")
+    on_difficult = np.array([[10, 10, 29, 29, 0.9]])
+    results = image_results(imdb, [[], [on_difficult] * 3, [np.zeros((0, 5))] * 3],
+                            imdb.annotated_boxes())
+    assert [result.index for result in results] == [0, 1]       # c cannot be judged
+    assert not any(result.num_false for result in results)
+    assert [len(result.missed) for result in results] == [1, 0]
+    assert class_counts(results, ("Cat", "dog")) == {"Cat": (1, 0, 0), "dog": (0, 0, 0)}
+    imdb.config["use_diff"] = True      # for training; evaluations leave them out all the same
+    assert imdb.annotated_boxes()[0].ignored.tolist() == [True, False]

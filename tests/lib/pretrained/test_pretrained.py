@@ -1,4 +1,8 @@
 """Imported nets give the activations of the nets that their checkpoints come from."""
+import os
+import re
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +22,7 @@ import caffe
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
 from faster_rcnn.boxes.transform import bbox_transform_inv
-from faster_rcnn.pretrained import input_scale, simple_faster_rcnn, torchvision_nets
+from faster_rcnn.pretrained import checkpoints, input_scale, simple_faster_rcnn, torchvision_nets
 from faster_rcnn.pretrained.checkpoints import CheckpointError, read_checkpoint
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
@@ -229,3 +233,51 @@ def test_refused_files(tmp_path, write, says):
     with pytest.raises(CheckpointError, match=says) as refusal:
         read_checkpoint(tmp_path / "w.pth")
     assert "\n" not in str(refusal.value)
+
+
+class Code:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize("name, content, words", [
+    ("w.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS"),
+    ("w.pth", b"\n<!DOCTYPE html><html><body>404</body>", "is a web page"),
+    ("w.safetensors", b"<html>", "is a web page"), ("w.pth", b"", "not readable"),
+    ("w.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{" + b"a" * 50, "header too large")])
+def test_downloads_that_failed_are_named(tmp_path, name, content, words):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name}: .*{words}") as caught:
+        read_checkpoint(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_code_in_a_checkpoint_is_named_without_advice_to_run_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for value, named in ((Code(), "posix.system"), (torch.nn.Linear(2, 2), "Linear")):
+        torch.save({"model": value}, tmp_path / "w.pth")
+        with pytest.raises(CheckpointError, match=rf"w\.pth: .* it names .*{named}") as caught:
+            read_checkpoint(str(tmp_path / "w.pth"))
+        assert not re.search("weights_only|trust|load failed|option", str(caught.value))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_tensors_larger_than_their_values_are_refused(tmp_path):
+    torch.save({"w": torch.zeros(1).expand(10 ** 12)}, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r'"w" has the shape \(1000000000000,\), but fewer'):
+        read_checkpoint(str(tmp_path / "w.pth"))
+
+
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FREE_BYTES", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(4 << 20))
+    with pytest.raises(CheckpointError, match="unpacks to 4194304 bytes; PyTorch does not"):
+        read_checkpoint(str(tmp_path / "w.pth"))
+
+
+def test_a_checkpoint_that_is_no_file_is_named(tmp_path):
+    os.mkfifo(tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="is not a file but a pipe"):
+        read_checkpoint(str(tmp_path / "w.pth"))

@@ -45,7 +45,7 @@ def test_prepared_entry(tmp_path):
 
 
 @pytest.mark.parametrize("box, overlap", [
-    ([0, 0, 40, 9], 1), ([0, 0, 9, 30], 1), ([-1, 0, 9, 9], 1), ([9, 0, 8, 9], 1),
+    ([40, 0, 45, 9], 1), ([0, 30, 9, 35], 1), ([-9, 0, -1, 9], 1), ([9, 0, 8, 9], 1),
     ([9, 0, 8, 9], 0), ([0, 0, np.nan, 9], 0)])
 def test_bad_boxes_are_named(tmp_path, box, overlap):
     entry = make_entry([[0, 0, 9, 9], box], [1, overlap], [1, 1])

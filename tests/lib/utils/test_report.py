@@ -4,11 +4,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from faster_rcnn.datasets.imdb import AnnotatedBoxes
 from faster_rcnn.evaluation.voc_eval import Truth
 from faster_rcnn.reports import test_report as report
 from faster_rcnn.reports import visualize
 from faster_rcnn.reports.image_results import ImageResult, class_counts, image_results
+from faster_rcnn.reports.names import distinct_names
 
 
 class Pictures:
@@ -24,10 +27,10 @@ class Pictures:
     def image_path_at(self, i):
         return str(self.folder / f"image{i}.png")
 
-    def gt_roidb(self):
-        first = {"boxes": np.array([[10, 10, 49, 49], [60, 20, 99, 79]], np.uint16),
-                 "gt_classes": np.array([1, 2], np.int32)}
-        return [first, {"boxes": np.zeros((0, 4), np.uint16), "gt_classes": np.zeros(0, np.int32)}]
+    def annotated_boxes(self):
+        first = AnnotatedBoxes(np.array([[10, 10, 49, 49], [60, 20, 99, 79]], float),
+                               np.array([1, 2]), np.array([False, False]))
+        return [first, AnnotatedBoxes(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0, bool))]
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ METRICS = {"mean_ap": 0.5, "per_class": {
 
 
 def test_an_object_is_found_once_by_the_best_detection(imdb, all_boxes):
-    results = image_results(imdb, all_boxes, imdb.gt_roidb())
+    results = image_results(imdb, all_boxes, imdb.annotated_boxes())
     # the detection of score 0.3 is below the limit; the second one finds the cat taken
     np.testing.assert_array_equal(results[0].hits["cat"], [True, False])
     assert [name for name, _ in results[0].missed] == ["dog"]
@@ -126,3 +129,36 @@ def test_contact_sheet_holds_every_picture():
     for value, (x, y) in zip((10, 120, 200), ((80, 50), (250, 50), (80, 170))):
         assert (sheet[y, x] == value).all()
     assert visualize.contact_sheet([]) is None
+
+
+def test_pictures_are_drawn_as_the_boxes_count_pixels(imdb, all_boxes, tmp_path):
+    """An orientation note (EXIF) turns neither the picture nor the boxes."""
+    whole = cv2.imread(imdb.image_path_at(0))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(whole).save(imdb.image_path_at(0), exif=exif)
+    report.write_report(imdb, all_boxes, METRICS, tmp_path / "out")
+    drawn = cv2.imread(str(tmp_path / "out" / "pictures" / "image0.jpg"))
+    assert drawn.shape[1] / drawn.shape[0] == pytest.approx(120 / 100, abs=0.01)
+
+
+def test_names_of_pictures_are_distinct():
+    paths = ["/x/a/x.jpg", "/x/b/x.jpg", "/x/a/x.png", "/x/a/y.jpg", "/x/a/y.jpg",
+             "/x/b/A_x_jpg.gif"]
+    assert distinct_names(paths) == ["a_x_jpg_2", "b_x_jpg", "a_x_png", "y", "y", "A_x_jpg"]
+    assert distinct_names(["a_b/c.jpg", "a/b_c.jpg", "X.png", "x.jpg"])[:2] == ["c", "b_c"]
+    assert distinct_names(["q/a_b/c.jpg", "q/a/b/c.jpg"]) == ["a_b_c_jpg", "a_b_c_jpg_2"]
+    assert distinct_names([]) == []
+
+
+def test_images_of_one_stem_have_pictures_of_their_own(tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    imdb = Pictures(tmp_path)
+    imdb.image_path_at = lambda i: str(tmp_path / "ab"[i] / "same.png")
+    for i in range(2):
+        cv2.imwrite(imdb.image_path_at(i), np.full((100, 120, 3), 90, np.uint8))
+    none = np.zeros((0, 5))
+    report.write_report(imdb, [[], [none, none], [none, none]], METRICS, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out" / "pictures").iterdir()) == [
+        "a_same_png.jpg", "b_same_png.jpg"]
