@@ -50,7 +50,7 @@ $(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
 venv: $(READY)
 
 operators: $(READY)
-	@$(BIN)/python -I caffe-fast-rcnn/python/caffe/build.py
+	@$(BIN)/python -I caffe-fast-rcnn/python/caffe/operators/build.py
 
 demo: operators
 	$(BIN)/python tools/make_shapes.py

@@ -1,7 +1,8 @@
 """What pyproject.toml cannot say: the Cython modules, caffe_pb2.py, and where the packages lie.
 
 Made for `pip install -e .`: data, models and scripts stay in the repository. The operators are not
-built here but at the first `import caffe`, with the PyTorch that is then there (caffe.build).
+built here but at the first `import caffe`, with the PyTorch that is then there
+(caffe.operators.build).
 """
 import os
 import subprocess

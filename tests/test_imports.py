@@ -1,16 +1,41 @@
-"""The rooms of the detector form layers: a package imports only what its row here allows.
+"""The packages form layers: who may import whom, computed from the sources.
 
-The order of the rows is the order of the rooms, from the bottom up, so the table can have no
-circle. Imports inside functions count as well.
+A table lists the packages (rooms) of the engine or of the detector from the ground up; a room may
+import itself and the rooms named beside it, which stand further up in the table, so that there can
+be no circle. Imports inside functions count as well.
 """
 import ast
 from pathlib import Path
 
 import pytest
 
-LIB = Path(__file__).resolve().parents[1] / "lib"
-# room of lib/faster_rcnn -> rooms that it may import; all rooms may import the engine (caffe)
-ROOMS = {
+ROOT = Path(__file__).resolve().parents[1]
+# room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
+ENGINE = {
+    "proto": (),
+    "core": (),
+    "operators": (),
+    "files": ("proto", "core"),
+    "layer_types.common": ("proto", "core"),
+    "layer_types.values": ("proto", "core", "operators", "layer_types.common"),
+    "layer_types.maps": ("proto", "core", "operators", "layer_types.common"),
+    "layer_types.losses": ("proto", "core", "operators", "files", "layer_types.common"),
+    "layer_types.inputs": ("proto", "core", "files", "layer_types.common"),
+    "layer_types.regions": ("proto", "core", "operators", "layer_types.common",
+                            "layer_types.losses"),
+    "layer_types": ("layer_types.values", "layer_types.maps", "layer_types.losses",
+                    "layer_types.inputs", "layer_types.regions"),
+    "runners": ("proto", "core", "layer_types.common"),
+    "nets": ("proto", "core", "files", "layer_types.common", "layer_types.inputs", "layer_types",
+             "runners"),
+    "solvers": ("proto", "core", "operators", "files", "nets"),
+    "export": ("core", "layer_types.maps", "runners"),
+    "tools": ("proto", "core", "files", "nets", "solvers"),
+    "": ("proto", "core", "operators", "files", "layer_types.common", "runners", "nets", "solvers",
+         "tools"),
+}
+# room of faster_rcnn -> rooms that it may import; all of them may import the engine
+DETECTOR = {
     "files": (),
     "boxes": (),
     "settings": ("files",),
@@ -32,58 +57,104 @@ ROOMS = {
     "pretrained": ("files", "boxes"),
     "commands": ("files", "settings", "datasets", "reports", "runs", "detection", "training",
                  "schedules"),
+    "": (),
 }
+TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
+FOLDERS = {"caffe": ROOT / "caffe-fast-rcnn" / "python", "faster_rcnn": ROOT / "lib"}
 # Packages with the original's names: layers of prototxts, and one-line modules
 ORIGINAL = ("datasets", "fast_rcnn", "nms", "roi_data_layer", "rpn", "transform", "utils")
+# The engine knows no detector, and no room of the detector the original's names.
+STRANGERS = {"caffe": ("faster_rcnn", *ORIGINAL), "faster_rcnn": ORIGINAL}
+ROOMS = [(top, room) for top, table in TABLES.items() for room in table]
 
 
-def modules_imported(path: Path) -> set[str]:
-    """Dotted names that a file imports; of `from a import b` both a and a.b."""
-    names = set()
+def sources(top: str) -> dict[str, Path]:
+    """{dotted name: path} of all modules and packages below a top package, itself included."""
+    found = {}
+    for path in sorted((FOLDERS[top] / top).rglob("*.py")):
+        parts = path.relative_to(FOLDERS[top]).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def modules_imported(name: str, path: Path) -> list[tuple[int, str]]:
+    """(line, dotted name) of a module's imports; of `from a import b` it is a.b."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+            base = package[:len(package) - node.level + 1] if node.level else []
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(node.lineno, f"{base}.{alias.name}") for alias in node.names]
+    return found
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """The rooms of lib/faster_rcnn that a file imports from."""
-    parts = [name.split(".") for name in modules_imported(path)]
-    return {names[1] for names in parts if names[0] == "faster_rcnn" and len(names) > 1}
+def room_of(top: str, name: str) -> str:
+    """The room that holds a module, a package or a name in one."""
+    room = name.removeprefix(top).removeprefix(".")
+    while room and room not in TABLES[top]:
+        room = room.rpartition(".")[0]
+    return room
 
 
-def test_the_table_names_every_room_and_only_rooms_below():
-    assert set(ROOMS) == {path.parent.name for path in (LIB / "faster_rcnn").glob("*/__init__.py")}
-    rooms = list(ROOMS)
-    for number, (room, allowed) in enumerate(ROOMS.items()):
+def packages(top: str) -> set[str]:
+    """The rooms that there are."""
+    return {name.removeprefix(top).removeprefix(".") for name, path in sources(top).items()
+            if path.name == "__init__.py"}
+
+
+@pytest.mark.parametrize("top", TABLES)
+def test_the_table_names_every_room_and_only_rooms_before_it(top):
+    assert set(TABLES[top]) == packages(top)
+    rooms = list(TABLES[top])
+    for number, (room, allowed) in enumerate(TABLES[top].items()):
         assert set(allowed) <= set(rooms[:number]), f"{room} is below a room that it may import"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_what_its_row_allows(room):
-    for path in (LIB / "faster_rcnn" / room).rglob("*.py"):
-        forbidden = rooms_imported(path) - {room, *ROOMS[room]}
-        assert not forbidden, f"{path.relative_to(LIB)} imports {sorted(forbidden)}"
+@pytest.mark.parametrize("top, room", ROOMS)
+def test_a_room_imports_what_its_row_allows(top, room):
+    known = {room, *TABLES[top][room]}
+    for name, path in sources(top).items():
+        if room_of(top, name) != room:
+            continue
+        for line, imported in modules_imported(name, path):
+            where = f"{path.relative_to(ROOT)}:{line} imports {imported}"
+            assert imported.split(".")[0] not in STRANGERS[top], where
+            if imported.split(".")[0] == top:
+                assert room_of(top, imported) in known, where
 
 
-def test_no_room_imports_the_original_names():
-    for path in (LIB / "faster_rcnn").rglob("*.py"):
-        used = {name for name in modules_imported(path) if name.split(".")[0] in ORIGINAL}
-        assert not used, f"{path.relative_to(LIB)} imports {sorted(used)}"
+@pytest.mark.parametrize("top, room", [pair for pair in ROOMS
+                                       if pair not in (("caffe", ""), ("caffe", "proto"),
+                                                       ("faster_rcnn", ""))])
+def test_a_room_is_of_a_size_to_be_read(top, room):
+    folder = FOLDERS[top].joinpath(top, *room.split("."))
+    members = [path.stem for path in folder.iterdir()
+               if path.suffix in (".py", ".pyx") and path.name != "__init__.py"
+               or (path / "__init__.py").exists()]
+    assert 3 <= len(members) <= 12, members
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_of_a_size_to_be_read(room):
-    modules = [path for path in (LIB / "faster_rcnn" / room).glob("*.py*")
-               if path.suffix in (".py", ".pyx") and path.name != "__init__.py"]
-    assert 3 <= len(modules) <= 12, [path.name for path in modules]
+@pytest.mark.parametrize("top, room", [pair for pair in ROOMS if pair[1]])
+def test_a_room_says_what_belongs_there(top, room):
+    init = FOLDERS[top].joinpath(top, *room.split("."), "__init__.py")
+    text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
+    assert "Belongs here:" in text and "May import:" in " ".join(text.split()), room
 
 
-def test_every_room_says_what_belongs_there():
-    for room in ROOMS:
-        init = LIB / "faster_rcnn" / room / "__init__.py"
-        text = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8")))
-        assert "Belongs here:" in text and "May import:" in text, room
+@pytest.mark.parametrize("top", TABLES)
+def test_no_module_is_long(top):
+    for name, path in sources(top).items():
+        if not name.endswith("_pb2"):
+            length = len(path.read_text(encoding="utf-8").splitlines())
+            assert length <= 300, f"{name} has {length} lines"
+
+
+def test_every_form_of_import_is_seen(tmp_path):
+    path = tmp_path / "b.py"
+    path.write_text("import a.c\nfrom a import c, d as e\nfrom . import c as x\n\n\ndef f():\n"
+                    "    from .c import y\n    import os, a.b\n")
+    assert sorted(modules_imported("a.b", path)) == [
+        (1, "a.c"), (2, "a.c"), (2, "a.d"), (3, "a.c"), (7, "a.c.y"), (8, "a.b"), (8, "os")]

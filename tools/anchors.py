@@ -5,7 +5,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.coverage import best_overlaps, propose_anchors, scaled_objects
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.commands import options, start, tool

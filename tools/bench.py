@@ -29,7 +29,7 @@ from measure import weights_cost
 from measure.bare_net import BareNet
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.commands import start, tool
 from faster_rcnn.schedules import alternating as alt_opt
 from faster_rcnn.schedules.files import METHOD

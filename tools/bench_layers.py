@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from bench import in_turn
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.commands import start, tool
 
 ALEX, VGG, RES = (1, 96, 55, 55), (1, 64, 224, 224), (1, 256, 56, 56)

@@ -10,7 +10,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.prototxts.compress import compress

@@ -6,7 +6,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes

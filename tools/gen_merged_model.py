@@ -6,8 +6,8 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe import prototxt, weights
-from caffe.merge_bn import merge_batch_norm
+from caffe.files import prototxt, weights
+from caffe.nets.merge_bn import merge_batch_norm
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.prototxts.text import net_text

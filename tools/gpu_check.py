@@ -95,8 +95,9 @@ def require_machine():
 
 
 def load_build():
-    """caffe.build, without the rest of caffe, which may not be ready to be imported."""
-    spec = importlib.util.spec_from_file_location("caffe_build", os.path.join(ENGINE, "build.py"))
+    """caffe.operators.build, without the rest of caffe, which may not be ready to be imported."""
+    path = os.path.join(ENGINE, "operators", "build.py")
+    spec = importlib.util.spec_from_file_location("caffe_build", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -125,7 +126,7 @@ def run(script, *arguments):
 
 def operator_cases(torch):
     """{name: (function, operands that take gradients, other operands)}; all on the CPU, float32."""
-    from caffe import ops
+    from caffe.operators import ops
     draw = torch.Generator().manual_seed(3)
 
     def random(*shape, scale=1.0):

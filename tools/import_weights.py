@@ -7,7 +7,7 @@ import os
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint

@@ -13,9 +13,9 @@ import time
 import numpy as np
 
 import caffe
+from caffe.files.atomic import write_bytes
 from caffe.tools.command import status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing, read_array, whole_numbers
-from caffe.weights import write_bytes
 
 
 def classify(args):

@@ -9,7 +9,7 @@ whose weights the second shares, measures every roi, and the second learns from 
 import torch
 
 import caffe
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.settings.layer_params import layer_params
 

@@ -2,7 +2,7 @@
 import cv2
 import h5py
 import numpy as np
-from caffe import databases, image_files
+from caffe.files import databases, images as image_files
 
 
 def pictures(count, height=6, width=8, seed=0):

@@ -18,8 +18,9 @@ import tempfile
 import cv2
 import h5py
 import numpy as np
-from caffe import io, prototxt, weights
-from caffe.errors import CaffeError
+from caffe import io
+from caffe.core.errors import CaffeError
+from caffe.files import prototxt, weights
 from caffe.proto import caffe_pb2 as pb
 
 import caffe

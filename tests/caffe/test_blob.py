@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 import torch
-from caffe import memory
-from caffe.blob import Blob, BlobVec, ParamBlob, SharedParamBlob
+from caffe.core import memory
+from caffe.core.blob import Blob, BlobVec, ParamBlob, SharedParamBlob
 from torch import nn
 
 import caffe

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import torch
 
-from caffe import build
+from caffe.operators import build
 
 
 @pytest.fixture

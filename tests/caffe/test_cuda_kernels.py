@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from caffe import build, ops
+from caffe.operators import build, ops
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STAND_IN = os.path.join(HERE, "..", "reference", "cuda_on_cpu")

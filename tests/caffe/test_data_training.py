@@ -2,7 +2,7 @@
 import data_files
 import numpy as np
 import pytest
-from caffe import databases
+from caffe.files import databases
 from caffe.proto import caffe_pb2
 from net_texts import layer
 

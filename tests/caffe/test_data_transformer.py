@@ -1,9 +1,9 @@
 """DataTransformer against Caffe's formula, pixel by pixel."""
 import numpy as np
 import pytest
-from caffe import weights
-from caffe.data_transformer import DataTransformer
-from caffe.errors import CaffeError
+from caffe.core.errors import CaffeError
+from caffe.files import weights
+from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 

@@ -7,8 +7,8 @@ import data_files
 import lmdb
 import numpy as np
 import pytest
-from caffe import databases, image_files
-from caffe.errors import DataError
+from caffe.core.errors import DataError
+from caffe.files import databases, images as image_files
 from caffe.proto import caffe_pb2
 
 BACKENDS = ["lmdb", "leveldb"]

@@ -3,8 +3,8 @@ import math
 
 import pytest
 import torch
-from caffe.errors import LayerError
-from caffe.fillers import fan_in, fan_out, fill
+from caffe.core.errors import LayerError
+from caffe.layer_types.common.fillers import fan_in, fan_out, fill
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 

@@ -11,8 +11,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from caffe import io, prototxt, weights
-from caffe.errors import CaffeError, LayerError, WeightsError
+from caffe import io
+from caffe.core.errors import CaffeError, LayerError, WeightsError
+from caffe.files import prototxt, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

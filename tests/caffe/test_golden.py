@@ -6,7 +6,7 @@ import pytest
 from golden_program import Program
 
 import caffe
-from caffe import memory
+from caffe.core import memory
 
 REFUSED = golden.cases("caffe/errors")
 NETS = golden.cases("caffe/nets") + golden.cases("caffe/solvers")

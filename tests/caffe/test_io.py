@@ -4,7 +4,7 @@ import golden
 import numpy as np
 import pytest
 from caffe import io
-from caffe.errors import CaffeError
+from caffe.core.errors import CaffeError
 from caffe.proto import caffe_pb2 as pb
 
 TRANSFORMERS = [case for case in golden.cases("caffe/files") if "/transformer__" in case]

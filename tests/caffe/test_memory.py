@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 import torch
-from caffe import memory
-from caffe.memory import Memory
+from caffe.core import memory
+from caffe.core.memory import Memory
 
 CPU = torch.device("cpu")
 

@@ -1,9 +1,9 @@
 """Folded nets have the outputs of the nets they come from, and only what may be folded is."""
 import numpy as np
 import pytest
-from caffe import prototxt, weights
-from caffe.errors import WeightsError
-from caffe.merge_bn import merge_batch_norm
+from caffe.core.errors import WeightsError
+from caffe.files import prototxt, weights
+from caffe.nets.merge_bn import merge_batch_norm
 
 import caffe
 

@@ -4,7 +4,7 @@ import pytest
 import slow_ops
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 
 
 def test_nms_by_hand(device):

@@ -4,7 +4,7 @@ import pytest
 import slow_ops
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 raw = torch.ops.caffe_fast_rcnn

@@ -5,13 +5,13 @@ import signal
 import numpy as np
 import pytest
 from caffe.proto import caffe_pb2
-from caffe.signals import Action, SignalHandler
+from caffe.solvers.signals import Action, SignalHandler
 from caffe.tools import workers
 from google.protobuf import text_format
 from net_texts import REGRESSION, fc, input_layer, layer
 
 import caffe
-from caffe import state
+from caffe.core import state
 
 BASE = 'base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 random_seed: 5 '
 # "frozen" learns nothing, "shared" is used twice, the gradient of "gated" is 0 in rank 1

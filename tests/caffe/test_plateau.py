@@ -1,9 +1,10 @@
 """The solver's policy plateau (PVANet): by hand, and from snapshot to snapshot."""
 import numpy as np
 import pytest
-from caffe import lr_policy, weights
-from caffe.lr_policy import Progress
+from caffe.files import weights
 from caffe.proto import caffe_pb2
+from caffe.solvers import lr_policy
+from caffe.solvers.lr_policy import PolicyState
 from google.protobuf import text_format
 from net_texts import REGRESSION
 
@@ -26,7 +27,7 @@ def solver(text):
 def test_by_hand():
     """Minima at 0, 1, 5, 6 and 10; steps 2 iterations behind the one at 1, 3 behind that at 6."""
     p = text_format.Parse(PLATEAU, caffe_pb2.SolverParameter())
-    progress, rates = Progress(), []
+    progress, rates = PolicyState(), []
     for iteration, loss in enumerate([5, 4, 4, 6, 5, 3.5, 3, 3, 3, 9, 1, 9, 9, 9, 9]):
         rate, progress = lr_policy.advance(p, iteration, progress, lambda value=loss: value)
         rates.append(rate)
@@ -36,14 +37,14 @@ def test_by_hand():
 
 def test_no_step_before_the_window_is_over_when_the_loss_is_no_number():
     p = text_format.Parse(PLATEAU, caffe_pb2.SolverParameter())
-    rate, progress = lr_policy.advance(p, 1, Progress(), lambda: float("nan"))
-    assert rate == pytest.approx(0.8) and progress == Progress()
+    rate, progress = lr_policy.advance(p, 1, PolicyState(), lambda: float("nan"))
+    assert rate == pytest.approx(0.8) and progress == PolicyState()
 
 
 def test_other_policies_do_not_ask_for_the_loss():
     p = text_format.Parse('base_lr: 0.8 gamma: 0.5 lr_policy: "step" stepsize: 2',
                           caffe_pb2.SolverParameter())
-    assert lr_policy.advance(p, 5, Progress(), None) == (pytest.approx(0.2), Progress(2))
+    assert lr_policy.advance(p, 5, PolicyState(), None) == (pytest.approx(0.2), PolicyState(2))
 
 
 @pytest.mark.parametrize("sizes, got", [("", "none"), ("plateau_winsize: 0", r"\[0\]")])

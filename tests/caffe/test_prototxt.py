@@ -1,9 +1,9 @@
 """Reading prototxts: upgrades of old forms, tolerance of old encodings, errors that say where."""
 import pytest
-from caffe import prototxt
-from caffe.errors import PrototxtError
+from caffe.core.errors import PrototxtError
+from caffe.files import prototxt
+from caffe.files.upgrade import v1_type_name
 from caffe.proto import caffe_pb2 as pb
-from caffe.upgrade import v1_type_name
 
 
 def net(text):

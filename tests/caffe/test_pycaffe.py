@@ -204,6 +204,9 @@ def test_the_modules_functions(caplog):
     time.sleep(0.01)
     timer.stop()
     assert 10 <= timer.ms < 5000
+    timer.tic()
+    assert timer.toc(average=False) == timer.diff < timer.average_time < timer.total_time
+    assert timer.calls == 2 and timer.average_time == pytest.approx(timer.total_time / 2)
     with caplog.at_level(logging.INFO, "caffe"):
         caffe.log("a line")
     assert caplog.messages == ["a line"]

@@ -4,7 +4,7 @@ import pytest
 from net_texts import input_layer, layer, net
 
 import caffe
-from caffe import ops
+from caffe.operators import ops
 
 raw = ops._ops
 HERE = __name__

@@ -5,8 +5,8 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from caffe import lr_policy, updates
 from caffe.proto import caffe_pb2
+from caffe.solvers import lr_policy, updates
 from google.protobuf import text_format
 from net_texts import REGRESSION, fc, input_layer, layer
 

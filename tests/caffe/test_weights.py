@@ -6,8 +6,8 @@ import tracemalloc
 import h5py
 import numpy as np
 import pytest
-from caffe import weights, wire
-from caffe.errors import WeightsError
+from caffe.core.errors import WeightsError
+from caffe.files import weights, wire
 from caffe.proto import caffe_pb2 as pb
 from hypothesis import given, settings
 from hypothesis import strategies as st

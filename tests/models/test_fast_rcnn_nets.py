@@ -4,7 +4,7 @@ import os
 import pytest
 from test_generated import FROZEN, NETS, build_file, learning
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg
 
 VARIANT_NETS = ("VGG16", "VGG_CNN_M_1024", "CaffeNet", "Tiny")

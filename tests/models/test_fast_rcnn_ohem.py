@@ -4,7 +4,7 @@ import os
 import numpy as np
 import one_image
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets

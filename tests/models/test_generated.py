@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg, cfg_override
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")

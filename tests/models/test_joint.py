@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from test_generated import FROZEN, NETS, PARAMETERS, build_file, learning
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg
 
 VOC = [("pascal_voc", net) for net in NETS]

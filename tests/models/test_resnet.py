@@ -7,7 +7,7 @@ import pytest
 from test_generated import learning
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.detection.detect import im_detect
 

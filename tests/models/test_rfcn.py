@@ -8,7 +8,7 @@ import pytest
 from test_resnet import FROZEN, RPN, published
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.detection.detect import im_detect

@@ -5,7 +5,7 @@ import numpy as np
 import scipy.io
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.settings.config import cfg

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.settings.config import cfg
 
 TOOLS = os.path.join(cfg.ROOT_DIR, "tools")

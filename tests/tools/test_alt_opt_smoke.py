@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from handful import MODEL, command, places, run_command
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg_override
 from measure import bare_net
 

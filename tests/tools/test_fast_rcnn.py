@@ -8,7 +8,7 @@ from given_proposals import MODEL, write_proposals
 from handful import places
 from test_tool_errors import assert_refused
 
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from handful import TOOLS
 
-from caffe import ops
+from caffe.operators import ops
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from test_tool_errors import assert_refused
 from torch_nets import ResNet, SimpleFasterRcnn, Vgg16, caffe_resnet50, randomized
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
 from faster_rcnn.prototxts.text import net_text
 

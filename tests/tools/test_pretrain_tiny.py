@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.synthetic import shape_crops, shapes
 
 ROOT = Path(__file__).resolve().parents[2]

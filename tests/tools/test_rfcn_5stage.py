@@ -8,7 +8,7 @@ from handful import places
 from small_rfcn import write_nets
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 

@@ -7,7 +7,7 @@ import pytest
 from scripted import make_project, run_script, settings
 from small_rfcn import write_joint_nets, write_nets
 
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.files import safe_pickle
 
 SMALL_OBJECTS = ["TRAIN.RPN_MIN_SIZE", "2", "TEST.RPN_MIN_SIZE", "2",

@@ -7,7 +7,7 @@ import pytest
 import torch
 from handful import MODEL, places, run_command
 
-from caffe.weights import read_weights, write_weights
+from caffe.files.weights import read_weights, write_weights
 from faster_rcnn.settings.config import cfg
 
 TRAIN, TEST = "train_faster_rcnn_alt_opt.py", "test_net.py"

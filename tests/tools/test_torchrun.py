@@ -10,7 +10,7 @@ import pytest
 from given_proposals import MODEL, TEST_NET, write_proposals
 from handful import command, places
 
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.runs import processes

@@ -8,7 +8,7 @@ import time
 import pytest
 from handful import command, places, run_command
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 

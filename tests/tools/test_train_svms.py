@@ -10,7 +10,7 @@ from given_proposals import (MODEL, TEST_NET, scores_and_features, write_detecto
 from sklearn.svm import LinearSVC
 from test_tool_errors import assert_refused
 
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps

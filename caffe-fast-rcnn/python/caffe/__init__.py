@@ -1,31 +1,18 @@
 """Caffe's Python interface on PyTorch.
 
-The names are pycaffe's: Net, SGDSolver and its sisters, Layer for Python layers on numpy (and
+The names are pycaffe's: Net, SGDSolver and the other solvers, Layer for Python layers on numpy (and
 TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2; draw and
-coord_map are modules to be imported by name.
+coord_map are modules to be imported by name. The code is in rooms, from the ground up: proto and
+core; operators; files; layer_types; runners; nets; solvers; export; and tools, the command line.
 """
-from . import layers as _layer_types  # noqa: F401, I001 - before `layers` becomes net_spec's
-from . import allocation, errors, io, proto, prototxt, state, weights
-from .blob import Blob
-from .classifier import Classifier
-from .detector import Detector
-from .errors import CaffeError
-from .logs import Timer, init_log, log
-from .net import Net
-from .net_spec import NetSpec, layers, params, to_proto
-from .parallel import NCCL, has_nccl
-from .python_layer import Layer, TensorLayer
-from .registry import layer_type_list
-from .solver import (
-    AdaDeltaSolver,
-    AdaGradSolver,
-    AdamSolver,
-    NesterovSolver,
-    RMSPropSolver,
-    SGDSolver,
-    get_solver,
-)
-from .state import (
+from caffe import io, proto
+from caffe.classifier import Classifier
+from caffe.core import errors, state
+from caffe.core.blob import Blob
+from caffe.core.errors import CaffeError
+from caffe.core.logs import Timer, init_log, log
+from caffe.core.main_memory import keep_freed_memory
+from caffe.core.state import (
     TEST,
     TRAIN,
     Phase,
@@ -39,16 +26,33 @@ from .state import (
     solver_count,
     solver_rank,
 )
+from caffe.detector import Detector
+from caffe.files import prototxt, weights
+from caffe.layer_types.common.registry import layer_type_list
+from caffe.net_spec import NetSpec, layers, params, to_proto
+from caffe.nets.net import Net
+from caffe.operators import ops
+from caffe.runners.python_layer import Layer, TensorLayer
+from caffe.solvers.parallel import NCCL, has_nccl
+from caffe.solvers.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
 
 __version__ = "1.0.0"
 
-allocation.keep_freed_memory()
+keep_freed_memory()
 
 __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
     "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
     "TEST", "TRAIN", "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io",
-    "layer_type_list", "layers", "log", "params", "proto", "prototxt", "set_device", "set_mode_cpu",
-    "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
-    "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "layer_type_list", "layers", "log", "ops", "params", "proto", "prototxt", "set_device",
+    "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count",
+    "set_solver_rank", "solver_count", "solver_rank", "state", "to_proto", "weights",
 ]

@@ -1,4 +1,4 @@
 """`python -m caffe`: the command `caffe`."""
-from .tools.main import script
+from caffe.tools.main import script
 
 script()

@@ -7,10 +7,10 @@
 """
 import numpy as np
 
-from . import io
-from .errors import CaffeError
-from .net import Net
-from .state import TEST
+from caffe import io
+from caffe.core.errors import CaffeError
+from caffe.core.state import TEST
+from caffe.nets.net import Net
 
 
 class Classifier(Net):

@@ -9,8 +9,8 @@ layers go from bottom to top. Made for nets in Python: blobs are the tops of a N
 """
 import numpy as np
 
-from .errors import CaffeError
-from .net_spec import layers as L
+from caffe.core.errors import CaffeError
+from caffe.net_spec import layers as L
 
 PASS_THROUGH_LAYERS = ["AbsVal", "BatchNorm", "Bias", "BNLL", "Clip", "Dropout", "Eltwise", "ELU",
                        "Exp", "Log", "LRN", "MVN", "Power", "PReLU", "ReLU", "Scale", "Sigmoid",

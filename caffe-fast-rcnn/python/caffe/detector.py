@@ -11,11 +11,11 @@ import os
 
 import numpy as np
 
-from . import io
-from .classifier import input_transformer
-from .errors import CaffeError
-from .net import Net
-from .state import TEST
+from caffe import io
+from caffe.classifier import input_transformer
+from caffe.core.errors import CaffeError
+from caffe.core.state import TEST
+from caffe.nets.net import Net
 
 
 class Detector(Net):

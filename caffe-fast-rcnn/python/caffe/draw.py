@@ -8,9 +8,9 @@ number of channels that it makes, or the size of its batch.
 """
 import pydot
 
-from .errors import CaffeError
-from .proto import caffe_pb2
-from .weights import write_bytes
+from caffe.core.errors import CaffeError
+from caffe.files.atomic import write_bytes
+from caffe.proto import caffe_pb2
 
 LAYER_STYLE_DEFAULT = {"shape": "box", "fillcolor": "#6495ED", "style": "filled"}
 NEURON_LAYER_STYLE = {"shape": "box", "fillcolor": "#90EE90", "style": "filled"}

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from .errors import CaffeError
-from .proto import caffe_pb2
+from caffe.core.errors import CaffeError
+from caffe.files.images import decoded
+from caffe.proto import caffe_pb2
 
 _INTERPOLATION = {0: cv2.INTER_NEAREST, 1: cv2.INTER_LINEAR, 3: cv2.INTER_CUBIC}
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)   # of R, G, B
@@ -70,10 +71,10 @@ def array_to_datum(arr, label=None):
 def datum_to_array(datum):
     """The (C, H, W) array of a Datum; encoded images are decoded, BGR as in Caffe. No label."""
     if datum.encoded:
-        image = cv2.imdecode(np.frombuffer(datum.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = decoded(datum.data)
         if image is None:
             raise CaffeError("the Datum says that it is encoded, but OpenCV cannot decode it")
-        return np.atleast_3d(image).transpose(2, 0, 1)
+        return image.transpose(2, 0, 1)
     shape = (datum.channels, datum.height, datum.width)
     if datum.data:
         return np.frombuffer(datum.data, np.uint8).reshape(shape).copy()
@@ -186,11 +187,9 @@ class Transformer:
 def load_image(filename, color=True):
     """An image file as float32 (H, W, 3) RGB between 0 and 1, or (H, W, 1) without colour."""
     try:
-        data = np.fromfile(filename, np.uint8)
+        image = decoded(np.fromfile(filename, np.uint8), color=True, deep=True)
     except OSError as error:
         raise CaffeError(f"{filename}: cannot be read: {error.strerror}") from None
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise CaffeError(f"{filename}: this is not an image that OpenCV can read")
     largest = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1

@@ -17,8 +17,8 @@ from collections import Counter, OrderedDict
 
 import numpy as np
 
-from .errors import suggest
-from .proto import caffe_pb2
+from caffe.core.errors import suggest
+from caffe.proto import caffe_pb2
 
 _SUFFIX = "_param"
 

@@ -3,7 +3,7 @@ import functools
 
 import torch
 
-from caffe.anchors import generate_anchors
+from caffe.operators.anchors import generate_anchors
 
 # the cell that scales refer to, whatever the stride; py-faster-rcnn: generate_anchors.py
 BASE_SIZE = 16

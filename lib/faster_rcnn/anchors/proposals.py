@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.boxes import geometry
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
 

@@ -3,7 +3,7 @@ import numpy as np
 import torch
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
 from faster_rcnn.anchors.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
 from faster_rcnn.files import safe_yaml

@@ -9,7 +9,7 @@ import logging
 import math
 from dataclasses import dataclass
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.images.reading import image_orientation
 

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 
 
 def gpu_nms(dets, thresh, device_id=0):

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 
 
 def soft_nms(dets, thresh, method="linear", sigma=0.5, score_thresh=0.001):

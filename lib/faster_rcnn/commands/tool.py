@@ -7,7 +7,7 @@ import sys
 import torch
 from tqdm import tqdm
 
-from caffe.errors import CaffeError, ShapeMismatchError
+from caffe.core.errors import CaffeError, ShapeMismatchError
 from faster_rcnn.runs import processes
 
 USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)

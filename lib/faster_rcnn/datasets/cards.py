@@ -33,7 +33,7 @@ import glob
 import os
 from dataclasses import dataclass, field
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg

@@ -6,7 +6,7 @@ import numpy as np
 import pycocotools.mask
 import scipy.sparse
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.annotations.check import Problem, report
 from faster_rcnn.annotations.coco_json import CocoAnnotation, read_coco
 from faster_rcnn.annotations.voc_xml import AnnotationError

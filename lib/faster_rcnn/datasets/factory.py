@@ -1,7 +1,7 @@
 """Data sets by name."""
 import functools
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.datasets.cards import list_cards, load_card
 from faster_rcnn.datasets.coco import SPLITS as COCO_SPLITS
 from faster_rcnn.datasets.coco import coco

@@ -25,7 +25,7 @@ import os
 import numpy as np
 import scipy.sparse
 
-from caffe.errors import suggest
+from caffe.core.errors import suggest
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
 from faster_rcnn.evaluation import recall

@@ -1,5 +1,5 @@
 """Chooses where non-maximum suppression runs."""
-from caffe import state
+from caffe.core import state
 from faster_rcnn.boxes.cpu_nms import cpu_nms
 from faster_rcnn.boxes.gpu_nms import gpu_nms
 from faster_rcnn.settings.config import cfg

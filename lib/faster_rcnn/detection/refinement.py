@@ -4,7 +4,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.boxes.voting import bbox_vote
 
 SOFT_NMS_METHODS = ("linear", "gaussian")

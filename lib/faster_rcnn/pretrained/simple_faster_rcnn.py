@@ -7,7 +7,7 @@ cannot: widths there are x2 - x1, here x2 - x1 + 1, so boxes may differ by about
 """
 import numpy as np
 
-from caffe.anchors import generate_anchors
+from caffe.operators.anchors import generate_anchors
 from faster_rcnn.boxes import geometry
 from faster_rcnn.pretrained.checkpoints import CheckpointError
 from faster_rcnn.pretrained.imported import Imported

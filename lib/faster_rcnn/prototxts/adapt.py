@@ -15,7 +15,7 @@ import os
 import re
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors
 from faster_rcnn.prototxts.heads import delta_blobs, score_blobs

@@ -4,9 +4,10 @@ import os
 from dataclasses import dataclass
 from typing import Optional
 
-from caffe import prototxt, registry
-from caffe import weights as weight_files
-from caffe.errors import LayerError, ShapeMismatchError, WeightsError
+from caffe.core.errors import LayerError, ShapeMismatchError, WeightsError
+from caffe.files import prototxt
+from caffe.files import weights as weight_files
+from caffe.layer_types.common import registry
 from faster_rcnn.files.atomic import json_hash, write_text
 from faster_rcnn.prototxts.adapt import adapt_file
 from faster_rcnn.prototxts.text import message_text

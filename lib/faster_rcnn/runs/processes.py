@@ -14,8 +14,8 @@ import torch
 from torch import distributed
 
 import caffe
-from caffe import parallel
-from caffe.parallel import PATIENCE, together
+from caffe.solvers import parallel
+from caffe.solvers.parallel import PATIENCE, together
 
 _meeting = {"store": None}      # torchrun's key-value store, once `start` has found it
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Optional
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.imdb import imdb as ImageDatabase
 from faster_rcnn.files.atomic import file_hash

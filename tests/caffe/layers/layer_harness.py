@@ -2,11 +2,11 @@
 import pathlib
 import tempfile
 
-import caffe.layers  # noqa: F401 - registers the types
+import caffe.layer_types  # noqa: F401 - registers the types
 import data_files
 import numpy as np
 import torch
-from caffe import registry
+from caffe.layer_types.common import registry
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 

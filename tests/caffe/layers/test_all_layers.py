@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 import torch
-from caffe import registry
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
+from caffe.layer_types.common import registry
 from layer_harness import CASES, EXAMPLES, build
 from torch.func import functional_call
 
@@ -96,7 +96,7 @@ def test_readme_lists_every_type():
     assert set(registry.layer_type_list()) <= set(files)
     for name in set(files) & set(EXAMPLES):
         module = registry.lookup(name, "lay").__module__
-        assert files[name] == module.rsplit(".", 1)[1] + ".py", name
+        assert files[name] == "/".join(module.split(".")[-2:]) + ".py", name
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

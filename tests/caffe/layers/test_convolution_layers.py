@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from layer_harness import build, run, values
 
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run, values
 
 LSTM = 'type: "Lstm" lstm_param { num_output: 2 %s weight_filler { type: "gaussian" std: 0.5 } }'

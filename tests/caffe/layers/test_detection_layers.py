@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import slow_detection
-from caffe.anchors import generate_anchors
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
+from caffe.operators.anchors import generate_anchors
 from layer_harness import build, run
 
 # -- Proposal

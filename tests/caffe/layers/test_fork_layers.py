@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import slow_detection
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from caffe.proto import caffe_pb2
 from layer_harness import build, gradient, run
 

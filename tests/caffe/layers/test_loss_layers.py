@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe import weights
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
+from caffe.files import weights
 from layer_harness import build, gradient, run
 
 LOG3 = math.log(3)

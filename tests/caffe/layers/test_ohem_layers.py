@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import slow_detection
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
 
 LOG3 = math.log(3)

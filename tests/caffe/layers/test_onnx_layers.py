@@ -1,9 +1,10 @@
 """Every layer type with an ONNX form: its tops are those of ONNX's reference evaluator."""
 import numpy as np
 import pytest
-from caffe import export, prototxt
-from caffe.errors import LayerError
+from caffe import export
+from caffe.core.errors import LayerError
 from caffe.export.model import EXPORTERS, evaluate
+from caffe.files import prototxt
 from layer_harness import EXAMPLES, X, values
 
 import caffe

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from caffe.proto import caffe_pb2
 from layer_harness import build, gradient, run, values
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
 
 X = np.arange(24).reshape(2, 3, 4)

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.errors import LayerError
+from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
 
 X = [[-2.0, -1.0, 0.0, 1.0, 2.0]]

@@ -3,9 +3,9 @@ import cv2
 import data_files
 import numpy as np
 import pytest
-from caffe import weights, window_files
-from caffe.errors import DataError
-from caffe.layers.window_data import place
+from caffe.core.errors import DataError
+from caffe.files import weights, window_files
+from caffe.layer_types.inputs.window_data import place
 from net_texts import layer, net
 
 import caffe

@@ -7,7 +7,7 @@ import cv2
 import data_files
 import numpy as np
 import pytest
-from caffe import databases, image_files, weights
+from caffe.files import databases, images as image_files, weights
 from caffe.tools import command, compute_image_mean, convert_imageset, extract_features
 from net_texts import fc, layer
 

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.adapt import adapt, adapt_file
 from faster_rcnn.settings.config import cfg
 

@@ -6,7 +6,7 @@ import pytest
 from test_adapt import NAMES, NETS
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.prototxts.adapt import adapt, adapt_file

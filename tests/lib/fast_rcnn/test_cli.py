@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from caffe.errors import PrototxtError
+from caffe.core.errors import PrototxtError
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.settings.config import cfg, cfg_override
 

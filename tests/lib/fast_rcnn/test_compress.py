@@ -4,7 +4,7 @@ import pytest
 import scipy.sparse.linalg
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.compress import compress, truncated_svd
 
 HEAD = 'input: "x" input_shape { dim: 1 dim: 9 }'

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.prototxts.heads import delta_blobs, delta_layers, score_blobs, the_output

@@ -8,7 +8,7 @@ import pytest
 from small_training import SETTINGS, Killed, killed_after, seed
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.minibatches.order import ImageOrder
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.config import cfg_override

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from caffe import prototxt, weights
+from caffe.files import prototxt, weights
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.roidb import prepare_roidb
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_override

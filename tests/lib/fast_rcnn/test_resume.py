@@ -6,7 +6,7 @@ import pytest
 from small_training import Killed, killed_after, seed
 
 import caffe
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.training import checkpoint
 from faster_rcnn.training.solver_wrapper import SolverWrapper, train_net
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.prototxts.solver_files import Numbers, adapt_solver
 from faster_rcnn.settings.config import cfg
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import prototxt, weights
-from caffe.errors import CaffeError, WeightsError
+from caffe.core.errors import CaffeError, WeightsError
+from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.training.solver_wrapper import (
     SolverWrapper,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_training import Killed, killed_after, seed
 
-from caffe import weights
+from caffe.files import weights
 from faster_rcnn.runs.curves import Curves
 from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.training.solver_wrapper import train_net

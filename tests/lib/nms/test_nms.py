@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_detection import overlap
 
-from caffe import ops
+from caffe.operators import ops
 from faster_rcnn.boxes.cpu_nms import cpu_nms
 from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
 from faster_rcnn.detection.nms_wrapper import nms

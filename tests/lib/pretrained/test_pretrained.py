@@ -15,7 +15,7 @@ from torch_nets import (
 )
 
 import caffe
-from caffe import prototxt
+from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
 from faster_rcnn.boxes.transform import bbox_transform_inv
 from faster_rcnn.pretrained import input_scale, simple_faster_rcnn, torchvision_nets

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import caffe
-from caffe import prototxt
-from caffe.errors import CaffeError
+from caffe.core.errors import CaffeError
+from caffe.files import prototxt
 from faster_rcnn.minibatches.minibatch import MinibatchOptions
 from faster_rcnn.prototxts.adapt import adapt
 from faster_rcnn.settings.config import cfg_override

@@ -7,7 +7,8 @@ import torch
 from two_images import ANCHORS, GT, INFO, SETTINGS, layer_of, rpn_outputs
 
 import caffe
-from caffe import ops, prototxt
+from caffe.files import prototxt
+from caffe.operators import ops
 from faster_rcnn.settings.config import cfg, cfg_override
 from rpn.proposal_layer import ProposalLayer
 from rpn.proposal_target_layer import ProposalTargetLayer

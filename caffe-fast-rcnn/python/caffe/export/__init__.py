@@ -5,20 +5,23 @@
     tensors = state_dict(net)                                           # name -> tensor
 
 `to_onnx` and `largest_difference` need the package onnx.
+
+Belongs here: the exporters of the layer types, by what they do. May import: core, runners,
+layer_types.maps.
 """
-from .part import Part, select
-from .tensors import state_dict
+from caffe.export.part import Part, select
+from caffe.export.tensors import state_dict
 
 __all__ = ["Part", "largest_difference", "select", "state_dict", "to_onnx"]
 
 
 def to_onnx(net, part=None):
     """As `model.to_onnx`."""
-    from .model import to_onnx as build
+    from caffe.export.model import to_onnx as build
     return build(net, part or select(net))
 
 
 def largest_difference(net, part, model):
     """As `model.largest_difference`."""
-    from .model import largest_difference as compare
+    from caffe.export.model import largest_difference as compare
     return compare(net, part, model)

@@ -11,10 +11,10 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from ..errors import LayerError, WeightsError
-from . import shapes, values, windows
-from .reference_ops import LRN, MaxRoiPool
-from .scope import Scope
+from caffe.core.errors import LayerError, WeightsError
+from caffe.export import shapes, values, windows
+from caffe.export.reference_ops import LRN, MaxRoiPool
+from caffe.export.scope import Scope
 
 OPSET, IR_VERSION = 14, 7
 _LIMIT = 2000 << 20     # bytes of weights; protobuf's largest message is 2 GB

@@ -1,7 +1,7 @@
 """A part of a net: the layers between some blobs and others."""
 from typing import NamedTuple
 
-from ..errors import CaffeError, suggest
+from caffe.core.errors import CaffeError, suggest
 
 
 class Part(NamedTuple):

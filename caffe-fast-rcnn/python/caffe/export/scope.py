@@ -2,7 +2,7 @@
 import numpy as np
 from onnx import helper, numpy_helper
 
-from ..layer import LayerRunner
+from caffe.runners.runner import LayerRunner
 
 
 class Scope:

@@ -1,7 +1,7 @@
 """ONNX nodes of the layers that move values, fold them together or make them up."""
 import math
 
-from .values import affine
+from caffe.export.values import affine
 
 _REDUCTIONS = {"ASUM": "ReduceL1", "SUMSQ": "ReduceSumSquare", "MEAN": "ReduceMean"}
 

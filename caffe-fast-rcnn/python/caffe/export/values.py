@@ -3,7 +3,7 @@ import functools
 
 import numpy as np
 
-from .tensors import batch_statistics
+from caffe.export.tensors import batch_statistics
 
 
 def number(scope, value):

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from ..layers.pooling import AVE, MAX, STOCHASTIC, make_grid, window_divisors
+from caffe.layer_types.maps.pooling import AVE, MAX, STOCHASTIC, make_grid, window_divisors
 
 
 def convolution(scope, *bottoms):

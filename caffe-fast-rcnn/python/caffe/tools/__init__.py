@@ -1,1 +1,5 @@
-"""Caffe's command line tools: `python -m caffe.tools.NAME`; each has a `main(argv)`."""
+"""Caffe's command line: the command `caffe`, and its tools (`python -m caffe.tools.NAME`).
+
+Belongs here: what reads words from a command line; each tool has a `main(argv)`. May import: core,
+proto, files, nets, solvers.
+"""

@@ -1,10 +1,9 @@
 """`caffe time`: how long each layer of a model takes (Caffe: tools/caffe.cpp, time)."""
 import logging
 
-from ..logs import Timer
-from ..state import TRAIN
-from . import devices
-from .models import model_net, phase, positive_iterations, required
+from caffe.core.logs import Timer
+from caffe.core.state import TRAIN
+from caffe.tools.flags import model_net, phase, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")
 
@@ -13,7 +12,7 @@ class LayerTimes:
     """Milliseconds per layer of a net, forward and backward, summed over the passes.
 
     The timer waits for the GPU before and after each layer, so that a layer is charged with what
-    it does itself; together the layers are slower than a pass that nobody watches.
+    it does itself; together the layers are slower than a pass that is not timed.
     """
 
     def __init__(self, net):
@@ -37,7 +36,7 @@ def benchmark(flags):
     """Runs the model forward and backward, and logs the mean times."""
     required(flags, "model", "to time")
     iterations = positive_iterations(flags)
-    devices.use_one(flags["gpu"])
+    use_one(flags["gpu"])
     net = model_net(flags, phase(flags, TRAIN))
     log.info("Performing Forward")
     log.info("Initial loss: %.6g", float(net.run_forward()))

@@ -1,8 +1,8 @@
 """What the tools share: gflags' way of writing options, one-line errors, exit statuses."""
 import sys
 
-from ..errors import CaffeError, suggest
-from ..logs import init_log
+from caffe.core.errors import CaffeError, suggest
+from caffe.core.logs import init_log
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 

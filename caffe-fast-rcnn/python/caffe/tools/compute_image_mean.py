@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 
-from ..databases import open_database
-from ..errors import DataError
-from ..image_files import datum_image, read_datum
-from ..weights import write_binaryproto
-from .command import run_tool
+from caffe.core.errors import DataError
+from caffe.files.databases import open_database
+from caffe.files.images import datum_image, read_datum
+from caffe.files.weights import write_binaryproto
+from caffe.tools.command import run_tool
 
 USAGE = """usage: compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]
 

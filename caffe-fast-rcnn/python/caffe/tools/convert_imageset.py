@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import cv2
 
-from .. import state
-from ..databases import new_database
-from ..errors import DataError
-from ..image_files import image_datum, read_bytes, read_image, read_image_list
-from ..proto import caffe_pb2
-from .command import UsageError, run_tool
+from caffe.core import state
+from caffe.core.errors import DataError
+from caffe.files.databases import new_database
+from caffe.files.images import image_datum, read_bytes, read_image, read_image_list
+from caffe.proto import caffe_pb2
+from caffe.tools.command import UsageError, run_tool
 
 USAGE = """usage: convert_imageset [FLAGS] ROOTFOLDER/ LISTFILE DB_NAME
 

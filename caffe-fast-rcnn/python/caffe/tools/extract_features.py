@@ -3,12 +3,12 @@ import contextlib
 import logging
 import sys
 
-from .. import state
-from ..databases import new_database
-from ..errors import suggest
-from ..net import Net
-from ..proto import caffe_pb2
-from .command import UsageError, run_tool
+from caffe.core import state
+from caffe.core.errors import suggest
+from caffe.files.databases import new_database
+from caffe.nets.net import Net
+from caffe.proto import caffe_pb2
+from caffe.tools.command import UsageError, run_tool
 
 USAGE = """usage: extract_features WEIGHTS NET BLOB[,BLOB...] DATABASE[,DATABASE...] BATCHES BACKEND
                         [CPU|GPU] [DEVICE_ID]

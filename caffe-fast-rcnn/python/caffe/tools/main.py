@@ -2,8 +2,8 @@
 import importlib
 import sys
 
-from ..errors import suggest
-from .command import UsageError, run_tool
+from caffe.core.errors import suggest
+from caffe.tools.command import UsageError, run_tool
 
 USAGE = """usage: caffe COMMAND [FLAGS]
 
@@ -32,7 +32,7 @@ FLAGS = {"gpu": "", "solver": "", "model": "", "phase": "", "level": 0, "stage":
          "sighup_effect": "snapshot"}
 # command -> module and function of its work(flags)
 COMMANDS = {"train": ("train", "train"), "test": ("score", "score"),
-            "device_query": ("devices", "device_query"), "time": ("benchmark", "benchmark")}
+            "device_query": ("flags", "device_query"), "time": ("benchmark", "benchmark")}
 # tool -> module and function of its main(argv)
 TOOLS = {"compute_image_mean": ("compute_image_mean", "main"),
          "convert_imageset": ("convert_imageset", "main"),

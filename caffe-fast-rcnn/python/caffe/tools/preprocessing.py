@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from .. import state
-from ..errors import CaffeError
-from ..weights import read_binaryproto
+from caffe.core import state
+from caffe.core.errors import CaffeError
+from caffe.files.weights import read_binaryproto
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _MODEL = os.path.join(_ROOT, "..", "models", "bvlc_reference_caffenet")

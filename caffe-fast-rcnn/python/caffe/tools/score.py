@@ -3,10 +3,9 @@ import logging
 
 import numpy as np
 
-from ..solver_log import with_weight
-from ..state import TEST
-from . import devices
-from .models import model_net, positive_iterations, required
+from caffe.core.state import TEST
+from caffe.solvers.reports import with_weight
+from caffe.tools.flags import model_net, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")
 
@@ -16,7 +15,7 @@ def score(flags):
     required(flags, "model", "to score")
     required(flags, "weights", "to score")
     iterations = positive_iterations(flags)
-    devices.use_one(flags["gpu"])
+    use_one(flags["gpu"])
     net = model_net(flags, TEST)
     for path in flags["weights"].split(","):
         net.copy_from(path.strip())

@@ -3,15 +3,15 @@ import logging
 
 import torch
 
-from .. import prototxt
-from ..errors import DeviceError
-from ..proto import caffe_pb2
-from ..signals import Action, SignalHandler
-from ..solver import get_solver
-from . import devices
-from .command import UsageError
-from .models import required, stages
-from .workers import train_together
+from caffe.core.errors import DeviceError
+from caffe.files import prototxt
+from caffe.proto import caffe_pb2
+from caffe.solvers.signals import Action, SignalHandler
+from caffe.solvers.solver import get_solver
+from caffe.tools.command import UsageError
+from caffe.tools.flags import gpus as gpus_of
+from caffe.tools.flags import required, stages, use
+from caffe.tools.workers import train_together
 
 EFFECTS = {"stop": Action.STOP, "snapshot": Action.SNAPSHOT, "none": Action.NONE}
 log = logging.getLogger("caffe")
@@ -29,7 +29,7 @@ def train(flags):
         if len(gpus) > 1:
             train_together(p, gpus, flags["snapshot"], signals)
         else:
-            devices.use(gpus[0])
+            use(gpus[0])
             _train_alone(p, flags["snapshot"], signals)
     log.info("Optimization Done.")
 
@@ -69,7 +69,7 @@ def _gpus(flags, p):
     Without -gpu the solver prototxt decides: a GPU if it says solver_mode: GPU, else the CPU.
     """
     if flags["gpu"]:
-        return devices.gpus(flags["gpu"])
+        return gpus_of(flags["gpu"])
     if not p.HasField("solver_mode") or p.solver_mode == caffe_pb2.SolverParameter.CPU:
         return [None]
     if p.device_id >= torch.cuda.device_count():

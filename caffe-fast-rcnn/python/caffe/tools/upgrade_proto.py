@@ -4,12 +4,12 @@ import logging
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from .. import prototxt
-from ..errors import WeightsError
-from ..proto import caffe_pb2
-from ..upgrade import upgrade_net
-from ..weights import write_bytes
-from .command import run_tool
+from caffe.core.errors import WeightsError
+from caffe.files import prototxt
+from caffe.files.upgrade import upgrade_net
+from caffe.files.atomic import write_bytes
+from caffe.proto import caffe_pb2
+from caffe.tools.command import run_tool
 
 USAGE = "usage: {0} FILE_IN FILE_OUT\n\n{1}"
 log = logging.getLogger("caffe")

@@ -1,6 +1,6 @@
 """Training on several devices at once: one process each, this one being the first.
 
-Every device computes its own batch, so the batch of an update is as many times as large.
+Every device computes its own batch, so an update sees a batch that is N times larger on N devices.
 """
 import logging
 import multiprocessing
@@ -10,13 +10,13 @@ import signal
 import sys
 import threading
 
-from .. import state
-from ..parallel import NCCL
-from ..proto import caffe_pb2
-from ..signals import Action
-from ..solver import get_solver
-from . import devices
-from .command import status_of
+from caffe.core import state
+from caffe.proto import caffe_pb2
+from caffe.solvers.parallel import NCCL
+from caffe.solvers.signals import Action
+from caffe.solvers.solver import get_solver
+from caffe.tools.command import status_of
+from caffe.tools.flags import use
 
 log = logging.getLogger("caffe")
 
@@ -57,7 +57,7 @@ def _work(serialized, gpus, snapshot, uid, rank):
 def _solve(p, gpus, snapshot, uid, rank, action):
     state.set_solver_count(len(gpus))
     state.set_solver_rank(rank)
-    devices.use(gpus[rank])
+    use(gpus[rank])
     solver = get_solver(p)
     if snapshot:
         log.info("Resuming from %s", snapshot)
@@ -73,7 +73,7 @@ def _solve(p, gpus, snapshot, uid, rank, action):
 
 
 class _Watch(threading.Thread):
-    """Ends this process when another one fails, for whom it would wait for ever."""
+    """Ends this process when another one fails; else it would wait for that one forever."""
 
     def __init__(self, processes, gpus):
         super().__init__(daemon=True)

@@ -1,0 +1,4 @@
+"""What all other packages use: blobs, the state of the process, errors, the log.
+
+Belongs here: what knows neither files nor nets nor layers. May import: nothing of caffe.
+"""

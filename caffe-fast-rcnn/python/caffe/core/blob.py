@@ -1,0 +1,186 @@
+"""Blobs: what flows between layers, and what layers learn (pycaffe: caffe._caffe.Blob)."""
+import math
+
+import torch
+from torch import nn
+
+from caffe.core import state
+from caffe.core.errors import CaffeError
+from caffe.core.memory import Memory
+
+
+class Blob:
+    """Values (`data`) and their gradient (`diff`), float32, of any shape.
+
+    data, diff: numpy arrays whose memory is the blob's own, to be read and written in place; an
+    array stays valid, and follows the blob, as long as the blob keeps its shape.
+    tensor: the values on the net's device; assigning copies nothing if device and type are right.
+    """
+
+    def __init__(self, shape=(), device=None):
+        device = state.device() if device is None else device
+        self.values = Memory(shape, device)
+        self.gradient = Memory(shape, device)
+
+    @property
+    def data(self):
+        return self.values.array()
+
+    @data.setter
+    def data(self, values):
+        self.values.array()[...] = values
+
+    @property
+    def diff(self):
+        self.gradient.fit(self.values.shape)
+        return self.gradient.array()
+
+    @diff.setter
+    def diff(self, values):
+        self.diff[...] = values
+
+    @property
+    def tensor(self):
+        tensor = self.values.get()
+        self.values.touch()     # the user may write to it
+        return tensor
+
+    @tensor.setter
+    def tensor(self, tensor):
+        self.values.set(torch.as_tensor(tensor).detach().to(self.values.device, torch.float32),
+                        owned=False)
+
+    @property
+    def shape(self):
+        return self.values.shape
+
+    @property
+    def count(self):
+        return math.prod(self.shape)
+
+    @property
+    def num(self):
+        return self._legacy_axis(0)
+
+    @property
+    def channels(self):
+        return self._legacy_axis(1)
+
+    @property
+    def height(self):
+        return self._legacy_axis(2)
+
+    @property
+    def width(self):
+        return self._legacy_axis(3)
+
+    def _legacy_axis(self, axis):
+        shape = self.shape
+        if len(shape) > 4:
+            raise CaffeError("num, channels, height and width are for blobs with at most 4 axes, "
+                             f"this one has shape {shape}; use shape")
+        return shape[axis] if axis < len(shape) else 1
+
+    def reshape(self, *dims):
+        """Another shape; the first values stay, new room is filled with 0."""
+        shape = tuple(int(d) for d in dims)
+        if min(shape, default=0) < 0:
+            raise CaffeError(f"a blob cannot have the shape {shape}: sizes are 0 or more")
+        self.values.fit(shape)
+
+    def top_diff(self):
+        """The gradient tensor, or None where all of it is 0."""
+        memory = self.gradient
+        if memory.shape != self.values.shape:
+            memory.fit(self.values.shape)
+        return None if memory.is_unset and memory.fill == 0 else memory.get()
+
+    def set_diff(self, tensor):
+        """Takes a gradient; None is 0."""
+        if tensor is None:
+            self.gradient.unset(self.values.shape)
+        else:
+            self.gradient.set(tensor, owned=False)
+
+    @property
+    def _gpu_data_ptr(self):
+        return self.tensor.data_ptr()
+
+    @property
+    def _gpu_diff_ptr(self):
+        self.gradient.fit(self.values.shape)
+        return self.gradient.get().data_ptr()
+
+
+class ParamBlob(Blob):
+    """A learnable blob: an nn.Parameter whose memory stays in place; its diff adds up."""
+
+    def __init__(self, parameter):
+        super().__init__(parameter.shape, parameter.device)
+        self.parameter = parameter
+        self.values = Memory(parameter.shape, parameter.device, parameter.data, keeps_layout=True)
+        self.gradient.keeps_layout = True
+
+    @property
+    def tensor(self):
+        self.values.get()
+        self.values.touch()
+        return self.parameter
+
+    @tensor.setter
+    def tensor(self, tensor):
+        self.values.copy_(tensor)
+
+    def reshape(self, *dims):
+        super().reshape(*dims)
+        self.parameter.data = self.values.get()
+
+    def share_values(self, other):
+        """From now on both blobs have the values of `other` (Caffe: Blob::ShareData)."""
+        self.values = other.values
+        self.parameter.data = other.values.get()
+
+    def accumulate(self, tensor):
+        """Adds to the gradient."""
+        self.gradient.add(tensor)
+
+
+class SharedParamBlob(Blob):
+    """A learnable blob that is another one's memory under its own shape, of the same size."""
+
+    def __init__(self, owner, shape):
+        self.owner = owner
+        self._shape = tuple(shape)
+        if not owner.parameter.is_contiguous():
+            owner.parameter.data = owner.parameter.data.contiguous()
+            owner.values = Memory(owner.shape, owner.values.device, owner.parameter.data,
+                                  keeps_layout=True)
+        self.parameter = nn.Parameter(owner.parameter.data.view(shape))
+
+    shape = property(lambda self: self._shape)
+    tensor = property(lambda self: self.owner.tensor.view(self._shape))
+    data = property(lambda self: self.owner.data.reshape(self._shape))
+    diff = property(lambda self: self.owner.diff.reshape(self._shape))
+    values = property(lambda self: self.owner.values)
+    gradient = property(lambda self: self.owner.gradient)
+
+    def share_values(self, other):
+        """Follows its owner, which has got the values of another net already."""
+        self.parameter.data = self.owner.parameter.data.view(self._shape)
+
+    def accumulate(self, tensor):
+        """Adds to the owner's gradient."""
+        self.owner.accumulate(tensor.reshape(self.owner.shape))
+
+
+class BlobVec(list):
+    """A list of blobs; `add_blob(*dims)` appends a learnable one of zeros."""
+
+    def __init__(self, blobs=(), device=None):
+        super().__init__(blobs)
+        self.device = device
+
+    def add_blob(self, *dims):
+        zeros = torch.zeros(tuple(int(d) for d in dims),
+                            device=state.device() if self.device is None else self.device)
+        self.append(ParamBlob(nn.Parameter(zeros)))

@@ -1,0 +1,47 @@
+"""What the engine raises where Caffe would abort the process.
+
+Every message is one line: what is wrong, where, and what to do about it.
+"""
+import difflib
+
+
+class CaffeError(Exception):
+    """Base of everything the engine refuses."""
+
+
+class PrototxtError(CaffeError):
+    """A prototxt that cannot be read; the message starts with file:line:column."""
+
+
+class LayerError(CaffeError):
+    """A layer that cannot be built or run; the message names the layer."""
+
+
+class WeightsError(CaffeError):
+    """A weights or state file that cannot be read or does not fit the net."""
+
+
+class ShapeMismatchError(WeightsError):
+    """Weights of a layer whose blobs have other shapes in the net."""
+
+
+class DataError(CaffeError):
+    """A database, a list or an image that cannot be read; the message names it."""
+
+
+class DeviceError(CaffeError):
+    """A device that was asked for and is not there."""
+
+
+def suggest(name, known):
+    """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""
+
+
+def add_note(problem, text):
+    """Adds a line to an exception of the user's code, which keeps its type and traceback."""
+    if hasattr(problem, "add_note"):    # Python 3.11
+        problem.add_note(text)
+    else:
+        problem.__notes__ = [*getattr(problem, "__notes__", ()), text]

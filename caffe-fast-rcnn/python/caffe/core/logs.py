@@ -1,0 +1,92 @@
+"""What pycaffe offers beside nets: its log, and a stop-watch."""
+import logging
+import sys
+import time
+
+import torch
+
+from caffe.core import state
+
+_FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] "
+           "%(message)s")
+
+
+class _GlogFormatter(logging.Formatter):
+    """Lines as glog writes them, which is what log parsers look for."""
+
+    def format(self, record):
+        record.shortlevel = record.levelname[0]
+        return super().format(record)
+
+
+def init_log(level=0, stderr=True):
+    """Shows the engine's log with glog's prefixes; level: 0 info, 1 warning, 2 error."""
+    logger = logging.getLogger("caffe")
+    handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
+    handler.setFormatter(_GlogFormatter(_FORMAT, "%m%d %H:%M:%S"))
+    handler.addFilter(_speaks)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
+
+
+def _speaks(record):
+    """Of solvers that train together only the first reports what all of them do."""
+    return record.levelno > logging.INFO or state.solver_rank() == 0
+
+
+def log(text):
+    """Writes a line to the engine's log."""
+    logging.getLogger("caffe").info("%s", text)
+
+
+def mean_magnitude(tensor):
+    """The mean absolute value, a float, which `debug_info` logs of every blob; 0 of an empty one.
+    """
+    return float(tensor.detach().abs().mean()) if tensor.numel() else 0.0
+
+
+class Timer:
+    """A stop-watch for intervals: pycaffe's start, stop and ms, py-faster-rcnn's tic and toc.
+
+    waits_for_gpu: whether both ends of an interval wait until the GPU has done its work.
+
+    Attributes: diff (the last interval), total_time and average_time of all intervals, in seconds;
+    calls (how many there were).
+    """
+
+    def __init__(self, waits_for_gpu=True):
+        self.waits_for_gpu = waits_for_gpu
+        self.total_time = self.average_time = self.diff = 0.0
+        self.calls = 0
+        self.start_time = 0.0
+
+    def start(self):
+        """Begins an interval."""
+        self.start_time = self._now()
+
+    def stop(self):
+        """Ends the interval."""
+        self.diff = self._now() - self.start_time
+        self.total_time += self.diff
+        self.calls += 1
+        self.average_time = self.total_time / self.calls
+
+    @property
+    def ms(self):
+        """Milliseconds of the last interval."""
+        return self.diff * 1e3
+
+    def tic(self):
+        """As `start`."""
+        self.start()
+
+    def toc(self, average=True):
+        """Ends the interval; returns the mean interval, or this one when `average` is false."""
+        self.stop()
+        return self.average_time if average else self.diff
+
+    def _now(self):
+        if self.waits_for_gpu and state.device().type == "cuda":
+            torch.cuda.synchronize(state.device())
+        return time.perf_counter()

@@ -1,0 +1,57 @@
+"""The process's main memory: what is freed is kept, and mapped files are read without staying.
+"""
+import ctypes
+import mmap
+import os
+
+import numpy as np
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3       # glibc: malloc.h
+_USERS_CHOICE = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+_PIECE = 1 << 24        # bytes
+
+
+def keep_freed_memory():
+    """Tells glibc's malloc to keep what is freed for the next tensor of that size.
+
+    By default it gives every block over 32 MB back to the system, which then clears and maps all
+    its pages anew in the next pass: on the CPU a fifth of the time of a VGG16 net on a picture of
+    600 x 800. Does nothing with another C library, or where the user has set malloc's variables.
+    """
+    if any(name in os.environ for name in _USERS_CHOICE):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def copy_mapped(target, array):
+    """target[...] = array, of the same shape; the array may lie in a file that is mapped.
+
+    The pages of a mapped file count as memory of the process once they were read. Copying a whole
+    file would take its size twice, so the copy goes piece by piece and releases the pages behind.
+    """
+    if not array.ndim or array.nbytes <= _PIECE:
+        target[...] = array
+        _release(array)
+        return
+    step = max(1, _PIECE * len(array) // array.nbytes)
+    for begin in range(0, len(array), step):
+        target[begin:begin + step] = array[begin:begin + step]
+        _release(array[begin:begin + step])
+
+
+def _release(array):
+    """Releases the pages under an array in a mapped file; they are read again when needed."""
+    file = array
+    while isinstance(file, np.ndarray):
+        file = file.base
+    file = file.obj if isinstance(file, memoryview) else file
+    if not isinstance(file, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = np.frombuffer(file, np.uint8).ctypes.data
+    begin = -(-(array.ctypes.data - start) // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (array.ctypes.data - start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > begin:
+        file.madvise(mmap.MADV_DONTNEED, begin, end - begin)

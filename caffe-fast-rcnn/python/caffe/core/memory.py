@@ -1,0 +1,189 @@
+"""The values behind a blob: a tensor on the net's device, and numpy's view of it.
+
+Caffe calls this SyncedMemory. On the CPU the numpy array is the tensor's own memory. On a GPU it is
+a copy in main memory; as in pycaffe, asking for the array makes that copy the newest one, and the
+next layer that reads the tensor uploads it.
+"""
+import weakref
+
+import numpy as np
+import torch
+
+from caffe.core.main_memory import copy_mapped
+
+_STALE, _SYNCED, _NEWER = range(3)      # the copy in main memory, compared with the tensor
+
+
+def needs_copy(device):
+    """Whether numpy cannot look into the device's memory."""
+    return device.type != "cpu"
+
+
+class Memory:
+    """One tensor of a blob; unset values are all `fill` and take no memory.
+
+    fresh: whether the next layer may change the tensor in place, because nothing else reads it.
+    is_dead_end: whether a gradient of the tensor would reach nothing that learns.
+    is_copied: whether numpy's array is a copy, because the device is not the CPU.
+    keeps_layout: whether the tensor keeps its address and memory layout
+    (parameters); else reading the array makes it contiguous, in Caffe's order.
+    """
+
+    __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
+                 "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state")
+
+    def __init__(self, shape, device, tensor=None, keeps_layout=False):
+        self.device = device
+        self.fill = 0.0
+        self.fresh = False
+        self.is_dead_end = False
+        self.keeps_layout = keeps_layout
+        self._tensor = tensor
+        self._shape = tuple(shape)
+        self._owned = True
+        self._array = None          # weak reference to the array that the user was given,
+        self._arrays_tensor = None  # and a tensor over its memory
+        self.is_copied = needs_copy(device)
+        self._host = None           # the copy in main memory
+        self._host_state = _STALE
+
+    @property
+    def shape(self):
+        return self._shape if self._tensor is None else tuple(self._tensor.shape)
+
+    @property
+    def is_unset(self):
+        """Whether all values are `fill` for want of others."""
+        return self._tensor is None and self._host_state != _NEWER
+
+    def get(self):
+        """The tensor on the device, with what numpy wrote."""
+        if self._host_state == _NEWER:
+            self._upload()
+        if self._tensor is None:
+            self._tensor = torch.full(self._shape, self.fill, device=self.device)
+            self._owned = True
+        return self._tensor
+
+    def set(self, tensor, owned=True):
+        """Takes another tensor; owned: whether nobody else has its memory."""
+        self._tensor = tensor
+        self._owned = owned
+        self.fresh = self.is_dead_end = False
+        self._host_state = _STALE
+
+    def touch(self):
+        """Notes that the tensor has been changed in place."""
+        self._host_state = _STALE
+
+    def unset(self, shape=None):
+        """All values are `fill` (under a new shape), also in the array that the user still has."""
+        if shape is not None and shape != self.shape:
+            self._shape, self._tensor, self._host_state = shape, None, _STALE
+        view = self._living_view()
+        if view is not None:
+            self.set(view.fill_(self.fill))
+        else:
+            self._shape, self._tensor, self._host_state = self.shape, None, _STALE
+
+    def copy_(self, tensor):
+        """Overwrites the values where they are."""
+        self.get().data.copy_(tensor)
+        self._host_state = _STALE
+
+    def load(self, array):
+        """Overwrites the values where they are with those of an array, read-only or not aligned."""
+        if self.is_copied:
+            self.copy_(torch.from_numpy(np.array(array, dtype=np.float32)))
+        else:
+            copy_mapped(self.array(), array)
+
+    def add(self, tensor):
+        """Adds a tensor; the first one is taken as it is."""
+        if self.is_unset and self.fill == 0:
+            self.set(tensor, owned=False)
+        elif self._owned:
+            self.get().add_(tensor)
+            self._host_state = _STALE
+        else:
+            self.set(self.get() + tensor)
+
+    def fit(self, shape):
+        """Another shape, as Caffe's Blob::Reshape: values stay as long as there is room."""
+        if shape == self.shape:
+            return
+        old = self.get() if self._tensor is not None or self._host_state == _NEWER else None
+        count = torch.Size(shape).numel()
+        keeps = old is not None and count <= old.numel()
+        self._tensor = old.contiguous().view(-1)[:count].view(shape) if keeps else None
+        self._shape = tuple(shape)
+        self._array = self._arrays_tensor = self._host = None
+        self._host_state = _STALE
+
+    def settle(self):
+        """Moves new values to the memory that numpy was given, if the user still has it.
+
+        Done when all layers have run, not between them: what a layer remembers of the older values
+        for its gradient must not change.
+        """
+        view = self._living_view()
+        if view is not None and self._tensor is not None:
+            if view.data_ptr() != self._tensor.data_ptr():
+                view.copy_(self._tensor)
+                self.set(view)
+        elif view is None:
+            self._array = self._arrays_tensor = None
+
+    @property
+    def is_viewed(self):
+        """Whether numpy was given the memory, so that `settle` has something to look at."""
+        return self._array is not None
+
+    def array(self):
+        """numpy's float32 array of the values; writing to it changes them."""
+        if self.is_copied:
+            return self._host_array()
+        self.settle()
+        array = self._array() if self._array is not None else None
+        if array is None:
+            self._tensor = self._exclusive(self.get())
+            self._owned = True
+            # .data has a version counter of its own: what the user writes troubles no graph
+            self._arrays_tensor = self._tensor.data
+            array = self._arrays_tensor.numpy()
+            self._array = weakref.ref(array)
+        return array
+
+    def _living_view(self):
+        """A tensor over the memory of the array that the user still has, if it fits."""
+        if self._array is None or self._array() is None or self._arrays_tensor.shape != self.shape:
+            return None
+        return self._arrays_tensor
+
+    def _exclusive(self, tensor):
+        """The tensor, or a copy when it is not in Caffe's order or its memory is also another's."""
+        if self.keeps_layout and self._owned:
+            return tensor
+        if not self._owned:
+            return tensor.clone() if self.keeps_layout else \
+                tensor.clone(memory_format=torch.contiguous_format)
+        if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size():
+            return tensor.clone(memory_format=torch.contiguous_format)  # a part of another blob
+        return tensor.contiguous()
+
+    def _host_array(self):
+        if self._host_state == _STALE:
+            tensor = self.get()
+            if self._host is None or self._host.shape != tensor.shape:
+                self._host = torch.empty(tensor.shape)
+            self._host.copy_(tensor)
+        self._host_state = _NEWER
+        return self._host.numpy()
+
+    def _upload(self):
+        self._host_state = _SYNCED
+        if self.keeps_layout and self._tensor is not None and self._owned:
+            self._tensor.data.copy_(self._host)
+        else:
+            self._tensor = self._host.to(self.device, copy=True)
+            self._owned = True

@@ -1,0 +1,69 @@
+"""Items that are made ahead of time by threads, and handed out in their order.
+
+    Prefetcher(iterator, ahead=3)                           # next(iterator) runs in a thread
+    Prefetcher(names, ahead=2, make=read_image)             # read_image(name) runs in a thread
+    Prefetcher(orders, ahead=8, make=minibatch, threads=4)  # in several
+"""
+import collections
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+
+
+class Prefetcher:
+    """An iterator over items, up to `ahead` of which are made before they are asked for.
+
+    items: an iterable. Without `make` the items are its elements, and taking one is the work that
+    the thread does. With `make` they are make(element): the elements are taken in the caller's
+    thread, in their order and at most `ahead` early, and `make` runs in `threads` threads.
+    The threads start with the first item, hold no reference to the Prefetcher and end with it.
+    ahead=0: no threads; each item is made when it is asked for.
+    """
+
+    def __init__(self, items, ahead, make=None, threads=1):
+        if make is None and threads != 1:
+            raise ValueError(f"one thread at a time can advance an iterator, got threads={threads}")
+        self._elements, self._ahead, self._make = iter(items), ahead, make
+        self._pending = collections.deque()
+        self._failure = None
+        self._pool = ThreadPoolExecutor(threads, "prefetch") if ahead else None
+        if self._pool is not None:
+            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.next()
+
+    def next(self):
+        """The next item, or StopIteration.
+
+        An exception of the items or of `make` surfaces when its item's turn comes, and again in
+        every later call.
+        """
+        if self._failure is None:
+            try:
+                return self._take()
+            except Exception as problem:
+                self._failure = problem
+        raise self._failure
+
+    def _take(self):
+        if self._pool is None:
+            element = next(self._elements)
+            return element if self._make is None else self._make(element)
+        while len(self._pending) <= self._ahead:
+            self._pending.append(self._submitted())
+        return self._pending.popleft().result()
+
+    def _submitted(self):
+        """The Future of one more item; of the end or a failure of the elements, if there is none.
+        """
+        if self._make is None:
+            return self._pool.submit(next, self._elements)
+        try:
+            return self._pool.submit(self._make, next(self._elements))
+        except Exception as problem:
+            failed = Future()
+            failed.set_exception(problem)
+            return failed

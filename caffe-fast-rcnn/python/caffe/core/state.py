@@ -1,0 +1,89 @@
+"""What Caffe keeps global: the phase names, the computing mode, the device and the seed."""
+import enum
+
+import numpy as np
+import torch
+
+from caffe.core.errors import CaffeError, DeviceError
+
+
+class Phase(enum.IntEnum):
+    """TRAIN or TEST: equal to Caffe's numbers, printed as Caffe's names."""
+
+    TRAIN = 0
+    TEST = 1
+
+    def __str__(self):
+        return self.name
+
+
+TRAIN, TEST = Phase.TRAIN, Phase.TEST
+_state = {"gpu": False, "device_id": 0, "solver_count": 1, "solver_rank": 0}
+
+
+def set_mode_cpu():
+    """Nets compute on the CPU from now on."""
+    _state["gpu"] = False
+
+
+def set_mode_gpu():
+    """Nets compute on the GPU chosen by `set_device` from now on."""
+    _require_gpu(_state["device_id"])
+    _state["gpu"] = True
+
+
+def set_device(device_id):
+    """Chooses the GPU by number; the mode stays as it is."""
+    _require_gpu(device_id)
+    _state["device_id"] = int(device_id)
+
+
+def set_random_seed(seed):
+    """Seeds fillers, Dropout and every other random draw of the engine."""
+    torch.manual_seed(int(seed))
+
+
+def new_generator():
+    """A numpy generator of its own, for draws in another thread; its seed comes from the engine's.
+    """
+    return np.random.default_rng(int(torch.randint(2 ** 62, ())))
+
+
+def set_solver_count(count):
+    """How many solvers train together; data layers built from now on share the items out."""
+    if int(count) < 1:
+        raise CaffeError(f"expected a solver count of at least 1, got {count}")
+    _state["solver_count"] = int(count)
+
+
+def set_solver_rank(rank):
+    """Which of them this process is, from 0."""
+    if int(rank) < 0:
+        raise CaffeError(f"expected a solver rank of at least 0, got {rank}")
+    _state["solver_rank"] = int(rank)
+
+
+def solver_count():
+    """How many solvers train together."""
+    return _state["solver_count"]
+
+
+def solver_rank():
+    """The number of this process among them."""
+    return _state["solver_rank"]
+
+
+def set_multiprocess(multiprocess):
+    """Says that each solver has a process of its own, which is always so here."""
+
+
+def device():
+    """The torch.device on which nets compute at present."""
+    return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")
+
+
+def _require_gpu(device_id):
+    count = torch.cuda.device_count()
+    if not 0 <= int(device_id) < count:
+        raise DeviceError(f"GPU {device_id} was asked for, but PyTorch sees {count} GPUs here; "
+                          "use the CPU (--cpu, or caffe.set_mode_cpu()) or a CUDA build of PyTorch")

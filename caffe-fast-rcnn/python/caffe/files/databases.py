@@ -1,0 +1,184 @@
+"""Databases of records in the order of their keys: LMDB and LevelDB (Caffe: util/db_*.cpp).
+
+    for key, value in open_database("train_lmdb", "lmdb").items(): ...
+    with new_database("train_lmdb", "lmdb") as database:
+        database.put(b"00000000", datum.SerializeToString())
+"""
+import contextlib
+import importlib
+import os
+import shutil
+import weakref
+
+from caffe.core.errors import DataError, suggest
+
+_MAP_SIZE = 1 << 40     # room for an LMDB in the address space; the file grows as it is filled
+_TRANSACTION = 1000     # records that are written together
+_open_databases = weakref.WeakValueDictionary()     # neither library opens a folder twice
+
+
+def open_database(source, backend):
+    """The database in a folder, open for reading; all readers in the process share it.
+
+    backend: "lmdb" or "leveldb". Raises DataError.
+    """
+    form = _form(backend)
+    place = backend, os.path.realpath(source)
+    database = _open_databases.get(place)
+    if database is None:
+        mark = os.path.join(source, form.MARK)
+        if not os.path.isfile(mark):
+            raise DataError(f"{source}: there is no {form.NAME} here (no file {mark})"
+                            f"{_other_backend(source, form)}")
+        database = _open_databases[place] = form(source)
+    return database
+
+
+@contextlib.contextmanager
+def new_database(path, backend):
+    """A database to `put(key, value)` (bytes) into; it is at `path` when the block ends well.
+
+    A `path` that is there already is a DataError, as in Caffe.
+    """
+    form = _form(backend)
+    if os.path.lexists(path):
+        raise DataError(f"{path}: this is there already; remove it or give another name")
+    partial = f"{os.fspath(path).rstrip(os.sep)}.{os.getpid()}.partial"
+    with _writing(path):
+        os.mkdir(partial)
+    try:
+        with _plain_errors(path, form), contextlib.closing(form.Writer(partial)) as writer:
+            yield writer
+        with _writing(path):
+            os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writing(path):
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _form(backend):
+    if backend not in _FORMS:
+        raise DataError(f'unknown database backend "{backend}"{suggest(backend, _FORMS)}; known: '
+                        f"{', '.join(_FORMS)}")
+    return _FORMS[backend]
+
+
+def _other_backend(source, form):
+    other = next((f for f in _FORMS.values() if f is not form
+                  and os.path.isfile(os.path.join(source, f.MARK))), None)
+    return f"; it is a {other.NAME}, so say backend: {other.NAME.upper()}" if other else ""
+
+
+def _library(name, form):
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise DataError(f'{form.NAME} needs the Python package "{name}": pip install {name}, or '
+                        "convert the database") from None
+
+
+@contextlib.contextmanager
+def _plain_errors(source, form):
+    """The library's exceptions as DataErrors."""
+    try:
+        yield
+    except _library(form.LIBRARY, form).Error as error:
+        sentence = " ".join(str(error).split())
+        raise DataError(f"{source}: {form.NAME} says: {sentence}") from None
+
+
+class _Database:
+    """What both forms share; a subclass has `_records()`, the library's own iterator."""
+
+    def __init__(self, source):
+        self.source = os.fspath(source)
+
+    def items(self):
+        """(key, value) of every record, in the order of the keys; bytes or views of bytes that
+        stay valid until the next one.
+        """
+        with _plain_errors(self.source, type(self)):
+            yield from self._records()
+
+    def forever(self):
+        """The records again and again; an empty database is a DataError."""
+        while True:
+            record = None
+            for record in self.items():
+                yield record
+            if record is None:
+                raise DataError(f"{self.source}: this {self.NAME} has no records")
+
+
+class _Lmdb(_Database):
+    NAME, LIBRARY, MARK = "LMDB", "lmdb", "data.mdb"
+
+    def __init__(self, source):
+        super().__init__(source)
+        with _plain_errors(source, type(self)):
+            self._environment = _library("lmdb", self).open(self.source, readonly=True, lock=False,
+                                                            create=False)
+
+    def _records(self):
+        with self._environment.begin(buffers=True) as transaction:
+            yield from transaction.cursor()
+
+    class Writer:
+        """Puts records into an LMDB in an empty folder."""
+
+        def __init__(self, folder):
+            self._environment = _library("lmdb", _Lmdb).open(folder, map_size=_MAP_SIZE)
+            self._transaction = self._environment.begin(write=True)
+            self._count = 0
+
+        def put(self, key, value):
+            self._transaction.put(key, value)
+            self._count += 1
+            if self._count % _TRANSACTION == 0:
+                self._transaction.commit()
+                self._transaction = self._environment.begin(write=True)
+
+        def close(self):
+            self._transaction.commit()
+            self._environment.close()
+
+
+class _LevelDb(_Database):
+    NAME, LIBRARY, MARK = "LevelDB", "plyvel", "CURRENT"
+
+    def __init__(self, source):
+        super().__init__(source)
+        plyvel = _library("plyvel", self)
+        with _plain_errors(source, type(self)):
+            self._db = plyvel.DB(self.source, create_if_missing=False)
+
+    def _records(self):
+        return self._db.iterator()
+
+    class Writer:
+        """Puts records into a LevelDB in an empty folder."""
+
+        def __init__(self, folder):
+            self._db = _library("plyvel", _LevelDb).DB(folder, create_if_missing=True)
+            self._batch, self._count = self._db.write_batch(), 0
+
+        def put(self, key, value):
+            self._batch.put(key, value)
+            self._count += 1
+            if self._count % _TRANSACTION == 0:
+                self._batch.write()
+                self._batch.clear()
+
+        def close(self):
+            self._batch.write()
+            self._db.close()
+
+
+_FORMS = {"lmdb": _Lmdb, "leveldb": _LevelDb}

@@ -1,0 +1,225 @@
+"""Pooling and spatial pyramid pooling. Caffe: pooling_layer.cpp, spp_layer.cpp.
+
+The number of windows is rounded up, so that the last one may stick out of the bottom; with padding
+it must at least start inside bottom + pad. An average divides by the part of the window inside
+bottom + both pads.
+"""
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from caffe.layer_types.common.module import Module
+from caffe.layer_types.common.registry import register
+from caffe.proto import caffe_pb2
+
+MAX, AVE = caffe_pb2.PoolingParameter.MAX, caffe_pb2.PoolingParameter.AVE
+STOCHASTIC = caffe_pb2.PoolingParameter.STOCHASTIC
+_LOWEST = -torch.finfo(torch.float32).max  # Caffe: -FLT_MAX, the maximum of no values
+
+
+class Grid(NamedTuple):
+    """Windows along height and width: pairs of kernel, stride and pad, and how many there are."""
+
+    kernel: tuple
+    stride: tuple
+    pad: tuple
+    count: tuple
+
+    def margins(self, size):
+        """Cells that the windows need beyond each side of the bottom, in F.pad's order."""
+        after = [s * (c - 1) + k - p - n for n, k, s, p, c in
+                 zip(size, self.kernel, self.stride, self.pad, self.count)]
+        return self.pad[1], after[1], self.pad[0], after[0]
+
+
+def _count(size, kernel, stride, pad, clip, up):
+    span = size + 2 * pad - kernel
+    count = (-(-span // stride) if up else span // stride) + 1
+    return count - 1 if clip and (count - 1) * stride >= size + pad else count
+
+
+@functools.lru_cache(maxsize=256)
+def make_grid(size, kernel, stride, pad, up=True):
+    """The Grid over a bottom of this (height, width); `up`: round the number of windows up."""
+    clip = any(pad)  # Caffe clips only where there is padding
+    count = tuple(_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
+    return Grid(tuple(kernel), tuple(stride), tuple(pad), count)
+
+
+@functools.lru_cache(maxsize=256)
+def _ceil_mode(grid, size):
+    """The ceil_mode with which PyTorch's pooling has exactly these windows, or None."""
+    if any(2 * p > k for k, p in zip(grid.kernel, grid.pad)):
+        return None
+    for up in (True, False):
+        windows = zip(size, grid.kernel, grid.stride, grid.pad)
+        if tuple(_count(*each, clip=True, up=up) for each in windows) == grid.count:
+            return up
+    return None
+
+
+def max_pool(x, grid):
+    """(maxima, flat index inside the channel of each), both (N, C, *grid.count).
+
+    Of equal values the first counts. Windows without values give -FLT_MAX and index -1.
+    """
+    size = x.shape[2:]
+    ceil_mode = _ceil_mode(grid, size)
+    if ceil_mode is not None:
+        return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=ceil_mode,
+                            return_indices=True)
+    padded = F.pad(x, grid.margins(size), value=-math.inf)
+    top, index = F.max_pool2d(padded, grid.kernel, grid.stride, return_indices=True)
+    row = index // padded.shape[3] - grid.pad[0]
+    column = index % padded.shape[3] - grid.pad[1]
+    empty = (row < 0) | (row >= size[0]) | (column < 0) | (column >= size[1])
+    return top.masked_fill(empty, _LOWEST), (row * size[1] + column).masked_fill(empty, -1)
+
+
+def average_pool(x, grid):
+    """Averages over the windows, (N, C, *grid.count)."""
+    size = x.shape[2:]
+    ceil_mode = _ceil_mode(grid, size)
+    if ceil_mode is not None:
+        return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode,
+                            count_include_pad=True)
+    sums = F.avg_pool2d(F.pad(x, grid.margins(size)), grid.kernel, grid.stride, divisor_override=1)
+    return sums / window_divisors(size, grid, x)
+
+
+def window_divisors(size, grid, like):
+    """What Caffe divides the sum of each window by, (*grid.count); a tensor such as `like`."""
+    rows, columns = (_lengths(*each, like) for each in
+                     zip(size, grid.kernel, grid.stride, grid.pad, grid.count))
+    return torch.outer(rows, columns)
+
+
+def _lengths(size, kernel, stride, pad, count, like):
+    """Length of each window inside bottom + pads (not positive: the window is empty)."""
+    start = torch.arange(count, device=like.device, dtype=like.dtype) * stride
+    return kernel - (start + kernel - size - 2 * pad).clamp(min=0)
+
+
+def stochastic_pool(x, grid, phase):
+    """Values drawn in proportion to themselves (TRAIN), or their expectation (TEST).
+
+    Zeiler and Fergus 2013. Caffe: pooling_layer.cu; the bottom must not be negative.
+    """
+    windows = F.pad(x, grid.margins(x.shape[2:]))
+    for axis in (2, 3):
+        windows = windows.unfold(axis, grid.kernel[axis - 2], grid.stride[axis - 2])
+    windows = windows.flatten(4)
+    if phase == caffe_pb2.TEST:
+        total = windows.sum(4)
+        mean = windows.square().sum(4) / torch.where(total > 0, total, 1)
+        return torch.where(total > 0, mean, 0)
+    sums = windows.detach().cumsum(4)
+    draw = torch.rand_like(sums[..., 0]) * sums[..., -1]
+    index = (sums < draw[..., None]).sum(4, keepdim=True).clamp(max=sums.shape[4] - 1)
+    return windows.gather(4, index)[..., 0]
+
+
+@register("Pooling")
+class Pooling(Module):
+    """The maximum, average or a random value of each window.
+
+    bottom[0]: (N, C, H, W)
+    top[0]:    (N, C, ph, pw), ph = ceil((H + 2 pad - kernel) / stride) + 1
+    top[1]:    MAX only: the flat index y * W + x of each maximum, as floats
+    """
+
+    tops = (1, 2)
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = self.p = param.pooling_param
+        if p.pool != MAX and len(param.top) > 1:
+            raise self.error(f"expected 1 top unless pool is MAX, got {len(param.top)}")
+        self.kernel = None if p.global_pooling else self._pair("kernel", "kernel_size")
+        self.stride, self.pad = self._pair("stride", "stride"), self._pair("pad", "pad")
+        if p.global_pooling:
+            self._check_global()
+        elif min(self.kernel) < 1 or min(self.stride) < 1:
+            raise self.error(f"expected kernel and stride > 0, got {self.kernel} and {self.stride}")
+        elif any(pad >= k for pad, k in zip(self.pad, self.kernel)):
+            raise self.error(f"expected pad < kernel, got {self.pad} and {self.kernel}")
+        if any(self.pad) and p.pool == STOCHASTIC:
+            raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
+
+    def _pair(self, name, square):
+        """(height, width) of a field written once or as its _h and _w pair, but not both."""
+        p, pair = self.p, (name + "_h", name + "_w")
+        given = [p.HasField(field) for field in pair]
+        if p.HasField(square) and any(given) or any(given) != all(given):
+            raise self.error(f"expected {square}, or {pair[0]} and {pair[1]}, got a mixture")
+        if name == "kernel" and not (p.HasField(square) or all(given)):
+            raise self.error("expected kernel_size, or kernel_h and kernel_w, got none of them")
+        return tuple(getattr(p, field) for field in pair) if all(given) else \
+            (getattr(p, square),) * 2
+
+    def _check_global(self):
+        if any(self.p.HasField(f) for f in ("kernel_size", "kernel_h", "kernel_w")):
+            raise self.error("expected no kernel size with global_pooling, got one")
+        if self.pad != (0, 0) or self.stride != (1, 1):
+            raise self.error(f"expected pad 0 and stride 1 with global_pooling, got {self.pad} and "
+                             f"{self.stride}")
+
+    def top_shapes(self, shapes):
+        return [(*shapes[0][:2], *self._grid(tuple(shapes[0])).count)] * len(self.param.top)
+
+    def _grid(self, shape):
+        """The Grid over a bottom of this shape."""
+        if len(shape) != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {shape}")
+        size = shape[2:]
+        up = self.p.ceil_mode and self.p.round_mode == caffe_pb2.PoolingParameter.CEIL
+        grid = make_grid(size, self.kernel or size, self.stride, self.pad, up)
+        if min(grid.count) < 1:
+            raise self.error(f"expected a bottom that the kernel {grid.kernel} fits into, got "
+                             f"{shape} with pad {grid.pad}")
+        return grid
+
+    def forward(self, x):
+        grid = self._grid(tuple(x.shape))
+        if self.p.pool == AVE:
+            return average_pool(x, grid)
+        if self.p.pool == STOCHASTIC:
+            return stochastic_pool(x, grid, self.phase)
+        top, index = max_pool(x, grid)
+        return (top, index.to(x.dtype)) if len(self.param.top) > 1 else top
+
+
+@register("SPP")
+class SPP(Module):
+    """Spatial pyramid pooling: 1, 2 x 2, 4 x 4, ... bins, flattened and joined.
+
+    bottom[0]: (N, C, H, W)     top[0]: (N, C * all bins); one level alone is (N, C, 1, 1)
+    """
+
+    def __init__(self, param, shapes, phase):
+        super().__init__(param, shapes, phase)
+        p = param.spp_param
+        self.levels, self.pool = p.pyramid_height, p.pool
+        if self.levels < 1:
+            raise self.error("expected pyramid_height > 0, got none")
+        if p.pool == caffe_pb2.SPPParameter.STOCHASTIC:
+            raise self.error("expected pool MAX or AVE, got STOCHASTIC")
+
+    def forward(self, x):
+        if x.dim() != 4:
+            raise self.error(f"expected a bottom of shape (N, C, H, W), got {tuple(x.shape)}")
+        tops = [self._level(x, 2 ** level) for level in range(self.levels)]
+        return tops[0] if len(tops) == 1 else torch.cat([top.flatten(1) for top in tops], 1)
+
+    def _level(self, x, bins):
+        size = x.shape[2:]
+        kernel = tuple(math.ceil(n / bins) for n in size)
+        pad = tuple((k * bins - n + 1) // 2 for k, n in zip(kernel, size))
+        if any(p >= k for p, k in zip(pad, kernel)):
+            raise self.error(f"expected a bottom larger than a pyramid of {bins} x {bins} bins "
+                             f"needs, got {tuple(x.shape)}")
+        grid = make_grid(size, kernel, kernel, pad)
+        return average_pool(x, grid) if self.pool == AVE else max_pool(x, grid)[0]

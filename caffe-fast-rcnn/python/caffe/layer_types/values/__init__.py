@@ -1,0 +1,5 @@
+"""Layer types that compute with single values, whole items or sequences, wherever they lie.
+
+Belongs here: activations, arithmetic, inner products, shapes, recurrent layers.
+May import: core, proto, operators, layer_types.common.
+"""

@@ -1,0 +1,75 @@
+"""What `debug_info: true` logs while a net runs: the mean absolute value of everything in it.
+
+Caffe: Net::ForwardDebugInfo, BackwardDebugInfo and the end of Net::Backward. A blob whose mean is 0
+or not a number shows where a training goes wrong.
+"""
+import logging
+
+import torch
+
+from caffe.core.logs import mean_magnitude
+
+log = logging.getLogger("caffe")
+
+
+def log_passes(net, is_wanted):
+    """Logs every later pass of a net in which `is_wanted()` is true.
+
+    After a layer's forward pass: its tops and learnable blobs. After its backward pass: the
+    gradients that it has computed. After the first layer's: the norms of all learnable blobs.
+    """
+    runners = net._runners
+
+    def after_forward(index):
+        if is_wanted():
+            _log_forward(runners[index])
+
+    def after_backward(index):
+        if is_wanted():
+            _log_backward(runners[index])
+            if index == 0:
+                _log_norms([learnable.blob for learnable in net.learnables])
+
+    net.after_forward(after_forward)
+    net.after_backward(after_backward)
+
+
+def _log_forward(layer):
+    for name, top in zip(layer.top_names, layer.tops):
+        log.info("    [Forward] Layer %s, top blob %s data: %.6g", layer.name, name,
+                 mean_magnitude(top.values.get()))
+    for name, blob in zip(_param_names(layer), layer.blobs):
+        log.info("    [Forward] Layer %s, param blob %s data: %.6g", layer.name, name,
+                 mean_magnitude(blob.values.get()))
+
+
+def _log_backward(layer):
+    if not layer.need_backward:
+        return
+    for name, bottom, wanted in zip(layer.bottom_names, layer.bottoms, layer.propagate_down):
+        if wanted:
+            log.info("    [Backward] Layer %s, bottom blob %s diff: %.6g", layer.name, name,
+                     mean_magnitude(bottom.gradient.get()))
+    for name, blob, wanted in zip(_param_names(layer), layer.blobs, layer.param_propagate_down):
+        if wanted:
+            log.info("    [Backward] Layer %s, param blob %s diff: %.6g", layer.name, name,
+                     mean_magnitude(blob.gradient.get()))
+
+
+def _log_norms(blobs):
+    norms = [_norm([blob.values for blob in blobs], order) for order in (1, 2)]
+    slopes = [_norm([blob.gradient for blob in blobs], order) for order in (1, 2)]
+    log.info("    [Backward] All net params (data, diff): L1 norm = (%.6g, %.6g); "
+             "L2 norm = (%.6g, %.6g)", norms[0], slopes[0], norms[1], slopes[1])
+
+
+def _param_names(layer):
+    """The name that the prototxt gives to each learnable blob, or its number."""
+    specs = layer.param.param
+    return [specs[i].name if i < len(specs) and specs[i].name else str(i)
+            for i in range(len(layer.blobs))]
+
+
+def _norm(memories, order):
+    norms = [torch.linalg.vector_norm(memory.get().detach(), order) for memory in memories]
+    return float(torch.linalg.vector_norm(torch.stack(norms), order)) if norms else 0.0

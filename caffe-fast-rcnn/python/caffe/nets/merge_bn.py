@@ -1,0 +1,122 @@
+"""BatchNorm, Scale and Bias layers folded into the convolutions before them, for testing.
+
+    merged, weights, folded = merge_batch_norm(read_net("test.prototxt"), read_weights("net"))
+
+A layer is folded when it is the only one that reads the convolution's top, and acts on channels
+with numbers that no longer change: top = factor * bottom + shift. Then the convolution's weights
+are multiplied by the factor, and its bias becomes factor * bias + shift.
+"""
+from collections import OrderedDict
+
+import numpy as np
+
+from caffe.core.errors import WeightsError
+from caffe.nets.rules import uses_of_tops
+from caffe.proto import caffe_pb2
+
+_HOSTS = ("Convolution", "Deconvolution", "InnerProduct")
+
+
+def merge_batch_norm(net, weights):
+    """Folds what can be folded.
+
+    net: NetParameter of the current form; weights: {layer name: [array]} as read_weights gives
+    them. Neither is changed. Returns the new NetParameter, the new OrderedDict of weights, and the
+    names of the folded layers. Raises WeightsError when the weights do not belong to the net.
+    """
+    sources, uses, _ = uses_of_tops(net)
+    merged, weights = caffe_pb2.NetParameter(), OrderedDict(weights)
+    merged.CopyFrom(net)
+    hosts, folded = {}, []
+    for i, layer in enumerate(net.layer):
+        if _is_host(layer, weights):
+            hosts[i, 0] = merged.layer[i]
+            continue
+        source = sources.get((i, 0))
+        host = hosts.get(source) if uses[source] == 1 else None
+        if host is None or not _is_foldable(layer, weights):
+            continue
+        _fold(host, weights, *_factor_and_shift(layer, weights[layer.name]))
+        host.top[0] = layer.top[0]
+        hosts[i, 0] = host
+        folded.append(layer.name)
+        del weights[layer.name]
+    kept = [layer for layer in merged.layer if layer.name not in set(folded)]
+    del merged.layer[:]
+    merged.layer.extend(kept)
+    return merged, weights, folded
+
+
+def _is_host(layer, weights):
+    if layer.type not in _HOSTS or len(layer.top) != 1 or not _owns_blobs(layer, weights):
+        return False
+    if layer.type == "InnerProduct":
+        return layer.inner_product_param.axis == 1 and not layer.inner_product_param.transpose
+    return layer.convolution_param.axis == 1
+
+
+def _is_foldable(layer, weights):
+    if len(layer.bottom) != 1 or len(layer.top) != 1:
+        return False
+    if layer.type == "BatchNorm":
+        p = layer.batch_norm_param
+        fixed = p.use_global_stats or not p.HasField("use_global_stats")
+        return fixed and _owns_blobs(layer, weights)
+    if layer.type not in ("Scale", "Bias"):
+        return False
+    p = layer.scale_param if layer.type == "Scale" else layer.bias_param
+    return p.axis == 1 and p.num_axes == 1 and _owns_blobs(layer, weights)
+
+
+def _owns_blobs(layer, weights):
+    """Whether the layer is in all phases and shares no blob; WeightsError when it has none."""
+    if layer.name not in weights:
+        raise WeightsError(f'the weights have no layer "{layer.name}" ({layer.type}); they are '
+                           "another net's")
+    shared = any(spec.name for spec in layer.param) or any(a is None for a in weights[layer.name])
+    return not (shared or layer.include or layer.exclude)
+
+
+def _factor_and_shift(layer, blobs):
+    """(C,) float64 each, or 1 and 0, of top = factor * bottom + shift."""
+    blobs = [np.asarray(blob, np.float64).ravel() for blob in blobs]
+    expected = {"BatchNorm": 3, "Bias": 1}.get(layer.type, 1 + layer.scale_param.bias_term)
+    if len(blobs) != expected:
+        raise WeightsError(f'layer "{layer.name}" ({layer.type}) has {len(blobs)} blobs in the '
+                           f"weights and {expected} in the net")
+    if layer.type == "BatchNorm":
+        mean, variance, weight = blobs
+        mean, variance = (stat / weight if weight else 0 * stat for stat in (mean, variance))
+        factor = 1 / np.sqrt(variance + layer.batch_norm_param.eps)
+        return factor, -mean * factor
+    if layer.type == "Bias":
+        return np.ones(1), blobs[0]
+    return blobs[0], blobs[1] if len(blobs) > 1 else np.zeros(1)
+
+
+def _fold(host, weights, factor, shift):
+    """Changes a layer and its blobs so that its top is factor * top + shift."""
+    blobs = [np.asarray(blob, np.float64) for blob in weights[host.name]]
+    p = host.inner_product_param if host.type == "InnerProduct" else host.convolution_param
+    outputs = p.num_output
+    if max(factor.size, shift.size) not in (1, outputs):
+        raise WeightsError(f'layer "{host.name}" has {outputs} outputs, but the layer behind it '
+                           f"has {max(factor.size, shift.size)} numbers in the weights")
+    bias = blobs[1].ravel() if p.bias_term else np.zeros(outputs)
+    if not p.bias_term:
+        p.bias_term = True
+        if len(host.param) == 1:
+            host.param.add().CopyFrom(host.param[0])
+    factor = np.broadcast_to(factor, outputs)
+    weights[host.name] = [_scaled(host, blobs[0], factor).astype(np.float32),
+                          (bias * factor + shift).astype(np.float32)]
+
+
+def _scaled(host, weight, factor):
+    """The weight with every output multiplied by its factor."""
+    if host.type != "Deconvolution":
+        return weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))
+    # (C, O / group, *kernel): the outputs of a group depend on that group's channels only
+    group, axes = host.convolution_param.group, weight.ndim - 2
+    grouped = weight.reshape(group, -1, *weight.shape[1:])
+    return (grouped * factor.reshape(group, 1, -1, *(1,) * axes)).reshape(weight.shape)

@@ -1,0 +1,257 @@
+"""Nets (pycaffe: caffe.Net).
+
+    net = caffe.Net("deploy.prototxt", caffe.TEST, weights="net.caffemodel")
+    net.blobs["data"].data[...] = image
+    scores = net.forward()["prob"]
+
+The net is the tape: a forward pass runs layer after layer, a backward pass asks each for its
+gradients in the opposite order, and what flows between them are blobs, not autograd's graph. So
+passes may begin and end anywhere, and every blob may be read and written in between.
+What the gradients need is recorded in the forward pass of exactly those layers that backward
+reaches by Caffe's rules (gradients.py). A net to test with has no loss, hence records nothing;
+with `force_backward: true` it can be differentiated like any other.
+"""
+import os
+from collections import OrderedDict
+
+import numpy as np
+import torch
+
+from caffe.core.errors import CaffeError, suggest
+from caffe.core.state import Phase
+from caffe.layer_types.inputs.memory_data import MemoryData
+from caffe.nets.arguments import Collected, batches, net_arguments, read_network
+from caffe.nets.builder import NetBuilder
+from caffe.nets.debug import log_passes
+from caffe.nets.net_weights import copy_weights, save_weights, save_weights_hdf5, share_weights
+from caffe.nets.private_names import PrivateNames
+
+
+class Net(PrivateNames):
+    """A net from a prototxt, on the device that is set at this moment.
+
+    Net(file, phase, level=0, stages=None, weights=None), or, older, Net(file, weights, phase);
+    file: a path or a NetParameter.
+
+    Attributes (in net order):
+      blobs        OrderedDict: name -> Blob             blob_loss_weights  name -> float
+      params       OrderedDict: layer -> [Blob], of the layers that have learnable blobs
+      layers       the layers; a Python layer is the user's own object
+      layer_dict   layer name -> layer                   top_names, bottom_names  layer -> [blob]
+      inputs, outputs   names of blobs                   name               free to be changed
+      last_copy    CopyReport of the last copy_from
+    """
+
+    def __init__(self, network_file, *args, phase=None, level=0, stages=None, weights=None):
+        phase, level, stages, weights = net_arguments(args, phase, level, stages, weights)
+        message = read_network(network_file)
+        message.state.phase = int(phase)
+        message.state.level = level
+        message.state.stage.extend(stages or ())
+        self.name = message.name
+        self.phase = Phase(phase)
+        self.last_copy = None
+        self._callbacks = {moment: [] for moment in ("before_forward", "after_forward",
+                                                     "before_backward", "after_backward")}
+        self._take(NetBuilder(message).build())
+        if message.debug_info:
+            log_passes(self, lambda: True)
+        if weights is not None:
+            self.copy_from(weights)
+
+    def _take(self, built):
+        self._runners, self._owned = built.layers, built.owned
+        self.learnables = built.learnables
+        self._blob_names, self._blobs = built.blob_names, built.blobs
+        self.blobs = OrderedDict(zip(built.blob_names, built.blobs))
+        self.blob_loss_weights = OrderedDict(
+            zip(built.blob_names, (float(np.float32(w)) for w in built.loss_weights)))
+        self.layers = [runner.public for runner in self._runners]
+        self._layer_names = [runner.name for runner in self._runners]
+        self.layer_dict = OrderedDict(zip(self._layer_names, self.layers))
+        self.params = OrderedDict((runner.name, runner.blobs) for runner in self._runners
+                                  if len(runner.blobs))
+        self.top_names = OrderedDict((r.name, r.top_names) for r in self._runners)
+        self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
+        self.inputs, self.outputs = built.inputs, built.outputs
+
+    # ----------------------------------------------------------------------------------- passes
+
+    def forward(self, blobs=None, start=None, end=None, **inputs):
+        """A forward pass from layer `start` to layer `end` (names; all layers by default).
+
+        inputs: an array for each of the net's inputs, or none at all. Returns {blob name: array}
+        of the outputs (of `end`, if given) and of the further `blobs`; the arrays are the blobs'.
+        """
+        first = 0 if start is None else self._index(start)
+        last = len(self._runners) - 1 if end is None else self._index(end)
+        names = self.outputs if end is None else self.top_names[end]
+        if inputs:
+            self._feed(inputs, self.inputs, "input", lambda blob: blob.data)
+        self.run_forward(first, last)
+        return {name: self._blob(name).data for name in [*names, *(blobs or ())]}
+
+    def backward(self, diffs=None, start=None, end=None, **top_diffs):
+        """A backward pass from layer `start` down to layer `end` (names; all by default).
+
+        top_diffs: an array for each of the net's outputs, or none at all. Returns {blob name:
+        gradient} of the inputs (of the bottoms of `end`, if given) and of the further `diffs`.
+        """
+        first = len(self._runners) - 1 if start is None else self._index(start)
+        last = 0 if end is None else self._index(end)
+        names = self.inputs if end is None else self.bottom_names[end]
+        if top_diffs:
+            self._feed(top_diffs, self.outputs, "output", lambda blob: blob.diff)
+        self.run_backward(first, last)
+        return {name: self._blob(name).diff for name in [*names, *(diffs or ())]}
+
+    def run_forward(self, start=0, end=None, record=True):
+        """Runs layers number `start` to `end` (the last by default); returns the weighted sum of
+        their losses, a scalar on the device (no synchronisation).
+
+        record: whether a backward pass may follow.
+        """
+        end = len(self._runners) - 1 if end is None else end
+        before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
+        loss = 0.0
+        with torch.no_grad():
+            for i in range(start, end + 1):
+                layer = self._runners[i]
+                for callback in before:
+                    callback(i)
+                layer.forward(record)
+                if layer.same_memory:
+                    layer.spread_in_place()
+                if layer.losses:
+                    loss = loss + layer.loss()
+                for callback in after:
+                    callback(i)
+            for blob in self._blobs:
+                if blob.values.is_viewed:
+                    blob.values.settle()
+        return loss
+
+    def run_backward(self, start=None, end=0):
+        """Runs layers number `start` (the last by default) down to `end` backwards."""
+        start = len(self._runners) - 1 if start is None else start
+        before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
+        with torch.no_grad():
+            for i in range(start, end - 1, -1):
+                for callback in before:
+                    callback(i)
+                if self._runners[i].need_backward:
+                    self._runners[i].backward()
+                for callback in after:
+                    callback(i)
+            for blob in self._blobs:
+                if blob.gradient.is_viewed:
+                    blob.gradient.settle()
+            for learnable in self.learnables:
+                if learnable.blob.gradient.is_viewed:
+                    learnable.blob.gradient.settle()
+
+    def _index(self, name):
+        if name not in self.layer_dict:
+            raise ValueError(f'the net has no layer "{name}"{suggest(name, self._layer_names)}')
+        return self._layer_names.index(name)
+
+    def _blob(self, name):
+        if name not in self.blobs:
+            raise KeyError(f'the net has no blob "{name}"{suggest(name, self.blobs)}')
+        return self.blobs[name]
+
+    def _feed(self, arrays, names, what, memory):
+        if set(arrays) != set(names):
+            raise CaffeError(f"expected an array for each {what} of the net ({', '.join(names)}), "
+                             f"got {', '.join(arrays)}")
+        for name, array in arrays.items():
+            blob, array = self.blobs[name], np.asarray(array)
+            if array.shape[:1] != blob.shape[:1]:
+                raise CaffeError(f'{what} "{name}": expected {blob.shape[0]} items as the blob has '
+                                 f"(shape {blob.shape}), got shape {array.shape}")
+            try:
+                memory(blob)[...] = array
+            except ValueError:
+                raise CaffeError(f'{what} "{name}": an array of shape {array.shape} does not fit '
+                                 f"the blob of shape {blob.shape}; reshape the blob") from None
+
+    def set_input_arrays(self, data, labels):
+        """The arrays from which the net's first layer, a MemoryData, takes its batches in turn."""
+        module = getattr(self._runners[0], "module", None) if self._runners else None
+        if not isinstance(module, MemoryData):
+            raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
+        module.set_arrays(data, labels)
+
+    def forward_all(self, blobs=None, **inputs):
+        """Forward passes over as many items as given, in batches; returns copies of all results.
+        """
+        results = Collected()
+        for batch, count in self._batches(inputs):
+            results.add(self.forward(blobs=blobs, **batch), count)
+        return results.stacked()
+
+    def forward_backward_all(self, blobs=None, diffs=None, **arrays):
+        """Forward and backward passes over as many items as given, in batches.
+
+        arrays: inputs and gradients of outputs, by blob name. Returns (results, gradients).
+        """
+        results, gradients = Collected(), Collected()
+        for batch, count in self._batches(arrays):
+            inputs = {name: batch[name] for name in batch if name in self.inputs}
+            top_diffs = {name: batch[name] for name in batch if name in self.outputs}
+            results.add(self.forward(blobs=blobs, **inputs), count)
+            gradients.add(self.backward(diffs=diffs, **top_diffs), count)
+        return results.stacked(), gradients.stacked()
+
+    def _batches(self, arrays):
+        return batches(arrays, self.blobs[self.inputs[0]].num)
+
+    def reshape(self):
+        """Gives all blobs the shapes that follow from the shapes of the inputs."""
+        for runner in self._runners:
+            runner.reshape()
+
+    def clear_param_diffs(self):
+        """Sets the gradients of all learnable blobs to 0."""
+        for learnable in self.learnables:
+            learnable.blob.gradient.unset()
+
+    def before_forward(self, callback):
+        """Calls callback(layer index) before each layer's forward pass."""
+        self._callbacks["before_forward"].append(callback)
+
+    def after_forward(self, callback):
+        """Calls callback(layer index) after each layer's forward pass."""
+        self._callbacks["after_forward"].append(callback)
+
+    def before_backward(self, callback):
+        """Calls callback(layer index) before each layer's backward pass."""
+        self._callbacks["before_backward"].append(callback)
+
+    def after_backward(self, callback):
+        """Calls callback(layer index) after each layer's backward pass."""
+        self._callbacks["after_backward"].append(callback)
+
+    # ---------------------------------------------------------------------------------- weights
+
+    def copy_from(self, path, skip_mismatched=False):
+        """Fills the blobs of layers with the same name from a .caffemodel or .h5 file.
+
+        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError, or
+        with skip_mismatched leaves its layer as it is."""
+        self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
+        return self.last_copy
+
+    load_hdf5 = copy_from
+
+    def share_with(self, other):
+        """Uses the learnable blobs of another net's layers of the same names, now and later."""
+        share_weights(self._runners, other._runners)
+
+    def save(self, path, write_diff=False):
+        """Writes all learnable blobs to a .caffemodel; write_diff: with their gradients."""
+        save_weights(self._runners, str(self.name), os.fspath(path), write_diff)
+
+    def save_hdf5(self, path, write_diff=False):
+        """Writes all learnable blobs to an HDF5 file in Caffe's layout; write_diff as in `save`."""
+        save_weights_hdf5(self._runners, self._owned, os.fspath(path), write_diff)

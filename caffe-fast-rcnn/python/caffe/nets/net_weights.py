@@ -1,0 +1,125 @@
+"""Weights of a net: from files, to files, and shared between nets (Caffe: net.cpp)."""
+import logging
+from typing import NamedTuple
+
+import numpy as np
+
+from caffe.core.errors import ShapeMismatchError, WeightsError
+from caffe.files import weights
+
+log = logging.getLogger("caffe")
+
+
+class CopyReport(NamedTuple):
+    """What copy_from did: names of layers."""
+
+    copied: list            # layers that got their blobs from the file
+    ignored_source: list    # layers with blobs in the file that the net does not have
+    missing: list           # layers with blobs in the net that the file does not have
+    mismatched: list        # layers left alone since a blob of theirs has another shape in the file
+
+
+def copy_weights(layers, owned, path, skip_mismatched=False):
+    """Fills the blobs of LayerRunners from a .caffemodel or HDF5 file, by layer name.
+
+    owned: per layer and blob, whether the layer is its first user; a blob that is shared with an
+    earlier layer may be missing in an HDF5 file. Nothing is changed when something does not fit,
+    unless skip_mismatched: then layers with a blob of another shape stay as they are.
+    Returns a CopyReport; raises WeightsError.
+    """
+    source = weights.read_weights(path)
+    copies, copied, mismatched, found = [], [], [], set()
+    for layer, owns in zip(layers, owned):
+        if layer.name not in source:
+            continue
+        found.add(layer.name)
+        arrays = source[layer.name]
+        if len(arrays) < len(layer.blobs) and all(not own for own in owns[len(arrays):]):
+            arrays = arrays + [None] * (len(layer.blobs) - len(arrays))
+        if skip_mismatched and _has_other_shapes(layer, arrays):
+            mismatched.append(layer.name)
+            continue
+        _check_fit(layer, owns, arrays, path)
+        copies += [(blob, array) for blob, array in zip(layer.blobs, arrays) if array is not None]
+        if layer.blobs:
+            copied.append(layer.name)
+    for blob, array in copies:
+        blob.values.load(np.reshape(array, blob.values.shape))
+    ignored = [name for name, arrays in source.items() if arrays and name not in found]
+    for name in ignored:
+        log.info("Ignoring source layer %s", name)
+    missing = [layer.name for layer in layers if layer.blobs and layer.name not in found]
+    return CopyReport(copied, ignored, missing, mismatched)
+
+
+def _has_other_shapes(layer, arrays):
+    return len(arrays) == len(layer.blobs) and any(
+        array is not None and not weights.fits(array, blob.shape)
+        for array, blob in zip(arrays, layer.blobs))
+
+
+def _check_fit(layer, owns, arrays, path):
+    if len(arrays) != len(layer.blobs):
+        raise WeightsError(f'{path}: layer "{layer.name}" ({layer.type}) has {len(arrays)} blobs '
+                           f"in the file and {len(layer.blobs)} in the net")
+    for i, (array, blob) in enumerate(zip(arrays, layer.blobs)):
+        if array is None and owns[i]:
+            raise WeightsError(f'{path}: blob {i} of layer "{layer.name}" ({layer.type}) is '
+                               "missing")
+        if array is not None and not weights.fits(array, blob.shape):
+            raise ShapeMismatchError(
+                f"Cannot copy param {i} weights from layer '{layer.name}'; shape mismatch. Source "
+                f"param shape is {tuple(array.shape)} ({path}); target param shape is "
+                f"{blob.shape}. To learn this layer's parameters from scratch rather than copying "
+                "from a saved net, rename the layer.")
+
+
+def save_weights(layers, net_name, path, write_diff=False):
+    """Writes all layers to a .caffemodel; every user of a shared blob gets a copy of it.
+
+    write_diff: writes the gradients as well.
+    """
+    weights.write_weights(path, net_name, (
+        (layer.name, layer.type, [_stored(blob) for blob in layer.blobs],
+         *_diffs(layer, write_diff))
+        for layer in layers))
+
+
+def save_weights_hdf5(layers, owned, path, write_diff=False):
+    """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user.
+
+    write_diff: writes the gradients as well, of shared blobs with every user, as Caffe does.
+    """
+    weights.write_weights_hdf5(path, (
+        (layer.name, [_stored(blob) if own else None for blob, own in zip(layer.blobs, owns)],
+         *_diffs(layer, write_diff))
+        for layer, owns in zip(layers, owned)))
+
+
+def _diffs(layer, wanted):
+    """One list, the gradients of a layer's learnable blobs, or no list at all."""
+    return [[blob.diff for blob in layer.blobs]] if wanted else []
+
+
+def _stored(blob):
+    return blob.tensor.detach().cpu().contiguous().numpy()
+
+
+def share_weights(layers, others):
+    """Gives layers the memory of the blobs of layers with the same name (ShareTrainedLayersWith).
+    """
+    by_name = {layer.name: layer for layer in layers}
+    for other in others:
+        layer = by_name.get(other.name)
+        if layer is None:
+            log.info("Ignoring source layer %s", other.name)
+            continue
+        if len(layer.blobs) != len(other.blobs):
+            raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
+                              f"{len(layer.blobs)} here")
+        for i, (blob, source) in enumerate(zip(layer.blobs, other.blobs)):
+            if blob.shape != source.shape:
+                raise layer.error(f"cannot share param {i}: shape {source.shape} there, "
+                                  f"{blob.shape} here; to learn it from scratch, rename the layer")
+            if blob.values is not source.values:
+                blob.share_values(source)

@@ -1,0 +1,5 @@
+"""Computations on tensors and arrays that know no nets: the compiled operators and the anchors.
+
+Belongs here: building the library of src/caffe/layers, what PyTorch must know of each operator,
+and the functions to call (`caffe.ops`). May import: nothing of caffe; build.py runs as a script.
+"""

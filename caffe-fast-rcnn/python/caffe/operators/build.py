@@ -1,0 +1,226 @@
+"""Builds the operators of src/caffe/layers into a library that torch.ops can load.
+
+    python -m caffe.operators.build      builds what is missing, prints the path of the library
+
+As a file (python -I caffe-fast-rcnn/python/caffe/operators/build.py) it needs no other part of
+caffe. The library's name carries a hash of the sources, of PyTorch's version, of the flags and of
+the processor (it is tuned for the machine at hand), so that it is built once, again after a change,
+and never taken for another. It lies in the folder `_build` of the package `caffe`, or in the user's
+cache folder where the package is read-only.
+"""
+import contextlib
+import fcntl
+import functools
+import glob
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SOURCES = os.path.normpath(os.path.join(PACKAGE, "..", "..", "src", "caffe", "layers"))
+# No contraction of a * b + c: the golden overlaps and gradients are those of separate roundings.
+CPU_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno",
+             "-fno-trapping-math", "-fopenmp", "-fPIC"]
+CUDA_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Xcompiler", "-fPIC"]
+ARCHITECTURES = ["75", "80", "86", "90"]  # compute capabilities, unless the user lists others
+
+logger = logging.getLogger("caffe.operators.build")
+
+
+class BuildError(RuntimeError):
+    """The operators cannot be built here; the message says why and what to do."""
+
+
+@dataclass
+class Library:
+    """One library: its sources, and whether it has the CUDA halves."""
+
+    sources: list
+    cuda: bool
+
+    @property
+    def path(self):
+        """Where it is, once built; the name changes with everything the library depends on."""
+        parts = [torch.__version__, processor(), *CPU_FLAGS]
+        if self.cuda:
+            parts += [*CUDA_FLAGS, *architecture_flags()]
+        for source in self.sources + sorted(glob.glob(os.path.join(SOURCES, "*.*h"))):
+            with open(source, "rb") as file:
+                parts += [os.path.basename(source), hashlib.sha256(file.read()).hexdigest()]
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        return os.path.join(build_folder(), f"operators-{digest}.so")
+
+    def make(self):
+        """Builds the library unless it is there (another process may be building it right now)."""
+        compiler, nvcc = find_compiler(), find_nvcc()[0]
+        os.makedirs(build_folder(), exist_ok=True)
+        with open(os.path.join(build_folder(), "lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(self.path):
+                return
+            with tempfile.TemporaryDirectory(dir=build_folder()) as scratch:
+                objects = [os.path.join(scratch, os.path.basename(s) + ".o") for s in self.sources]
+                tools = [nvcc_command(nvcc) if s.endswith(".cu") else
+                         compiler_command(compiler, nvcc if self.cuda else None)
+                         for s in self.sources]
+                run_all([[*tool, "-c", source, "-o", target]
+                         for tool, source, target in zip(tools, self.sources, objects)])
+                fresh = os.path.join(scratch, "operators.so")
+                run_all([link_command(compiler, nvcc if self.cuda else None, objects, fresh)])
+                os.replace(fresh, self.path)
+
+
+def library(cuda):
+    """The Library with or without the CUDA halves; BuildError where its sources are missing."""
+    sources = sorted(glob.glob(os.path.join(SOURCES, "*.cpp")))
+    if not sources:
+        raise BuildError(f"the operators' sources are not in {SOURCES}; "
+                         "install with `pip install -e .`, which leaves them in place")
+    if cuda:
+        sources += sorted(glob.glob(os.path.join(SOURCES, "*.cu")))
+    else:
+        sources = [s for s in sources if not s.endswith("_cuda.cpp")]
+    return Library(sources, cuda)
+
+
+def build():
+    """The path of the library for this machine, built now if it is not there yet."""
+    nvcc, why_not = find_nvcc()
+    if torch.version.cuda and (nvcc or os.path.exists(library(cuda=True).path)):
+        wanted = library(cuda=True)
+    else:
+        wanted = library(cuda=False)
+    if not os.path.exists(wanted.path):
+        what = "CPU and CUDA" if wanted.cuda else f"the CPU only ({why_not})"
+        logger.warning("building the operators for %s; this takes a minute", what)
+        wanted.make()
+    return wanted.path
+
+
+def find_compiler():
+    """The path of the C++ compiler; BuildError where there is none."""
+    names = [os.environ.get("CXX"), "g++", "c++", "clang++"]
+    compiler = next((shutil.which(name) for name in names if name and shutil.which(name)), None)
+    if compiler is None:
+        raise BuildError("the operators need a C++ compiler and there is none in PATH; "
+                         "install g++ (Debian, Ubuntu: apt install g++) and try again")
+    return compiler
+
+
+@functools.cache
+def find_nvcc():
+    """(path of nvcc, None), or (None, why the CUDA halves cannot be built)."""
+    if not torch.version.cuda:
+        return None, "this PyTorch has no CUDA"
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or "/usr/local/cuda"
+    beside = os.path.join(home, "bin", "nvcc")
+    nvcc = beside if os.path.exists(beside) else shutil.which("nvcc")
+    if nvcc is None:
+        return None, "nvcc is neither in PATH nor under CUDA_HOME"
+    about = run([nvcc, "--version"]).stdout
+    release = about.partition("release ")[2].partition(",")[0]
+    if int(release.partition(".")[0] or 0) > int(torch.version.cuda.partition(".")[0]):
+        return None, f"nvcc is of CUDA {release}, newer than PyTorch's CUDA {torch.version.cuda}"
+    return os.path.realpath(nvcc), None
+
+
+def cuda_home(nvcc):
+    """The CUDA toolkit that an nvcc belongs to."""
+    return os.path.dirname(os.path.dirname(nvcc))
+
+
+def architecture_flags():
+    """nvcc's flags for the usual GPUs, the newest as PTX too, which later GPUs translate.
+
+    TORCH_CUDA_ARCH_LIST ("8.0;9.0") overrides the list, as in PyTorch's own extensions.
+    """
+    wanted = os.environ.get("TORCH_CUDA_ARCH_LIST", "").replace(";", " ").split()
+    numbers = [name.removesuffix("+PTX").replace(".", "") for name in wanted] or ARCHITECTURES
+    flags = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in numbers]
+    return flags + [f"-gencode=arch=compute_{numbers[-1]},code=compute_{numbers[-1]}"]
+
+
+def nvcc_command(nvcc):
+    """nvcc and its flags; the .cu files need no header of PyTorch."""
+    return [nvcc, *CUDA_FLAGS, *architecture_flags()]
+
+
+def compiler_command(compiler, nvcc):
+    """The C++ compiler and its flags, with CUDA's headers where `nvcc` is given."""
+    root = os.path.dirname(torch.__file__)
+    includes = [os.path.join(root, "include"),
+                os.path.join(root, "include", "torch", "csrc", "api", "include")]
+    if nvcc:
+        includes.append(os.path.join(cuda_home(nvcc), "include"))
+    abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch._C._GLIBCXX_USE_CXX11_ABI)}"
+    return [compiler, *CPU_FLAGS, abi, *(f"-I{include}" for include in includes)]
+
+
+def link_command(compiler, nvcc, objects, target):
+    """The command line that makes the library of its objects."""
+    folder = os.path.join(os.path.dirname(torch.__file__), "lib")
+    # PyTorch's own OpenMP, by its path: two of them in one process would fight over the cores.
+    openmp = sorted(glob.glob(os.path.join(folder, "libgomp*.so*")))[:1] or ["-fopenmp"]
+    command = [compiler, "-shared", *objects, "-o", target, f"-L{folder}", "-lc10", "-ltorch",
+               "-ltorch_cpu", *openmp]
+    if nvcc:
+        home = cuda_home(nvcc)
+        command += ["-lc10_cuda", "-ltorch_cuda", f"-L{os.path.join(home, 'lib64')}",
+                    f"-L{os.path.join(home, 'lib')}", "-lcudart_static", "-ldl", "-lrt",
+                    "-lpthread"]
+    return command
+
+
+def processor():
+    """The processor's name and abilities, which decide what -march=native means."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        wanted = ("model name", "flags", "Features", "CPU part")
+        return "".join(sorted({line for line in file if line.startswith(wanted)}))
+    return platform.processor()
+
+
+def build_folder():
+    """Where libraries are kept: in the package, or in the user's cache."""
+    beside = os.path.join(PACKAGE, "_build")
+    if os.access(beside if os.path.isdir(beside) else PACKAGE, os.W_OK):
+        return beside
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "caffe-fast-rcnn")
+
+
+def run(command):
+    """The finished process, with what it wrote."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def run_all(commands):
+    """Runs command lines side by side; BuildError shows what the first that failed wrote."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for command, done in zip(commands, pool.map(run, commands)):
+            if done.returncode != 0:
+                raise BuildError(f"building the operators failed: {' '.join(command)}\n"
+                                 f"{done.stderr or done.stdout}")
+
+
+def main():
+    """Builds what is missing and says in one line what there is; exit status 1 on failure."""
+    logging.basicConfig(format="%(message)s")
+    try:
+        path = build()
+    except BuildError as error:
+        sys.exit(str(error))
+    why_not = "" if find_nvcc()[0] else f" (CPU only: {find_nvcc()[1]})"
+    sys.stdout.write(f"operators: {path}{why_not}\n")
+
+
+if __name__ == "__main__":
+    main()

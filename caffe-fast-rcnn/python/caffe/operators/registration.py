@@ -1,0 +1,209 @@
+"""The compiled operators, `raw`, with what PyTorch must know of each besides its kernels.
+
+That is its shape on the meta device and its gradient. The functions to call are in ops.py.
+"""
+import torch
+
+from caffe.operators import build
+
+try:
+    torch.ops.load_library(build.build())
+except build.BuildError as error:
+    raise ImportError(f"caffe.ops: {error}") from None
+raw = torch.ops.caffe_fast_rcnn
+
+
+# Shapes on the meta device: for finding the top shapes of a net and for torch.compile.
+
+def _require(condition, message):
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_regions(op, features, rois):
+    _require(features.dim() == 4,
+             f"{op}: features must be (N, C, H, W), not {list(features.shape)}")
+    _require(rois.dim() == 2 and rois.shape[1] == 5,
+             f"{op}: rois must be (R, 5): batch index, x1, y1, x2, y2; not {list(rois.shape)}")
+
+
+@torch.library.register_fake("caffe_fast_rcnn::roi_pool")
+def _(features, rois, pooled_h, pooled_w, spatial_scale, with_argmax):
+    _require_regions("roi_pool", features, rois)
+    pooled = features.new_empty((rois.shape[0], features.shape[1], pooled_h, pooled_w))
+    return pooled, features.new_empty(pooled.shape if with_argmax else (0,), dtype=torch.int32)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::roi_pool_backward")
+def _(grad, rois, argmax, feature_shape):
+    return grad.new_empty(feature_shape)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::roi_align")
+def _(features, rois, pooled_h, pooled_w, spatial_scale, sampling_ratio, aligned):
+    _require_regions("roi_align", features, rois)
+    return features.new_empty((rois.shape[0], features.shape[1], pooled_h, pooled_w))
+
+
+@torch.library.register_fake("caffe_fast_rcnn::roi_align_backward")
+def _(grad, rois, feature_shape, spatial_scale, sampling_ratio, aligned):
+    return _channels_last(grad.new_empty(feature_shape))
+
+
+@torch.library.register_fake("caffe_fast_rcnn::roi_align_rois_backward")
+def _(grad, features, rois, spatial_scale, sampling_ratio, aligned):
+    return rois.new_empty(rois.shape)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::psroi_pool")
+def _(features, rois, output_dim, group_size, spatial_scale):
+    _require_regions("psroi_pool", features, rois)
+    _require(output_dim > 0 and features.shape[1] == output_dim * group_size ** 2,
+             f"psroi_pool: features must have output_dim * group_size^2 = {output_dim} * "
+             f"{group_size}^2 channels, not {list(features.shape)}")
+    return features.new_empty((rois.shape[0], output_dim, group_size, group_size))
+
+
+@torch.library.register_fake("caffe_fast_rcnn::psroi_pool_backward")
+def _(grad, rois, feature_shape, spatial_scale):
+    return grad.new_empty(feature_shape)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss")
+def _(pred, target, inside, outside, sigma):
+    for name, operand in (("target", target), ("inside", inside), ("outside", outside)):
+        _require(operand is None or operand.shape == pred.shape,
+                 f"smooth_l1_loss: {name} is {operand is not None and list(operand.shape)}, "
+                 f"pred is {list(pred.shape)}")
+    return pred.new_empty(())
+
+
+@torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss_backward")
+def _(grad, pred, target, inside, outside, sigma):
+    return torch.empty_like(pred, memory_format=_common_format(pred))
+
+
+@torch.library.register_fake("caffe_fast_rcnn::nms")
+def _(boxes, scores, groups, thresh, inclusive, max_keep):
+    return boxes.new_empty(torch.library.get_ctx().new_dynamic_size(), dtype=torch.int64)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::soft_nms")
+def _(boxes, scores, groups, gaussian, thresh, sigma, score_thresh):
+    count = torch.library.get_ctx().new_dynamic_size()
+    return boxes.new_empty(count, dtype=torch.int64), scores.new_empty(count)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::lrn_across")
+def _(x, size, alpha, beta, k):
+    _require(x.dim() >= 2, f"lrn_across: x must be (N, C, ...), not {list(x.shape)}")
+    _require(size > 0 and size % 2 == 1, f"lrn_across: size must be odd, not {size}")
+    return _channels_last(x)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::lrn_across_backward")
+def _(grad, x, size, alpha, beta, k):
+    return _channels_last(x)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::lrn_within")
+def _(x, size, alpha, beta):
+    _require(x.dim() == 4, f"lrn_within: x must be (N, C, H, W), not {list(x.shape)}")
+    return _channels_last(x)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::lrn_within_backward")
+def _(grad, x, size, alpha, beta):
+    return _channels_last(x)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::sgd_update_")
+def _(weight, grad, history, lr, momentum, decay):
+    return None
+
+
+def _channels_last(x):
+    rows = x.movedim(1, -1)
+    return x.new_empty(rows.shape).movedim(-1, 1)
+
+
+def _common_format(x):
+    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+# Gradients.
+
+def _roi_pool_context(ctx, inputs, output):
+    features, rois = inputs[:2]
+    ctx.feature_shape = features.shape
+    ctx.save_for_backward(rois, output[1])
+
+
+def _roi_pool_backward(ctx, grad, _):
+    rois, argmax = ctx.saved_tensors
+    return raw.roi_pool_backward(grad, rois, argmax, ctx.feature_shape), *[None] * 5
+
+
+def _roi_align_context(ctx, inputs, output):
+    features, rois = inputs[:2]
+    ctx.feature_shape, ctx.options = features.shape, inputs[4:]
+    ctx.save_for_backward(rois, features if ctx.needs_input_grad[1] else None)
+
+
+def _roi_align_backward(ctx, grad):
+    rois, features = ctx.saved_tensors
+    for_features = for_rois = None
+    if ctx.needs_input_grad[0]:
+        for_features = raw.roi_align_backward(grad, rois, ctx.feature_shape, *ctx.options)
+    if ctx.needs_input_grad[1]:
+        for_rois = raw.roi_align_rois_backward(grad, features, rois, *ctx.options)
+    return for_features, for_rois, *[None] * 5
+
+
+def _psroi_pool_context(ctx, inputs, output):
+    features, rois, _, _, ctx.spatial_scale = inputs
+    ctx.feature_shape = features.shape
+    ctx.save_for_backward(rois)
+
+
+def _psroi_pool_backward(ctx, grad):
+    return raw.psroi_pool_backward(grad, *ctx.saved_tensors, ctx.feature_shape,
+                                   ctx.spatial_scale), *[None] * 4
+
+
+def _smooth_l1_context(ctx, inputs, output):
+    ctx.sigma = inputs[4]
+    ctx.save_for_backward(*inputs[:4])
+
+
+def _smooth_l1_backward(ctx, grad):
+    pred = raw.smooth_l1_loss_backward(grad, *ctx.saved_tensors, ctx.sigma)
+    return pred, -pred if ctx.needs_input_grad[1] else None, None, None, None
+
+
+def _lrn_context(ctx, inputs, output):
+    ctx.formula = inputs[1:]
+    ctx.save_for_backward(inputs[0])
+
+
+def _lrn_across_backward(ctx, grad):
+    return raw.lrn_across_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 4
+
+
+def _lrn_within_backward(ctx, grad):
+    return raw.lrn_within_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 3
+
+
+torch.library.register_autograd("caffe_fast_rcnn::roi_pool", _roi_pool_backward,
+                                setup_context=_roi_pool_context)
+torch.library.register_autograd("caffe_fast_rcnn::roi_align", _roi_align_backward,
+                                setup_context=_roi_align_context)
+torch.library.register_autograd("caffe_fast_rcnn::psroi_pool", _psroi_pool_backward,
+                                setup_context=_psroi_pool_context)
+torch.library.register_autograd("caffe_fast_rcnn::smooth_l1_loss", _smooth_l1_backward,
+                                setup_context=_smooth_l1_context)
+torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backward,
+                                setup_context=_lrn_context)
+torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backward,
+                                setup_context=_lrn_context)

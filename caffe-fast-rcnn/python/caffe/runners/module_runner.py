@@ -1,0 +1,135 @@
+"""Built-in layers in a net: the one place where the modules of caffe.layer_types meet blobs."""
+import torch
+
+from caffe.core.blob import BlobVec, ParamBlob
+from caffe.layer_types.common.registry import lookup
+from caffe.runners.runner import GraphRunner, LayerRunner
+
+_FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, MemoryError)
+
+
+class ModuleRunner(GraphRunner):
+    """Runs a caffe.layer_types.common.module.Module."""
+
+    def __init__(self, param, bottoms, tops, device):
+        super().__init__(param, bottoms, tops)
+        shapes = [blob.shape for blob in bottoms]
+        try:
+            self.module = lookup(param.type, param.name)(param, shapes, self.phase)
+        except (RuntimeError, MemoryError) as problem:      # its blobs are too large
+            raise self._explained(problem) from problem
+        self.module.to(device)
+        self.blobs = BlobVec((ParamBlob(p) for p in self.module.blobs), device)
+        self._forbidden = {i for i in range(len(bottoms)) if i in self.module.no_gradient
+                           or i - len(bottoms) in self.module.no_gradient}
+        self._optional = () if param.propagate_down else self.module.optional_gradient
+        self._uploads = any(blob.values.is_copied for blob in self.blobs)
+        self._statistics = [blob for blob in self.blobs if not blob.parameter.requires_grad]
+        works_in_place = self.module.in_place or self.module.overwrites
+        self._may_change_bottom = bool(works_in_place and bottoms and bottoms[0] is tops[0])
+        self._changed = None        # the data after a pass in place
+        self._shape_tops(self.module.top_shapes(shapes))
+        for blob, tensor in zip(tops, self.module.initial_tops()):
+            if tensor is not None:
+                blob.tensor = tensor
+
+    def _shape_tops(self, shapes):
+        for blob, shape in zip(self.tops, shapes):
+            if shape is not None and tuple(shape) != blob.shape:
+                blob.reshape(*shape)
+
+    def use_blob(self, index, blob):
+        own = self.blobs[index]
+        self._statistics = [blob if known is own else known for known in self._statistics]
+        super().use_blob(index, blob)
+        self.module.blobs[index] = blob.parameter
+
+    def reshape(self):
+        if self.bottoms:
+            self._shape_tops(self.module.top_shapes([blob.shape for blob in self.bottoms]))
+
+    def allows_gradient(self, index):
+        return index not in self._forbidden
+
+    def default_loss_weights(self):
+        return [float(self.module.is_loss and i == 0) for i in range(len(self.tops))]
+
+    def wanted(self, index):
+        if index in self._optional and self.bottoms[index].values.is_dead_end:
+            return False
+        return self.propagate_down[index] and index not in self._forbidden
+
+    def compute(self, *tensors):
+        if self._uploads:
+            for blob in self.blobs:
+                blob.values.get()
+        try:
+            outputs = self.module.forward(*tensors)
+        except _FAILURES as problem:
+            raise self._explained(problem) from problem
+        for blob in self._statistics:       # the module may have changed them
+            blob.values.touch()
+        return outputs
+
+    def _explained(self, problem):
+        shapes = ", ".join(str(blob.shape) for blob in self.bottoms) or "no"
+        sentence = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        return self.error(f"failed with bottoms of shape {shapes}: {sentence}")
+
+    def store(self, outputs):
+        fresh = self.module.fresh_tops
+        for blob, tensor in zip(self.tops, outputs):
+            if tensor is not None:
+                blob.values.set(tensor)
+                blob.values.fresh = fresh
+
+    def forward(self, record):
+        self._changed = None
+        if not self._can_change_bottom():
+            super().forward(record)
+            return
+        self._graph = self._unrecorded = None
+        values = self.bottoms[0].values
+        changed = self.module.forward_inplace(values.get())
+        values.set(changed)
+        if self.need_backward:
+            self._changed = changed
+        else:
+            values.fresh = True
+
+    def _can_change_bottom(self):
+        return (self._may_change_bottom and self.bottoms[0].values.fresh
+                and (self.module.in_place or not self.need_backward))
+
+    def backward(self):
+        for i in self._forbidden:
+            if self.propagate_down[i] and not self.module.ignores_forbidden_gradient:
+                raise self.error(f"cannot pass a gradient to bottom {i} "
+                                 f'("{self.bottom_names[i]}"): give this layer propagate_down: '
+                                 "false for it")
+        if self._changed is None:
+            super().backward()
+        elif self.propagate_down[0]:
+            diff = self.tops[0].top_diff()
+            if diff is not None:
+                self.bottoms[0].set_diff(self.module.backward_inplace(self._changed, diff))
+
+
+class SplitRunner(LayerRunner):
+    """One blob under several names: the tops are the bottom's memory, the gradients add up."""
+
+    def __init__(self, param, bottoms, tops):
+        super().__init__(param, bottoms, tops)
+        for top in tops:
+            top.values = bottoms[0].values
+
+    def forward(self, record):
+        """Nothing: the tops are the bottom."""
+
+    def backward(self):
+        if not self.propagate_down[0]:
+            return
+        diffs = [diff for diff in (top.top_diff() for top in self.tops) if diff is not None]
+        self.bottoms[0].set_diff(diffs[0] if len(diffs) == 1 else
+                                 torch.stack(diffs).sum(0) if len(diffs) > 2 else
+                                 diffs[0] + diffs[1] if diffs else None)

@@ -1,0 +1,61 @@
+"""What solvers report: the recent losses, and a net's outputs in the words that log parsers expect.
+"""
+import collections
+import logging
+
+log = logging.getLogger("caffe")
+
+
+class RecentLosses:
+    """The last `count` losses.
+
+    `add` takes scalars that may lie on the GPU; they are copied from it, as floats, only when
+    somebody asks, so that training does not wait for the device in every iteration.
+    """
+
+    def __init__(self, count):
+        self._losses = collections.deque(maxlen=count)
+        self._new = []
+
+    def add(self, loss):
+        """Notes a loss, without waiting for the device."""
+        self._new.append(loss)
+        if len(self._new) > self._losses.maxlen:
+            self.values()
+
+    def values(self):
+        """All that are kept, the oldest first."""
+        self._losses.extend(map(float, self._new))
+        self._new.clear()
+        return list(self._losses)
+
+    def load(self, values):
+        """Keeps these and forgets the others."""
+        self._new.clear()
+        self._losses.clear()
+        self._losses.extend(map(float, values))
+
+    @property
+    def last(self):
+        """The newest; NaN if there is none."""
+        return (self.values() or [float("nan")])[-1]
+
+    @property
+    def mean(self):
+        """The mean of all that are kept; NaN if there is none."""
+        values = self.values()
+        return sum(values) / len(values) if values else float("nan")
+
+
+def log_outputs(kind, net, outputs):
+    """A line "<kind> net output #k: name = v" for each value; outputs: name -> array."""
+    values = ((name, value) for name, array in outputs.items() for value in array.flat)
+    for k, (name, value) in enumerate(values):
+        log.info("    %s net output #%d: %s", kind, k, with_weight(net, name, value))
+
+
+def with_weight(net, name, value):
+    """'name = value', and what it counts for in the loss if it does."""
+    weight = net.blob_loss_weights[name]
+    share = f" (* {weight:.6g} = {weight * value:.6g} loss)" if weight else ""
+    return f"{name} = {value:.6g}{share}"

@@ -1,0 +1,66 @@
+"""The nets of a solver (Caffe: Solver::InitTrainNet, InitTestNets)."""
+import os
+
+from caffe.core.errors import CaffeError
+from caffe.core.state import Phase
+from caffe.files import prototxt
+from caffe.nets.debug import log_passes
+from caffe.nets.net import Net
+from caffe.proto import caffe_pb2
+
+_TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
+
+
+def make_train_net(p, iteration):
+    """The net in the one field of SolverParameter p that gives it, in phase TRAIN.
+
+    iteration: a function that tells the present one; with p's debug_info the net logs its passes in
+    those that are displayed. The net's own debug_info counts for nothing here, as in Caffe.
+    """
+    given = [field for field in _TRAIN_FIELDS if p.HasField(field)]
+    if len(given) != 1:
+        raise CaffeError(f"solver: expected one of {', '.join(_TRAIN_FIELDS)}, got "
+                         f"{' and '.join(given) or 'none'}")
+    message = caffe_pb2.NetParameter()
+    message.CopyFrom(_message(getattr(p, given[0])))
+    message.ClearField("debug_info")
+    net = _make_net(message, Phase.TRAIN, p.train_state)
+    if p.debug_info:
+        log_passes(net, lambda: p.display and iteration() % p.display == 0)
+    return net
+
+
+def make_test_nets(p):
+    """The nets to test with: those in test_net_param, in test_net, then the common net as often as
+    there are test_iter numbers left.
+    """
+    sources = [*p.test_net_param, *p.test_net]
+    common = [getattr(p, field) for field in ("net_param", "net") if p.HasField(field)]
+    left = len(p.test_iter) - len(sources)
+    if left < 0 or (left and not common):
+        raise CaffeError(f"solver: expected a test_iter number for each of the {len(sources)} test "
+                         f"nets, got {len(p.test_iter)}")
+    sources += common * left
+    if p.test_state and len(p.test_state) != len(sources):
+        raise CaffeError(f"solver: expected a test_state for each of the {len(sources)} test nets "
+                         f"or none, got {len(p.test_state)}")
+    if sources and p.test_interval <= 0:
+        raise CaffeError("solver: expected test_interval > 0 for the test nets, got none")
+    states = list(p.test_state) or [caffe_pb2.NetState()] * len(sources)
+    return [_make_net(_message(source), Phase.TEST, extra)
+            for source, extra in zip(sources, states)]
+
+
+def _message(source):
+    return prototxt.read_net(os.fspath(source)) if isinstance(source, str) else source
+
+
+def _make_net(message, phase, extra):
+    """A net whose state is the phase, what the net itself says, and what the solver adds."""
+    state = caffe_pb2.NetState(phase=phase)
+    state.MergeFrom(message.state)
+    state.MergeFrom(extra)
+    stated = caffe_pb2.NetParameter()
+    stated.CopyFrom(message)
+    stated.ClearField("state")
+    return Net(stated, Phase(state.phase), level=state.level, stages=list(state.stage))
