@@ -15,13 +15,10 @@ UNTYPED_YET = (
     "caffe", "caffe.core", "caffe.export", "caffe.files", "caffe.layer_types.common",
     "caffe.layer_types.inputs", "caffe.layer_types.losses", "caffe.layer_types.maps",
     "caffe.layer_types.regions", "caffe.layer_types.values", "caffe.nets", "caffe.operators",
-    "caffe.proto", "caffe.runners", "caffe.solvers", "caffe.tools", "datasets.tools",
-    "faster_rcnn.anchors", "faster_rcnn.annotations", "faster_rcnn.boxes", "faster_rcnn.commands",
-    "faster_rcnn.datasets", "faster_rcnn.detection", "faster_rcnn.evaluation", "faster_rcnn.files",
-    "faster_rcnn.images", "faster_rcnn.minibatches", "faster_rcnn.pretrained",
-    "faster_rcnn.prototxts", "faster_rcnn.reports", "faster_rcnn.runs", "faster_rcnn.schedules",
-    "faster_rcnn.settings", "faster_rcnn.synthetic", "faster_rcnn.training", "roi_data_layer",
-    "rpn", "transform")
+    "caffe.proto", "caffe.runners", "caffe.solvers", "caffe.tools", "faster_rcnn.anchors",
+    "faster_rcnn.commands", "faster_rcnn.networks.backbones", "faster_rcnn.networks.methods",
+    "faster_rcnn.prototxts", "faster_rcnn.runs", "faster_rcnn.schedules", "faster_rcnn.settings",
+    "faster_rcnn.training")
 
 
 def room_of(name: str, is_package: bool) -> str:
