@@ -8,7 +8,7 @@ from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.evaluation import recall
 
 
-class Animals(ListedImages):
+class listed(ListedImages):
     """Users' way of making a data set with proposals; images are `widths` wide and 60 high."""
 
     def __init__(self, folder, widths, roidb=None):
@@ -29,7 +29,7 @@ def entry(boxes, classes, dtype=np.uint16):
 
 
 def test_mirrored_entries(tmp_path):
-    data_set = Animals(tmp_path, [50], [entry([[0, 3, 9, 20], [49, 0, 49, 5]], [1, 2])])
+    data_set = listed(tmp_path, [50], [entry([[0, 3, 9, 20], [49, 0, 49, 5]], [1, 2])])
     data_set.append_flipped_images()
     first, second = data_set.roidb
     assert first["boxes"].tolist() == [[0, 3, 9, 20], [49, 0, 49, 5]] and not first["flipped"]
@@ -41,7 +41,7 @@ def test_mirrored_entries(tmp_path):
 
 @pytest.mark.parametrize("box", [[0, 0, 50, 5], [65535, 0, 9, 5]])
 def test_boxes_that_would_wrap_are_refused(tmp_path, box):
-    data_set = Animals(tmp_path, [50], [entry([[1, 1, 5, 5], box], [1, 1])])
+    data_set = listed(tmp_path, [50], [entry([[1, 1, 5, 5], box], [1, 1])])
     with pytest.raises(ValueError, match=r"0\.png: box 2 .* does not lie in the image"):
         data_set.append_flipped_images()
 
@@ -59,7 +59,7 @@ def test_merged_entries_leave_the_parts_alone():
 
 def test_proposals_get_the_class_of_the_best_annotation(tmp_path):
     gt = [entry([[0, 0, 9, 9], [20, 0, 29, 9]], [1, 2])]
-    data_set = Animals(tmp_path, [50], gt)
+    data_set = listed(tmp_path, [50], gt)
     # equal to the cat, half of the dog, nowhere
     boxes = np.array([[0, 0, 9, 9], [20, 0, 24, 9], [40, 40, 45, 45]], np.float32)
     made, = data_set.create_roidb_from_box_list([boxes], gt)
@@ -72,7 +72,7 @@ def test_proposals_get_the_class_of_the_best_annotation(tmp_path):
 
 
 def test_proposal_methods(tmp_path):
-    data_set = Animals(tmp_path, [50], [entry([], [])])
+    data_set = listed(tmp_path, [50], [entry([], [])])
     assert len(data_set.roidb[0]["boxes"]) == 0
     data_set.set_proposal_method("other")
     assert data_set.roidb[0]["gt_classes"].tolist() == [2]
@@ -81,7 +81,7 @@ def test_proposal_methods(tmp_path):
 
 
 def test_roidb_of_another_length_is_refused(tmp_path):
-    data_set = Animals(tmp_path, [50, 50], [entry([], [])])
+    data_set = listed(tmp_path, [50, 50], [entry([], [])])
     with pytest.raises(ValueError, match="1 entries for 2 images"):
         assert data_set.roidb
 
@@ -97,7 +97,7 @@ def test_what_a_subclass_owes_is_said():
 # ------------------------------------------------------------------------------------------- recall
 
 def test_recall_by_hand(tmp_path):
-    data_set = Animals(tmp_path, [99, 99], [entry([[0, 0, 9, 9], [20, 0, 29, 9]], [1, 1]),
+    data_set = listed(tmp_path, [99, 99], [entry([[0, 0, 9, 9], [20, 0, 29, 9]], [1, 1]),
                                            entry([[0, 0, 9, 9]], [2])])
     # overlaps 1 and 0.6 in the first image, no candidate in the second
     candidates = [np.array([[20, 0, 25, 9], [0, 0, 9, 9]], float), np.zeros((0, 4))]
