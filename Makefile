@@ -24,7 +24,7 @@ help:
 	@echo "make               set up .venv: packages, protobuf module, Cython modules, operators"
 	@echo "make demo          draw the embedded images, run the whole schedule on them, report"
 	@echo "make test          all tests"
-	@echo "make lint          ruff"
+	@echo "make lint          ruff and mypy"
 	@echo "make bench         times and ratios against bare PyTorch"
 	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
 	@echo "make cuda-compile  compile every .cu with nvcc (ARCH=$(ARCH))"
@@ -62,6 +62,7 @@ test: operators
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 bench: operators
 	$(BIN)/python tools/bench.py
@@ -79,6 +80,6 @@ cuda-compile:
 	    -o build/cuda/$$(basename $$file).o; done
 
 clean:
-	rm -rf $(VENV) build lib/*.egg-info caffe-fast-rcnn/python/caffe/_build
+	rm -rf $(VENV) build .mypy_cache lib/*.egg-info caffe-fast-rcnn/python/caffe/_build
 	rm -f caffe-fast-rcnn/python/caffe/proto/caffe_pb2.py lib/faster_rcnn/*/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,8 +8,8 @@ import ast
 from pathlib import Path
 
 import pytest
+from sources import FOLDERS, ORIGINAL, ROOT, sources
 
-ROOT = Path(__file__).resolve().parents[1]
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
@@ -64,21 +64,9 @@ DETECTOR = {
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
-FOLDERS = {"caffe": ROOT / "caffe-fast-rcnn" / "python", "faster_rcnn": ROOT / "lib"}
-# Packages with the original's names: layers of prototxts, and one-line modules
-ORIGINAL = ("datasets", "fast_rcnn", "nms", "roi_data_layer", "rpn", "transform", "utils")
 # The engine knows no detector, and no room of the detector the original's names.
 STRANGERS = {"caffe": ("faster_rcnn", *ORIGINAL), "faster_rcnn": ORIGINAL}
 ROOMS = [(top, room) for top, table in TABLES.items() for room in table]
-
-
-def sources(top: str) -> dict[str, Path]:
-    """{dotted name: path} of all modules and packages below a top package, itself included."""
-    found = {}
-    for path in sorted((FOLDERS[top] / top).rglob("*.py")):
-        parts = path.relative_to(FOLDERS[top]).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
 
 
 def modules_imported(name: str, path: Path) -> list[tuple[int, str]]:

@@ -8,14 +8,14 @@ import time
 
 import numpy as np
 import pytest
-from handful import MODEL, command, places, run_command
+from handful import MODEL, command, output_of, places, results_of, run_command
+from scripted import run_script
 
 from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_faster_rcnn_alt_opt.py"
-SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_alt_opt.sh")
 STEPS = ["stage1_rpn", "stage1_proposals", "stage1_fast_rcnn", "stage2_rpn", "stage2_proposals",
          "stage2_fast_rcnn"]
 # Stage 1 is long enough to be killed in the middle; stage 2 is as short as can be
@@ -33,14 +33,6 @@ def train_args(handful, folder, *options, iters=ITERS):
             "--scale", "120", *options, "--set", *SETTINGS, *places(folder)]
 
 
-def output_of(folder, *names):
-    return os.path.join(str(folder), "output", "smoke dir", *names)
-
-
-def results_of(folder, *names):
-    return output_of(folder, "handful_trainval", *names)
-
-
 def record_of(folder):
     with open(results_of(folder, "Tiny_alt_opt.json")) as file:
         return json.load(file)["steps"]
@@ -50,11 +42,10 @@ def record_of(folder):
 def trained(handful, tmp_path_factory):
     """(folder, the finished process) of one run of the script: all six steps, and the test."""
     folder = tmp_path_factory.mktemp("trained")
-    done = subprocess.run(
-        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", ITERS, "--lr", "0.001",
-         "--scale", "120", "--vis", "--set", *SETTINGS, *places(folder)],
-        capture_output=True, text=True, timeout=600,
-        env=dict(os.environ, WEIGHTS=handful.weights, LOGS=str(folder / "logs")))
+    done = run_script(
+        cfg.ROOT_DIR, "faster_rcnn_alt_opt.sh", "cpu", "Tiny", handful.card, "--iters", ITERS,
+        "--lr", "0.001", "--scale", "120", "--vis", "--set", *SETTINGS, *places(folder),
+        WEIGHTS=handful.weights, LOGS=str(folder / "logs"))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return folder, done
 
@@ -175,8 +166,10 @@ def test_resume_repeats_what_depends_on_a_changed_input(trained, handful, tmp_pa
 def test_killed_in_a_step_and_resumed(trained, handful, tmp_path, step):
     """After SIGKILL, --resume goes on inside the step and gives what the undisturbed run gave."""
     name = STEPS[step - 1]
-    process = subprocess.Popen(command(TRAIN, *train_args(handful, tmp_path)), cwd=cfg.ROOT_DIR,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    copy_first_steps(trained[0], tmp_path, step - 1)
+    process = subprocess.Popen(
+        command(TRAIN, *train_args(handful, tmp_path, *["--resume"] * (step > 1))),
+        cwd=cfg.ROOT_DIR, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until_under_way(process, tmp_path, name)
     finally:
@@ -192,6 +185,21 @@ def test_killed_in_a_step_and_resumed(trained, handful, tmp_path, step):
     hashes, undisturbed = ({key: value["output_hash"] for key, value in record_of(folder).items()}
                            for folder in (tmp_path, trained[0]))
     assert hashes == undisturbed
+
+
+def copy_first_steps(done, folder, count):
+    """Makes `folder` what it would be after `count` steps of the run in `done`."""
+    if not count:
+        return
+    shutil.copytree(done / "output", folder / "output")
+    path = results_of(folder, "Tiny_alt_opt.json")
+    with open(path) as file:
+        record = json.load(file)
+    for name in STEPS[count:]:
+        os.remove(results_of(folder, record["steps"].pop(name)["output"]))
+    os.remove(results_of(folder, "Tiny_faster_rcnn_final.caffemodel"))
+    with open(path, "w") as file:
+        json.dump(record, file)
 
 
 def wait_until_under_way(process, folder, name):

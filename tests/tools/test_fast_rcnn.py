@@ -1,18 +1,17 @@
 """Fast R-CNN on given proposals with Tiny on a few pictures: fast_rcnn.sh and its variants."""
 import os
-import subprocess
 
 import numpy as np
 import pytest
 from given_proposals import MODEL, write_proposals
 from handful import places
+from scripted import run_script
 from test_tool_errors import assert_refused
 
 from caffe.files import weights
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 
-SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "fast_rcnn.sh")
 CONVOLUTIONS, HEAD = {f"conv{i}" for i in range(1, 7)}, {"fc6", "fc7", "cls_score", "bbox_pred"}
 
 
@@ -24,19 +23,18 @@ def data(handful, tmp_path_factory):
     return folder, write_proposals(handful.card, "trainval", folder)
 
 
-def run_script(handful, data, folder, *args, initial=None):
-    return subprocess.run(
-        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--scale", "120", *args, "--set",
-         "ROOT_DIR", str(folder), "DATA_DIR", data[0]], capture_output=True, text=True,
-        timeout=600, env=dict(os.environ, WEIGHTS=initial or handful.weights,
-                              LOGS=str(folder / "logs")))
+def run_fast_rcnn(handful, data, folder, *args, initial=None):
+    return run_script(
+        cfg.ROOT_DIR, "fast_rcnn.sh", "cpu", "Tiny", handful.card, "--scale", "120", *args,
+        "--set", "ROOT_DIR", folder, "DATA_DIR", data[0],
+        WEIGHTS=initial or handful.weights, LOGS=str(folder / "logs"))
 
 
 @pytest.fixture(scope="module")
 def scripted(handful, data, tmp_path_factory):
     """(folder, what was printed) of a run of the script with four iterations."""
     folder = tmp_path_factory.mktemp("fast_rcnn")
-    done = run_script(handful, data, folder, "--iters", "4", "--lr", "0.00001")
+    done = run_fast_rcnn(handful, data, folder, "--iters", "4", "--lr", "0.00001")
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return folder, done.stdout
 
@@ -132,7 +130,7 @@ def test_several_training_scales(train):
 
 def test_compression_of_the_trained_net(scripted, handful, data, tmp_path):
     trained = final_model(scripted[1])
-    done = run_script(handful, data, tmp_path, "--variant", "svd", initial=trained)
+    done = run_fast_rcnn(handful, data, tmp_path, "--variant", "svd", initial=trained)
     assert done.returncode == 0 and "Mean AP = " in done.stdout, done.stderr
     compressed = trained.removesuffix(".caffemodel") + "_svd_fc6_64_fc7_32.caffemodel"
     assert f"Wrote svd model to: {compressed}" in done.stdout
@@ -145,9 +143,7 @@ def test_compression_of_the_trained_net(scripted, handful, data, tmp_path):
     (["--variant=multi"], 'unknown variant "multi"; there are: multiscale'),
     (["--variant"], "unknown variant")))
 def test_variants_that_cannot_start(args, words):
-    clean = {name: value for name, value in os.environ.items() if name != "WEIGHTS"}
-    done = subprocess.run(["bash", SCRIPT, "cpu", "Tiny", "shapes", *args], capture_output=True,
-                          text=True, env=clean)
+    done = run_script(cfg.ROOT_DIR, "fast_rcnn.sh", "cpu", "Tiny", "shapes", *args, WEIGHTS=None)
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
 
 

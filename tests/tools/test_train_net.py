@@ -12,7 +12,8 @@ import sys
 import time
 
 import pytest
-from handful import command, places, run_command
+from handful import command, output_of, places, results_of, run_command
+from scripted import run_script
 
 from caffe.files import prototxt, weights
 from faster_rcnn.settings.config import cfg
@@ -21,7 +22,6 @@ from faster_rcnn.runs.lock import RunLock
 
 TRAIN = "train_net.py"
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_end2end")
-SCRIPT = os.path.join(cfg.ROOT_DIR, "experiments", "scripts", "faster_rcnn_end2end.sh")
 CFG = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "faster_rcnn_end2end_Tiny.yml")
 SETTINGS = ["TRAIN.RPN_MIN_SIZE", "4", "TEST.RPN_MIN_SIZE", "4", "EXP_DIR", "smoke dir",
             "TRAIN.CHECKPOINT_ITERS", "5", "TRAIN.RPN_POST_NMS_TOP_N", "100"]
@@ -39,10 +39,6 @@ def train_args(handful, folder, *settings, **changed):
     return [*flat, "--set", *SETTINGS, *places(folder), *settings]
 
 
-def results_of(folder, *names):
-    return os.path.join(str(folder), "output", "smoke dir", "handful_trainval", *names)
-
-
 def snapshot(folder, iteration=ITERS):
     return results_of(folder, f"tiny_faster_rcnn_iter_{iteration}.caffemodel")
 
@@ -56,11 +52,10 @@ def content(path):
 def trained(handful, tmp_path_factory):
     """(folder, the finished process) of one run of the script: training and test."""
     folder = tmp_path_factory.mktemp("joint")
-    done = subprocess.run(
-        ["bash", SCRIPT, "cpu", "Tiny", handful.card, "--iters", str(ITERS), "--lr", "0.001",
-         "--scale", "120", "--set", *SETTINGS, *places(folder)],
-        capture_output=True, text=True, timeout=600,
-        env=dict(os.environ, WEIGHTS=handful.weights, LOGS=str(folder / "logs")))
+    done = run_script(
+        cfg.ROOT_DIR, "faster_rcnn_end2end.sh", "cpu", "Tiny", handful.card, "--iters", ITERS,
+        "--lr", "0.001", "--scale", "120", "--set", *SETTINGS, *places(folder),
+        WEIGHTS=handful.weights, LOGS=str(folder / "logs"))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     return folder, done
 
@@ -101,8 +96,8 @@ def test_rpn_and_detector_learn_and_frozen_layers_stay(trained, handful):
 
 
 def test_the_script_ends_with_detections(trained):
-    boxes = safe_pickle.load(os.path.join(str(trained[0]), "output", "smoke dir", "handful_test",
-                                          "tiny_faster_rcnn_iter_30", "detections.pkl"))
+    boxes = safe_pickle.load(output_of(trained[0], "handful_test", "tiny_faster_rcnn_iter_30",
+                                       "detections.pkl"))
     assert len(boxes) == 3 and all(len(per_image) == 3 for per_image in boxes)
 
 
@@ -255,7 +250,7 @@ def test_joined_data_sets_without_initial_weights(handful, tmp_path, run_tool):
     done = run_tool(TRAIN, *train_args(handful, tmp_path, imdb=joined, weights=None, iters=1,
                                        rand=True))
     assert done.status == 0, done.err
-    folder = os.path.join(str(tmp_path), "output", "smoke dir", "handful_trainval+handful_test")
+    folder = output_of(tmp_path, "handful_trainval+handful_test")
     with open(os.path.join(folder, "tiny_faster_rcnn_train.json")) as file:
         assert json.load(file)["steps"]["train"]["figures"]["images"] == 2 * (6 + 3)
     assert f"Final model: {folder}/tiny_faster_rcnn_iter_1.caffemodel\n" in done.out

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.sparse
+from listed_images import ListedImages, black_images
 
 from faster_rcnn.datasets import factory
 from faster_rcnn.datasets.imdb import imdb
@@ -12,19 +13,12 @@ from faster_rcnn.datasets.own_classes import DatasetError
 from faster_rcnn.evaluation import recall
 
 
-class listed(imdb):
-    """Users' way of making a data set; images are `widths` wide and 60 high."""
+class listed(ListedImages):
+    """Users' way of making a data set with proposals; images are `widths` wide and 60 high."""
 
     def __init__(self, folder, widths, roidb=None):
-        imdb.__init__(self, "listed")
-        self._classes = ("__background__", "cat", "dog")
-        self._image_index = [str(folder / f"{i}.png") for i in range(len(widths))]
-        for path, width in zip(self._image_index, widths):
-            cv2.imwrite(path, np.zeros((60, width, 3), np.uint8))
-        self.roidb_handler = lambda: roidb
-
-    def image_path_at(self, i):
-        return self._image_index[i]
+        super().__init__(black_images(folder, [(width, 60) for width in widths]), roidb,
+                         ("__background__", "cat", "dog"))
 
     def other_roidb(self):
         return [entry([[0, 0, 1, 1]], [2])] * self.num_images

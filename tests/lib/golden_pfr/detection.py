@@ -1,9 +1,9 @@
 """Test time: image and roi blobs, im_detect, test_net, apply_nms, with a net that answers."""
 import cv2
 import numpy as np
+from listed_images import ListedImages
 
 import fast_rcnn.test as detection
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.settings.config import cfg
 from golden_pfr import check, near
 
@@ -33,21 +33,6 @@ class AnsweringNet:
             self.blobs[name].data = np.asarray(value, np.float32)
         self.calls += 1
         return self.answer(inputs, self.calls - 1, self.blobs)
-
-
-class Listed(imdb):
-    """An image database of files."""
-
-    def __init__(self, classes, paths):
-        super().__init__("golden")
-        self._classes, self.paths = classes, paths
-        self._image_index = [str(i) for i in range(len(paths))]
-
-    def image_path_at(self, i):
-        return self.paths[i]
-
-    def evaluate_detections(self, all_boxes, output_dir=None):
-        return all_boxes
 
 
 @check("get_image_blob")
@@ -107,7 +92,8 @@ def check_test_net(case):
 
     path = cfg.ROOT_DIR + "/blank.png"
     cv2.imwrite(path, np.zeros(meta["im_shape"], np.uint8))
-    database = Listed([f"c{c}" for c in range(meta["num_classes"])], [path] * meta["num_images"])
+    database = ListedImages([path] * meta["num_images"],
+                            classes=[f"c{c}" for c in range(meta["num_classes"])])
     options = {} if meta["family"] == "default" else {
         "max_per_image": meta["max_per_image"], "thresh": meta["thresh"]}
     _same_detections(case, detection.test_net(AnsweringNet(answer), database, **options))

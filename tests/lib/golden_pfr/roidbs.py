@@ -6,6 +6,7 @@ import tempfile
 import cv2
 import numpy as np
 import scipy.sparse
+from listed_images import ListedImages, black_images
 
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.minibatch import get_minibatch
@@ -18,19 +19,9 @@ BLOBS = {"im_info": 1e-4, "gt_boxes": 1e-3, "rois": 1e-3, "labels": 0, "bbox_tar
          "bbox_inside_weights": 0, "bbox_outside_weights": 0}        # name: tolerance
 
 
-class Listed(imdb):
-    """Blank images of given sizes (width, height) with a given roidb and three classes."""
-
-    def __init__(self, folder, sizes, roidb):
-        imdb.__init__(self, "listed")
-        self._classes = ("__background__", "a", "b", "c")
-        self._image_index = [os.path.join(folder, f"{i}.png") for i in range(len(sizes))]
-        for path, (width, height) in zip(self._image_index, sizes):
-            cv2.imwrite(path, np.zeros((height, width, 3), np.uint8))
-        self.roidb_handler = lambda: roidb
-
-    def image_path_at(self, i):
-        return self._image_index[i]
+def listed_images(folder, sizes, roidb):
+    """Black images of given sizes (width, height) with a roidb of three classes."""
+    return ListedImages(black_images(folder, sizes), roidb, ("__background__", "a", "b", "c"))
 
 
 def entry_of(case, prefix, num_classes=4):
@@ -74,7 +65,7 @@ def check_roidb(case):
 
 def check_mirroring(case, folder):
     roidb = [entry_of(case, f"in_{i}") for i in range(case.meta["n"])]
-    data_set = Listed(folder, [(width, 2) for width in case.meta["widths"]], roidb)
+    data_set = listed_images(folder, [(width, 2) for width in case.meta["widths"]], roidb)
     data_set.append_flipped_images()
     assert len(data_set.roidb) == case.meta["n_out"]
     for i, entry in enumerate(data_set.roidb):
@@ -84,10 +75,10 @@ def check_mirroring(case, folder):
 def check_chain(case, folder):
     sizes = case.meta["image_sizes_wh"]
     gt = [entry_of(case, f"in_gt{i}") for i in range(3)]
-    listed = Listed(folder, sizes, gt).create_roidb_from_box_list(
+    listed = listed_images(folder, sizes, gt).create_roidb_from_box_list(
         [case[f"in_list{i}"] for i in range(3)], gt)
     merged = imdb.merge_roidbs(gt, listed)
-    data_set = Listed(folder, sizes, merged)
+    data_set = listed_images(folder, sizes, merged)
     for i in range(3):
         compare_entry(case, f"out_list{i}", listed[i])
         compare_entry(case, f"out_merged{i}", merged[i])
@@ -98,7 +89,7 @@ def check_chain(case, folder):
 
 def check_recall(case, folder):
     n = case.meta["n"]
-    data_set = Listed(folder, [(1, 1)] * n, [entry_of(case, f"in_{i}") for i in range(n)])
+    data_set = listed_images(folder, [(1, 1)] * n, [entry_of(case, f"in_{i}") for i in range(n)])
     boxes = [case[f"in_cand{i}"] for i in range(n)] if "in_cand0" in case else None
     prefixes = [f"out_{setting}_" for setting in case.meta.get("settings", [])] or ["out_"]
     for prefix in prefixes + ["out_custom_"] * ("in_thresholds" in case):

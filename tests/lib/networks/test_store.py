@@ -58,7 +58,7 @@ def test_a_models_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path,words", [
     ("models/pascal_voc/ZG/faster_rcnn_end2end/solver.prototxt",
-     ("no net ZG", "nets that are there: MobileNet, ResNet-101, ResNet-50, SqueezeNet, Tiny")),
+     ("no net ZG", "nets that are there: ", "MobileNet, ResNet-101, ResNet-50, SqueezeNet, Tiny")),
     ("models/pascal_voc/ZF/faster_rcnn/solver.prototxt",
      ("does not exist; methods of ZF: fast_rcnn, faster_rcnn_alt_opt",)),
     ("models/pascal_voc/ZF/faster_rcnn_end2end/solver.pt",

@@ -1,10 +1,9 @@
 """Statistics of the RPN's targets, by hand."""
-import cv2
 import numpy as np
 import pytest
+from listed_images import ListedImages, black_images
 
 from faster_rcnn.anchors.statistics import anchor_target_statistics
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.settings.config import cfg_override
 
 NET = """input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }
@@ -19,28 +18,14 @@ layer { name: "p" type: "Python" bottom: "rpn_cls_score" bottom: "d" bottom: "im
 """
 
 
-class Pictures(imdb):
-    """Pictures of 64 x 32 pixels; boxes: of each."""
-
-    def __init__(self, folder, boxes):
-        imdb.__init__(self, "pictures")
-        self._image_index = list(range(len(boxes)))
-        self._folder = folder
-        for index in self._image_index:
-            cv2.imwrite(self.image_path_at(index), np.zeros((32, 64, 3), np.uint8))
-        self.roidb_handler = lambda: [
-            {"boxes": np.array(of_image, np.float32).reshape(-1, 4),
-             "gt_classes": np.ones(len(of_image), np.int32)} for of_image in boxes]
-
-    def image_path_at(self, i):
-        return str(self._folder / f"{i}.png")
-
-
 def statistics(tmp_path, boxes):
-    """Anchors are the cells of 16 x 16 pixels."""
+    """Of boxes [image][object] on images of 64 x 32; anchors are the cells of 16 x 16 pixels."""
+    roidb = [{"boxes": np.array(of_image, np.float32).reshape(-1, 4),
+              "gt_classes": np.ones(len(of_image), np.int32)} for of_image in boxes]
+    data_set = ListedImages(black_images(tmp_path, [(64, 32)] * len(boxes)), roidb)
     (tmp_path / "net.pt").write_text(NET)
     with cfg_override(TEST={"SCALES": [32], "MAX_SIZE": 64}):
-        return anchor_target_statistics(str(tmp_path / "net.pt"), Pictures(tmp_path, boxes))
+        return anchor_target_statistics(str(tmp_path / "net.pt"), data_set)
 
 
 def test_means_and_deviations_over_all_images(tmp_path):
@@ -52,7 +37,7 @@ def test_means_and_deviations_over_all_images(tmp_path):
 
 
 def test_targets_that_cannot_be_normalised_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="pictures: the RPN's targets do not vary"):
+    with pytest.raises(ValueError, match="listed: the RPN's targets do not vary"):
         statistics(tmp_path, [[[0, 0, 15, 15]]])
-    with pytest.raises(ValueError, match="pictures: no anchor overlaps"):
+    with pytest.raises(ValueError, match="listed: no anchor overlaps"):
         statistics(tmp_path, [[]])

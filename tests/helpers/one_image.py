@@ -2,9 +2,9 @@
 import cv2
 import numpy as np
 import scipy.sparse
+from listed_images import ListedImages
 
 import caffe
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.minibatches.roidb import prepare_roidb
 
@@ -35,16 +35,7 @@ def roidb(folder, num_classes=21, proposals=0):
              "gt_classes": np.array([1, 2] + [0] * proposals, np.int32),
              "gt_overlaps": scipy.sparse.csr_matrix(overlaps)}
 
-    class Noise(imdb):
-        def __init__(self):
-            imdb.__init__(self, "noise")
-            self._image_index = [0]
-            self.roidb_handler = lambda: [entry]
-
-        def image_path_at(self, i):
-            return path
-
-    prepare_roidb(Noise())
+    prepare_roidb(ListedImages([path], [entry]))
     return [entry]
 
 

@@ -79,6 +79,16 @@ def places(folder):
     return ["ROOT_DIR", str(folder), "DATA_DIR", str(folder)]
 
 
+def output_of(folder, *names):
+    """A path below what a tool writes with places(folder) and EXP_DIR "smoke dir"."""
+    return os.path.join(str(folder), "output", "smoke dir", *names)
+
+
+def results_of(folder, *names):
+    """A path below the results of a training on the handful."""
+    return output_of(folder, "handful_trainval", *names)
+
+
 def command(tool, *args):
     """The command line of a tool, for subprocess."""
     return [sys.executable, os.path.join(TOOLS, tool), *map(str, args)]

@@ -16,11 +16,15 @@ def make_project(folder):
 
 
 def run_script(folder, name, *args, **variables):
-    """Runs a script of a project made by make_project as users do."""
+    """Runs a script of this project or of one made by make_project as users do.
+
+    variables: of the environment; None takes one away.
+    """
+    env = {**os.environ, "PYTHON": sys.executable, **variables}
     return subprocess.run(
         ["bash", os.path.join(folder, "experiments", "scripts", name), *map(str, args)],
         capture_output=True, text=True, timeout=600,
-        env={**os.environ, "PYTHON": sys.executable, **variables})
+        env={key: value for key, value in env.items() if value is not None})
 
 
 def settings(folder):

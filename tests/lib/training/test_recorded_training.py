@@ -9,9 +9,9 @@ import golden
 import numpy as np
 import pytest
 import scipy.sparse
+from listed_images import ListedImages
 
 from caffe.files import prototxt, weights
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.roidb import prepare_roidb
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_override
 from faster_rcnn.training.solver_wrapper import SolverWrapper
@@ -24,34 +24,24 @@ def recorded():
     return golden.read_arrays("end2end/expected")
 
 
-class OneImage(imdb):
-    """The recorded image, `copies` times."""
-
-    def __init__(self, folder, copies):
-        imdb.__init__(self, "recorded")
-        self._classes = ["__background__", "rbc", "wbc", "platelets"]
-        self._image_index = list(range(copies))
-        self._path = os.path.join(folder, "image.png")
-        arrays = golden.read_arrays("end2end/image")
-        cv2.imwrite(self._path, arrays["image"])
-        self._boxes, self._gt_classes = arrays["boxes"], arrays["classes"]
-        self.roidb_handler = lambda: [self._entry() for _ in range(copies)]
-
-    def image_path_at(self, i):
-        return self._path
-
-    def _entry(self):
-        overlaps = np.zeros((len(self._boxes), 4), np.float32)
-        overlaps[np.arange(len(self._boxes)), self._gt_classes] = 1
-        return {"boxes": self._boxes, "gt_classes": self._gt_classes, "flipped": False,
-                "gt_overlaps": scipy.sparse.csr_matrix(overlaps)}
+def recorded_images(folder, copies):
+    """A data set of the recorded image, `copies` times."""
+    path = os.path.join(folder, "image.png")
+    arrays = golden.read_arrays("end2end/image")
+    cv2.imwrite(path, arrays["image"])
+    boxes, classes = arrays["boxes"], arrays["classes"]
+    overlaps = np.zeros((len(boxes), 4), np.float32)
+    overlaps[np.arange(len(boxes)), classes] = 1
+    roidb = [{"boxes": boxes, "gt_classes": classes, "flipped": False,
+              "gt_overlaps": scipy.sparse.csr_matrix(overlaps)} for _ in range(copies)]
+    return ListedImages([path] * copies, roidb, ("__background__", "rbc", "wbc", "platelets"))
 
 
 # The same two images per update: in two passes, as recorded, or as one batch
 @pytest.mark.parametrize("images,iter_size", ((1, 2), (2, 1)))
 def test_the_recorded_path(recorded, tmp_path, images, iter_size):
     golden.unpack("end2end", tmp_path)
-    data = OneImage(str(tmp_path), images)
+    data = recorded_images(str(tmp_path), images)
     param = prototxt.read_solver(str(tmp_path / "solver.prototxt"))
     param.train_net, param.iter_size = str(tmp_path / "train.prototxt"), iter_size
     with cfg_override():

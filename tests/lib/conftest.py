@@ -3,9 +3,9 @@ import cv2
 import numpy as np
 import pytest
 import scipy.sparse
+from listed_images import ListedImages
 from small_training import SETTINGS, net_text
 
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.roidb import prepare_roidb
 from faster_rcnn.settings.config import cfg_override
 
@@ -35,18 +35,9 @@ def settings():
 def roidb(tmp_path):
     """Four noisy images with two annotations and twenty proposals each."""
     rng, entries = np.random.RandomState(5), []
-
-    class Noise(imdb):
-        def __init__(self):
-            imdb.__init__(self, "noise")
-            self._image_index = list(range(4))
-            self.roidb_handler = lambda: entries
-
-        def image_path_at(self, i):
-            return str(tmp_path / f"noise{i}.png")
-
+    paths = [str(tmp_path / f"noise{i}.png") for i in range(4)]
     for i in range(4):
-        cv2.imwrite(str(tmp_path / f"noise{i}.png"), rng.randint(0, 256, (48, 64, 3), np.uint8))
+        cv2.imwrite(paths[i], rng.randint(0, 256, (48, 64, 3), np.uint8))
         gt = np.array([[4, 4, 19, 19], [30, 20, 45, 35]]) + rng.randint(0, 4, (2, 1))
         near = np.repeat(gt, 10, axis=0) + rng.randint(-4, 5, (20, 4))
         overlaps = np.zeros((22, 3), np.float32)
@@ -55,5 +46,5 @@ def roidb(tmp_path):
         entries.append({"boxes": np.vstack((gt, near)).astype(np.float32), "flipped": i % 2 == 1,
                         "gt_classes": np.array([1, 2] + [0] * 20, np.int32),
                         "gt_overlaps": scipy.sparse.csr_matrix(overlaps)})
-    prepare_roidb(Noise())
+    prepare_roidb(ListedImages(paths, entries))
     return entries

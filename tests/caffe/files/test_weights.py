@@ -12,7 +12,7 @@ from caffe.proto import caffe_pb2 as pb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
+SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared"
 SQUEEZENET = SHARED / "weights" / "squeezenet_v1.0.caffemodel"
 
 

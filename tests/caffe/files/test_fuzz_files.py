@@ -1,6 +1,6 @@
 """Damaged files of every kind: read or refused, never a crash, a hang or a greedy allocation.
 
-FUZZ_COUNT=5000 FUZZ_SEED=7 pytest tests/caffe/test_fuzz_files.py is a long campaign.
+FUZZ_COUNT=5000 FUZZ_SEED=7 pytest tests/caffe/files/test_fuzz_files.py is a long campaign.
 """
 import os
 import pathlib
@@ -21,7 +21,7 @@ import caffe
 
 COUNT, SEED = (os.environ.get(name, default) for name, default in (("FUZZ_COUNT", "30"),
                                                                    ("FUZZ_SEED", "0")))
-PROGRAM = pathlib.Path(__file__).with_name("fuzz_files.py")
+PROGRAM = pathlib.Path(__file__).resolve().parents[2] / "helpers" / "fuzz_files.py"
 
 
 def test_damaged_files():

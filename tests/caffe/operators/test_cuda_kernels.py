@@ -14,7 +14,7 @@ import torch
 
 from caffe.operators import build, ops
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 STAND_IN = os.path.join(HERE, "..", "reference", "cuda_on_cpu")
 POINTERS = {np.dtype(t): np.ctypeslib.ndpointer(t, flags="C") for t in
             ("float32", "int32", "int64", "uint64", "bool")}

@@ -2,7 +2,8 @@
 import cv2
 import numpy as np
 import pytest
-from golden_pfr.detection import AnsweringNet, Listed
+from golden_pfr.detection import AnsweringNet
+from listed_images import ListedImages
 
 import fast_rcnn.test as detection
 from faster_rcnn.detection.proposals import im_proposals, imdb_proposals
@@ -26,7 +27,7 @@ def database(tmp_path):
     for i, size in enumerate(SIZES):
         paths.append(str(tmp_path / f"im{i}.png"))
         cv2.imwrite(paths[-1], np.full((*size, 3), 100 + i, np.uint8))
-    return Listed(["__background__", "cell"], paths)
+    return ListedImages(paths, classes=("__background__", "cell"))
 
 
 def answer(fed, call, blobs):
@@ -68,7 +69,7 @@ def test_im_detect_feeds_the_scaled_image_and_returns_its_pixels():
 
 def test_net_writes_and_evaluates_all_detections(database, tmp_path, capsys):
     returned = detection.test_net(AnsweringNet(answer), database)
-    written = safe_pickle.load(str(tmp_path / "output/default/golden/answering/detections.pkl"))
+    written = safe_pickle.load(str(tmp_path / "output/default/listed/answering/detections.pkl"))
     for all_boxes in (returned, written):
         assert all_boxes[0] == [[], [], []]
         assert [dets.shape for dets in all_boxes[1]] == [(1, 5)] * 3
@@ -99,7 +100,7 @@ def test_net_refines_as_the_settings_say(database, options, scores, last_x):
 
 def test_net_draws_pictures(database, tmp_path):
     detection.test_net(AnsweringNet(answer), database, vis=True)
-    pictures = sorted((tmp_path / "output/default/golden/answering/pictures").iterdir())
+    pictures = sorted((tmp_path / "output/default/listed/answering/pictures").iterdir())
     assert [p.name for p in pictures] == ["im0.jpg", "im1.jpg", "im2.jpg"]
     assert cv2.imread(str(pictures[0])).std() > 1       # something was drawn on the plain ground
 

@@ -1,28 +1,19 @@
 """Prepared roidbs: sizes, best classes, regression targets and their statistics."""
 import logging
 
-import cv2
 import numpy as np
 import pytest
 import scipy.sparse
+from listed_images import ListedImages, black_images
 
-from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.minibatches.bbox_targets import compute_targets, normalize, target_statistics
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets, log_statistics, prepare_roidb
 from faster_rcnn.settings.config import cfg_override
 
 
-class OneImage(imdb):
-    """An image 40 wide and 30 high with the given entry."""
-
-    def __init__(self, folder, entry):
-        imdb.__init__(self, "one")
-        self._classes, self._image_index = ("__background__", "a", "b"), [str(folder / "im.png")]
-        cv2.imwrite(self._image_index[0], np.zeros((30, 40, 3), np.uint8))
-        self.roidb_handler = lambda: [entry]
-
-    def image_path_at(self, i):
-        return self._image_index[i]
+def one_image(folder, entry):
+    """A data set of one image, 40 wide and 30 high, with the given entry."""
+    return ListedImages(black_images(folder, [(40, 30)]), [entry])
 
 
 def make_entry(boxes, overlaps, classes):
@@ -37,9 +28,9 @@ def make_entry(boxes, overlaps, classes):
 
 def test_prepared_entry(tmp_path):
     entry = make_entry([[0, 0, 9, 9], [0, 0, 39, 29], [5, 5, 6, 6]], [1, .25, 0], [2, 1, 1])
-    data_set = OneImage(tmp_path, entry)
+    data_set = one_image(tmp_path, entry)
     prepare_roidb(data_set)
-    assert (entry["image"], entry["width"], entry["height"]) == (str(tmp_path / "im.png"), 40, 30)
+    assert (entry["image"], entry["width"], entry["height"]) == (str(tmp_path / "0.png"), 40, 30)
     assert entry["max_overlaps"].tolist() == [1, .25, 0]
     assert entry["max_classes"].tolist() == [2, 1, 0]
 
@@ -49,26 +40,26 @@ def test_prepared_entry(tmp_path):
     ([9, 0, 8, 9], 0), ([0, 0, np.nan, 9], 0)])
 def test_bad_boxes_are_named(tmp_path, box, overlap):
     entry = make_entry([[0, 0, 9, 9], box], [1, overlap], [1, 1])
-    with pytest.raises(ValueError, match=r"im\.png: box 2 .* 40 x 30"):
-        prepare_roidb(OneImage(tmp_path, entry))
+    with pytest.raises(ValueError, match=r"0\.png: box 2 .* 40 x 30"):
+        prepare_roidb(one_image(tmp_path, entry))
 
 
 def test_proposals_may_reach_beyond_the_image(tmp_path):
-    prepare_roidb(OneImage(tmp_path, make_entry([[-1, 0, 40, 9]], [0], [1])))
+    prepare_roidb(one_image(tmp_path, make_entry([[-1, 0, 40, 9]], [0], [1])))
 
 
 def test_overlap_with_the_background_is_refused(tmp_path):
     entry = make_entry([[0, 0, 9, 9]], [.5], [0])
     with pytest.raises(ValueError, match="overlaps the background class"):
-        prepare_roidb(OneImage(tmp_path, entry))
+        prepare_roidb(one_image(tmp_path, entry))
 
 
 def test_boxes_per_class_are_told(tmp_path, caplog):
     entry = make_entry([[0, 0, 9, 9], [5, 5, 8, 8], [0, 0, 8, 8]], [1, 1, .8], [1, 1, 1])
     with caplog.at_level(logging.INFO):
-        log_statistics(OneImage(tmp_path, entry))
-    assert caplog.messages == ["one: 1 images, annotated boxes: a 2, b 0",
-                               "one: no boxes of class b, which cannot be learned"]
+        log_statistics(one_image(tmp_path, entry))
+    assert caplog.messages == ["listed: 1 images, annotated boxes: a 2, b 0",
+                               "listed: no boxes of class b, which cannot be learned"]
 
 
 # ----------------------------------------------------------------------------------------- targets

@@ -1,6 +1,6 @@
 """Reads thousands of damaged files: each must be read, or refused with a clear exception.
 
-    python tests/caffe/fuzz_files.py COUNT SEED [KIND ...]      # with caffe on PYTHONPATH
+    python tests/helpers/fuzz_files.py COUNT SEED [KIND ...]      # with caffe on PYTHONPATH
 
 A program of its own, so that a crash, a hang or a greedy allocation ends only this process: its
 address space is limited, and an alarm ends a slow read. The input at hand lies in the folder of the
@@ -22,11 +22,10 @@ from caffe import io
 from caffe.core.errors import CaffeError
 from caffe.files import prototxt, weights
 from caffe.proto import caffe_pb2 as pb
+from layer_harness import EXAMPLES
 
 import caffe
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "layers"))
-from layer_harness import EXAMPLES  # noqa: E402
 
 ACCEPTED = (CaffeError, ValueError, OSError)
 MEMORY, SECONDS = 2 << 30, 20       # more address space than at the start; per file
