@@ -1,7 +1,6 @@
 """The base of data sets: roidbs made, merged, mirrored."""
 import functools
 
-import cv2
 import numpy as np
 import pytest
 import scipy.sparse
