@@ -1,10 +1,9 @@
 """Plays recorded programs of Caffe 1.0 (tests/golden/caffe) through the pycaffe interface.
 
-A case is an .npz with a JSON text `meta` (files, steps) and the arrays that the steps name. A
-`Program` carries out one step after the other; a step that checks raises AssertionError.
+A case has a description `meta` (files, steps) and the arrays that the steps name. A `Program`
+carries out one step after the other; a step that checks raises AssertionError.
 """
-import json
-
+import golden
 import numpy as np
 
 import caffe
@@ -17,10 +16,8 @@ RTOL, ATOL = 2e-4, 2e-5     # where a step gives none
 class Program:
     """One case: `meta`, its `arrays`, and the nets and solvers that its steps have made."""
 
-    def __init__(self, path):
-        with np.load(path, allow_pickle=False) as file:
-            self.arrays = {key: file[key] for key in file.files if key != "meta"}
-            self.meta = json.loads(str(file["meta"]))
+    def __init__(self, case: str):
+        self.meta, self.arrays = golden.read_case(case)
         self.nets, self.solvers = {}, {}
         self.answer, self.loss, self.log = {}, None, []
 

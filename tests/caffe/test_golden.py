@@ -1,22 +1,17 @@
 """Every recorded case of Caffe 1.0 in tests/golden/caffe; see golden_program.py."""
 import importlib
-import pathlib
 
+import golden
 import pytest
 from golden_program import Program
 
 import caffe
 from caffe.core import memory
 
-ROOT = pathlib.Path(__file__).resolve().parents[1] / "golden" / "caffe"
-PATHS = sorted(ROOT.glob("*/*.npz"))
-PASSING = [path for path in PATHS if path.parent.name != "errors"]
-REFUSED = [path for path in PATHS if path.parent.name == "errors"]
-NETS = [path for path in PASSING if path.parent.name in ("nets", "solvers")]
-
-
-def name_of(path):
-    return f"{path.parent.name}-{path.stem}"
+REFUSED = golden.cases("caffe/errors")
+NETS = golden.cases("caffe/nets") + golden.cases("caffe/solvers")
+PASSING = [case for family in ("files", "fillers", "layers") for case in
+           golden.cases(f"caffe/{family}")] + NETS
 
 
 @pytest.fixture
@@ -30,13 +25,13 @@ def program(request, tmp_path, monkeypatch):
     return program
 
 
-@pytest.mark.parametrize("program", PASSING, indirect=True, ids=name_of)
+@pytest.mark.parametrize("program", PASSING, indirect=True, ids=golden.short_name)
 def test_recorded_case(program):
     for step in program.meta["steps"]:
         program.play(step)
 
 
-@pytest.mark.parametrize("program", NETS, indirect=True, ids=name_of)
+@pytest.mark.parametrize("program", NETS, indirect=True, ids=golden.short_name)
 def test_recorded_case_with_copies_in_main_memory(program, monkeypatch):
     """As on a GPU: numpy sees copies, which are downloaded and uploaded."""
     monkeypatch.setattr(memory, "needs_copy", lambda device: True)
@@ -44,7 +39,7 @@ def test_recorded_case_with_copies_in_main_memory(program, monkeypatch):
         program.play(step)
 
 
-@pytest.mark.parametrize("program", REFUSED, indirect=True, ids=name_of)
+@pytest.mark.parametrize("program", REFUSED, indirect=True, ids=golden.short_name)
 def test_recorded_error(program):
     *before, last = program.meta["steps"]
     assert len(before) == program.meta["error"]["step"]
@@ -55,6 +50,6 @@ def test_recorded_error(program):
     assert "\n" not in str(raised.value).strip()
 
 
-def test_all_kinds_are_there():
-    kinds = {path.parent.name for path in PATHS}
-    assert kinds == {"errors", "files", "fillers", "layers", "nets", "solvers"}
+def test_all_families_are_judged():
+    judged = {case.rpartition("/")[0] for case in PASSING + REFUSED}
+    assert judged == set(golden.families("caffe"))

@@ -1,24 +1,17 @@
 """caffe.io: arrays in messages, the Transformer, images from files, crops."""
-import json
-import pathlib
-
 import cv2
+import golden
 import numpy as np
 import pytest
 from caffe import io
 from caffe.core.errors import CaffeError
 from caffe.proto import caffe_pb2 as pb
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "caffe" / "files"
+TRANSFORMERS = [case for case in golden.cases("caffe/files") if "/transformer__" in case]
 
 
 def rng():
     return np.random.default_rng(1)
-
-
-def golden(name):
-    with np.load(GOLDEN / name) as case:
-        return json.loads(str(case["meta"][()])), {key: case[key] for key in case.files}
 
 
 # -- messages
@@ -40,7 +33,7 @@ def test_legacy_shape_and_double_values():
 
 
 def test_recorded_mean_file():
-    _, arrays = golden("binaryproto__mean_legacy.npz")
+    _, arrays = golden.read_case("caffe/files/binaryproto__mean_legacy")
     blob = pb.BlobProto.FromString(arrays["file.mean.binaryproto"].tobytes())
     assert np.array_equal(io.blobproto_to_array(blob), arrays["io"])
 
@@ -73,9 +66,9 @@ def test_encoded_datum():
 # -- the Transformer
 
 
-@pytest.mark.parametrize("name", [path.name for path in GOLDEN.glob("transformer__*.npz")])
-def test_recorded_transformations(name):
-    meta, arrays = golden(name)
+@pytest.mark.parametrize("case", TRANSFORMERS, ids=golden.short_name)
+def test_recorded_transformations(case):
+    meta, arrays = golden.read_case(case)
     for step in meta["steps"]:
         transformer = io.Transformer({"data": tuple(step["shape"])})
         for setting in ("transpose", "mean", "raw_scale", "channel_swap", "input_scale"):
@@ -92,7 +85,7 @@ def test_recorded_transformations(name):
 
 
 def test_the_recorded_transformations_are_there():
-    assert len(list(GOLDEN.glob("transformer__*.npz"))) >= 2
+    assert len(TRANSFORMERS) >= 2
 
 
 def test_transformer_by_hand():

@@ -1,8 +1,8 @@
 """Every recorded case of py-faster-rcnn in tests/golden/pfr."""
 import importlib
-import pathlib
 import pkgutil
 
+import golden
 import golden_pfr
 import pytest
 from golden_pfr import CHECKS, Case, overrides
@@ -12,16 +12,16 @@ from faster_rcnn.settings.config import cfg_override
 for module in pkgutil.iter_modules(golden_pfr.__path__):
     importlib.import_module(f"golden_pfr.{module.name}")
 
-ROOT = pathlib.Path(__file__).resolve().parents[1] / "golden" / "pfr"
-PATHS = sorted(path for path in ROOT.glob("*/*.npz") if path.parent.name != "images")
+FAMILIES = [family for family in golden.families("pfr") if family != "pfr/images"]
+CASES = [case for family in FAMILIES for case in golden.cases(family)]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_recorded_case(path, tmp_path):
-    case = Case(path)
+@pytest.mark.parametrize("name", CASES, ids=golden.short_name)
+def test_recorded_case(name, tmp_path):
+    case = Case(name)
     with cfg_override(ROOT_DIR=str(tmp_path), **overrides(case)):
-        CHECKS[path.parent.name](case)
+        CHECKS[name.split("/")[1]](case)
 
 
 def test_every_check_has_cases():
-    assert set(CHECKS) == {path.parent.name for path in PATHS}
+    assert set(CHECKS) == {case.split("/")[1] for case in CASES}

@@ -1,6 +1,5 @@
 """The command `caffe` as a user types it, and its log as other programs read it."""
 import datetime
-import logging
 import os
 import re
 import subprocess
@@ -42,16 +41,6 @@ class Raise(caffe.Layer):
     def backward(self, top, propagate_down, bottom):
         pass
 """
-
-
-@pytest.fixture(autouse=True)
-def usual_log():
-    """The command sets up the engine's log; afterwards it is as before."""
-    logger = logging.getLogger("caffe")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
 
 
 @pytest.fixture

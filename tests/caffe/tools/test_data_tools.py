@@ -1,5 +1,4 @@
 """convert_imageset, compute_image_mean and extract_features, as a user types them."""
-import logging
 import os
 import subprocess
 import sys
@@ -15,16 +14,6 @@ from net_texts import fc, layer
 import caffe
 
 ENGINE = os.path.dirname(os.path.dirname(caffe.__file__))
-
-
-@pytest.fixture(autouse=True)
-def usual_log():
-    """The tools set up the engine's log; afterwards it is as before."""
-    logger = logging.getLogger("caffe")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """classify.py, detect.py, draw_net.py and train.py with Caffe's options."""
 import csv
-import logging
 import os
 import re
 import runpy
@@ -25,11 +24,7 @@ def script(monkeypatch, capsys):
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(os.path.join(SCRIPTS, name), run_name="__main__")
         return stop.value.code, *capsys.readouterr()
-    logger = logging.getLogger("caffe")
-    before = logger.handlers, logger.propagate, logger.level
-    yield run
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
+    return run
 
 
 @pytest.fixture

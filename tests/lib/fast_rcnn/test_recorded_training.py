@@ -1,10 +1,11 @@
-"""Joint training against a run of py-faster-rcnn, step by step (tests/golden/end2end).
+"""Joint training against a run of py-faster-rcnn, step by step (tests/golden/end2end.zip).
 
 15 iterations of a tiny net on one image, two passes each; quotas so large that nothing is drawn.
 """
 import os
 
 import cv2
+import golden
 import numpy as np
 import pytest
 import scipy.sparse
@@ -15,14 +16,12 @@ from faster_rcnn.minibatches.roidb import prepare_roidb
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_override
 from faster_rcnn.training.solver_wrapper import SolverWrapper
 
-GOLDEN = os.path.join(cfg.ROOT_DIR, "tests", "golden", "end2end")
 LOSSES = ("rpn_cls_loss", "rpn_loss_bbox", "cls_loss", "bbox_loss")
 
 
 @pytest.fixture(scope="module")
 def recorded():
-    with np.load(os.path.join(GOLDEN, "expected.npz"), allow_pickle=False) as file:
-        return dict(file)
+    return golden.read_arrays("end2end/expected")
 
 
 class OneImage(imdb):
@@ -33,9 +32,9 @@ class OneImage(imdb):
         self._classes = ["__background__", "rbc", "wbc", "platelets"]
         self._image_index = list(range(copies))
         self._path = os.path.join(folder, "image.png")
-        with np.load(os.path.join(GOLDEN, "image.npz"), allow_pickle=False) as file:
-            cv2.imwrite(self._path, file["image"])
-            self._boxes, self._gt_classes = file["boxes"], file["classes"]
+        arrays = golden.read_arrays("end2end/image")
+        cv2.imwrite(self._path, arrays["image"])
+        self._boxes, self._gt_classes = arrays["boxes"], arrays["classes"]
         self.roidb_handler = lambda: [self._entry() for _ in range(copies)]
 
     def image_path_at(self, i):
@@ -51,15 +50,16 @@ class OneImage(imdb):
 # The same two images per update: in two passes, as recorded, or as one batch
 @pytest.mark.parametrize("images,iter_size", ((1, 2), (2, 1)))
 def test_the_recorded_path(recorded, tmp_path, images, iter_size):
+    golden.unpack("end2end", tmp_path)
     data = OneImage(str(tmp_path), images)
-    param = prototxt.read_solver(os.path.join(GOLDEN, "solver.prototxt"))
-    param.train_net, param.iter_size = os.path.join(GOLDEN, "train.prototxt"), iter_size
+    param = prototxt.read_solver(str(tmp_path / "solver.prototxt"))
+    param.train_net, param.iter_size = str(tmp_path / "train.prototxt"), iter_size
     with cfg_override():
-        cfg_from_file(os.path.join(GOLDEN, "cfg.yml"))
+        cfg_from_file(str(tmp_path / "cfg.yml"))
         cfg.TRAIN.SCALES, cfg.TRAIN.IMS_PER_BATCH = (330,), images
         prepare_roidb(data)
         wrapper = SolverWrapper(param, data.roidb, str(tmp_path),
-                                os.path.join(GOLDEN, "init.caffemodel"))
+                                str(tmp_path / "init.caffemodel"))
         losses = []
         for _ in range(15):
             wrapper.solver.step(1)

@@ -1,18 +1,16 @@
 """Checks of recorded cases of py-faster-rcnn: what a case holds, how numbers are compared.
 
-A module of this package handles some groups (folders of tests/golden/pfr): functions of a Case,
+A module of this package handles some groups (families of tests/golden/pfr): functions of a Case,
 marked `@check("group")`. The test finds all modules by itself.
 """
-import json
-import pathlib
-
+import golden
 import numpy as np
 
 CHECKS = {}         # group -> function of a Case
 
 
 def check(group):
-    """Marks a function of a Case as the check of all cases in tests/golden/pfr/<group>."""
+    """Marks a function of a Case as the check of all cases in tests/golden/pfr/<group>.zip."""
     def add(function):
         assert group not in CHECKS, f"two checks of {group}"
         CHECKS[group] = function
@@ -21,19 +19,17 @@ def check(group):
 
 
 class Case(dict):
-    """The arrays of a file by name; `meta` is its description, `tolerance` absolute, relative."""
+    """The arrays of a case by name; `meta` is its description, `tolerance` absolute, relative."""
 
-    def __init__(self, path):
-        with np.load(path, allow_pickle=False) as arrays:
-            super().__init__((name, arrays[name]) for name in arrays.files)
-        self.meta = json.loads(str(self.pop("meta")))
+    def __init__(self, name: str):
+        self.meta, arrays = golden.read_case(name)
+        super().__init__(arrays)
         self.tolerance = self.meta.get("tol_abs", 0.0), self.meta.get("tol_rel", 0.0)
-        self.folder = pathlib.Path(path).parents[1]
 
     def image(self, index):
         """Image `index` of the case, (h, w, 3) uint8, blue green red, not mirrored."""
-        with np.load(self.folder / self.meta["images"][index]["file"]) as arrays:
-            return arrays["bgr"]
+        file = self.meta["images"][index]["file"]
+        return golden.read_arrays(f"pfr/{file.removesuffix('.npz')}")["bgr"]
 
 
 def near(got, want, absolute=0.0, relative=0.0, what=""):

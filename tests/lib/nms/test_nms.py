@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_detection import overlap
 
 from caffe.operators import ops
 from faster_rcnn.boxes.cpu_nms import cpu_nms
@@ -18,18 +19,10 @@ def operator(dets, thresh):
 VERSIONS = pytest.mark.parametrize("version", [py_cpu_nms, cpu_nms, nms, operator])
 
 
-def overlap(a, b):
-    width = min(a[2], b[2]) - max(a[0], b[0]) + 1
-    height = min(a[3], b[3]) - max(a[1], b[1]) + 1
-    shared = max(width, 0) * max(height, 0)
-    areas = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b)]
-    return shared / (sum(areas) - shared)
-
-
 def by_definition(dets, thresh):
     keep = []
     for row in sorted(range(len(dets)), key=lambda i: -dets[i][4]):
-        if all(overlap(dets[row], dets[kept]) < thresh for kept in keep):
+        if all(overlap(dets[row], dets[kept], last=1) < thresh for kept in keep):
             keep.append(row)
     return keep
 

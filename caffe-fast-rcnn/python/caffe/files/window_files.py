@@ -16,7 +16,7 @@ import numpy as np
 from caffe.core.errors import DataError
 
 
-class Windows(NamedTuple):
+class WindowList(NamedTuple):
     """Windows of all images of a file, one row each: numbers in `paths` (n,), classes (n,), float32
     overlaps (n,), boxes (n, 4); channels of the images.
     """
@@ -30,13 +30,13 @@ class Windows(NamedTuple):
 
 
 def read_window_file(path):
-    """The Windows of a file; DataError with file and line when something is wrong in it."""
+    """The WindowList of a file; DataError with file and line when something is wrong in it."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the window file cannot be read: {error.strerror}") from None
-    reader = _Reader(path, [(number, line) for number, line in lines if line])
+    reader = _LineReader(path, [(number, line) for number, line in lines if line])
     paths, tables, channels = [], [], 0
     while reader.has_more():
         name, channels, windows = reader.image()
@@ -45,12 +45,12 @@ def read_window_file(path):
     if not paths:
         raise DataError(f"{path}: the window file is empty")
     windows = np.concatenate([rows for _, rows in tables])
-    return Windows(paths, np.concatenate([numbers for numbers, _ in tables]),
-                   windows[:, 0].astype(np.int32), windows[:, 1].astype(np.float32),
-                   windows[:, 2:].astype(np.int32), channels)
+    numbers = np.concatenate([numbers for numbers, _ in tables])
+    return WindowList(paths, numbers, windows[:, 0].astype(np.int32),
+                      windows[:, 1].astype(np.float32), windows[:, 2:].astype(np.int32), channels)
 
 
-class _Reader:
+class _LineReader:
     """Takes lines one after the other; (line number, text) each, none of them blank."""
 
     def __init__(self, path, lines):

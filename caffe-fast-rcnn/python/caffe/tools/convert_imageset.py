@@ -32,7 +32,7 @@ REPORT_EVERY = 1000
 log = logging.getLogger("caffe")
 
 
-class Options(NamedTuple):
+class ImagesetOptions(NamedTuple):
     """How images become Datums; encoding: "" for plain values, "." for the file's own."""
 
     color: bool
@@ -80,7 +80,8 @@ def _options(flags):
         log.info("encode_type specified, assuming encoded=true.")
     if encode_type and not cv2.haveImageWriter("image." + encode_type):
         raise UsageError(f'-encode_type: OpenCV cannot write "{encode_type}"; use png or jpg')
-    return Options(not flags["gray"], size, encode_type or ("." if flags["encoded"] else ""))
+    encoding = encode_type or ("." if flags["encoded"] else "")
+    return ImagesetOptions(not flags["gray"], size, encoding)
 
 
 def make_datum(path, label, options):

@@ -6,8 +6,8 @@ from google.protobuf.message import DecodeError
 
 from caffe.core.errors import WeightsError
 from caffe.files import prototxt
-from caffe.files.upgrade import upgrade_net
 from caffe.files.atomic import write_bytes
+from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
 from caffe.tools.command import run_tool
 

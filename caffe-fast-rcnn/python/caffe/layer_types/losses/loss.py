@@ -8,7 +8,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops

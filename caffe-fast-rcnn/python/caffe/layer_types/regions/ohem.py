@@ -5,7 +5,7 @@ smooth_L1_loss_ohem_layer.cu. Blobs count as (N, C, H, W); missing axes are 1.
 """
 import torch
 
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.losses.loss import NormalizedLoss

@@ -7,7 +7,7 @@ import operator
 
 import torch
 
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module, filler_or
 from caffe.layer_types.common.registry import register
 from caffe.proto import caffe_pb2

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from caffe.core.logs import mean_magnitude
-from caffe.layer_types.common.gradients import with_gradient
+from caffe.layer_types.common.given_gradients import with_gradient
 from caffe.layer_types.common.module import Module
 from caffe.layer_types.common.registry import register
 
