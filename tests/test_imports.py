@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "core": (),
     "operators": (),
+    "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),
     "layer_types.values": ("proto", "core", "operators", "layer_types.common"),

@@ -50,8 +50,8 @@ def test_sound_operands_are_taken(backward):
 @pytest.mark.parametrize("index", [2, -1, 1e6, -1e30])
 @pytest.mark.parametrize("backward", BACKWARD)
 def test_an_image_index_outside_the_batch_is_named(backward, index):
-    with pytest.raises(ValueError, match=r"_backward: rois\[1, 0\] = .* is not the index of an image "
-                                         "in a batch of 2"):
+    with pytest.raises(ValueError, match=r"_backward: rois\[1, 0\] = .* is not the index of an "
+                                         "image in a batch of 2"):
         backward(rois=with_number(1, 0, index))
 
 

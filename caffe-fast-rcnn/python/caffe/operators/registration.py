@@ -13,6 +13,16 @@ except build.BuildError as error:
 raw = torch.ops.caffe_fast_rcnn
 
 
+def has_cuda_kernels() -> bool:
+    """Whether the library at hand has the CUDA halves of the operators."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key("caffe_fast_rcnn::nms", "CUDA")
+
+
+def why_no_cuda_kernels() -> str:
+    """What stands in the way of building them."""
+    return build.find_nvcc()[1] or "they were built where there was no nvcc"
+
+
 # Shapes on the meta device: for finding the top shapes of a net and for torch.compile.
 
 def _require(condition, message):
