@@ -29,7 +29,7 @@ def kernels(tmp_path_factory):
         pytest.skip(str(error))
     library = str(tmp_path_factory.mktemp("kernels") / "kernels.so")
     subprocess.run([compiler, "-std=c++20", "-O1", "-ffp-contract=off", "-pthread", "-fPIC",
-                    "-shared", f"-I{STAND_IN}", f"-I{build.SOURCES}",
+                    "-shared", *build.EXTRA_FLAGS, f"-I{STAND_IN}", f"-I{build.SOURCES}",
                     os.path.join(STAND_IN, "kernels.cpp"), "-o", library], check=True)
     loaded = ctypes.CDLL(library)
 

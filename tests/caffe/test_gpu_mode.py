@@ -1,4 +1,4 @@
-"""What caffe.set_mode_gpu demands and decides; where there is no GPU, PyTorch is made to see one."""
+"""What caffe.set_mode_gpu demands and decides; without a GPU PyTorch is made to see one."""
 import os
 
 import pytest

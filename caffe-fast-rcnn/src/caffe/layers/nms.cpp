@@ -1,6 +1,6 @@
 // Greedy non-maximum suppression, plain or within groups (classes, images).
 //
-// The CPU kernel: boxes are visited in falling order of score, and a box stays unless it overlaps
+// The CPU kernel: boxes are visited in descending order of score, and a box stays unless it overlaps
 // a box that stayed. Comparing with the kept boxes only, and stopping at the first hit, costs a
 // fraction of the usual table of all pairs, and ends as soon as enough boxes are kept.
 #include <ATen/ATen.h>

@@ -58,7 +58,7 @@ struct AlignSamples {
   }
 };
 
-// The four cells round a sample, of one channel.
+// The four cells around a sample, of one channel.
 template <typename T>
 struct AlignCorners {
   int64_t low_low, low_high, high_low, high_high;  // row, column
