@@ -178,8 +178,8 @@ def link_command(compiler: str, nvcc: str | None, objects: list[str], target: st
     folder = os.path.join(os.path.dirname(torch.__file__), "lib")
     # PyTorch's own OpenMP, by its path: two of them in one process would fight over the cores.
     openmp = sorted(glob.glob(os.path.join(folder, "libgomp*.so*")))[:1] or ["-fopenmp"]
-    command = [compiler, "-shared", *EXTRA_FLAGS, *objects, "-o", target, f"-L{folder}", "-lc10", "-ltorch",
-               "-ltorch_cpu", *openmp]
+    command = [compiler, "-shared", *EXTRA_FLAGS, *objects, "-o", target, f"-L{folder}", "-lc10",
+               "-ltorch", "-ltorch_cpu", *openmp]
     if nvcc:
         home = cuda_home(nvcc)
         command += ["-lc10_cuda", "-ltorch_cuda", f"-L{os.path.join(home, 'lib64')}",
