@@ -3,9 +3,14 @@
 Every message is one line: what is wrong, where, and what to do about it.
 """
 import difflib
+from collections.abc import Iterable
 
 
-class CaffeError(Exception):
+class UserError(Exception):
+    """Base of every mistake that a user can mend; tools show one line, without a traceback."""
+
+
+class CaffeError(UserError):
     """Base of everything the engine refuses."""
 
 
@@ -33,7 +38,7 @@ class DeviceError(CaffeError):
     """A device that was asked for and is not there."""
 
 
-def suggest(name, known):
+def suggest(name: object, known: Iterable) -> str:
     """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""
