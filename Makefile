@@ -11,11 +11,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 READY := $(VENV)/.ready
-CU := $(wildcard caffe-fast-rcnn/src/caffe/layers/*.cu)
-NVCC ?= nvcc
-ARCH ?= sm_80
+TOOLKIT := build/cuda-toolkit
+ARCH ?= sm_80,sm_90
 
-.PHONY: all venv operators demo test lint bench gpu-check cuda-compile clean help
+.PHONY: all venv operators demo test lint bench gpu-check cuda-toolkit cuda-compile sanitize clean \
+        help
 
 all: operators
 	@echo "Ready: $(BIN)/python has caffe, fast_rcnn and all the rest."
@@ -27,7 +27,8 @@ help:
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         times and ratios against bare PyTorch"
 	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
-	@echo "make cuda-compile  compile every .cu with nvcc (ARCH=$(ARCH))"
+	@echo "make cuda-compile  compile every .cu and the CUDA bindings, no GPU needed (ARCH=$(ARCH))"
+	@echo "make sanitize      the operators' tests under ASan and UBSan"
 	@echo "make clean         remove what was built, .venv included"
 
 $(BIN)/python:
@@ -72,12 +73,23 @@ gpu-check:
 	$(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON)) \
 	  tools/gpu_check.py
 
-cuda-compile:
-	@command -v $(NVCC) >/dev/null || { echo "make: there is no $(NVCC) here"; exit 1; }
-	@mkdir -p build/cuda
-	@set -e; for file in $(CU); do echo "$(NVCC) -arch=$(ARCH) $$file"; \
-	  $(NVCC) -std=c++17 -arch=$(ARCH) -fmad=false -Werror all-warnings -c $$file \
-	    -o build/cuda/$$(basename $$file).o; done
+# nvcc from the package index, in a folder of its own.
+cuda-toolkit: $(TOOLKIT)/.ready
+
+$(TOOLKIT)/.ready: .ci/cuda-toolkit.txt | $(READY)
+	@rm -rf $(TOOLKIT)
+	$(PIP) install -q --no-deps --target $(TOOLKIT) -r .ci/cuda-toolkit.txt
+	@touch $@
+
+# NVCC=..., else the nvcc in PATH, else the package index's; with OPTIONAL=--optional it is no
+# failure where there is none.
+cuda-compile: $(READY)
+	@command -v $(or $(NVCC),nvcc) >/dev/null || $(MAKE) --no-print-directory cuda-toolkit || \
+	  echo "make: the package index gave no nvcc"
+	$(BIN)/python tools/cuda_compile.py --arch $(ARCH) $(OPTIONAL)
+
+sanitize: operators
+	$(BIN)/python tools/sanitize.py
 
 clean:
 	rm -rf $(VENV) build .mypy_cache lib/*.egg-info caffe-fast-rcnn/python/caffe/_build

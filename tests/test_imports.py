@@ -13,8 +13,8 @@ from sources import FOLDERS, ORIGINAL, ROOT, sources
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "core": (),
     "operators": (),
+    "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),
     "layer_types.values": ("proto", "core", "operators", "layer_types.common"),

@@ -4,11 +4,13 @@
     make gpu-check          or      ./tools/gpu_check.py [--skip-schedule]
 
 Builds what is missing, compares CUDA with the CPU for every operator and for training steps of a
-small detector, then runs the whole schedule on the embedded images on the GPU, and prints figures.
+small detector (without TF32, as in every run: caffe.set_mode_gpu), checks that the deterministic
+mode repeats itself, runs the whole schedule on the embedded images on the GPU, and prints figures.
 Exit status: 0 all is well, 1 a comparison or the schedule failed, 2 this machine cannot run it.
 """
 import argparse
 import importlib.util
+import math
 import os
 import re
 import subprocess
@@ -188,8 +190,7 @@ def compare_operators(torch, device="cuda"):
     say(f"{'operator':16s} {'difference':>12s} {'CPU':>10s} {device:>10s}   forward and backward")
     for name, case in operator_cases(torch).items():
         (want, cpu_time), (got, time_there) = (run_case(torch, case, d) for d in ("cpu", device))
-        same = [a.shape == b.shape for a, b in zip(got, want)]
-        worst = max(map(relative_difference, got, want)) if all(same) else float("inf")
+        worst = largest_difference(got, want)
         exact = not want[0].is_floating_point()
         verdict = "ok" if worst <= (0 if exact else 1e-5) else "DIFFERS"
         failures += verdict != "ok"
@@ -198,12 +199,41 @@ def compare_operators(torch, device="cuda"):
     return failures
 
 
+def largest_difference(got, want):
+    """Of two lists of tensors: the largest relative_difference; NaN where any of them is NaN."""
+    differences = list(map(relative_difference, got, want))
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
+
+
 def relative_difference(got, want):
-    """Largest difference, in units of the largest number that was wanted."""
+    """Largest difference, in units of the largest number that was wanted.
+
+    Infinite between tensors of different shapes, NaN where a number on either side is NaN.
+    """
+    if got.shape != want.shape:
+        return math.inf
     if want.numel() == 0:
         return 0.0
     got, want = got.double(), want.double()
     return ((got - want).abs().max() / want.abs().max().clamp(min=1e-30)).item()
+
+
+def compare_repeats(torch, device="cuda", runs=3):
+    """The number of operators that give other bits in a second run, though asked not to."""
+    import caffe
+    failures = 0
+    caffe.set_deterministic(True)
+    try:
+        for name, case in operator_cases(torch).items():
+            first, *others = (run_case(torch, case, device)[0] for _ in range(runs))
+            same = all(torch.equal(a, b) for other in others for a, b in zip(first, other))
+            failures += not same
+            if not same:
+                say(f"{name}: gradients or results differ from run to run   DIFFERS")
+    finally:
+        caffe.set_deterministic(False)
+    say(f"repeated runs in deterministic mode: {'all equal' if not failures else failures}")
+    return failures
 
 
 # Training steps of a small detector
@@ -242,10 +272,9 @@ def training_steps(use_gpu, steps=3):
 
 def compare_training(torch, use_gpu=True):
     """Prints the largest difference between the weights trained on both; 1 if it is too large."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     (want, cpu_loss), (got, loss) = training_steps(False), training_steps(use_gpu)
-    worst = max(relative_difference(torch.from_numpy(got[key]), torch.from_numpy(want[key]))
-                for key in want)
+    worst = largest_difference(*([torch.from_numpy(weights[key]) for key in want]
+                                 for weights in (got, want)))
     failed = not worst <= 1e-4
     say(f"three training steps: loss {cpu_loss:.6f} on the CPU, {loss:.6f} here; weights differ by "
         f"{worst:.1e}   {'DIFFERS' if failed else 'ok'}")
@@ -282,7 +311,7 @@ def main(argv=None):
         return 2
     import torch
     say(f"{torch.cuda.get_device_name(0)}, PyTorch {torch.__version__}, CUDA {torch.version.cuda}")
-    failures = compare_operators(torch) + compare_training(torch)
+    failures = compare_operators(torch) + compare_repeats(torch) + compare_training(torch)
     if not args.skip_schedule:
         failures += run_schedule()
     say("all is well" if failures == 0 else f"{failures} checks failed")

@@ -276,6 +276,7 @@ EXAMPLES = {
     "Slice": [("slice_param { slice_point: 1 }", [X], 2)],
     "SmoothL1Loss": [
         ("smooth_l1_loss_param { sigma: 2 }", [ROW, values((4, 3), 1)], 1),
+        ("", [ROW, values((4, 3), 1), values((4, 3), 2)], 1),
         ("", [ROW, values((4, 3), 1), values((4, 3), 2), values((4, 3), 3)], 1)],
     "SmoothL1LossOHEM": [
         ("", [X, values((2, 3, 4, 5), 1)], 2),

@@ -8,14 +8,18 @@ def half_away_from_zero(value):
     return int(math.copysign(math.floor(abs(value) + 0.5), value))
 
 
+def roi_cells(roi, scale):
+    """x1, y1, x2, y2 of a roi in cells of the map."""
+    return [half_away_from_zero(float(np.float32(c) * np.float32(scale))) for c in roi[1:]]
+
+
 def roi_pool(features, rois, pooled_h, pooled_w, scale):
     """pooled (R, C, ph, pw) and argmax, the row-major cell of each maximum (-1: empty bin)."""
     images, channels, height, width = features.shape
     pooled = np.zeros((len(rois), channels, pooled_h, pooled_w), features.dtype)
     argmax = np.full(pooled.shape, -1, np.int32)
-    for r, (image, *corners) in enumerate(rois):
-        x1, y1, x2, y2 = (half_away_from_zero(float(np.float32(c) * np.float32(scale)))
-                          for c in corners)
+    for r, roi in enumerate(rois):
+        image, (x1, y1, x2, y2) = roi[0], roi_cells(roi, scale)
         bin_h = np.float32(max(y2 - y1 + 1, 1)) / np.float32(pooled_h)
         bin_w = np.float32(max(x2 - x1 + 1, 1)) / np.float32(pooled_w)
         for ph in range(pooled_h):
@@ -35,13 +39,14 @@ def roi_pool(features, rois, pooled_h, pooled_w, scale):
     return pooled, argmax
 
 
-def roi_pool_backward(grad, rois, argmax, feature_shape):
+def roi_pool_backward(grad, rois, argmax, feature_shape, scale):
+    """Fast R-CNN (roi_pooling_layer.cu): cells outside the rounded corners get no gradient."""
     result = np.zeros(feature_shape, grad.dtype)
     for r, c, ph, pw in np.ndindex(*grad.shape):
-        cell = argmax[r, c, ph, pw]
-        if cell >= 0:
-            result[int(rois[r, 0]), c, cell // feature_shape[3], cell % feature_shape[3]] += \
-                grad[r, c, ph, pw]
+        h, w = divmod(argmax[r, c, ph, pw], feature_shape[3])
+        x1, y1, x2, y2 = roi_cells(rois[r], scale)
+        if argmax[r, c, ph, pw] >= 0 and x1 <= w <= x2 and y1 <= h <= y2:
+            result[int(rois[r, 0]), c, h, w] += grad[r, c, ph, pw]
     return result
 
 

@@ -1,4 +1,6 @@
 """gpu_check where there is no GPU: it says so, and its comparisons find differences."""
+import math
+
 import pytest
 import torch
 from handful import TOOLS
@@ -47,6 +49,49 @@ def test_operators_that_differ(gpu_check, monkeypatch, capsys):
     assert gpu_check.compare_operators(torch, "cpu") == 2
     differing = [line for line in capsys.readouterr().out.splitlines() if "DIFFERS" in line]
     assert [line.split()[0] for line in differing] == ["nms", "lrn_within"]
+
+
+@pytest.mark.parametrize("of", [0, 1])      # the result, a gradient
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_differs(gpu_check, monkeypatch, capsys, number, of):
+    real, calls = gpu_check.run_case, []
+
+    def run_case(torch, case, device):
+        calls.append(1)
+        results, seconds = real(torch, case, device)
+        if len(calls) == 2:     # roi_pool, the second device
+            results[of] = results[of].index_fill(0, torch.tensor(0), number)
+        return results, seconds
+    monkeypatch.setattr(gpu_check, "run_case", run_case)
+    assert gpu_check.compare_operators(torch, "cpu") == 1
+    assert "roi_pool" in next(line for line in capsys.readouterr().out.splitlines()
+                              if "DIFFERS" in line)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_nan_anywhere_is_the_largest_difference(gpu_check, place):
+    want, got = [torch.ones(3)] * 3, [torch.ones(3), torch.full((3,), 2.0), torch.ones(3)]
+    assert gpu_check.largest_difference(got, want) == 1
+    got[place] = torch.tensor([1, math.nan, 1])
+    assert math.isnan(gpu_check.largest_difference(got, want))
+    assert gpu_check.largest_difference([torch.ones(2)], [torch.ones(3)]) == math.inf
+
+
+def test_runs_that_do_not_repeat(gpu_check, monkeypatch, capsys):
+    assert gpu_check.compare_repeats(torch, "cpu") == 0
+    assert not torch.are_deterministic_algorithms_enabled()
+    draws = iter(range(100))
+    monkeypatch.setattr(ops, "lrn_within", lambda x, *args: x * (1 + 1e-6 * next(draws)))
+    assert gpu_check.compare_repeats(torch, "cpu") == 1
+    assert "lrn_within: gradients or results differ" in capsys.readouterr().out
+
+
+def test_training_steps_take_nan_for_a_difference(gpu_check, monkeypatch):
+    same = gpu_check.training_steps(False, 1)
+    weights = {key: value * (math.nan if key == ("fc", 0) else 1) for key, value in same[0].items()}
+    answers = iter([same, (weights, same[1])])
+    monkeypatch.setattr(gpu_check, "training_steps", lambda use_gpu: next(answers))
+    assert gpu_check.compare_training(torch, use_gpu=False) == 1
 
 
 def test_training_steps(gpu_check, monkeypatch):

@@ -16,6 +16,7 @@ from caffe.core.state import (
     TEST,
     TRAIN,
     Phase,
+    set_deterministic,
     set_device,
     set_mode_cpu,
     set_mode_gpu,
@@ -23,6 +24,7 @@ from caffe.core.state import (
     set_random_seed,
     set_solver_count,
     set_solver_rank,
+    set_tf32,
     solver_count,
     solver_rank,
 )
@@ -52,7 +54,8 @@ __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
     "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
     "TEST", "TRAIN", "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io",
-    "layer_type_list", "layers", "log", "ops", "params", "proto", "prototxt", "set_device",
-    "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count",
-    "set_solver_rank", "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "layer_type_list", "layers", "log", "ops", "params", "proto", "prototxt", "set_deterministic",
+    "set_device", "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed",
+    "set_solver_count", "set_solver_rank", "set_tf32", "solver_count", "solver_rank", "state",
+    "to_proto", "weights",
 ]

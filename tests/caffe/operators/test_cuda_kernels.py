@@ -29,7 +29,7 @@ def kernels(tmp_path_factory):
         pytest.skip(str(error))
     library = str(tmp_path_factory.mktemp("kernels") / "kernels.so")
     subprocess.run([compiler, "-std=c++20", "-O1", "-ffp-contract=off", "-pthread", "-fPIC",
-                    "-shared", f"-I{STAND_IN}", f"-I{build.SOURCES}",
+                    "-shared", *build.EXTRA_FLAGS, f"-I{STAND_IN}", f"-I{build.SOURCES}",
                     os.path.join(STAND_IN, "kernels.cpp"), "-o", library], check=True)
     loaded = ctypes.CDLL(library)
 
@@ -50,26 +50,53 @@ def numbers(rng, *shape):
     return rng.standard_normal(shape).astype(np.float32)
 
 
+SUMS = {"atomic": 0, "in order": 1}
+
+
+def assert_sums(sums, result, want):
+    """Sums in order are those of the CPU to the last bit, also behind another layout."""
+    if sums == "in order":
+        np.testing.assert_array_equal(result, want)
+    else:
+        np.testing.assert_allclose(result, want, rtol=1e-5, atol=1e-6)
+
+
+def random_regions(rng, count, images=2):
+    """Some malformed, some sticking out."""
+    corners = rng.uniform(-20, 160, (count, 4))
+    return np.column_stack([rng.integers(0, images, count), corners]).astype(np.float32)
+
+
+@pytest.mark.parametrize("sums", SUMS)
 @pytest.mark.parametrize("rois", [1, 9])
-def test_roi_pool(kernels, rois):
+def test_roi_pool(kernels, rois, sums):
     rng = np.random.default_rng(rois)
-    features = numbers(rng, 2, 5, 7, 9)
-    corners = rng.uniform(-20, 160, (rois, 4))
-    regions = np.column_stack([rng.integers(0, 2, rois), corners]).astype(np.float32)
+    features, regions = numbers(rng, 2, 5, 7, 9), random_regions(rng, rois)
     shape = np.array([rois, 2, 5, 7, 9, 3, 2])
     pooled, argmax = np.empty((rois, 5, 3, 2), np.float32), np.empty((rois, 5, 3, 2), np.int32)
-    kernels("roi_pool", np.ascontiguousarray(features.transpose(0, 2, 3, 1)), regions, shape,
-            1 / 16, pooled, argmax)
+    kernels("roi_pool", channels_last(features), regions, shape, 1 / 16, pooled, argmax)
     want, where = torch.ops.caffe_fast_rcnn.roi_pool(
         torch.from_numpy(features), torch.from_numpy(regions), 3, 2, 1 / 16, True)
     np.testing.assert_array_equal(pooled, want)
     np.testing.assert_array_equal(argmax, where)
 
     grad, result = numbers(rng, rois, 5, 3, 2), np.zeros_like(features)
-    kernels("roi_pool_backward", grad, regions, argmax, shape, result)
+    kernels("roi_pool_backward", grad, regions, argmax, shape, 1 / 16, SUMS[sums], result)
     want = torch.ops.caffe_fast_rcnn.roi_pool_backward(
-        torch.from_numpy(grad), torch.from_numpy(regions), where, features.shape)
-    np.testing.assert_allclose(result, want, rtol=1e-5, atol=1e-6)
+        torch.from_numpy(grad), torch.from_numpy(regions), where, features.shape, 1 / 16)
+    assert_sums(sums, result, want)
+
+
+@pytest.mark.parametrize("sums", SUMS)
+def test_roi_pool_gives_gradients_between_the_corners_only(kernels, sums):
+    # malformed; and 57 columns in 7 bins, of which rounding adds column 57 to the last
+    regions = np.array([[0, 4, 0, 2, 0], [0, 0, 0, 56, 0]], np.float32)
+    argmax = np.full((2, 1, 1, 7), 57, np.int32)
+    argmax[0], argmax[1, 0, 0, 3] = 4, 30
+    result = np.zeros((1, 1, 1, 58), np.float32)
+    kernels("roi_pool_backward", np.ones(argmax.shape, np.float32), regions, argmax,
+            np.array([2, 1, 1, 1, 58, 1, 7]), 1.0, SUMS[sums], result)
+    assert np.flatnonzero(result).tolist() == [30] and result.sum() == 1
 
 
 def test_roi_pool_marks_unsound_rois(kernels):
@@ -82,17 +109,38 @@ def test_roi_pool_marks_unsound_rois(kernels):
     assert (argmax[:3] == -1).all()
 
 
+@pytest.mark.parametrize("sums", SUMS)
+@pytest.mark.parametrize("number", [2, -1, 1e6, np.nan])
+def test_roi_pool_backward_marks_an_unsound_roi(kernels, number, sums):
+    regions = np.array([[1, 0, 0, 9, 9], [number, 0, 0, 9, 9]], np.float32)
+    result = np.zeros((2, 3, 4, 4), np.float32)
+    kernels("roi_pool_backward", np.ones((2, 3, 1, 1), np.float32), regions,
+            np.zeros((2, 3, 1, 1), np.int32), np.array([2, 2, 3, 4, 4, 1, 1]), 0.25, SUMS[sums],
+            result)
+    assert np.isnan(result.flat[0]) and np.isfinite(result.flat[1:]).all()
+    assert (result[1, :, 0, 0] == 1).all()
+
+
+def test_roi_pool_backward_never_writes_beyond_the_map(kernels):
+    result = np.zeros((2, 3, 4, 4), np.float32)
+    argmax = np.array([16, 1 << 30, -1], np.int32).reshape(1, 3, 1, 1)
+    kernels("roi_pool_backward", np.ones(argmax.shape, np.float32),
+            np.array([[1, 0, 0, 9, 9]], np.float32), argmax, np.array([1, 2, 3, 4, 4, 1, 1]), 0.25,
+            SUMS["atomic"], result)     # a kernel that trusts 16 or 2^30 writes elsewhere
+    assert np.isnan(result.flat[0]) and not result.flat[1:].any()
+
+
 def channels_last(array):
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1))
 
 
+@pytest.mark.parametrize("sums", SUMS)
 @pytest.mark.parametrize("aligned", [0, 1])
 @pytest.mark.parametrize("sampling_ratio", [0, 2])
-def test_roi_align(kernels, sampling_ratio, aligned):
+def test_roi_align(kernels, sampling_ratio, aligned, sums):
     rng = np.random.default_rng(sampling_ratio)
     features, grad = numbers(rng, 2, 5, 7, 9), numbers(rng, 9, 5, 3, 2)
-    corners = rng.uniform(-20, 160, (9, 4))     # some malformed, some sticking out
-    regions = np.column_stack([rng.integers(0, 2, 9), corners]).astype(np.float32)
+    regions = random_regions(rng, 9)
     regions[0, 1:] += 1e7
     shape, options = np.array([9, 2, 5, 7, 9, 3, 2]), (1 / 16, sampling_ratio, aligned)
     pooled = np.empty((9, 5, 3, 2), np.float32)
@@ -104,13 +152,20 @@ def test_roi_align(kernels, sampling_ratio, aligned):
 
     for_features, for_rois = np.zeros((2, 7, 9, 5), np.float32), np.ones((9, 5), np.float32)
     kernels("roi_align_backward", channels_last(grad), channels_last(features), regions, shape,
-            *options, for_features, for_rois)
-    np.testing.assert_allclose(for_features.transpose(0, 3, 1, 2), leaves[0].grad, rtol=1e-5,
-                               atol=1e-6)
+            *options, align_scratch(shape, sums), for_features, for_rois)
+    assert_sums(sums, for_features.transpose(0, 3, 1, 2), leaves[0].grad)
     np.testing.assert_allclose(for_rois, leaves[1].grad, rtol=1e-5, atol=1e-6)
 
 
-def test_roi_align_marks_unsound_rois(kernels):
+def align_scratch(shape, sums):
+    """Room for the weights of rows and columns, holding anything; None for atomic additions."""
+    rois, _, _, height, width, pooled_h, pooled_w = shape
+    size = rois * (pooled_h * height + pooled_w * width)
+    return np.full(size, np.nan, np.float32) if sums == "in order" else None
+
+
+@pytest.mark.parametrize("sums", SUMS)
+def test_roi_align_marks_unsound_rois(kernels, sums):
     regions = np.array([[2, 0, 0, 9, 9], [0, np.inf, 0, 9, 9], [1, 0, 0, 9, 9]], np.float32)
     shape, options = np.array([3, 2, 3, 4, 4, 1, 1]), (0.25, 0, 0)
     pooled, features = np.zeros((3, 3, 1, 1), np.float32), np.ones((2, 4, 4, 3), np.float32)
@@ -118,16 +173,17 @@ def test_roi_align_marks_unsound_rois(kernels):
     assert np.isnan(pooled[:2]).all() and (pooled[2] == 1).all()
     for_features, for_rois = np.zeros_like(features), np.ones((3, 5), np.float32)
     kernels("roi_align_backward", np.ones((3, 1, 1, 3), np.float32), features, regions, shape,
-            *options, for_features, for_rois)
-    assert np.isclose(for_features.sum(), 3) and not for_features[0].any()
-    assert not for_rois[:2].any()
+            *options, align_scratch(shape, sums), for_features, for_rois)
+    assert np.isnan(for_features.flat[0]) and not for_features.flat[1:48].any()
+    assert np.isclose(for_features[1].sum(), 3)
+    assert np.isnan(for_rois[:2, 1:]).all() and np.isfinite(for_rois[2]).all()
 
 
-def test_psroi_pool(kernels):
+@pytest.mark.parametrize("sums", SUMS)
+def test_psroi_pool(kernels, sums):
     rng = np.random.default_rng(5)
     features, grad = numbers(rng, 2, 12, 7, 9), numbers(rng, 9, 3, 2, 2)
-    corners = rng.uniform(-20, 160, (9, 4))
-    regions = np.column_stack([rng.integers(0, 2, 9), corners]).astype(np.float32)
+    regions = random_regions(rng, 9)
     shape, pooled = np.array([9, 2, 12, 7, 9, 2, 2]), np.empty((9, 3, 2, 2), np.float32)
     kernels("psroi_pool", features, regions, shape, 1 / 16, pooled)
     leaf = torch.from_numpy(features).requires_grad_()
@@ -135,18 +191,20 @@ def test_psroi_pool(kernels):
     np.testing.assert_array_equal(pooled, want.detach())
     want.backward(torch.from_numpy(grad))
     result = np.zeros_like(features)
-    kernels("psroi_pool_backward", grad, regions, shape, 1 / 16, result)
-    np.testing.assert_allclose(result, leaf.grad, rtol=1e-5, atol=1e-6)
+    kernels("psroi_pool_backward", grad, regions, shape, 1 / 16, SUMS[sums], result)
+    assert_sums(sums, result, leaf.grad)
 
 
-def test_psroi_pool_marks_unsound_rois(kernels):
+@pytest.mark.parametrize("sums", SUMS)
+def test_psroi_pool_marks_unsound_rois(kernels, sums):
     regions = np.array([[2, 0, 0, 9, 9], [0, 0, np.nan, 9, 9], [1, 0, 0, 9, 9]], np.float32)
     shape, pooled = np.array([3, 2, 4, 4, 4, 2, 2]), np.zeros((3, 1, 2, 2), np.float32)
     features, result = np.ones((2, 4, 4, 4), np.float32), np.zeros((2, 4, 4, 4), np.float32)
     kernels("psroi_pool", features, regions, shape, 0.25, pooled)
     assert np.isnan(pooled[:2]).all() and (pooled[2] == 1).all()
-    kernels("psroi_pool_backward", np.ones_like(pooled), regions, shape, 0.25, result)
-    assert np.isclose(result.sum(), 4) and not result[0].any()
+    kernels("psroi_pool_backward", np.ones_like(pooled), regions, shape, 0.25, SUMS[sums], result)
+    assert np.isnan(result.flat[0]) and not result.flat[1:64].any()
+    assert np.isclose(result[1].sum(), 4)
 
 
 @pytest.mark.parametrize("weights", [False, True])

@@ -43,6 +43,29 @@ def test_roi_pool_first_maximum_takes_the_gradient(device):
     assert features.grad.flatten().tolist() == [2, 0, 0, 0]
 
 
+def test_roi_pool_of_malformed_rois_passes_no_gradient(device):
+    features = torch.arange(16.0, device=device).view(1, 1, 4, 4).requires_grad_()
+    rois = torch.tensor([[0, 2, 1, 1, 3],        # x ends before it starts: pooled as one column
+                         [0, 1, 2, 3, 1],        # y: as one row
+                         [0, 1, 1, 1, 1]], device=device).float()
+    pooled = ops.roi_pool(features, rois, 1, 1, 1.0)
+    assert pooled.flatten().tolist() == [14, 11, 5]
+    pooled.backward(torch.tensor([100.0, 10, 1], device=device).view(3, 1, 1, 1))
+    assert features.grad.flatten().nonzero().tolist() == [[5]] and features.grad[0, 0, 1, 1] == 1
+
+
+def test_roi_pool_gives_no_gradient_to_a_cell_that_rounding_adds(device):
+    # 57 columns in 7 bins: 7 * float32(57 / 7) > 57, so that the last bin sees column 57 too
+    assert np.ceil(np.float32(7) * (np.float32(57) / np.float32(7))) == 58
+    features = torch.zeros(1, 1, 1, 58, device=device)
+    features[..., 57] = 1
+    roi = torch.tensor([[0, 0, 0, 56, 0.0]], device=device)
+    pooled = ops.roi_pool(features.requires_grad_(), roi, 1, 7, 1.0)
+    assert pooled.flatten().tolist() == [0, 0, 0, 0, 0, 0, 1]
+    pooled.sum().backward()
+    assert features.grad[..., 57] == 0 and features.grad.sum() == 6
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("bins", [(1, 1), (2, 3), (7, 7)])
 def test_roi_pool_like_the_slow_one(device, layout, bins, rng):
@@ -55,7 +78,7 @@ def test_roi_pool_like_the_slow_one(device, layout, bins, rng):
     grad = rng.standard_normal(want.shape).astype(np.float32)
     pooled.backward(torch.from_numpy(grad).to(device))
     np.testing.assert_allclose(leaf.grad.cpu(), slow_ops.roi_pool_backward(
-        grad, rois, argmax, features.shape), rtol=1e-5, atol=1e-5)
+        grad, rois, argmax, features.shape, 1 / 16), rtol=1e-5, atol=1e-5)
 
 
 def test_roi_pool_without_argmax_gives_the_same(device, rng):

@@ -23,8 +23,9 @@ void roi_pool(const float* features, const float* rois, const RegionShape* shape
 }
 
 void roi_pool_backward(const float* grad, const float* rois, const int32_t* argmax,
-                       const RegionShape* shape, float* to) {
-  launch_roi_pool_backward(grad, rois, argmax, *shape, to, nullptr);
+                       const RegionShape* shape, float scale, int64_t in_order, float* to) {
+  launch_roi_pool_backward(grad, rois, argmax, *shape, scale, in_order ? Sum::kInOrder : Sum::kAtomic,
+                           to, nullptr);
 }
 
 void roi_align(const float* features, const float* rois, const RegionShape* shape, float scale,
@@ -35,9 +36,9 @@ void roi_align(const float* features, const float* rois, const RegionShape* shap
 
 void roi_align_backward(const float* grad, const float* features, const float* rois,
                         const RegionShape* shape, float scale, int64_t sampling_ratio,
-                        int64_t aligned, float* to_features, float* to_rois) {
+                        int64_t aligned, float* weights, float* to_features, float* to_rois) {
   const AlignOptions<float> options{scale, static_cast<int>(sampling_ratio), aligned != 0};
-  launch_roi_align_backward(grad, rois, *shape, options, to_features, nullptr);
+  launch_roi_align_backward(grad, rois, *shape, options, weights, to_features, nullptr);
   launch_roi_align_rois_backward(grad, features, rois, *shape, options, to_rois, nullptr);
 }
 
@@ -47,8 +48,9 @@ void psroi_pool(const float* features, const float* rois, const RegionShape* sha
 }
 
 void psroi_pool_backward(const float* grad, const float* rois, const RegionShape* shape,
-                         float scale, float* to) {
-  launch_psroi_pool_backward(grad, rois, *shape, scale, to, nullptr);
+                         float scale, int64_t in_order, float* to) {
+  launch_psroi_pool_backward(grad, rois, *shape, scale, in_order ? Sum::kInOrder : Sum::kAtomic, to,
+                             nullptr);
 }
 
 void smooth_l1(const float* pred, const float* target, const float* inside, const float* outside,

@@ -1,8 +1,11 @@
 """The reference boxes of one position of the feature map (Ren et al. 2015, Faster R-CNN, 3.1.1)."""
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def generate_anchors(base_size=16, ratios=(0.5, 1, 2), scales=(8, 16, 32)):
+def generate_anchors(base_size: float = 16, ratios: Sequence[float] = (0.5, 1, 2),
+                     scales: Sequence[float] = (8, 16, 32)) -> np.ndarray:
     """Anchors about a cell of base_size x base_size pixels whose first pixel is (0, 0).
 
     A ratio is height / width; the width and height that it makes of the cell are rounded (halves to

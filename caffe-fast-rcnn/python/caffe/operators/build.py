@@ -7,6 +7,9 @@ caffe. The library's name carries a hash of the sources, of PyTorch's version, o
 the processor (it is tuned for the machine at hand), so that it is built once, again after a change,
 and never taken for another. It lies in the folder `_build` of the package `caffe`, or in the user's
 cache folder where the package is read-only.
+
+$CAFFE_CXXFLAGS adds flags for the C++ compiler and the linker, and $CAFFE_BUILD names another
+folder: for a build with sanitizers (tools/sanitize.py).
 """
 import contextlib
 import fcntl
@@ -30,6 +33,7 @@ SOURCES = os.path.normpath(os.path.join(PACKAGE, "..", "..", "src", "caffe", "la
 # No contraction of a * b + c: the golden overlaps and gradients are those of separate roundings.
 CPU_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno",
              "-fno-trapping-math", "-fopenmp", "-fPIC"]
+EXTRA_FLAGS = os.environ.get("CAFFE_CXXFLAGS", "").split()
 CUDA_FLAGS = ["-std=c++17", "-O3", "-fmad=false", "-Xcompiler", "-fPIC"]
 ARCHITECTURES = ["75", "80", "86", "90"]  # compute capabilities, unless the user lists others
 
@@ -44,13 +48,13 @@ class BuildError(RuntimeError):
 class Library:
     """One library: its sources, and whether it has the CUDA halves."""
 
-    sources: list
+    sources: list[str]
     cuda: bool
 
     @property
-    def path(self):
+    def path(self) -> str:
         """Where it is, once built; the name changes with everything the library depends on."""
-        parts = [torch.__version__, processor(), *CPU_FLAGS]
+        parts = [torch.__version__, processor(), *CPU_FLAGS, *EXTRA_FLAGS]
         if self.cuda:
             parts += [*CUDA_FLAGS, *architecture_flags()]
         for source in self.sources + sorted(glob.glob(os.path.join(SOURCES, "*.*h"))):
@@ -59,7 +63,7 @@ class Library:
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
         return os.path.join(build_folder(), f"operators-{digest}.so")
 
-    def make(self):
+    def make(self) -> None:
         """Builds the library unless it is there (another process may be building it right now)."""
         compiler, nvcc = find_compiler(), find_nvcc()[0]
         os.makedirs(build_folder(), exist_ok=True)
@@ -79,7 +83,7 @@ class Library:
                 os.replace(fresh, self.path)
 
 
-def library(cuda):
+def library(cuda: bool) -> Library:
     """The Library with or without the CUDA halves; BuildError where its sources are missing."""
     sources = sorted(glob.glob(os.path.join(SOURCES, "*.cpp")))
     if not sources:
@@ -92,7 +96,7 @@ def library(cuda):
     return Library(sources, cuda)
 
 
-def build():
+def build() -> str:
     """The path of the library for this machine, built now if it is not there yet."""
     nvcc, why_not = find_nvcc()
     if torch.version.cuda and (nvcc or os.path.exists(library(cuda=True).path)):
@@ -106,7 +110,7 @@ def build():
     return wanted.path
 
 
-def find_compiler():
+def find_compiler() -> str:
     """The path of the C++ compiler; BuildError where there is none."""
     names = [os.environ.get("CXX"), "g++", "c++", "clang++"]
     compiler = next((shutil.which(name) for name in names if name and shutil.which(name)), None)
@@ -117,7 +121,7 @@ def find_compiler():
 
 
 @functools.cache
-def find_nvcc():
+def find_nvcc() -> tuple[str | None, str | None]:
     """(path of nvcc, None), or (None, why the CUDA halves cannot be built)."""
     if not torch.version.cuda:
         return None, "this PyTorch has no CUDA"
@@ -133,12 +137,16 @@ def find_nvcc():
     return os.path.realpath(nvcc), None
 
 
-def cuda_home(nvcc):
-    """The CUDA toolkit that an nvcc belongs to."""
+@functools.cache
+def cuda_home(nvcc: str) -> str:
+    """The CUDA toolkit that an nvcc belongs to; nvcc may be a script that calls the real one."""
+    for line in run([nvcc, "--dryrun", "none.cu"]).stderr.splitlines():
+        if line.startswith("#$ TOP="):
+            return os.path.realpath(line.removeprefix("#$ TOP="))
     return os.path.dirname(os.path.dirname(nvcc))
 
 
-def architecture_flags():
+def architecture_flags() -> list[str]:
     """nvcc's flags for the usual GPUs, the newest as PTX too, which later GPUs translate.
 
     TORCH_CUDA_ARCH_LIST ("8.0;9.0") overrides the list, as in PyTorch's own extensions.
@@ -149,12 +157,12 @@ def architecture_flags():
     return flags + [f"-gencode=arch=compute_{numbers[-1]},code=compute_{numbers[-1]}"]
 
 
-def nvcc_command(nvcc):
+def nvcc_command(nvcc: str) -> list[str]:
     """nvcc and its flags; the .cu files need no header of PyTorch."""
     return [nvcc, *CUDA_FLAGS, *architecture_flags()]
 
 
-def compiler_command(compiler, nvcc):
+def compiler_command(compiler: str, nvcc: str | None) -> list[str]:
     """The C++ compiler and its flags, with CUDA's headers where `nvcc` is given."""
     root = os.path.dirname(torch.__file__)
     includes = [os.path.join(root, "include"),
@@ -162,16 +170,16 @@ def compiler_command(compiler, nvcc):
     if nvcc:
         includes.append(os.path.join(cuda_home(nvcc), "include"))
     abi = f"-D_GLIBCXX_USE_CXX11_ABI={int(torch._C._GLIBCXX_USE_CXX11_ABI)}"
-    return [compiler, *CPU_FLAGS, abi, *(f"-I{include}" for include in includes)]
+    return [compiler, *CPU_FLAGS, *EXTRA_FLAGS, abi, *(f"-I{include}" for include in includes)]
 
 
-def link_command(compiler, nvcc, objects, target):
+def link_command(compiler: str, nvcc: str | None, objects: list[str], target: str) -> list[str]:
     """The command line that makes the library of its objects."""
     folder = os.path.join(os.path.dirname(torch.__file__), "lib")
     # PyTorch's own OpenMP, by its path: two of them in one process would fight over the cores.
     openmp = sorted(glob.glob(os.path.join(folder, "libgomp*.so*")))[:1] or ["-fopenmp"]
-    command = [compiler, "-shared", *objects, "-o", target, f"-L{folder}", "-lc10", "-ltorch",
-               "-ltorch_cpu", *openmp]
+    command = [compiler, "-shared", *EXTRA_FLAGS, *objects, "-o", target, f"-L{folder}", "-lc10",
+               "-ltorch", "-ltorch_cpu", *openmp]
     if nvcc:
         home = cuda_home(nvcc)
         command += ["-lc10_cuda", "-ltorch_cuda", f"-L{os.path.join(home, 'lib64')}",
@@ -180,7 +188,7 @@ def link_command(compiler, nvcc, objects, target):
     return command
 
 
-def processor():
+def processor() -> str:
     """The processor's name and abilities, which decide what -march=native means."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         wanted = ("model name", "flags", "Features", "CPU part")
@@ -188,8 +196,10 @@ def processor():
     return platform.processor()
 
 
-def build_folder():
-    """Where libraries are kept: in the package, or in the user's cache."""
+def build_folder() -> str:
+    """Where libraries are kept: in $CAFFE_BUILD, in the package, or in the user's cache."""
+    if os.environ.get("CAFFE_BUILD"):
+        return os.environ["CAFFE_BUILD"]
     beside = os.path.join(PACKAGE, "_build")
     if os.access(beside if os.path.isdir(beside) else PACKAGE, os.W_OK):
         return beside
@@ -197,12 +207,12 @@ def build_folder():
     return os.path.join(cache, "caffe-fast-rcnn")
 
 
-def run(command):
+def run(command: list[str]) -> subprocess.CompletedProcess:
     """The finished process, with what it wrote."""
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def run_all(commands):
+def run_all(commands: list[list[str]]) -> None:
     """Runs command lines side by side; BuildError shows what the first that failed wrote."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for command, done in zip(commands, pool.map(run, commands)):
@@ -211,7 +221,7 @@ def run_all(commands):
                                  f"{done.stderr or done.stdout}")
 
 
-def main():
+def main() -> None:
     """Builds what is missing and says in one line what there is; exit status 1 on failure."""
     logging.basicConfig(format="%(message)s")
     try:

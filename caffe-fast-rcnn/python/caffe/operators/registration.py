@@ -13,6 +13,16 @@ except build.BuildError as error:
 raw = torch.ops.caffe_fast_rcnn
 
 
+def has_cuda_kernels() -> bool:
+    """Whether the library at hand has the CUDA halves of the operators."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key("caffe_fast_rcnn::nms", "CUDA")
+
+
+def why_no_cuda_kernels() -> str:
+    """What stands in the way of building them."""
+    return build.find_nvcc()[1] or "they were built where there was no nvcc"
+
+
 # Shapes on the meta device: for finding the top shapes of a net and for torch.compile.
 
 def _require(condition, message):
@@ -35,7 +45,7 @@ def _(features, rois, pooled_h, pooled_w, spatial_scale, with_argmax):
 
 
 @torch.library.register_fake("caffe_fast_rcnn::roi_pool_backward")
-def _(grad, rois, argmax, feature_shape):
+def _(grad, rois, argmax, feature_shape, spatial_scale):
     return grad.new_empty(feature_shape)
 
 
@@ -135,14 +145,14 @@ def _common_format(x):
 # Gradients.
 
 def _roi_pool_context(ctx, inputs, output):
-    features, rois = inputs[:2]
+    features, rois, _, _, ctx.spatial_scale, _ = inputs
     ctx.feature_shape = features.shape
     ctx.save_for_backward(rois, output[1])
 
 
 def _roi_pool_backward(ctx, grad, _):
-    rois, argmax = ctx.saved_tensors
-    return raw.roi_pool_backward(grad, rois, argmax, ctx.feature_shape), *[None] * 5
+    return raw.roi_pool_backward(grad, *ctx.saved_tensors, ctx.feature_shape,
+                                 ctx.spatial_scale), *[None] * 5
 
 
 def _roi_align_context(ctx, inputs, output):
@@ -207,3 +217,19 @@ torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backw
                                 setup_context=_lrn_context)
 torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backward,
                                 setup_context=_lrn_context)
+
+
+# Second derivatives: none of the operators has them.
+
+def _refuse_second_derivative(name):
+    def backward(ctx, *grads):
+        raise RuntimeError(f"caffe.ops.{name} has no second derivative; its gradient cannot be "
+                           "differentiated again (create_graph=True)")
+    return backward
+
+
+for _name in ("roi_pool", "roi_align", "psroi_pool", "smooth_l1_loss", "lrn_across", "lrn_within"):
+    torch.library.register_autograd(f"caffe_fast_rcnn::{_name}_backward",
+                                    _refuse_second_derivative(_name))
+torch.library.register_autograd("caffe_fast_rcnn::roi_align_rois_backward",
+                                _refuse_second_derivative("roi_align"))

@@ -72,6 +72,12 @@ class ModuleRunner(GraphRunner):
             blob.values.touch()
         return outputs
 
+    def _backward_through_graph(self):
+        try:
+            super().backward()
+        except _FAILURES as problem:
+            raise self._explained(problem) from problem
+
     def _explained(self, problem):
         shapes = ", ".join(str(blob.shape) for blob in self.bottoms) or "no"
         sentence = (str(problem).strip() or type(problem).__name__).splitlines()[0]
@@ -109,7 +115,7 @@ class ModuleRunner(GraphRunner):
                                  f'("{self.bottom_names[i]}"): give this layer propagate_down: '
                                  "false for it")
         if self._changed is None:
-            super().backward()
+            self._backward_through_graph()
         elif self.propagate_down[0]:
             diff = self.tops[0].top_diff()
             if diff is not None:

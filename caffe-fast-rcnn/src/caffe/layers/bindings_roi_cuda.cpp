@@ -1,5 +1,6 @@
 // The CUDA halves of the operators over regions of interest; see bindings_cuda.cpp.
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Dispatch.h>
 #include <torch/library.h>
 
@@ -11,6 +12,12 @@
 
 namespace caffe_fast_rcnn {
 namespace {
+
+// torch.use_deterministic_algorithms(True) asks for the same numbers in every run. All sums of
+// these operators can be had in order, so that none has to refuse (alertNotDeterministic).
+Sum summation() {
+  return at::globalContext().deterministicAlgorithms() ? Sum::kInOrder : Sum::kAtomic;
+}
 
 std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at::Tensor& rois,
                                             int64_t pooled_h, int64_t pooled_w,
@@ -36,20 +43,21 @@ std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at
 }
 
 at::Tensor roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
-                             const at::Tensor& argmax, at::IntArrayRef feature_shape) {
+                             const at::Tensor& argmax, at::IntArrayRef feature_shape,
+                             double spatial_scale) {
   check_roi_pool_backward(grad, rois, argmax, feature_shape);
   const OnDevice on(grad);
   const at::Tensor gradient = grad.contiguous(), where = argmax.contiguous();
   const at::Tensor regions = rois.contiguous();
   const RegionShape s = region_shape(rois, feature_shape, grad.size(2), grad.size(3));
   at::Tensor out = at::zeros(feature_shape, grad.options());
-  if (grad.numel() == 0) return out;
+  if (grad.numel() == 0 || out.numel() == 0) return out;
   AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_pool_backward", [&] {
     check_launch("roi_pool_backward",
                  launch_roi_pool_backward(
                      gradient.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(),
-                     where.const_data_ptr<int32_t>(), s, out.mutable_data_ptr<scalar_t>(),
-                     on.stream));
+                     where.const_data_ptr<int32_t>(), s, static_cast<scalar_t>(spatial_scale),
+                     summation(), out.mutable_data_ptr<scalar_t>(), on.stream));
   });
   return out;
 }
@@ -83,12 +91,16 @@ at::Tensor roi_align_backward(const at::Tensor& grad, const at::Tensor& rois,
   const at::Tensor regions = rois.contiguous();
   const RegionShape s = region_shape(rois, feature_shape, grad.size(2), grad.size(3));
   at::Tensor out = at::empty(feature_shape, grad.options(), at::MemoryFormat::ChannelsLast).zero_();
-  if (grad.numel() == 0) return out;
+  if (grad.numel() == 0 || out.numel() == 0) return out;
+  const bool in_order = summation() == Sum::kInOrder;
+  const int64_t weights = s.rois * (s.pooled_h * s.height + s.pooled_w * s.width);
+  const at::Tensor scratch = at::empty({in_order ? weights : 0}, grad.options());
   AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_align_backward", [&] {
     check_launch("roi_align_backward",
                  launch_roi_align_backward(
                      gradient.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(), s,
                      align_options<scalar_t>(spatial_scale, sampling_ratio, aligned),
+                     in_order ? scratch.mutable_data_ptr<scalar_t>() : nullptr,
                      out.mutable_data_ptr<scalar_t>(), on.stream));
   });
   return out;
@@ -142,13 +154,13 @@ at::Tensor psroi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
   const at::Tensor gradient = grad.contiguous(), regions = rois.contiguous();
   const RegionShape s = region_shape(rois, feature_shape, grad.size(2), grad.size(3));
   at::Tensor out = at::zeros(feature_shape, grad.options());
-  if (grad.numel() == 0) return out;
+  if (grad.numel() == 0 || out.numel() == 0) return out;
   AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "psroi_pool_backward", [&] {
     check_launch("psroi_pool_backward",
                  launch_psroi_pool_backward(
                      gradient.const_data_ptr<scalar_t>(), regions.const_data_ptr<scalar_t>(), s,
-                     static_cast<scalar_t>(spatial_scale), out.mutable_data_ptr<scalar_t>(),
-                     on.stream));
+                     static_cast<scalar_t>(spatial_scale), summation(),
+                     out.mutable_data_ptr<scalar_t>(), on.stream));
   });
   return out;
 }

@@ -1,9 +1,11 @@
-// What the CPU and the CUDA halves of the operators share round their kernels: what they demand of
-// their operands (ValueError names the operand and its shape), and how they lay them out.
+// What the CPU and the CUDA halves of the operators share around their kernels: what they demand of
+// their operands, in backward as in forward (a ValueError names the operand and what it is), and
+// how they lay them out.
 #pragma once
 
 #include <ATen/ATen.h>
 
+#include <limits>
 #include <optional>
 
 #include "roi_align.h"
@@ -15,6 +17,9 @@ using OptionalTensor = std::optional<at::Tensor>;
 // Of every operator over regions of interest.
 void check_regions(const char* op, const at::Tensor& features, const at::Tensor& rois,
                    int64_t pooled_h, int64_t pooled_w);
+// Of the gradient of every operator over regions of interest: grad is (R, ..., pooled_h, pooled_w).
+void check_regions_backward(const char* op, const at::Tensor& grad, const at::Tensor& rois,
+                            at::IntArrayRef feature_shape);
 void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
                              const at::Tensor& argmax, at::IntArrayRef feature_shape);
 void check_roi_align(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
@@ -41,6 +46,32 @@ void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad, const at
 inline void check_real(const char* op, const char* name, const at::Tensor& operand) {
   TORCH_CHECK_VALUE(operand.scalar_type() == at::kFloat || operand.scalar_type() == at::kDouble,
                     op, ": ", name, " must be float32 or float64, not ", operand.scalar_type());
+}
+
+// An operand that must have the type of another one and be on its device. Both names come with
+// their verb: "rois are", "grad is".
+inline void check_kind(const char* op, const char* name, const at::Tensor& operand,
+                       const char* other_name, const at::Tensor& other) {
+  TORCH_CHECK_VALUE(operand.scalar_type() == other.scalar_type(), op, ": ", name, " ",
+                    operand.scalar_type(), ", ", other_name, " ", other.scalar_type());
+  TORCH_CHECK_VALUE(operand.device() == other.device(), op, ": ", name, " on ", operand.device(),
+                    ", ", other_name, " on ", other.device());
+}
+
+// An operand that must have the shape, the type and the device of another one.
+inline void check_alike(const char* op, const char* name, const at::Tensor& operand,
+                        const char* other_name, const at::Tensor& other) {
+  TORCH_CHECK_VALUE(operand.sizes() == other.sizes(), op, ": ", name, " ", operand.sizes(), ", ",
+                    other_name, " ", other.sizes());
+  check_kind(op, name, operand, other_name, other);
+}
+
+// The kernels number the cells of a map with int32.
+inline void check_map_size(const char* op, at::IntArrayRef feature_shape) {
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  const int64_t height = feature_shape[2], width = feature_shape[3];
+  TORCH_CHECK_VALUE(height <= most && width <= most && height * width <= most, op,
+                    ": the feature map ", feature_shape, " is too large");
 }
 
 // (N, C, ...) -> (N, ..., C), contiguous; no copy of a channels_last tensor.

@@ -52,18 +52,19 @@ CAFFE_HOST_DEVICE int to_cell(T number) {
   return static_cast<int>(smaller(larger(-limit, number), limit));
 }
 
-// One side of a region of interest on the feature map: its first cell and the length of a bin.
-// Caffe (roi_pooling_layer): both corners are multiplied by the scale and rounded half away from
-// zero, both belong to the region, and a malformed region is taken as one cell long.
+// One side of a region of interest on the feature map: its first and last cell and the length of a
+// bin. Caffe (roi_pooling_layer): both corners are multiplied by the scale and rounded half away
+// from zero, both belong to the region, and a malformed region (it ends before it starts) is pooled
+// as if it were one cell long.
 template <typename T>
 struct RoiSide {
-  int start;
+  int start, last;
   T bin;
 
-  CAFFE_HOST_DEVICE RoiSide(T first, T last, T scale, int bins) {
-    start = to_cell(round(first * scale));
-    bin = static_cast<T>(larger(to_cell(round(last * scale)) - start + 1, 1)) /
-          static_cast<T>(bins);
+  CAFFE_HOST_DEVICE RoiSide(T first_corner, T last_corner, T scale, int bins) {
+    start = to_cell(round(first_corner * scale));
+    last = to_cell(round(last_corner * scale));
+    bin = static_cast<T>(larger(last - start + 1, 1)) / static_cast<T>(bins);
   }
 
   // The cells of bin number `index`, cut off at the borders of a map `size` cells long.
@@ -71,6 +72,23 @@ struct RoiSide {
     const int begin = static_cast<int>(floor(static_cast<T>(index) * bin)) + start;
     const int end = static_cast<int>(ceil(static_cast<T>(index + 1) * bin)) + start;
     return {smaller(larger(begin, 0), size), smaller(larger(end, 0), size)};
+  }
+
+  // Caffe passes gradients only to cells between the corners: to none of a malformed region, nor
+  // to the cell beyond the last that rounding adds to the last bin of a few lengths.
+  CAFFE_HOST_DEVICE bool contains(int cell) const { return start <= cell && cell <= last; }
+
+  // Whether all the cells of all bins are between the corners.
+  CAFFE_HOST_DEVICE bool contains_bins(int bins) const {
+    const int end = static_cast<int>(ceil(static_cast<T>(bins) * bin)) + start;
+    return start <= last && end <= last + 1;
+  }
+
+  // The bins that may contain a cell between the corners.
+  CAFFE_HOST_DEVICE Span bins_over(int cell, int bins) const {
+    const T distance = static_cast<T>(cell - start);
+    return {smaller(larger(static_cast<int>(floor(distance / bin)), 0), bins),
+            smaller(larger(static_cast<int>(ceil((distance + T(1)) / bin)), 0), bins)};
   }
 };
 
@@ -81,6 +99,9 @@ struct Roi {
 
   CAFFE_HOST_DEVICE Roi(const T* numbers, T scale, int pooled_h, int pooled_w)
       : x(numbers[1], numbers[3], scale, pooled_w), y(numbers[2], numbers[4], scale, pooled_h) {}
+
+  // Whether a gradient reaches the cell (row h, column w).
+  CAFFE_HOST_DEVICE bool contains(int h, int w) const { return y.contains(h) && x.contains(w); }
 };
 
 // One side of a region under position-sensitive pooling, in cells and fractions of them.
@@ -119,6 +140,9 @@ struct PositionSensitiveBin {
 
   CAFFE_HOST_DEVICE bool is_empty() const {
     return rows.end <= rows.begin || columns.end <= columns.begin;
+  }
+  CAFFE_HOST_DEVICE bool contains(int64_t h, int64_t w) const {
+    return rows.begin <= h && h < rows.end && columns.begin <= w && w < columns.end;
   }
   CAFFE_HOST_DEVICE T area() const {
     return static_cast<T>(rows.end - rows.begin) * static_cast<T>(columns.end - columns.begin);

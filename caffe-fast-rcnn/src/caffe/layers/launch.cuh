@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cuda_runtime.h>
+#include <math.h>
 #include <stdint.h>
 
 namespace caffe_fast_rcnn {
@@ -24,6 +25,19 @@ __device__ inline double block_sum(double part) {
     if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
   }
   return parts[threadIdx.x];
+}
+
+// A gradient that belongs to no image or cell cannot be refused by name here, where asking would
+// wait for the GPU, and must not be lost in silence: the first number of the result becomes NaN.
+template <typename T>
+__device__ void mark_unsound(T* result) {
+  atomicAdd(result, static_cast<T>(NAN));
+}
+
+// The same by the thread that makes number `index` of the result.
+template <typename T>
+__device__ void mark_unsound_at(int64_t index, T& number) {
+  if (index == 0) number = static_cast<T>(NAN);
 }
 
 }  // namespace caffe_fast_rcnn

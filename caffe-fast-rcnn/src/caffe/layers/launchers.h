@@ -10,6 +10,11 @@
 
 namespace caffe_fast_rcnn {
 
+// How gradients that meet in one place are added up: at once by atomic additions, whose order
+// differs from run to run, or each place by one thread in the order of the regions and their bins,
+// which takes longer and gives the same numbers every time, those of the CPU kernels.
+enum class Sum { kAtomic, kInOrder };
+
 // features (N, H, W, C); pooled and argmax (R, C, ph, pw); argmax may be null.
 template <typename T>
 cudaError_t launch_roi_pool(const T* features, const T* rois, const RegionShape& shape, T scale,
@@ -18,17 +23,20 @@ cudaError_t launch_roi_pool(const T* features, const T* rois, const RegionShape&
 // grad, argmax (R, C, ph, pw); to (N, C, H, W) holds zeros.
 template <typename T>
 cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t* argmax,
-                                     const RegionShape& shape, T* to, cudaStream_t stream);
+                                     const RegionShape& shape, T scale, Sum order, T* to,
+                                     cudaStream_t stream);
 
 // features (N, H, W, C); pooled (R, C, ph, pw).
 template <typename T>
 cudaError_t launch_roi_align(const T* features, const T* rois, const RegionShape& shape,
                              const AlignOptions<T>& options, T* pooled, cudaStream_t stream);
 
-// grad (R, ph, pw, C); to (N, H, W, C) holds zeros.
+// grad (R, ph, pw, C); to (N, H, W, C) holds zeros. weights: null for atomic additions; for sums
+// in order R * (ph * H + pw * W) numbers of scratch.
 template <typename T>
 cudaError_t launch_roi_align_backward(const T* grad, const T* rois, const RegionShape& shape,
-                                      const AlignOptions<T>& options, T* to, cudaStream_t stream);
+                                      const AlignOptions<T>& options, T* weights, T* to,
+                                      cudaStream_t stream);
 
 // grad (R, ph, pw, C); features (N, H, W, C); to (R, 5).
 template <typename T>
@@ -45,7 +53,7 @@ cudaError_t launch_psroi_pool(const T* features, const T* rois, const RegionShap
 // grad (R, C); to (N, C, H, W) holds zeros.
 template <typename T>
 cudaError_t launch_psroi_pool_backward(const T* grad, const T* rois, const RegionShape& shape,
-                                       T scale, T* to, cudaStream_t stream);
+                                       T scale, Sum order, T* to, cudaStream_t stream);
 
 // The operands of SmoothL1Loss, `count` numbers each; the weights may be null (one).
 template <typename T>
@@ -70,7 +78,7 @@ cudaError_t launch_smooth_l1_backward(const SmoothL1Operands<T>& operands, const
 constexpr int64_t kNmsBits = 64;    // overlaps per word
 constexpr int64_t kNmsRows = 4096;  // rows of the table of overlaps that are held at a time
 
-// boxes (N, 4) in falling order of score; groups (N,) or null; kept (N,) and removed
+// boxes (N, 4) in descending order of score; groups (N,) or null; kept (N,) and removed
 // (ceil(N / 64),) and count (1,) hold zeros; words: kNmsRows * ceil(N / 64) of scratch.
 struct NmsArguments {
   const float* boxes;

@@ -11,22 +11,19 @@
 
 #include <vector>
 
-#include "checks.h"
 #include "geometry.h"
+#include "lrn.h"
 
 namespace caffe_fast_rcnn {
 
 void check_lrn_across(const at::Tensor& x, int64_t size) {
-  check_real("lrn_across", "x", x);
+  check_lrn("lrn_across", x, size);
   TORCH_CHECK_VALUE(x.dim() >= 2, "lrn_across: x must be (N, C, ...), not ", x.sizes());
-  TORCH_CHECK_VALUE(size > 0 && size % 2 == 1, "lrn_across: size must be odd, not ", size);
 }
 
 void check_lrn_across_backward(const at::Tensor& grad, const at::Tensor& x, int64_t size) {
   check_lrn_across(x, size);
-  TORCH_CHECK_VALUE(grad.sizes() == x.sizes() && grad.scalar_type() == x.scalar_type(),
-                    "lrn_across_backward: grad is ", grad.scalar_type(), " ", grad.sizes(),
-                    ", x is ", x.scalar_type(), " ", x.sizes());
+  check_alike("lrn_across_backward", "grad is", grad, "x is", x);
 }
 
 namespace {
@@ -85,25 +82,6 @@ void backward_rows(const Formula<T>& f, const T* g, const T* x, int64_t rows, T*
   }
 }
 
-// Calls run with the window's size and the exponent as constants where they are the usual ones.
-template <typename T, typename Run>
-void with_constants(const Formula<T>& f, const Run& run) {
-  const auto with_exponent = [&](auto size) {
-    if (f.beta == T(0.75)) {
-      run(size, std::true_type());
-    } else {
-      run(size, std::false_type());
-    }
-  };
-  if (f.size == 3) {
-    with_exponent(std::integral_constant<int, 3>());
-  } else if (f.size == 5) {
-    with_exponent(std::integral_constant<int, 5>());
-  } else {
-    with_exponent(std::integral_constant<int, 0>());
-  }
-}
-
 template <typename T>
 Formula<T> formula(int64_t channels, int64_t size, double alpha, double beta, double k) {
   return {channels, size, static_cast<T>(alpha / static_cast<double>(size)), static_cast<T>(beta),
@@ -120,7 +98,7 @@ at::Tensor lrn_across(const at::Tensor& x, int64_t size, double alpha, double be
     const auto f = formula<scalar_t>(channels, size, alpha, beta, k);
     const scalar_t* in = from.const_data_ptr<scalar_t>();
     scalar_t* out = to.mutable_data_ptr<scalar_t>();
-    with_constants(f, [&](auto window, auto three_quarters) {
+    with_constants<3, 5>(f.size, f.beta, [&](auto window, auto three_quarters) {
       at::parallel_for(0, rows, kGrain / channels + 1, [&](int64_t first, int64_t last) {
         const int64_t start = first * channels;
         forward_rows<window(), three_quarters()>(f, in + start, last - first, out + start);
@@ -142,7 +120,7 @@ at::Tensor lrn_across_backward(const at::Tensor& grad, const at::Tensor& x, int6
     const scalar_t* in = from.const_data_ptr<scalar_t>();
     const scalar_t* g = gradient.const_data_ptr<scalar_t>();
     scalar_t* out = to.mutable_data_ptr<scalar_t>();
-    with_constants(f, [&](auto window, auto three_quarters) {
+    with_constants<3, 5>(f.size, f.beta, [&](auto window, auto three_quarters) {
       at::parallel_for(0, rows, kGrain / channels + 1, [&](int64_t first, int64_t last) {
         const int64_t start = first * channels;
         backward_rows<window(), three_quarters()>(f, g + start, in + start, last - first,

@@ -7,7 +7,7 @@
 namespace caffe_fast_rcnn {
 namespace {
 
-// The channels of the window round channel c.
+// The channels of the window around channel c.
 template <typename T>
 __device__ Span window(const LrnArguments<T>& of, int64_t c) {
   const int64_t reach = of.size / 2;

@@ -13,8 +13,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "checks.h"
 #include "geometry.h"
+#include "lrn.h"
 
 namespace caffe_fast_rcnn {
 namespace {
@@ -109,27 +109,9 @@ void subtract_rows(const Windows<T>& w, const T* ratios, const T* x, int64_t fir
   }
 }
 
-// Calls run with the window's size and the exponent as constants where they are the usual ones.
-template <typename T, typename Run>
-void with_constants(const Windows<T>& w, const Run& run) {
-  const auto with_exponent = [&](auto size) {
-    if (w.beta == T(0.75)) {
-      run(size, std::true_type());
-    } else {
-      run(size, std::false_type());
-    }
-  };
-  if (w.size == 3) {
-    with_exponent(std::integral_constant<int, 3>());
-  } else {
-    with_exponent(std::integral_constant<int, 0>());
-  }
-}
-
 void check_lrn_within(const at::Tensor& x, int64_t size) {
-  check_real("lrn_within", "x", x);
+  check_lrn("lrn_within", x, size);
   TORCH_CHECK_VALUE(x.dim() == 4, "lrn_within: x must be (N, C, H, W), not ", x.sizes());
-  TORCH_CHECK_VALUE(size > 0 && size % 2 == 1, "lrn_within: size must be odd, not ", size);
 }
 
 template <typename T>
@@ -147,7 +129,7 @@ at::Tensor lrn_within(const at::Tensor& x, int64_t size, double alpha, double be
     const auto w = windows<scalar_t>(x, size, alpha, beta);
     const scalar_t* in = from.const_data_ptr<scalar_t>();
     scalar_t* out = to.mutable_data_ptr<scalar_t>();
-    with_constants(w, [&](auto window, auto three_quarters) {
+    with_constants<3>(w.size, w.beta, [&](auto window, auto three_quarters) {
       at::parallel_for(0, x.size(0) * w.height, 1, [&](int64_t first, int64_t last) {
         forward_rows<window(), three_quarters()>(w, in, first, last, out);
       });
@@ -159,9 +141,7 @@ at::Tensor lrn_within(const at::Tensor& x, int64_t size, double alpha, double be
 at::Tensor lrn_within_backward(const at::Tensor& grad, const at::Tensor& x, int64_t size,
                                double alpha, double beta) {
   check_lrn_within(x, size);
-  TORCH_CHECK_VALUE(grad.sizes() == x.sizes() && grad.scalar_type() == x.scalar_type(),
-                    "lrn_within_backward: grad is ", grad.scalar_type(), " ", grad.sizes(),
-                    ", x is ", x.scalar_type(), " ", x.sizes());
+  check_alike("lrn_within_backward", "grad is", grad, "x is", x);
   const at::Tensor from = channels_last_rows(x), gradient = channels_last_rows(grad);
   at::Tensor to = at::empty_like(from), ratios = at::empty_like(from);
   if (x.numel() == 0) return to.movedim(-1, 1);
@@ -171,7 +151,7 @@ at::Tensor lrn_within_backward(const at::Tensor& grad, const at::Tensor& x, int6
     const scalar_t* g = gradient.const_data_ptr<scalar_t>();
     scalar_t* ratio = ratios.mutable_data_ptr<scalar_t>();
     scalar_t* out = to.mutable_data_ptr<scalar_t>();
-    with_constants(w, [&](auto window, auto three_quarters) {
+    with_constants<3>(w.size, w.beta, [&](auto window, auto three_quarters) {
       const int64_t rows = x.size(0) * w.height;
       at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
         ratio_rows<window(), three_quarters()>(w, g, in, first, last, ratio, out);

@@ -1,6 +1,6 @@
 // Greedy non-maximum suppression, plain or within groups (classes, images).
 //
-// The CPU kernel: boxes are visited in falling order of score, and a box stays unless it overlaps
+// The CPU kernel: boxes are visited in descending order of score, and a box stays unless it overlaps
 // a box that stayed. Comparing with the kept boxes only, and stopping at the first hit, costs a
 // fraction of the usual table of all pairs, and ends as soon as enough boxes are kept.
 #include <ATen/ATen.h>
@@ -25,11 +25,14 @@ void check_nms(const char* op, const at::Tensor& boxes, const at::Tensor& scores
                     scores.scalar_type());
   TORCH_CHECK_VALUE(scores.dim() == 1 && scores.size(0) == boxes.size(0), op, ": scores are ",
                     scores.sizes(), ", boxes are ", boxes.sizes());
+  check_kind(op, "scores are", scores, "boxes are", boxes);
   if (groups) {
     TORCH_CHECK_VALUE(groups->dim() == 1 && groups->size(0) == boxes.size(0), op, ": groups are ",
                       groups->sizes(), ", boxes are ", boxes.sizes());
     TORCH_CHECK_VALUE(groups->scalar_type() == at::kLong, op, ": groups must be int64, not ",
                       groups->scalar_type());
+    TORCH_CHECK_VALUE(groups->device() == boxes.device(), op, ": groups are on ",
+                      groups->device(), ", boxes are on ", boxes.device());
   }
 }
 

@@ -14,10 +14,13 @@
 
 namespace caffe_fast_rcnn {
 
+// Beyond it the square of the group size times the classes could overflow.
+constexpr int64_t kMostGroups = 1 << 15;
+
 void check_psroi_pool(const at::Tensor& features, const at::Tensor& rois, int64_t output_dim,
                       int64_t group_size) {
   check_regions("psroi_pool", features, rois, group_size, group_size);
-  TORCH_CHECK_VALUE(output_dim > 0 && group_size < (1 << 15) &&
+  TORCH_CHECK_VALUE(output_dim > 0 && group_size < kMostGroups &&
                         features.size(1) == output_dim * group_size * group_size,
                     "psroi_pool: features must have output_dim * group_size^2 = ", output_dim,
                     " * ", group_size, "^2 channels, not ", features.sizes());
@@ -25,14 +28,11 @@ void check_psroi_pool(const at::Tensor& features, const at::Tensor& rois, int64_
 
 void check_psroi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
                                at::IntArrayRef feature_shape) {
-  TORCH_CHECK_VALUE(grad.dim() == 4 && rois.dim() == 2 && rois.size(1) == 5 &&
-                        rois.size(0) == grad.size(0),
-                    "psroi_pool_backward: rois are ", rois.sizes(), ", grad is ", grad.sizes());
-  TORCH_CHECK_VALUE(
-      feature_shape.size() == 4 && feature_shape[1] == grad.size(1) * grad.size(2) * grad.size(3),
-      "psroi_pool_backward: grad is ", grad.sizes(), ", features are ", feature_shape);
-  TORCH_CHECK_VALUE(grad.scalar_type() == rois.scalar_type(), "psroi_pool_backward: rois are ",
-                    rois.scalar_type(), ", grad is ", grad.scalar_type());
+  constexpr const char* op = "psroi_pool_backward";
+  check_regions_backward(op, grad, rois, feature_shape);
+  TORCH_CHECK_VALUE(grad.size(2) == grad.size(3) && grad.size(2) < kMostGroups &&
+                        feature_shape[1] == grad.size(1) * grad.size(2) * grad.size(3),
+                    op, ": grad is ", grad.sizes(), ", features are ", feature_shape);
 }
 
 namespace {

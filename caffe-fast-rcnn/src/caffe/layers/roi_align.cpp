@@ -20,24 +20,23 @@
 
 namespace caffe_fast_rcnn {
 
+static void check_sampling_ratio(const char* op, int64_t sampling_ratio) {
+  TORCH_CHECK_VALUE(sampling_ratio <= std::numeric_limits<int16_t>::max(), op,
+                    ": the sampling ratio ", sampling_ratio, " is too large");
+}
+
 void check_roi_align(const at::Tensor& features, const at::Tensor& rois, int64_t pooled_h,
                      int64_t pooled_w, int64_t sampling_ratio) {
   check_regions("roi_align", features, rois, pooled_h, pooled_w);
-  TORCH_CHECK_VALUE(sampling_ratio <= std::numeric_limits<int16_t>::max(),
-                    "roi_align: the sampling ratio ", sampling_ratio, " is too large");
+  check_sampling_ratio("roi_align", sampling_ratio);
 }
 
 void check_roi_align_backward(const char* op, const at::Tensor& grad, const at::Tensor& rois,
                               at::IntArrayRef feature_shape, int64_t sampling_ratio) {
-  TORCH_CHECK_VALUE(grad.dim() == 4 && rois.dim() == 2 && rois.size(1) == 5 &&
-                        rois.size(0) == grad.size(0),
-                    op, ": rois are ", rois.sizes(), ", grad is ", grad.sizes());
-  TORCH_CHECK_VALUE(feature_shape.size() == 4 && feature_shape[1] == grad.size(1), op,
-                    ": grad is ", grad.sizes(), ", features are ", feature_shape);
-  TORCH_CHECK_VALUE(grad.scalar_type() == rois.scalar_type(), op, ": rois are ",
-                    rois.scalar_type(), ", grad is ", grad.scalar_type());
-  TORCH_CHECK_VALUE(sampling_ratio <= std::numeric_limits<int16_t>::max(), op,
-                    ": the sampling ratio ", sampling_ratio, " is too large");
+  check_regions_backward(op, grad, rois, feature_shape);
+  TORCH_CHECK_VALUE(feature_shape[1] == grad.size(1), op, ": grad is ", grad.sizes(),
+                    ", features are ", feature_shape);
+  check_sampling_ratio(op, sampling_ratio);
 }
 
 namespace {

@@ -9,7 +9,6 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <limits>
 #include <tuple>
 #include <vector>
 
@@ -28,23 +27,37 @@ void check_regions(const char* op, const at::Tensor& features, const at::Tensor&
                     ": rois must be (R, 5): batch index, x1, y1, x2, y2; not ", rois.sizes());
   TORCH_CHECK_VALUE(pooled_h > 0 && pooled_w > 0, op, ": the grid must have bins, not ", pooled_h,
                     " x ", pooled_w);
-  TORCH_CHECK_VALUE(features.scalar_type() == rois.scalar_type(), op, ": rois are ",
-                    rois.scalar_type(), ", features ", features.scalar_type());
-  TORCH_CHECK_VALUE(features.device() == rois.device(), op, ": rois are on ", rois.device(),
-                    ", features on ", features.device());
-  TORCH_CHECK_VALUE(features.size(2) * features.size(3) <= std::numeric_limits<int32_t>::max(), op,
-                    ": the feature map ", features.sizes(), " is too large");
+  check_kind(op, "rois are", rois, "features are", features);
+  check_map_size(op, features.sizes());
+}
+
+void check_regions_backward(const char* op, const at::Tensor& grad, const at::Tensor& rois,
+                            at::IntArrayRef feature_shape) {
+  TORCH_CHECK_VALUE(grad.dim() == 4 && grad.size(2) > 0 && grad.size(3) > 0, op,
+                    ": grad must be (R, C, pooled_h, pooled_w), not ", grad.sizes());
+  check_real(op, "grad", grad);
+  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5 && rois.size(0) == grad.size(0), op,
+                    ": rois are ", rois.sizes(), ", grad is ", grad.sizes());
+  check_kind(op, "rois are", rois, "grad is", grad);
+  TORCH_CHECK_VALUE(feature_shape.size() == 4 &&
+                        std::all_of(feature_shape.begin(), feature_shape.end(),
+                                    [](int64_t length) { return length >= 0; }),
+                    op, ": feature_shape must be (N, C, H, W), not ", feature_shape);
+  check_map_size(op, feature_shape);
 }
 
 void check_roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
                              const at::Tensor& argmax, at::IntArrayRef feature_shape) {
-  TORCH_CHECK_VALUE(grad.dim() == 4 && grad.sizes() == argmax.sizes(),
-                    "roi_pool_backward: grad is ", grad.sizes(), ", argmax ", argmax.sizes());
-  TORCH_CHECK_VALUE(rois.dim() == 2 && rois.size(1) == 5 && rois.size(0) == grad.size(0),
-                    "roi_pool_backward: rois are ", rois.sizes(), ", grad is ", grad.sizes());
-  TORCH_CHECK_VALUE(feature_shape.size() == 4 && feature_shape[1] == grad.size(1),
-                    "roi_pool_backward: grad is ", grad.sizes(), ", features are ", feature_shape);
-  TORCH_CHECK_VALUE(argmax.scalar_type() == at::kInt, "roi_pool_backward: argmax must be int32");
+  constexpr const char* op = "roi_pool_backward";
+  check_regions_backward(op, grad, rois, feature_shape);
+  TORCH_CHECK_VALUE(feature_shape[1] == grad.size(1), op, ": grad is ", grad.sizes(),
+                    ", features are ", feature_shape);
+  TORCH_CHECK_VALUE(argmax.sizes() == grad.sizes(), op, ": argmax is ", argmax.sizes(),
+                    ", grad is ", grad.sizes());
+  TORCH_CHECK_VALUE(argmax.scalar_type() == at::kInt, op, ": argmax must be int32, not ",
+                    argmax.scalar_type());
+  TORCH_CHECK_VALUE(argmax.device() == grad.device(), op, ": argmax is on ", argmax.device(),
+                    ", grad is on ", grad.device());
 }
 
 namespace {
@@ -130,30 +143,64 @@ std::tuple<at::Tensor, at::Tensor> roi_pool(const at::Tensor& features, const at
   return {out, argmax};
 }
 
-at::Tensor roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
-                             const at::Tensor& argmax, at::IntArrayRef feature_shape) {
-  check_roi_pool_backward(grad, rois, argmax, feature_shape);
-  const at::Tensor gradient = grad.contiguous(), where = argmax.contiguous();
-  const at::Tensor images = rois.select(1, 0).to(at::kLong).contiguous();
-  at::Tensor out = at::zeros(feature_shape, grad.options());
-  const int64_t channels = feature_shape[1], cells = feature_shape[2] * feature_shape[3];
-  const int64_t bins = grad.size(2) * grad.size(3), count = grad.size(0);
-  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_pool_backward", [&] {
-    const scalar_t* from = gradient.const_data_ptr<scalar_t>();
-    const int32_t* cell = where.const_data_ptr<int32_t>();
-    const int64_t* image = images.const_data_ptr<int64_t>();
-    scalar_t* to = out.mutable_data_ptr<scalar_t>();
-    at::parallel_for(0, channels, 1, [&](int64_t first, int64_t last) {
-      for (int64_t c = first; c < last; ++c) {
-        for (int64_t r = 0; r < count; ++r) {
-          scalar_t* plane = to + (image[r] * channels + c) * cells;
-          const int64_t start = (r * channels + c) * bins;
-          for (int64_t b = start; b < start + bins; ++b) {
-            if (cell[b] >= 0) plane[cell[b]] += from[b];
-          }
-        }
+void check_argmax(const at::Tensor& argmax, int64_t cells) {
+  const int32_t* cell = argmax.const_data_ptr<int32_t>();
+  bool sound = true;
+  for (int64_t i = 0; i < argmax.numel(); ++i) sound &= cell[i] >= -1 && cell[i] < cells;
+  if (sound) return;
+  const int32_t* bad = std::find_if(cell, cell + argmax.numel(), [&](int32_t number) {
+    return number < -1 || number >= cells;
+  });
+  TORCH_CHECK_VALUE(false, "roi_pool_backward: argmax, number ", bad - cell, " of ",
+                    argmax.sizes(), ", is ", *bad, ", not a cell of a map of ", cells,
+                    " cells nor -1");
+}
+
+// Adds the gradients of the bins of one channel of one region to the cells of their maxima.
+template <typename T>
+void add_to_maxima(const T* grad, const int32_t* cell, const Roi<T>& roi, const RegionShape& s,
+                   T* plane) {
+  const bool all_inside = roi.y.contains_bins(static_cast<int>(s.pooled_h)) &&
+                          roi.x.contains_bins(static_cast<int>(s.pooled_w));
+  const int width = static_cast<int>(s.width);
+  for (int64_t b = 0; b < s.bins(); ++b) {
+    if (cell[b] < 0) continue;
+    if (all_inside || roi.contains(cell[b] / width, cell[b] % width)) plane[cell[b]] += grad[b];
+  }
+}
+
+template <typename T>
+void spread_to_features(const T* grad, const T* rois, const int32_t* argmax, T scale,
+                        const RegionShape& s, T* to) {
+  at::parallel_for(0, s.channels, 1, [&](int64_t first, int64_t last) {
+    for (int64_t c = first; c < last; ++c) {
+      for (int64_t r = 0; r < s.rois; ++r) {
+        const T* numbers = rois + 5 * r;
+        const Roi<T> roi(numbers, scale, static_cast<int>(s.pooled_h),
+                         static_cast<int>(s.pooled_w));
+        const int64_t start = (r * s.channels + c) * s.bins();
+        T* plane = to + (static_cast<int64_t>(numbers[0]) * s.channels + c) * s.cells();
+        add_to_maxima(grad + start, argmax + start, roi, s, plane);
       }
-    });
+    }
+  });
+}
+
+at::Tensor roi_pool_backward(const at::Tensor& grad, const at::Tensor& rois,
+                             const at::Tensor& argmax, at::IntArrayRef feature_shape,
+                             double spatial_scale) {
+  check_roi_pool_backward(grad, rois, argmax, feature_shape);
+  const RegionShape s = region_shape(rois, feature_shape, grad.size(2), grad.size(3));
+  const at::Tensor gradient = grad.contiguous(), where = argmax.contiguous();
+  const at::Tensor regions = rois.contiguous();
+  at::Tensor out = at::zeros(feature_shape, grad.options());
+  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "roi_pool_backward", [&] {
+    const scalar_t* numbers = regions.const_data_ptr<scalar_t>();
+    check_rois("roi_pool_backward", numbers, s.rois, s.images);
+    check_argmax(where, s.cells());
+    spread_to_features(gradient.const_data_ptr<scalar_t>(), numbers,
+                       where.const_data_ptr<int32_t>(), static_cast<scalar_t>(spatial_scale), s,
+                       out.mutable_data_ptr<scalar_t>());
   });
   return out;
 }
@@ -165,8 +212,8 @@ TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
       "roi_pool(Tensor features, Tensor rois, int pooled_h, int pooled_w, float spatial_scale, "
       "bool with_argmax) -> (Tensor pooled, Tensor argmax)");
   m.def(
-      "roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, SymInt[] feature_shape) "
-      "-> Tensor");
+      "roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, SymInt[] feature_shape, "
+      "float spatial_scale) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) {

@@ -44,14 +44,63 @@ __global__ void pool(const T* features, const T* rois, RegionShape s, T scale, T
 }
 
 template <typename T>
+__device__ Roi<T> roi_of(const T* numbers, T scale, const RegionShape& s) {
+  return {numbers, scale, static_cast<int>(s.pooled_h), static_cast<int>(s.pooled_w)};
+}
+
+// A thread for each bin of each channel.
+template <typename T>
 __global__ void pool_backward(const T* grad, const T* rois, const int32_t* argmax, RegionShape s,
-                              T* to) {
+                              T scale, T* to) {
   const int64_t bins = s.bins();
   CAFFE_GRID_STRIDE(i, s.rois * s.channels * bins) {
-    if (argmax[i] < 0) continue;
     const int64_t c = i / bins % s.channels, r = i / bins / s.channels;
-    const int64_t image = static_cast<int64_t>(rois[5 * r]);
-    atomicAdd(to + (image * s.channels + c) * s.height * s.width + argmax[i], grad[i]);
+    const T* numbers = rois + 5 * r;
+    if (!is_sound_region(numbers, s.images) || argmax[i] >= s.cells()) {
+      mark_unsound(to);
+      continue;
+    }
+    const int cell = argmax[i], width = static_cast<int>(s.width);
+    if (cell < 0 || !roi_of(numbers, scale, s).contains(cell / width, cell % width)) continue;
+    const int64_t image = static_cast<int64_t>(numbers[0]);
+    atomicAdd(to + (image * s.channels + c) * s.cells() + cell, grad[i]);
+  }
+}
+
+// The gradients of one region's bins whose maximum is the cell (h, w); bins is one channel's.
+template <typename T>
+__device__ void add_bins_of(const Roi<T>& roi, int h, int w, const RegionShape& s, const T* grad,
+                            const int32_t* argmax, T& sum) {
+  if (!roi.contains(h, w)) return;
+  const Span rows = roi.y.bins_over(h, static_cast<int>(s.pooled_h));
+  const Span columns = roi.x.bins_over(w, static_cast<int>(s.pooled_w));
+  const int64_t cell = h * s.width + w;
+  for (int ph = rows.begin; ph < rows.end; ++ph) {
+    for (int pw = columns.begin; pw < columns.end; ++pw) {
+      const int64_t bin = ph * s.pooled_w + pw;
+      if (argmax[bin] == cell) sum += grad[bin];
+    }
+  }
+}
+
+// A thread for each cell of each channel, which adds up in the order of the regions and bins.
+template <typename T>
+__global__ void pool_backward_in_order(const T* grad, const T* rois, const int32_t* argmax,
+                                       RegionShape s, T scale, T* to) {
+  CAFFE_GRID_STRIDE(i, s.images * s.channels * s.cells()) {
+    const int h = static_cast<int>(i / s.width % s.height), w = static_cast<int>(i % s.width);
+    const int64_t c = i / s.cells() % s.channels, image = i / s.cells() / s.channels;
+    T sum = 0;
+    for (int64_t r = 0; r < s.rois; ++r) {
+      const T* numbers = rois + 5 * r;
+      if (!is_sound_region(numbers, s.images)) {
+        mark_unsound_at(i, sum);
+      } else if (static_cast<int64_t>(numbers[0]) == image) {
+        const int64_t start = (r * s.channels + c) * s.bins();
+        add_bins_of(roi_of(numbers, scale, s), h, w, s, grad + start, argmax + start, sum);
+      }
+    }
+    to[i] = sum;
   }
 }
 
@@ -68,18 +117,26 @@ cudaError_t launch_roi_pool(const T* features, const T* rois, const RegionShape&
 
 template <typename T>
 cudaError_t launch_roi_pool_backward(const T* grad, const T* rois, const int32_t* argmax,
-                                     const RegionShape& shape, T* to, cudaStream_t stream) {
-  const int64_t count = shape.rois * shape.channels * shape.pooled_h * shape.pooled_w;
-  CAFFE_LAUNCH(pool_backward<T>, blocks_for(count), kThreads, stream, grad, rois, argmax, shape,
-               to);
+                                     const RegionShape& shape, T scale, Sum order, T* to,
+                                     cudaStream_t stream) {
+  if (order == Sum::kInOrder) {
+    const int64_t count = shape.images * shape.channels * shape.cells();
+    CAFFE_LAUNCH(pool_backward_in_order<T>, blocks_for(count), kThreads, stream, grad, rois,
+                 argmax, shape, scale, to);
+  } else {
+    const int64_t count = shape.rois * shape.channels * shape.bins();
+    CAFFE_LAUNCH(pool_backward<T>, blocks_for(count), kThreads, stream, grad, rois, argmax, shape,
+                 scale, to);
+  }
   return cudaGetLastError();
 }
 
-#define CAFFE_INSTANTIATE(T)                                                                   \
+#define CAFFE_INSTANTIATE(T)                                                                  \
   template cudaError_t launch_roi_pool<T>(const T*, const T*, const RegionShape&, T, T*,      \
-                                          int32_t*, cudaStream_t);                             \
-  template cudaError_t launch_roi_pool_backward<T>(const T*, const T*, const int32_t*,         \
-                                                   const RegionShape&, T*, cudaStream_t);
+                                          int32_t*, cudaStream_t);                            \
+  template cudaError_t launch_roi_pool_backward<T>(const T*, const T*, const int32_t*,        \
+                                                   const RegionShape&, T, Sum, T*,            \
+                                                   cudaStream_t);
 CAFFE_INSTANTIATE(float)
 CAFFE_INSTANTIATE(double)
 

@@ -12,20 +12,13 @@ namespace caffe_fast_rcnn {
 
 void check_sgd_update(const at::Tensor& weight, const at::Tensor& grad,
                       const at::Tensor& history) {
-  check_real("sgd_update_", "weight", weight);
-  TORCH_CHECK_VALUE(weight.is_non_overlapping_and_dense(), "sgd_update_: the weight ",
-                    weight.sizes(), " must fill its memory");
-  const auto check_operand = [&](const char* name, const at::Tensor& operand) {
-    TORCH_CHECK_VALUE(operand.sizes() == weight.sizes(), "sgd_update_: ", name, " is ",
-                      operand.sizes(), ", weight is ", weight.sizes());
-    TORCH_CHECK_VALUE(operand.scalar_type() == weight.scalar_type(), "sgd_update_: ", name,
-                      " is ", operand.scalar_type(), ", weight is ", weight.scalar_type());
-    TORCH_CHECK_VALUE(operand.device() == weight.device(), "sgd_update_: ", name, " is on ",
-                      operand.device(), ", weight is on ", weight.device());
-  };
-  check_operand("grad", grad);
-  check_operand("history", history);
-  TORCH_CHECK_VALUE(history.strides() == weight.strides(), "sgd_update_: history has strides ",
+  constexpr const char* op = "sgd_update_";
+  check_real(op, "weight", weight);
+  TORCH_CHECK_VALUE(weight.is_non_overlapping_and_dense(), op, ": the weight ", weight.sizes(),
+                    " must fill its memory");
+  check_alike(op, "grad is", grad, "weight is", weight);
+  check_alike(op, "history is", history, "weight is", weight);
+  TORCH_CHECK_VALUE(history.strides() == weight.strides(), op, ": history has strides ",
                     history.strides(), ", weight ", weight.strides());
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <cmath>
 #include <functional>
 
 #include "checks.h"
@@ -15,29 +16,23 @@ namespace caffe_fast_rcnn {
 void check_smooth_l1_loss(const at::Tensor& pred, const at::Tensor& target,
                           const OptionalTensor& inside, const OptionalTensor& outside,
                           double sigma) {
-  TORCH_CHECK_VALUE(pred.dim() > 0, "smooth_l1_loss: pred must have a first axis to divide by");
-  check_real("smooth_l1_loss", "pred", pred);
-  TORCH_CHECK_VALUE(sigma > 0, "smooth_l1_loss: sigma must be positive, not ", sigma);
-  const auto check_operand = [&](const char* name, const at::Tensor& operand) {
-    TORCH_CHECK_VALUE(operand.sizes() == pred.sizes(), "smooth_l1_loss: ", name, " is ",
-                      operand.sizes(), ", pred is ", pred.sizes());
-    TORCH_CHECK_VALUE(operand.scalar_type() == pred.scalar_type(), "smooth_l1_loss: ", name,
-                      " is ", operand.scalar_type(), ", pred is ", pred.scalar_type());
-    TORCH_CHECK_VALUE(operand.device() == pred.device(), "smooth_l1_loss: ", name, " is on ",
-                      operand.device(), ", pred is on ", pred.device());
-  };
-  check_operand("target", target);
-  if (inside) check_operand("inside", *inside);
-  if (outside) check_operand("outside", *outside);
+  constexpr const char* op = "smooth_l1_loss";
+  TORCH_CHECK_VALUE(pred.dim() > 0, op, ": pred must have a first axis to divide by");
+  check_real(op, "pred", pred);
+  TORCH_CHECK_VALUE(sigma > 0 && std::isfinite(sigma), op,
+                    ": sigma must be positive and finite, not ", sigma);
+  check_alike(op, "target is", target, "pred is", pred);
+  if (inside) check_alike(op, "inside is", *inside, "pred is", pred);
+  if (outside) check_alike(op, "outside is", *outside, "pred is", pred);
 }
 
 void check_smooth_l1_loss_backward(const at::Tensor& grad, const at::Tensor& pred,
                                    const at::Tensor& target, const OptionalTensor& inside,
                                    const OptionalTensor& outside, double sigma) {
   check_smooth_l1_loss(pred, target, inside, outside, sigma);
-  TORCH_CHECK_VALUE(grad.numel() == 1 && grad.scalar_type() == pred.scalar_type(),
-                    "smooth_l1_loss_backward: grad is ", grad.scalar_type(), " ", grad.sizes(),
-                    ", not one number of ", pred.scalar_type());
+  constexpr const char* op = "smooth_l1_loss_backward";
+  TORCH_CHECK_VALUE(grad.numel() == 1, op, ": grad must be one number, not ", grad.sizes());
+  check_kind(op, "grad is", grad, "pred is", pred);
 }
 
 namespace {

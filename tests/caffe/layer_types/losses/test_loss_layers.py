@@ -90,8 +90,30 @@ def test_smooth_l1_loss():
     inside, outside = [[1, 2], [1, 2]], [[1, 3], [1, 3]]
     expected = (0.08 + 3 * (2 - 0.125) + 0 + 3 * 2 * 0.2 ** 2) / 2
     assert run(text, a, zero, inside, outside) == pytest.approx(expected)
+    assert run(text, a, zero, inside) == pytest.approx((0.08 + 2 - 0.125 + 0 + 2 * 0.2 ** 2) / 2)
     module = build(text, (2, 2), (2, 2))
     assert not module.is_loss and module.auto_top  # no loss weight of its own
+
+
+def test_smooth_l1_loss_of_three_bottoms_is_the_first_fast_rcnn():
+    # bbox_loss_weights 0 or 1: a row of background and one of class 1; |d| < 1 is d^2 / 2
+    pred, target = [[5., 5., 5., 5.], [9., 9., 0.5, -3.]], [[1., 1., 1., 1.], [0., 0., 0., 0.]]
+    weights = [[0., 0., 0., 0.], [0., 0., 1., 1.]]
+    text = 'type: "SmoothL1Loss"'
+    assert run(text, pred, target, weights) == pytest.approx((0.125 + 2.5) / 2)
+    slopes = gradient(text, 4, pred, target, weights)
+    assert slopes.tolist() == [[0, 0, 0, 0], [0, 0, 4 * 0.5 / 2, -4 / 2]]
+    assert gradient(text, 4, pred, target, weights, of=1).tolist() == (-slopes).tolist()
+
+
+def test_smooth_l1_loss_of_three_bottoms_has_outside_weights_of_one():
+    rng = np.random.default_rng(0)
+    pred, target, inside = (rng.standard_normal((3, 4)) for _ in range(3))
+    text, ones = 'type: "SmoothL1Loss" smooth_l1_loss_param { sigma: 2 }', np.ones((3, 4))
+    assert run(text, pred, target, inside) == run(text, pred, target, inside, ones)
+    for of in (0, 1):
+        np.testing.assert_array_equal(gradient(text, 3, pred, target, inside, of=of),
+                                      gradient(text, 3, pred, target, inside, ones, of=of))
 
 
 def test_hinge_loss():
@@ -181,7 +203,7 @@ def test_argmax_gives_the_last_of_equal_values_first():
     ('type: "SoftmaxWithLoss"', [(4, 3, 2), (4,)], "8 labels"),
     ('type: "SigmoidCrossEntropyLoss"', [(4, 3), (4, 2)], "number of values"),
     ('type: "EuclideanLoss"', [(4, 3), (4, 2)], "number of values"),
-    ('type: "SmoothL1Loss"', [(2, 4), (2, 4), (2, 4)], "got 3"),
+    ('type: "SmoothL1Loss"', [(2, 4), (2, 4), (2, 3)], "number of values"),
     ('type: "SmoothL1Loss"', [(2, 4), (2, 4), (2, 4), (2, 3)], "number of values"),
     ('type: "HingeLoss"', [(4, 3), (4, 2)], "one label"),
     ('type: "MultinomialLogisticLoss"', [(4, 3), (4, 2)], "one label"),

@@ -91,7 +91,10 @@ class SmoothL1Loss(Loss):
     """Sum of outside * smooth_l1(inside * (bottom[0] - bottom[1])), divided by the first axis.
 
     smooth_l1(d) = 0.5 (sigma d)^2 where |d| < 1 / sigma^2, else |d| - 0.5 / sigma^2.
-    bottom[2], bottom[3]: inside and outside weights, both or none; all bottoms have one shape.
+    bottom[2]: inside weights, ones where there are none
+    bottom[3]: outside weights, ones where there are none
+    All bottoms have one shape. Three bottoms are the first form of Fast R-CNN's layer, whose
+    weights (0 and 1 in its nets) multiply the difference only.
     Without loss_weight in the prototxt it does not count in the objective.
     """
 
@@ -103,8 +106,6 @@ class SmoothL1Loss(Loss):
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.sigma = param.smooth_l1_loss_param.sigma
-        if len(shapes) == 3:
-            raise self.error("expected 2 bottoms, or 4 with both inside and outside weights, got 3")
 
     def forward(self, x: Tensor, *others: Tensor) -> Tensor:
         others = [self.same_values(x, other) for other in others]
