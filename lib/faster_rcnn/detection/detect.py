@@ -89,9 +89,9 @@ def test_net(net: Any, imdb: Any, max_per_image: int = 100, thresh: float = 0.05
     options = TestOptions.from_cfg()
     output_dir = get_output_dir(imdb, net)
     images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
-    found = _found(net, imdb, images, (max_per_image, thresh), options,
-                   os.path.join(output_dir, "pictures") if vis else None)
-    found = processes.gathered_images(found) if shared else found
+    own = _found(net, imdb, images, (max_per_image, thresh), options,
+                 os.path.join(output_dir, "pictures") if vis else None)
+    found = processes.gathered_images(own) if shared else own
     if found is None:
         return None
     all_boxes: list[list] = [[[] for _ in range(imdb.num_images)]]

@@ -42,8 +42,8 @@ def imdb_proposals(net: Any, imdb: Any, shared: bool = False) -> list[np.ndarray
             found[i] = [_proposals(net, blobs)[0]]
         timer.toc()
         print(f"im_proposals: {i + 1}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
-    found = processes.gathered_images(found) if shared else found
-    return None if found is None else [boxes for boxes, in found.values()]
+    of_all = processes.gathered_images(found) if shared else found
+    return None if of_all is None else [boxes for boxes, in of_all.values()]
 
 
 def _proposals(net: Any, blobs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ class ScheduleOptions:
     rates: tuple[float, ...] | None = None      # learning rates to start with
     steps: tuple[int, ...] | None = None        # iterations between drops of the rate
     resume: bool = False
-    test_imdb_name: str | None = None           # of the steps that make proposals for a test
+    test_imdb_name: str = ""                    # of the steps that make proposals for a test
     method: str | None = None                   # folder of the prototxts; None: the schedule's
 
     def numbers(self, index: int) -> Numbers:

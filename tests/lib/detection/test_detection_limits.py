@@ -2,7 +2,8 @@
 import cv2
 import numpy as np
 import pytest
-from golden_pfr.detection import AnsweringNet, Listed
+from golden_pfr.detection import AnsweringNet
+from listed_images import ListedImages
 
 import caffe
 import fast_rcnn.test as detection
@@ -47,7 +48,7 @@ def database(tmp_path):
     for path in paths:
         (tmp_path / path).parent.mkdir()
         cv2.imwrite(path, IM)
-    return Listed(["__background__", "cell"], paths)
+    return ListedImages(paths, classes=["__background__", "cell"])
 
 
 def nothing(fed, call, blobs):
