@@ -50,6 +50,32 @@ def roi_pool_backward(grad, rois, argmax, feature_shape, scale):
     return result
 
 
+def gather_bins(roi, pooled_h, pooled_w, h, w, scale):
+    """Bins of a roi from which Fast R-CNN's backward kernel takes gradients for the cell (h, w)."""
+    x1, y1, x2, y2 = roi_cells(roi, scale)
+    if not (x1 <= w <= x2 and y1 <= h <= y2):
+        return []
+    spans = []
+    sides = (h - y1, y2 - y1 + 1, pooled_h), (w - x1, x2 - x1 + 1, pooled_w)
+    for distance, length, bins in sides:
+        size = np.float32(max(length, 1)) / np.float32(bins)
+        first = math.floor(np.float32(distance) / size)
+        last = math.ceil(np.float32(distance + 1) / size)
+        spans.append(range(min(max(first, 0), bins), min(max(last, 0), bins)))
+    return [(i, j) for i in spans[0] for j in spans[1]]
+
+
+def roi_pool_gather(grad, rois, argmax, feature_shape, scale):
+    """The same gradient as that kernel finds it: cell by cell, from the bins that it may be in."""
+    result = np.zeros(feature_shape, grad.dtype)
+    for n, c, h, w in np.ndindex(*feature_shape):
+        for r in np.flatnonzero(rois[:, 0].astype(int) == n):
+            for i, j in gather_bins(rois[r], *grad.shape[2:], h, w, scale):
+                if argmax[r, c, i, j] == h * feature_shape[3] + w:
+                    result[n, c, h, w] += grad[r, c, i, j]
+    return result
+
+
 def bilinear(plane, y, x):
     """The value between the centres of the cells of a plane (H, W), at (y, x)."""
     height, width = plane.shape

@@ -81,6 +81,24 @@ def test_roi_pool_like_the_slow_one(device, layout, bins, rng):
         grad, rois, argmax, features.shape, 1 / 16), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("bins", [(2, 7), (3, 11), (1, 13), (7, 14)])
+def test_roi_pool_backward_gathers_like_the_original(device, bins, rng):
+    # a wide map, where rounding adds cells to the last bin of some rois
+    features = rng.standard_normal((2, 2, 5, 64)).astype(np.float32)
+    first = rng.integers(0, 7, 40)
+    rois = np.column_stack([rng.integers(0, 2, 40), first, rng.integers(-1, 3, 40),
+                            first + rng.integers(-2, 60, 40), rng.integers(1, 6, 40)])
+    rois[:6, 3] = rois[:6, 1] + np.array([56, 28, 46, 6, 13, 55])
+    rois = rois.astype(np.float32)
+    leaf = torch.from_numpy(features).to(device).requires_grad_()
+    pooled = ops.roi_pool(leaf, torch.from_numpy(rois).to(device), *bins, 1.0)
+    _, argmax = slow_ops.roi_pool(features, rois, *bins, 1.0)
+    grad = rng.standard_normal(pooled.shape).astype(np.float32)
+    pooled.backward(torch.from_numpy(grad).to(device))
+    np.testing.assert_allclose(leaf.grad.cpu(), slow_ops.roi_pool_gather(
+        grad, rois, argmax, features.shape, 1.0), rtol=1e-5, atol=1e-5)
+
+
 def test_roi_pool_without_argmax_gives_the_same(device, rng):
     features = torch.from_numpy(rng.standard_normal((1, 5, 8, 8))).to(device)
     rois = torch.from_numpy(random_rois(rng, 6, 1, 8)).double().to(device)

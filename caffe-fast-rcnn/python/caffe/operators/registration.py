@@ -2,6 +2,8 @@
 
 That is its shape on the meta device and its gradient. The functions to call are in ops.py.
 """
+from collections.abc import Callable
+
 import torch
 
 from caffe.operators import build
@@ -25,12 +27,12 @@ def why_no_cuda_kernels() -> str:
 
 # Shapes on the meta device: for finding the top shapes of a net and for torch.compile.
 
-def _require(condition, message):
+def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
 
 
-def _require_regions(op, features, rois):
+def _require_regions(op: str, features: torch.Tensor, rois: torch.Tensor) -> None:
     _require(features.dim() == 4,
              f"{op}: features must be (N, C, H, W), not {list(features.shape)}")
     _require(rois.dim() == 2 and rois.shape[1] == 5,
@@ -132,12 +134,12 @@ def _(weight, grad, history, lr, momentum, decay):
     return None
 
 
-def _channels_last(x):
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
     rows = x.movedim(1, -1)
     return x.new_empty(rows.shape).movedim(-1, 1)
 
 
-def _common_format(x):
+def _common_format(x: torch.Tensor) -> torch.memory_format:
     channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if channels_last else torch.contiguous_format
 
@@ -221,7 +223,7 @@ torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backw
 
 # Second derivatives: none of the operators has them.
 
-def _refuse_second_derivative(name):
+def _refuse_second_derivative(name: str) -> Callable:
     def backward(ctx, *grads):
         raise RuntimeError(f"caffe.ops.{name} has no second derivative; its gradient cannot be "
                            "differentiated again (create_graph=True)")
