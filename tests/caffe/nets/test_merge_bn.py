@@ -68,6 +68,17 @@ def test_equal_outputs(tmp_path, rng, seed):
                                    atol=1e-5 * np.abs(expected[name]).max())
 
 
+def test_a_batch_norm_with_its_own_scale_and_bias_is_folded(tmp_path, rng):
+    message = prototxt.read_net_text(NET.replace("eps: 0.01", "eps: 0.01 scale_bias: true"))
+    net = random_weights(message, tmp_path / "w")
+    merged, folded = merged_net(message, tmp_path / "w", tmp_path)
+    assert folded == FOLDED
+    x = rng.standard_normal((2, 4, 9, 8))
+    wanted = outputs(net, x)
+    for name, array in outputs(merged, x).items():
+        np.testing.assert_allclose(array, wanted[name], rtol=1e-3, atol=1e-3)
+
+
 def test_what_is_given_stays_and_frozen_layers_stay_frozen(tmp_path):
     message = prototxt.read_net_text(NET)
     random_weights(message, tmp_path / "w")

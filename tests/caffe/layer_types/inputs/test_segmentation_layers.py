@@ -151,6 +151,19 @@ def test_labels_take_the_nearest_pixel(pairs):
     np.testing.assert_array_equal(label[0, 0], labels[0].repeat(2, 0).repeat(2, 1))
 
 
+def test_labels_of_enet_are_smaller_than_the_images(pairs):
+    path, images, labels = pairs
+    text = "batch_size: 1 new_height: 12 new_width: 16 label_divide_factor: 4"
+    module = source("DenseImageData", path, text)
+    assert module.top_shapes([]) == [(1, 3, 12, 16), (1, 1, 3, 4)]
+    data, label = arrays(module)
+    assert data.shape == (1, 3, 12, 16)
+    np.testing.assert_array_equal(label[0, 0], labels[0][::2, ::2])
+    with pytest.raises(LayerError, match="label_divide_factor > 0, and 1 with a crop, got 2"):
+        source("DenseImageData", path, "batch_size: 1 crop_height: 2 crop_width: 2 "
+                                       "label_divide_factor: 2")
+
+
 def test_image_seg_data_pads_with_the_mean_and_the_ignored_label(pairs):
     path, images, labels = pairs
     module = source("ImageSegData", path, "batch_size: 1 label_type: PIXEL ignore_label: 9",

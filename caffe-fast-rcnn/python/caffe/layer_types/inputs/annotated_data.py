@@ -26,7 +26,7 @@ from caffe.proto.caffe_pb2 import AnnotatedDatum, LayerParameter
 
 @register("AnnotatedData")
 class AnnotatedData(BatchSource):
-    """The AnnotatedDatums of an LMDB or LevelDB, over and over.
+    """The AnnotatedDatums of an LMDB or LevelDB, repeatedly.
 
     top[0]: images (N, C, H, W)
     top[1]: objects (1, 1, G, 8) of all images: number of the image in the batch, label, number of

@@ -15,7 +15,7 @@ from caffe.proto.caffe_pb2 import LayerParameter
 
 @register("Data")
 class Data(BatchSource):
-    """Tops: images (N, C, H, W), labels (N,): the records of an LMDB or LevelDB, over and over.
+    """Tops: images (N, C, H, W), labels (N,): the records of an LMDB or LevelDB, repeatedly.
 
     Encoded images are decoded with the channels that they have, or as force_color (also the older
     force_encoded_color) and force_gray say.

@@ -19,8 +19,8 @@ _Row = tuple[list[np.ndarray], int]     # arrays of a file, number of a row in t
 
 @register("HDF5Data")
 class HDF5Data(BatchSource):
-    """Tops: datasets that bear their names, row after row through all files of a list, over and
-    over; with `shuffle` files and rows within a file in a new order every time.
+    """Tops: the datasets of their names, row after row through all files of a list, repeatedly;
+    with `shuffle` files and rows within a file in a new order every time.
 
     Integers and doubles become float32. One file at a time is in memory.
     """

@@ -13,8 +13,8 @@ from caffe.proto.caffe_pb2 import LayerParameter
 
 @register("ImageData")
 class ImageData(BatchSource):
-    """Tops: images (N, C, H, W), BGR, labels (N,): the lines "image label" of a list, over and
-    over; with `shuffle` in a new order every time.
+    """Tops: images (N, C, H, W), BGR, labels (N,): the lines "image label" of a list,
+    repeatedly; with `shuffle` in a new order every time.
     """
 
     tops = (2, 2)

@@ -16,7 +16,7 @@ log = logging.getLogger("caffe")
 
 @register("MemoryData")
 class MemoryData(Source):
-    """Tops: data (N, C, H, W), labels (N, 1, 1, 1): parts of the arrays in turn, over and over.
+    """Tops: data (N, C, H, W), labels (N, 1, 1, 1): parts of the arrays in turn, repeatedly.
 
     The labels have the shape (N,) until the first pass, as in Caffe.
     """

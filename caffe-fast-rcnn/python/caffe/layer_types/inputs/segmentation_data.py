@@ -88,8 +88,7 @@ class _PairSource(BatchSource):
 
 @register("DenseImageData")
 class DenseImageData(_PairSource):
-    """The lines "image label_image" of a list, over and over; with `shuffle` in a new order each
-    time.
+    """The lines "image label_image" of a list, repeatedly; with `shuffle` in a new order each time.
 
     top[0]: images (N, C, H, W), BGR     top[1]: labels (N, 1, H, W)
     Mirrored at random and cropped at random, in both phases. With a label_divide_factor (ENet) the
@@ -123,7 +122,7 @@ class DenseImageData(_PairSource):
 
 @register("ImageSegData")
 class ImageSegData(_PairSource):
-    """The lines "image labels" of a list, over and over; with `shuffle` in a new order each time.
+    """The lines "image labels" of a list, repeatedly; with `shuffle` in a new order each time.
 
     top[0]: images (N, C, H, W), BGR     top[1]: labels (N, 1, H, W)
     top[2]: height and width of each image before its crop, at most those of the top (N, 1, 1, 2)

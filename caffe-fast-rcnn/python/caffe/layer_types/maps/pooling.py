@@ -1,8 +1,8 @@
 """Pooling and spatial pyramid pooling. Caffe: pooling_layer.cpp, spp_layer.cpp.
 
-The number of windows is rounded up, so that the last one may stick out of the bottom; with padding
-it must at least start inside bottom + pad. An average divides by the part of the window inside
-bottom + both pads.
+The number of windows is rounded up, so that the last one may extend beyond the bottom; with
+padding it must at least start inside bottom + pad. An average divides by the size of the window's
+part inside bottom + both pads.
 """
 import functools
 import math

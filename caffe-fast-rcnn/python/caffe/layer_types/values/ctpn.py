@@ -31,7 +31,7 @@ class Transpose(Module):
 
 @register("Reverse")
 class Reverse(Module):
-    """The bottom, its `axis` backwards."""
+    """The bottom with the values along `axis` in reverse order."""
 
     keeps_shape = True
 
@@ -49,8 +49,8 @@ class Lstm(Module):
 
     T time steps, N streams, I input values, D num_output:
     bottom[0]: x (T, N, I); or, with batch_size N in the prototxt, (T * N, ...), step by step
-    bottom[1]: optional, T * N values, 0 where a sequence begins; a pass then goes on with the
-               states that the last one ended with, without it all streams begin with zeros
+    bottom[1]: optional, T * N values, 0 where a sequence begins; a pass then starts from the
+               last states of the pass before. Without it all streams start from zeros
     top[0]:    (T, N, D), or (T * N, D)
     params:    weight of x (4 D, I), of the hidden state (4 D, D), bias (4 D,); rows of the input,
                forget and output gate and of the candidate

@@ -1,4 +1,4 @@
-"""Layers whose weights meet whole items: InnerProduct, Embed, and Parameter, a weight alone.
+"""Layers with weights for whole items: InnerProduct, Embed, and Parameter, a learned blob alone.
 
 Caffe: inner_product_layer.cpp, embed_layer.cpp, parameter_layer.hpp.
 """

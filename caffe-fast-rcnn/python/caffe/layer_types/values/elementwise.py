@@ -19,7 +19,8 @@ from caffe.proto.caffe_pb2 import BiasParameter, LayerParameter, ScaleParameter
 class Eltwise(Module):
     """The sum, product or maximum of bottoms of one shape.
 
-    Equal maxima: of the first two bottoms the second gets the gradient, a later one only if larger.
+    Where maxima are equal, the second of the first two bottoms gets the gradient; a later bottom
+    gets it only where it is larger.
     """
 
     fresh_tops = True

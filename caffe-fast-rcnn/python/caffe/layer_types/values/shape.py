@@ -1,4 +1,4 @@
-"""Layers that only move values: the same values under other axes, cut, joined or repeated.
+"""Layers that only move values: the same values along other axes, cut, joined or repeated.
 
 Caffe: the files named like the types. Flatten, Reshape and Split share memory with the bottom.
 Permute: SSD's permute_layer.cpp; ShuffleChannel: ShuffleNet's shuffle_channel_layer.cpp.
@@ -17,9 +17,10 @@ from caffe.proto.caffe_pb2 import ConcatParameter, LayerParameter, SliceParamete
 
 @register("Reshape")
 class Reshape(Module):
-    """The bottom under a new shape: 0 copies the bottom's axis, -1 is what is left over.
+    """The bottom in a new shape: 0 copies the bottom's axis, -1 is inferred from the other axes.
 
-    `axis` and `num_axes` limit it to some axes; a negative `axis` counts gaps, -1 is the end.
+    `axis` and `num_axes` limit it to some axes; a negative `axis` counts from the end, -1 being
+    behind the last axis.
     """
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -95,7 +96,7 @@ class _Joint(Module):
 
 @register("Concat")
 class Concat(_Joint):
-    """The bottoms one behind the other along `axis`."""
+    """The bottoms concatenated along `axis`."""
 
     bottoms = (1, None)
 
@@ -157,7 +158,7 @@ class Split(Module):
 
 @register("Crop")
 class Crop(Module):
-    """The part of bottom[0] that has the size of bottom[1] from `axis` on, behind the offsets."""
+    """The part of bottom[0] with the size of bottom[1] from `axis` on, starting at the offsets."""
 
     bottoms = (2, 2)
 
@@ -265,7 +266,7 @@ class Permute(Module):
 
 @register("ShuffleChannel")
 class ShuffleChannel(Module):
-    """The channels dealt out in turn: channel g * C / group + i becomes i * group + g.
+    """The channels of the groups interleaved: channel g * C / group + i becomes i * group + g.
 
     bottom[0]: (N, C, ...), C a multiple of group
     """
