@@ -1,10 +1,12 @@
 """The nets and solvers of Fast R-CNN on given proposals, and the paper's variants."""
+import functools
+
 import pytest
-from test_generated import FROZEN, NETS, build_file, learning
+import shipped_nets
+from shipped_nets import build_file, layers_of, learning
+from test_generated import FROZEN, NETS
 
 from caffe.files import prototxt
-from faster_rcnn.networks.store import find
-from faster_rcnn.settings.config import cfg
 
 VARIANT_NETS = ("VGG16", "VGG_CNN_M_1024", "CaffeNet", "Tiny")
 CAFFENET = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 256, 3, 3),
@@ -13,13 +15,12 @@ CAFFENET = {"conv1": (96, 3, 11, 11), "conv2": (256, 48, 5, 5), "conv3": (384, 2
 STILL = (0, 0, 0, 0)
 
 
-def path_of(net, name, data_set="pascal_voc", method="fast_rcnn"):
-    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
+path_of = functools.partial(shipped_nets.path_of, method="fast_rcnn")
 
 
 def layers(net, name, **place):
     """Layer name -> message, in net order."""
-    return {layer.name: layer for layer in prototxt.read_net(path_of(net, name, **place)).layer}
+    return layers_of(prototxt.read_net(path_of(net, name, **place)))
 
 
 def in_net_order(found):

@@ -1,14 +1,15 @@
 """The committed prototxts: up to date, complete, and with the published names and numbers."""
+import functools
 import os
 import subprocess
 import sys
 
 import pytest
+import shipped_nets
+from shipped_nets import build_file, learning
 
-import caffe
 from caffe.files import prototxt
-from faster_rcnn.networks.store import find
-from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.settings.config import cfg
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
 FILES = ("faster_rcnn_test.pt", "rpn_test.pt", "stage1_rpn_train.pt", "stage1_fast_rcnn_train.pt",
@@ -39,31 +40,13 @@ PARAMETERS = {"ZF": ZF, "VGG_CNN_M_1024": CNN_M, "VGG16": VGG16}
 # Shared layers that stage 1 leaves alone
 FROZEN = {"ZF": set(), "VGG_CNN_M_1024": {"conv1"},
           "VGG16": {"conv1_1", "conv1_2", "conv2_1", "conv2_2"}}
+path_of, read = (functools.partial(function, method="faster_rcnn_alt_opt")
+                 for function in (shipped_nets.path_of, shipped_nets.read))
 HEAD, RPN = {"fc6", "fc7"}, {"rpn_conv1", "rpn_conv/3x3", "rpn_cls_score", "rpn_bbox_pred"}
-
-
-def path_of(net, name):
-    return find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
-
-
-def read(net, name):
-    return prototxt.read_net(path_of(net, name))
 
 
 def build(net, name):
     return build_file(path_of(net, name), has_rpn="rpn" in name and "fast_rcnn" not in name)
-
-
-def build_file(path, has_rpn):
-    """The net of a file, in the phase that the file's name says."""
-    with cfg_override(TRAIN={"HAS_RPN": has_rpn, "IMS_PER_BATCH": 1}):
-        return caffe.Net(path, caffe.TEST if "test" in os.path.basename(path) else caffe.TRAIN)
-
-
-def learning(message):
-    """Layer with parameters -> (weight rate, bias rate, weight decay, bias decay)."""
-    return {layer.name: tuple(p.lr_mult for p in layer.param)
-            + tuple(p.decay_mult for p in layer.param) for layer in message.layer if layer.param}
 
 
 def test_committed_files_are_what_the_descriptions_say():

@@ -4,10 +4,12 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from test_generated import FROZEN, NETS, PARAMETERS, build_file, learning
+import shipped_nets
+from shipped_nets import build_file, layers_of, learning
+from test_generated import FROZEN, NETS, PARAMETERS
 
 from caffe.files import prototxt
-from faster_rcnn.networks.store import find, find_folder
+from faster_rcnn.networks.store import find_folder
 from faster_rcnn.settings.config import cfg
 
 VOC = [("pascal_voc", net) for net in NETS]
@@ -17,22 +19,14 @@ LOSSES = {"rpn_loss_cls": "SoftmaxWithLoss", "rpn_loss_bbox": "SmoothL1Loss",
           "loss_cls": "SoftmaxWithLoss", "loss_bbox": "SmoothL1Loss"}
 
 
-def path_of(data_set, net, name):
-    return find(f"models/{data_set}/{net}/faster_rcnn_end2end/{name}", cfg.ROOT_DIR)
-
-
-def read(data_set, net, name):
-    return prototxt.read_net(path_of(data_set, net, name))
-
-
-def named(message):
-    return {layer.name: layer for layer in message.layer}
+path_of, read = (functools.partial(function, method="faster_rcnn_end2end")
+                 for function in (shipped_nets.path_of, shipped_nets.read))
 
 
 @functools.cache
 def built(data_set, net, name):
     """shapes of the weights, inputs, outputs and blobs of a net that was built."""
-    made = build_file(path_of(data_set, net, name), has_rpn=True)
+    made = build_file(path_of(net, name, data_set=data_set), has_rpn=True)
     return SimpleNamespace(
         shapes={layer: tuple(blobs[0].data.shape) for layer, blobs in made.params.items()},
         inputs=list(made.inputs), outputs=list(made.outputs), blobs=list(made.blobs))
@@ -57,14 +51,14 @@ def test_published_parameter_names_and_shapes(net):
 
 @pytest.mark.parametrize("net", FROZEN)
 def test_what_is_trained(net):
-    rates = learning(read("pascal_voc", net, "train.prototxt"))
+    rates = learning(read(net, "train.prototxt"))
     assert {name for name, rate in rates.items() if rate == (0, 0, 0, 0)} == FROZEN[net]
     assert {rate for name, rate in rates.items() if name not in FROZEN[net]} == {(1, 2, 1, 1)}
 
 
 @pytest.mark.parametrize("data_set,net", VOC + COCO)
 def test_the_path_from_the_rpn_to_the_detector(data_set, net):
-    layers = named(read(data_set, net, "train.prototxt"))
+    layers = layers_of(read(net, "train.prototxt", data_set=data_set))
     rpn, proposal, sampled = (layers[name] for name in ("rpn-data", "proposal", "roi-data"))
     assert list(layers["input-data"].top) == ["data", "im_info", "gt_boxes"]
     assert list(rpn.bottom) == ["rpn_cls_score", "gt_boxes", "im_info", "data"]
@@ -83,7 +77,7 @@ def test_the_path_from_the_rpn_to_the_detector(data_set, net):
 @pytest.mark.parametrize("data_set,net", COCO)
 def test_coco_nets_have_twelve_anchors_and_no_dropout(data_set, net):
     for name in ("train.prototxt", "test.prototxt"):
-        layers = named(read(data_set, net, name))
+        layers = layers_of(read(net, name, data_set=data_set))
         assert layers["rpn_cls_score"].convolution_param.num_output == 24
         assert layers["rpn_bbox_pred"].convolution_param.num_output == 48
         assert list(layers["rpn_cls_prob_reshape"].reshape_param.shape.dim) == [0, 24, -1, 0]
@@ -96,7 +90,7 @@ def test_coco_nets_have_twelve_anchors_and_no_dropout(data_set, net):
     ("pascal_voc", "VGG_CNN_M_1024", "vgg_cnn_m_1024", 1), ("coco", "VGG16", "vgg16", 2),
     ("coco", "VGG_CNN_M_1024", "vgg_cnn_m_1024", 1)))
 def test_published_solver_numbers(data_set, net, prefix, iter_size):
-    solver = prototxt.read_solver(path_of(data_set, net, "solver.prototxt"))
+    solver = prototxt.read_solver(path_of(net, "solver.prototxt", data_set=data_set))
     iterations, stepsize = {"pascal_voc": (70000, 50000), "coco": (490000, 350000)}[data_set]
     assert solver.train_net == f"models/{data_set}/{net}/faster_rcnn_end2end/train.prototxt"
     assert (solver.max_iter, solver.stepsize) == (iterations, stepsize)
@@ -110,11 +104,11 @@ def test_published_solver_numbers(data_set, net, prefix, iter_size):
 @pytest.mark.parametrize("net", NETS)
 def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
     folder = find_folder(cfg.MODELS_DIR, net, "faster_rcnn_nonapprox", cfg.ROOT_DIR)
-    plain = read("pascal_voc", net, "train.prototxt")
+    plain = read(net, "train.prototxt")
     message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
     differing = [layer for layer, other in zip(message.layer, plain.layer) if layer != other]
     pooling = next(layer for layer in message.layer if layer.type == "ROIAlign")
-    usual = named(plain)[pooling.name]
+    usual = layers_of(plain)[pooling.name]
     assert [layer.name for layer in differing] == ["proposal", "roi-data"] + (
         [] if usual.type == "ROIAlign" else [pooling.name])
     made, chosen = (layer.python_param.param_str for layer in differing[:2])
@@ -124,7 +118,7 @@ def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
     for field in ("pooled_h", "pooled_w", "spatial_scale"):
         assert getattr(pooling.roi_align_param, field) == getattr(usual_param, field)
     test = prototxt.read_net(os.path.join(folder, "test.prototxt"))
-    assert named(test)[pooling.name].roi_align_param == pooling.roi_align_param
+    assert layers_of(test)[pooling.name].roi_align_param == pooling.roi_align_param
     solver = prototxt.read_solver(os.path.join(folder, "solver.prototxt"))
     assert solver.train_net == f"models/pascal_voc/{net}/faster_rcnn_nonapprox/train.prototxt"
 
@@ -141,7 +135,7 @@ def test_recipe_of_simple_faster_rcnn():
 
 
 def test_zf_keeps_its_peculiarities():
-    layers = named(read("pascal_voc", "ZF", "train.prototxt"))
+    layers = layers_of(read("ZF", "train.prototxt"))
     assert (list(layers["loss_cls"].top), list(layers["loss_bbox"].top)) == (["cls_loss"],
                                                                              ["bbox_loss"])
     assert layers["drop6"].dropout_param.scale_train is False

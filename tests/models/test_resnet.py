@@ -1,16 +1,15 @@
 """ResNets and MobileNet: published names, what learns, a training step and a test."""
-import os
+import functools
 
 import numpy as np
 import one_image
 import pytest
-from test_generated import learning
+import shipped_nets
+from shipped_nets import build_file, layers_of, learning
 
 import caffe
 from caffe.files import prototxt
-from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.detection.detect import im_detect
-from faster_rcnn.networks.store import find_folder
 
 UNITS = {"ResNet-50": ["2a", "2b", "2c", "3a", "3b", "3c", "3d", "4a", "4b", "4c", "4d", "4e",
                        "4f", "5a", "5b", "5c"],
@@ -35,6 +34,10 @@ def published(net):
                                    for branch in BRANCHES)]
 
 
+path_of, read = (functools.partial(function, method="faster_rcnn_end2end")
+                 for function in (shipped_nets.path_of, shipped_nets.read))
+
+
 def normalisations(net, convolution):
     """Names of the layers BatchNorm and Scale behind a convolution."""
     if net == "MobileNet":
@@ -43,18 +46,10 @@ def normalisations(net, convolution):
     return f"bn{middle}", f"scale{middle}"
 
 
-def folder_of(data_set, net, method="faster_rcnn_end2end"):
-    return find_folder(os.path.join(cfg.ROOT_DIR, "models", data_set), net, method, cfg.ROOT_DIR)
-
-
-def read(data_set, net, name, method="faster_rcnn_end2end"):
-    return prototxt.read_net(os.path.join(folder_of(data_set, net, method), name))
-
-
 @pytest.mark.parametrize("net", ["ResNet-50", "ResNet-101", "MobileNet"])
 @pytest.mark.parametrize("name", ["train.prototxt", "test.prototxt", "train_align.prototxt"])
 def test_names_are_those_of_the_published_weights(net, name):
-    message = read("pascal_voc", net, name)
+    message = read(net, name)
     by_type = {}
     for layer in message.layer:
         by_type.setdefault(layer.type, []).append(layer.name)
@@ -71,7 +66,7 @@ def test_names_are_those_of_the_published_weights(net, name):
 
 @pytest.mark.parametrize("data_set,net", END2END)
 def test_what_learns(data_set, net):
-    message = read(data_set, net, "train.prototxt")
+    message = read(net, "train.prototxt", data_set=data_set)
     still = FROZEN if net != "MobileNet" else {"conv1", "conv2_1/dw", "conv2_1/sep"}
     for layer in message.layer:
         rates = [(param.lr_mult, param.decay_mult) for param in layer.param]
@@ -89,21 +84,21 @@ def test_what_learns(data_set, net):
 
 @pytest.mark.parametrize("data_set,net", END2END)
 def test_where_the_shared_layers_end(data_set, net):
-    layers = {layer.name: layer for layer in read(data_set, net, "train.prototxt").layer}
+    layers = layers_of(read(net, "train.prototxt", data_set=data_set))
     last = {"ResNet-50": "res4f", "ResNet-101": "res4b22", "MobileNet": "conv5_5/sep/bn"}[net]
     assert layers["rpn_conv/3x3"].bottom[0] == layers["roi_pool"].bottom[0] == last
     assert layers["roi_pool"].roi_pooling_param.pooled_h == 14
     first = "conv5_6/dw" if net == "MobileNet" else "res5a_branch2a"
     assert list(layers[first].convolution_param.stride) == [2]
-    align = {layer.name: layer for layer in read(data_set, net, "train_align.prototxt").layer}
+    align = layers_of(read(net, "train_align.prototxt", data_set=data_set))
     assert align["roi_pool"].type == "ROIAlign"
     assert align["roi_pool"].roi_align_param.pooled_h == 7
     assert list(align[first].convolution_param.stride) == []
     classes = 81 if data_set == "coco" else 21
     assert layers["cls_score"].inner_product_param.num_output == classes
     for suffix in ("", "_align"):
-        solver = prototxt.read_solver(os.path.join(folder_of(data_set, net),
-                                                   f"solver{suffix}.prototxt"))
+        solver = prototxt.read_solver(path_of(net, f"solver{suffix}.prototxt",
+                                              data_set=data_set))
         assert solver.train_net.endswith(f"{net}/faster_rcnn_end2end/train{suffix}.prototxt")
         assert (solver.max_iter, solver.stepsize) == ((490000, 350000) if data_set == "coco"
                                                       else (70000, 50000))
@@ -112,16 +107,15 @@ def test_where_the_shared_layers_end(data_set, net):
 @pytest.mark.parametrize("net,name", [
     ("ResNet-50", ""), ("ResNet-101", "_align"), ("MobileNet", ""), ("MobileNet", "_align")])
 def test_a_training_step_and_a_test(net, name, tmp_path):
-    folder = folder_of("pascal_voc", net)
     with one_image.joint():
-        solver, before = one_image.trained(os.path.join(folder, f"train{name}.prototxt"), tmp_path,
+        solver, before = one_image.trained(path_of(net, f"train{name}.prototxt"), tmp_path,
                                            one_image.roidb(tmp_path))
         assert np.isfinite(solver.last_loss) and solver.last_loss > 0
         still = FROZEN if net != "MobileNet" else {"conv1", "conv2_1/dw", "conv2_1/sep"}
         assert one_image.moved(solver.net, before) == set(published(net) + RPN + HEAD) - still
         features = solver.net.blobs["roi_pool"]
         assert features.shape[2:] == ((7, 7) if name else (14, 14))
-        test = caffe.Net(os.path.join(folder, f"test{name}.prototxt"), caffe.TEST)
+        test = caffe.Net(path_of(net, f"test{name}.prototxt"), caffe.TEST)
         assert set(test.params) == set(solver.net.params)
         test.share_with(solver.net)
         scores, boxes = im_detect(test, np.full((96, 128, 3), 90, np.uint8))
@@ -132,26 +126,23 @@ def test_a_training_step_and_a_test(net, name, tmp_path):
 @pytest.mark.parametrize("net", ["ResNet-50", "ResNet-101", "MobileNet"])
 def test_nets_with_gradients_of_the_boxes_are_those_with_roi_align(net):
     method = "faster_rcnn_nonapprox"
-    message, plain = (read("pascal_voc", net, "train.prototxt", method),
-                      read("pascal_voc", net, "train_align.prototxt"))
+    message = read(net, "train.prototxt", method=method)
+    plain = read(net, "train_align.prototxt")
     differing = [(layer.name, layer.python_param.param_str)
                  for layer, other in zip(message.layer, plain.layer) if layer != other]
     assert [name for name, _ in differing] == ["proposal", "roi-data"]
     assert "'differentiable': True, 'max_gradient': 0.0039" in differing[0][1]
     assert "'differentiable': True" in differing[1][1]
-    assert (read("pascal_voc", net, "test.prototxt", method)
-            == read("pascal_voc", net, "test_align.prototxt"))
-    solver = prototxt.read_solver(os.path.join(folder_of("pascal_voc", net, method),
-                                               "solver.prototxt"))
+    assert read(net, "test.prototxt", method=method) == read(net, "test_align.prototxt")
+    solver = prototxt.read_solver(path_of(net, "solver.prototxt", method=method))
     assert solver.train_net == f"models/pascal_voc/{net}/{method}/train.prototxt"
     assert (solver.max_iter, solver.stepsize, solver.iter_size) == (70000, 50000, 2)
 
 
 def test_the_head_moves_the_boxes_of_the_non_approximate_nets(tmp_path):
     def head_moves_boxes(method, name):
-        folder = folder_of("pascal_voc", "MobileNet", method)
         with one_image.joint(SCALES=[288], MAX_SIZE=384):       # some boxes are not clipped
-            solver, _ = one_image.trained(os.path.join(folder, name), tmp_path,
+            solver, _ = one_image.trained(path_of("MobileNet", name, method=method), tmp_path,
                                           one_image.roidb(tmp_path), iterations=0)
             blobs = solver.net.blobs
             solver.net.forward()
@@ -167,17 +158,14 @@ def test_the_head_moves_the_boxes_of_the_non_approximate_nets(tmp_path):
 
 def test_the_alternating_nets_of_resnet50_hand_everything_on():
     method = "faster_rcnn_alt_opt"
-    end = {layer.name for layer in read("pascal_voc", "ResNet-50", "faster_rcnn_test.pt",
-                                        method).layer if layer.type in ("Convolution", "Scale",
-                                                                        "InnerProduct")}
-    last = learning(read("pascal_voc", "ResNet-50", "stage2_fast_rcnn_train.pt", method))
+    end = {layer.name for layer in read("ResNet-50", "faster_rcnn_test.pt", method=method).layer
+           if layer.type in ("Convolution", "Scale", "InnerProduct")}
+    last = learning(read("ResNet-50", "stage2_fast_rcnn_train.pt", method=method))
     assert end <= set(last)
-    carried = learning(read("pascal_voc", "ResNet-50", "stage2_rpn_train.pt", method))
+    carried = learning(read("ResNet-50", "stage2_rpn_train.pt", method=method))
     assert end - set(HEAD) <= set(carried)
     assert {name for name in carried if any(carried[name][:2])} - set(RPN) == set()
     learned = {name for name, rates in last.items() if rates[0]}
     assert learned == set(HEAD) | {name for name in published("ResNet-50") if "res5" in name}
-    with cfg_override(TRAIN={"HAS_RPN": True, "IMS_PER_BATCH": 1}):
-        built = caffe.Net(os.path.join(folder_of("pascal_voc", "ResNet-50", method),
-                                       "stage1_rpn_train.pt"), caffe.TRAIN)
+    built = build_file(path_of("ResNet-50", "stage1_rpn_train.pt", method=method), has_rpn=True)
     assert built.blobs["pool5"].shape == (1, 2048, 1, 1)

@@ -1,10 +1,13 @@
 """R-FCN's nets: published names and numbers, a training step, a test, the class count."""
+import functools
 import os
 import subprocess
 
 import numpy as np
 import one_image
 import pytest
+import shipped_nets
+from shipped_nets import layers_of
 from test_resnet import FROZEN, RPN, published
 
 import caffe
@@ -13,27 +16,20 @@ from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.detection.detect import im_detect
-from faster_rcnn.networks.store import find
 
 NETS = ("ResNet-50", "ResNet-101")
 MAPS = ["conv_new_1", "rfcn_cls", "rfcn_bbox"]
 STAGES = {"stage1_rpn": (60, 80), "stage1_rfcn_ohem": (80, 120), "stage2_rpn": (60, 80),
           "stage2_rfcn_ohem": (80, 120), "stage3_rpn": (60, 80)}
 RFCN = {"AGNOSTIC": True, "BATCH_SIZE": -1}
-
-
-def path_of(net, name, method="rfcn_end2end", data_set="pascal_voc"):
-    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
-
-
-def layers_of(path):
-    return {layer.name: layer for layer in prototxt.read_net(path).layer}
+path_of, read = (functools.partial(function, method="rfcn_end2end")
+                 for function in (shipped_nets.path_of, shipped_nets.read))
 
 
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", ["train_agnostic", "train_agnostic_ohem", "test_agnostic"])
 def test_published_names_and_numbers(net, name):
-    layers = layers_of(path_of(net, f"{name}.prototxt"))
+    layers = layers_of(read(net, f"{name}.prototxt"))
     convolutions = [layer.name for layer in layers.values() if layer.type == "Convolution"]
     assert sorted(convolutions) == sorted(published(net) + RPN + MAPS)
     assert layers["rfcn_cls"].convolution_param.num_output == 21 * 49
@@ -61,7 +57,7 @@ def test_published_solvers(net, prefix):
         assert solver.snapshot_prefix == f"{prefix}_rfcn{suffix}"
     for stage, (stepsize, iterations) in STAGES.items():
         solver = prototxt.read_solver(path_of(
-            net, f"{stage}_solver{stepsize}k{iterations}k.pt", "rfcn_alt_opt_5step_ohem"))
+            net, f"{stage}_solver{stepsize}k{iterations}k.pt", method="rfcn_alt_opt_5step_ohem"))
         assert solver.train_net.endswith(f"/rfcn_alt_opt_5step_ohem/{stage}_train.pt")
         assert (solver.stepsize, solver.max_iter) == (stepsize * 1000, iterations * 1000)
 
@@ -69,7 +65,7 @@ def test_published_solvers(net, prefix):
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", ["train_agnostic", "train_agnostic_ohem", "test_agnostic"])
 def test_nets_for_coco_have_81_classes_and_twelve_anchors(net, name):
-    layers, voc = (layers_of(path_of(net, f"{name}.prototxt", data_set=data_set))
+    layers, voc = (layers_of(read(net, f"{name}.prototxt", data_set=data_set))
                    for data_set in ("coco", "pascal_voc"))
     assert list(layers) == list(voc)
     assert layers["rfcn_cls"].convolution_param.num_output == 81 * 49
@@ -113,7 +109,7 @@ def test_scripts_train_on_coco_and_test_on_its_validation_images(script, tmp_pat
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_trains(net, stage):
-    layers = layers_of(path_of(net, f"{stage}_train.pt", "rfcn_alt_opt_5step_ohem"))
+    layers = layers_of(read(net, f"{stage}_train.pt", method="rfcn_alt_opt_5step_ohem"))
     learning = {layer.name for layer in layers.values() if any(p.lr_mult for p in layer.param)}
     shared = {name for name in published(net) if not name.startswith("res5")} - FROZEN
     if "rfcn" in stage:
@@ -150,7 +146,7 @@ def test_a_training_step_and_a_test(suffix, tmp_path):
 @pytest.mark.parametrize("name", ["train_agnostic.prototxt", "train_agnostic_ohem.prototxt",
                                   "test_agnostic.prototxt"])
 def test_the_class_count_follows_the_data_set_and_the_boxes_stay(name):
-    net = prototxt.read_net(path_of("ResNet-50", name))
+    net = read("ResNet-50", name)
     assert change_net(net, NetOptions(21), name).sentences == []
     net, changes = change_net(net, NetOptions(4), name)
     assert changes
