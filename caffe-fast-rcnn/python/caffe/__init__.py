@@ -34,7 +34,7 @@ from caffe.nets.net import Net
 from caffe.operators import ops
 from caffe.runners.python_layer import Layer, TensorLayer
 from caffe.solvers.parallel import NCCL, has_nccl
-from caffe.solvers.solver import (
+from caffe.solvers.solver_types import (
     AdaDeltaSolver,
     AdaGradSolver,
     AdamSolver,

@@ -7,15 +7,20 @@ A map (axis, a, b) from the coordinates i of a blob to those of another is a * i
 behind `axis`, the one of the channels; (None, 1, 0), the identity, belongs to no axis. Maps of
 layers go from bottom to top. Made for nets in Python: blobs are the tops of a NetSpec.
 """
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from caffe.core.errors import CaffeError
+from caffe.net_spec import Function, Top
 from caffe.net_spec import layers as L
 
 PASS_THROUGH_LAYERS = ["AbsVal", "BatchNorm", "Bias", "BNLL", "Clip", "Dropout", "Eltwise", "ELU",
                        "Exp", "Log", "LRN", "MVN", "Power", "PReLU", "ReLU", "Scale", "Sigmoid",
                        "Split", "Swish", "TanH", "Threshold"]
-_IDENTITY = None, 1, 0
+CoordMap = tuple[int | None, Any, Any]      # axis, a, b; numbers or an array per axis
+_IDENTITY: CoordMap = None, 1, 0
 
 
 class UndefinedMapException(CaffeError):
@@ -30,7 +35,7 @@ class CropError(CaffeError, AssertionError):
     """Blobs of which one cannot be cropped to the other (pycaffe: an assertion)."""
 
 
-def conv_params(fn):
+def conv_params(fn: Function) -> tuple[int, Any, Any, Any]:
     """(axis, stride, extent of the dilated kernel, pad) of a layer with windows; arrays per axis.
     """
     params = fn.params.get("pooling_param" if fn.type_name == "Pooling" else "convolution_param",
@@ -43,20 +48,21 @@ def conv_params(fn):
             (kernel - 1) * dilation + 1, _per_axis(params, "pad", "pad_h", "pad_w", 0))
 
 
-def _per_axis(params, name, name_h, name_w, default):
+def _per_axis(params: dict[str, Any], name: str, name_h: str, name_w: str,
+              default: int | None) -> np.ndarray | None:
     if name_h in params or name_w in params:
         return np.array([params.get(name_h, default), params.get(name_w, default)])
     value = params.get(name, default)
     return None if value is None else np.array(value, ndmin=1)
 
 
-def crop_params(fn):
+def crop_params(fn: Function) -> tuple[int, np.ndarray]:
     """(axis, offset) of a Crop layer; offset is an array."""
     params = fn.params.get("crop_param", fn.params)
     return params.get("axis", 2), np.array(params.get("offset", 0), ndmin=1)
 
 
-def coord_map(fn):
+def coord_map(fn: Function) -> CoordMap:
     """The map of a layer (a net_spec.Function), from bottom to top."""
     if fn.type_name in ("Convolution", "Pooling", "Im2col"):
         axis, stride, extent, pad = conv_params(fn)
@@ -72,7 +78,7 @@ def coord_map(fn):
     raise UndefinedMapException(f"layers of type {fn.type_name} have no map of coordinates")
 
 
-def compose(base_map, next_map):
+def compose(base_map: CoordMap, next_map: CoordMap) -> CoordMap:
     """The map that first does next_map, then base_map."""
     axis1, a1, b1 = base_map
     axis2, a2, b2 = next_map
@@ -81,13 +87,13 @@ def compose(base_map, next_map):
     return axis2 if axis1 is None else axis1, a1 * a2, a1 * b2 + b1
 
 
-def inverse(coord_map):
+def inverse(coord_map: CoordMap) -> CoordMap:
     """The map in the other direction."""
     axis, a, b = coord_map
     return axis, 1 / a, -b / a
 
 
-def coord_map_from_to(top_from, top_to):
+def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
     """The map from the coordinates of top_from to those of top_to, over a blob below both.
 
     RuntimeError when there is none, or none that spatial layers lead to.
@@ -100,7 +106,7 @@ def coord_map_from_to(top_from, top_to):
                        "layers?")
 
 
-def _maps_to_ancestors(top):
+def _maps_to_ancestors(top: Top) -> Iterator[tuple[Top, CoordMap]]:
     """Yields (blob, map from that blob to `top`) for `top` and all blobs below, the nearest first.
     """
     maps, waiting = {top: _IDENTITY}, [top]
@@ -118,7 +124,7 @@ def _maps_to_ancestors(top):
                 waiting.append(bottom)
 
 
-def crop(top_from, top_to):
+def crop(top_from: Top, top_to: Top) -> Top:
     """A Crop layer that cuts top_from to the size of top_to, where top_to lies in it.
 
     CropError when the two differ in scale, or top_to does not lie in top_from by whole pixels.
@@ -134,6 +140,6 @@ def crop(top_from, top_to):
     if (np.round(offset) != offset).any():
         raise CropError(f"the reference lies {offset} pixels inside the blob to be cropped, "
                         "which is no whole number; change a kernel or a pad")
-    axis = {} if axis is None else {"axis": axis + 1}
+    axes = {} if axis is None else {"axis": axis + 1}
     return L.Crop(top_from, top_to,
-                  crop_param=dict(offset=[int(n) for n in offset], **axis))
+                  crop_param=dict(offset=[int(n) for n in offset], **axes))

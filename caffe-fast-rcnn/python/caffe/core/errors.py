@@ -3,9 +3,15 @@
 Every message is one line: what is wrong, where, and what to do about it.
 """
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 
-class CaffeError(Exception):
+class UserError(Exception):
+    """Base of what a user can cause and mend; shown as one line, without a traceback."""
+
+
+class CaffeError(UserError):
     """Base of everything the engine refuses."""
 
 
@@ -33,13 +39,13 @@ class DeviceError(CaffeError):
     """A device that was asked for and is not there."""
 
 
-def suggest(name, known):
+def suggest(name: object, known: Iterable[object]) -> str:
     """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
     return f' (did you mean "{close[0]}"?)' if close else ""
 
 
-def add_note(problem, text):
+def add_note(problem: Any, text: str) -> None:
     """Adds a line to an exception of the user's code, which keeps its type and traceback."""
     if hasattr(problem, "add_note"):    # Python 3.11
         problem.add_note(text)

@@ -14,12 +14,12 @@ _FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(
 class _GlogFormatter(logging.Formatter):
     """Lines as glog writes them, which is what log parsers look for."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         record.shortlevel = record.levelname[0]
         return super().format(record)
 
 
-def init_log(level=0, stderr=True):
+def init_log(level: int = 0, stderr: bool = True) -> None:
     """Shows the engine's log with glog's prefixes; level: 0 info, 1 warning, 2 error."""
     logger = logging.getLogger("caffe")
     handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
@@ -30,17 +30,17 @@ def init_log(level=0, stderr=True):
     logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
 
 
-def _speaks(record):
+def _speaks(record: logging.LogRecord) -> bool:
     """Of solvers that train together only the first reports what all of them do."""
     return record.levelno > logging.INFO or state.solver_rank() == 0
 
 
-def log(text):
+def log(text: str) -> None:
     """Writes a line to the engine's log."""
     logging.getLogger("caffe").info("%s", text)
 
 
-def mean_magnitude(tensor):
+def mean_magnitude(tensor: torch.Tensor) -> float:
     """The mean absolute value, a float, which `debug_info` logs of every blob; 0 of an empty one.
     """
     return float(tensor.detach().abs().mean()) if tensor.numel() else 0.0
@@ -55,17 +55,17 @@ class Timer:
     calls (how many there were).
     """
 
-    def __init__(self, waits_for_gpu=True):
+    def __init__(self, waits_for_gpu: bool = True) -> None:
         self.waits_for_gpu = waits_for_gpu
         self.total_time = self.average_time = self.diff = 0.0
         self.calls = 0
         self.start_time = 0.0
 
-    def start(self):
+    def start(self) -> None:
         """Begins an interval."""
         self.start_time = self._now()
 
-    def stop(self):
+    def stop(self) -> None:
         """Ends the interval."""
         self.diff = self._now() - self.start_time
         self.total_time += self.diff
@@ -73,20 +73,20 @@ class Timer:
         self.average_time = self.total_time / self.calls
 
     @property
-    def ms(self):
+    def ms(self) -> float:
         """Milliseconds of the last interval."""
         return self.diff * 1e3
 
-    def tic(self):
+    def tic(self) -> None:
         """As `start`."""
         self.start()
 
-    def toc(self, average=True):
+    def toc(self, average: bool = True) -> float:
         """Ends the interval; returns the mean interval, or this one when `average` is false."""
         self.stop()
         return self.average_time if average else self.diff
 
-    def _now(self):
+    def _now(self) -> float:
         if self.waits_for_gpu and state.device().type == "cuda":
             torch.cuda.synchronize(state.device())
         return time.perf_counter()

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ _USERS_CHOICE = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNA
 _PIECE = 1 << 24        # bytes
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Tells glibc's malloc to keep what is freed for the next tensor of that size.
 
     By default it gives every block over 32 MB back to the system, which then clears and maps all
@@ -26,7 +27,7 @@ def keep_freed_memory():
         mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def copy_mapped(target, array):
+def copy_mapped(target: np.ndarray, array: np.ndarray) -> None:
     """target[...] = array, of the same shape; the array may lie in a file that is mapped.
 
     The pages of a mapped file count as memory of the process once they were read. Copying a whole
@@ -42,9 +43,9 @@ def copy_mapped(target, array):
         _release(array[begin:begin + step])
 
 
-def _release(array):
+def _release(array: np.ndarray) -> None:
     """Releases the pages under an array in a mapped file; they are read again when needed."""
-    file = array
+    file: Any = array
     while isinstance(file, np.ndarray):
         file = file.base
     file = file.obj if isinstance(file, memoryview) else file

@@ -6,7 +6,9 @@
 """
 import collections
 import weakref
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 
 class Prefetcher:
@@ -19,23 +21,24 @@ class Prefetcher:
     ahead=0: no threads; each item is made when it is asked for.
     """
 
-    def __init__(self, items, ahead, make=None, threads=1):
+    def __init__(self, items: Iterable[Any], ahead: int, make: Callable[[Any], Any] | None = None,
+                 threads: int = 1) -> None:
         if make is None and threads != 1:
             raise ValueError(f"one thread at a time can advance an iterator, got threads={threads}")
         self._elements, self._ahead, self._make = iter(items), ahead, make
-        self._pending = collections.deque()
-        self._failure = None
+        self._pending: collections.deque[Future] = collections.deque()
+        self._failure: Exception | None = None
         self._pool = ThreadPoolExecutor(threads, "prefetch") if ahead else None
         if self._pool is not None:
             weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         return self.next()
 
-    def next(self):
+    def next(self) -> Any:
         """The next item, or StopIteration.
 
         An exception of the items or of `make` surfaces when its item's turn comes, and again in
@@ -48,22 +51,22 @@ class Prefetcher:
                 self._failure = problem
         raise self._failure
 
-    def _take(self):
+    def _take(self) -> Any:
         if self._pool is None:
             element = next(self._elements)
             return element if self._make is None else self._make(element)
         while len(self._pending) <= self._ahead:
-            self._pending.append(self._submitted())
+            self._pending.append(self._submitted(self._pool))
         return self._pending.popleft().result()
 
-    def _submitted(self):
+    def _submitted(self, pool: ThreadPoolExecutor) -> Future:
         """The Future of one more item; of the end or a failure of the elements, if there is none.
         """
         if self._make is None:
-            return self._pool.submit(next, self._elements)
+            return pool.submit(next, self._elements)
         try:
-            return self._pool.submit(self._make, next(self._elements))
+            return pool.submit(self._make, next(self._elements))
         except Exception as problem:
-            failed = Future()
+            failed: Future = Future()
             failed.set_exception(problem)
             return failed

@@ -1,7 +1,11 @@
 """The learnable blobs of a net as a dictionary of tensors, under PyTorch's names."""
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
+
+from caffe.nets.net import Net
+from caffe.runners.runner import LayerRunner
 
 _WEIGHT_AND_BIAS = ("weight", "bias")
 _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
@@ -10,7 +14,7 @@ _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
           "PReLU": ("weight",), "Normalize": ("weight",), "Bias": ("bias",)}
 
 
-def state_dict(net):
+def state_dict(net: Net) -> OrderedDict[str, torch.Tensor]:
     """OrderedDict: "<layer>.weight", "<layer>.bias", ... -> float32 tensor on the CPU.
 
     BatchNorm layers give running_mean and running_var (Caffe's sums divided by their weight); blobs
@@ -24,20 +28,20 @@ def state_dict(net):
     return tensors
 
 
-def batch_statistics(runner):
+def batch_statistics(runner: LayerRunner) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance (C,) of a BatchNorm layer."""
     mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs)
     factor = torch.where(weight == 0, 0, 1 / weight)
     return mean * factor, variance * factor
 
 
-def _values(runner):
+def _values(runner: LayerRunner) -> Sequence[torch.Tensor]:
     if runner.type == "BatchNorm":
         return batch_statistics(runner)
     return [blob.tensor.detach() for blob in runner.blobs]
 
 
-def _blob_names(runner):
+def _blob_names(runner: LayerRunner) -> Sequence[str]:
     if runner.type == "BatchNorm":
         return "running_mean", "running_var"
     if runner.type == "Scale" and len(runner.bottoms) == 2:

@@ -6,12 +6,16 @@ import contextlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from typing import IO, Any
+
+from caffe.core.types import FilePath
 
 _BLOCK = 1 << 22    # bytes
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: FilePath) -> Iterator[str]:
     """Yields a temporary path beside `path` to write to; in the end it replaces `path`.
 
     It replaces it when the block ends without an exception, after an fsync; else the temporary file
@@ -33,7 +37,7 @@ def replacing(path):
 
 
 @contextlib.contextmanager
-def _naming(path):
+def _naming(path: FilePath) -> Iterator[None]:
     """OSErrors about the file that the user knows, not the one beside it."""
     try:
         yield
@@ -42,7 +46,7 @@ def _naming(path):
 
 
 @contextlib.contextmanager
-def atomic_open(path, mode="w"):
+def atomic_open(path: FilePath, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a new file, mode "w" (UTF-8) or "wb", that replaces `path` in the end; see `replacing`.
     """
     with replacing(path) as partial:
@@ -50,24 +54,24 @@ def atomic_open(path, mode="w"):
             yield file
 
 
-def write_bytes(path, data):
+def write_bytes(path: FilePath, data: bytes) -> None:
     """Writes a file of any kind atomically."""
     with atomic_open(path, "wb") as file:
         file.write(data)
 
 
-def write_text(path, text):
+def write_text(path: FilePath, text: str) -> None:
     """Writes a text file atomically (UTF-8)."""
     with atomic_open(path) as file:
         file.write(text)
 
 
-def write_json(path, value):
+def write_json(path: FilePath, value: Any) -> None:
     """Writes indented JSON atomically."""
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def copy_file(source, target):
+def copy_file(source: FilePath, target: FilePath) -> None:
     """Copies a file's content atomically."""
     with open(source, "rb") as file, atomic_open(target, "wb") as copy:
         for block in iter(lambda: file.read(_BLOCK), b""):

@@ -10,10 +10,13 @@ import os
 import re
 
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
 from caffe.core.errors import PrototxtError, suggest
+from caffe.core.types import FilePath
 from caffe.files.upgrade import upgrade_net, upgrade_solver
 from caffe.proto import caffe_pb2 as pb
+from caffe.proto.caffe_pb2 import NetParameter, SolverParameter
 
 _UNKNOWN_FIELD = re.compile(r'Message type "caffe\.(\w+)" has no field named "(\w+)"')
 _UNKNOWN_VALUE = re.compile(r'Enum type "([\w.]+)" has no value named (\w+)')
@@ -22,7 +25,7 @@ _SYNTAX = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\n|[{}
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
-def read_net(path):
+def read_net(path: FilePath) -> NetParameter:
     """The NetParameter in a file, upgraded to the current form.
 
     Files of every age are understood: V0 (`layers { layer { ... } }`), V1 (`layers`, enum types),
@@ -31,12 +34,12 @@ def read_net(path):
     return read_net_text(read_text(path), origin=str(path))
 
 
-def read_net_text(text, origin="<text>"):
+def read_net_text(text: str, origin: str = "<text>") -> NetParameter:
     """As `read_net`, from a string; `origin` stands for the file name in messages."""
     return upgrade_net(parse(text, pb.NetParameter(), origin), origin)
 
 
-def read_solver(path):
+def read_solver(path: FilePath) -> SolverParameter:
     """The SolverParameter in a file, with the legacy `solver_type` turned into `type`.
 
     As in Caffe 1.0 a missing `snapshot_prefix` becomes the solver file's own name without the
@@ -51,12 +54,12 @@ def read_solver(path):
     return solver
 
 
-def read_solver_text(text, origin="<text>"):
+def read_solver_text(text: str, origin: str = "<text>") -> SolverParameter:
     """As `read_solver`, from a string; `snapshot_prefix` stays as it is written."""
     return upgrade_solver(parse(text, pb.SolverParameter(), origin), origin)
 
 
-def parse(text, message, origin="<text>"):
+def parse(text: str, message: Message, origin: str = "<text>") -> Message:
     """Fills any message of caffe.proto from protobuf text and returns it. No upgrade.
 
     Unknown fields, a field given twice and missing required fields are PrototxtErrors.
@@ -71,7 +74,7 @@ def parse(text, message, origin="<text>"):
     return message
 
 
-def read_text(path):
+def read_text(path: FilePath) -> str:
     """The text of a prototxt file: UTF-8, UTF-16 with a mark, else Latin-1; any line ends."""
     try:
         with open(path, "rb") as file:
@@ -90,7 +93,7 @@ def read_text(path):
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _one_line(error, text, origin):
+def _one_line(error: text_format.ParseError, text: str, origin: str) -> str:
     """protobuf's ParseError as `origin:line:column: sentence (help)`."""
     line, column = error.GetLine() or 1, error.GetColumn() or 1
     sentence = re.sub(r"^\d+:\d+\s*:\s*", "", str(error)).replace("\n", " ").strip().rstrip(".")
@@ -107,7 +110,7 @@ def _one_line(error, text, origin):
     return f"{origin}:{line}:{column}: {sentence}{_unclosed_block(text)}"
 
 
-def _enum_values(full_name):
+def _enum_values(full_name: str) -> list[str]:
     """Names of the values of `caffe.Phase` or `caffe.PoolingParameter.PoolMethod`."""
     scope = pb.DESCRIPTOR
     *messages, enum = full_name.split(".")[1:]
@@ -117,7 +120,7 @@ def _enum_values(full_name):
     return list(scope.enum_types_by_name[enum].values_by_name)
 
 
-def _unclosed_block(text):
+def _unclosed_block(text: str) -> str:
     """'; the block opened in line N is never closed' when a bracket is left open, or ''."""
     opened, line = [], 1
     for token in _SYNTAX.findall(text):

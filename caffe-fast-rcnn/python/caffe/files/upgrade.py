@@ -10,6 +10,7 @@ current already is left as it is.
 from caffe.core.errors import PrototxtError
 from caffe.files.upgrade_v0 import upgrade_v0_layers
 from caffe.proto import caffe_pb2 as pb
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter, V1LayerParameter
 
 # V1 enum name -> V2 type string, for all but the plain ones (INNER_PRODUCT -> InnerProduct).
 _V1_TYPES = {
@@ -23,7 +24,7 @@ _SOLVER_TYPES = {"SGD": "SGD", "NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RM
                  "ADADELTA": "AdaDelta", "ADAM": "Adam"}
 
 
-def upgrade_net(net, origin="<net>"):
+def upgrade_net(net: NetParameter, origin: str = "<net>") -> NetParameter:
     """Brings a NetParameter to the current form; PrototxtError when it contradicts itself."""
     if net.layers and net.layer:
         raise PrototxtError(f'{origin}: both "layers" (the old form) and "layer" are used; write '
@@ -41,7 +42,7 @@ def upgrade_net(net, origin="<net>"):
     return net
 
 
-def upgrade_solver(solver, origin="<solver>"):
+def upgrade_solver(solver: SolverParameter, origin: str = "<solver>") -> SolverParameter:
     """Brings a SolverParameter to the current form, with the nets that are written inside it."""
     if solver.HasField("solver_type"):
         if solver.HasField("type"):
@@ -57,13 +58,13 @@ def upgrade_solver(solver, origin="<solver>"):
     return solver
 
 
-def v1_type_name(number):
+def v1_type_name(number: int) -> str:
     """The type string of a V1LayerParameter.LayerType, such as "InnerProduct" for 14."""
     value = pb.V1LayerParameter.LayerType.Name(number)
     return _V1_TYPES.get(value, value.title().replace("_", ""))
 
 
-def _upgrade_v1_layers(net):
+def _upgrade_v1_layers(net: NetParameter) -> None:
     for old in net.layers:
         _move_data_transformation(old)
         new = net.layer.add(name=old.name, type=v1_type_name(old.type), bottom=old.bottom,
@@ -76,7 +77,7 @@ def _upgrade_v1_layers(net):
     net.ClearField("layers")
 
 
-def _upgrade_param_specs(old, new):
+def _upgrade_param_specs(old: V1LayerParameter, new: LayerParameter) -> None:
     """V1 wrote one list per property of the learnable blobs, V2 one ParamSpec per blob."""
     lists = {"name": old.param, "share_mode": old.blob_share_mode,
              "lr_mult": old.blobs_lr, "decay_mult": old.weight_decay}
@@ -87,7 +88,7 @@ def _upgrade_param_specs(old, new):
             setattr(spec, field, value)
 
 
-def _move_data_transformation(layer):
+def _move_data_transformation(layer: V1LayerParameter) -> None:
     """Data layers once held scale, mean, crop and mirror themselves; now transform_param does."""
     block = _V1_DATA_LAYERS.get(pb.V1LayerParameter.LayerType.Name(layer.type))
     if block is None or not layer.HasField(block):
@@ -99,7 +100,7 @@ def _move_data_transformation(layer):
             data_param.ClearField(field)
 
 
-def _upgrade_inputs(net, origin):
+def _upgrade_inputs(net: NetParameter, origin: str) -> None:
     """`input`, `input_shape` and `input_dim` become one Input layer, the first of the net."""
     count, dims, shapes = len(net.input), list(net.input_dim), list(net.input_shape)
     if dims and shapes:

@@ -11,12 +11,15 @@ import logging
 import mmap
 import os
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from google.protobuf.message import Message
 
 from caffe.core.errors import WeightsError
+from caffe.core.types import FilePath
 from caffe.files import hdf5, wire
 from caffe.files.atomic import replacing
 from caffe.proto import caffe_pb2
@@ -43,7 +46,7 @@ class _LayerForm(NamedTuple):
     known: frozenset
 
 
-def _known(message):
+def _known(message: type[Message]) -> frozenset[int]:
     return frozenset(message.DESCRIPTOR.fields_by_number)
 
 
@@ -53,7 +56,7 @@ _V0 = _LayerForm(1, 50, None, _known(caffe_pb2.V0LayerParameter))
 _NET_LAYERS = {100: _V2, 2: _V1}
 
 
-def read_weights(path):
+def read_weights(path: FilePath) -> OrderedDict[str, list[np.ndarray | None]]:
     """OrderedDict of layer name -> list of float32 arrays; layers without blobs have empty lists.
 
     Binary files of every age (V0, V1, V2) and Caffe's HDF5 files are told apart by content. In an
@@ -62,7 +65,8 @@ def read_weights(path):
     """
     if _is_hdf5(path):
         return hdf5.read_weights(path)
-    layers, unknown = OrderedDict(), set()
+    layers: OrderedDict[str, list[np.ndarray | None]] = OrderedDict()
+    unknown: set[int] = set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
@@ -77,7 +81,7 @@ def read_weights(path):
     return layers
 
 
-def write_weights(path, net_name, layers):
+def write_weights(path: FilePath, net_name: str, layers: Iterable[tuple[Any, ...]]) -> None:
     """Writes a .caffemodel in the current format, in the place of an older one of that name.
 
     layers: iterable of (name, type, [array]) in net order, or (name, type, [array], [gradient]);
@@ -93,7 +97,7 @@ def write_weights(path, net_name, layers):
             file.writelines(wire.sized(100, parts))
 
 
-def write_weights_hdf5(path, layers):
+def write_weights_hdf5(path: FilePath, layers: Iterable[tuple[Any, ...]]) -> None:
     """Writes Caffe's HDF5 layout.
 
     layers: iterable of (name, [array]), or (name, [array], [gradient]); the array is None for a
@@ -103,7 +107,7 @@ def write_weights_hdf5(path, layers):
         hdf5.write_weights(partial, layers)
 
 
-def fits(array, shape):
+def fits(array: np.ndarray, shape: Iterable[int]) -> bool:
     """Whether an array from a file can fill a blob of this shape (Caffe: Blob::ShapeEquals)."""
     shape = tuple(shape)
     if isinstance(array, wire.LegacyArray) and len(shape) <= 4:
@@ -111,7 +115,7 @@ def fits(array, shape):
     return array.shape == shape
 
 
-def read_state(path):
+def read_state(path: FilePath) -> State:
     """The State in a binary or HDF5 solver state file. Raises WeightsError."""
     state = State(*hdf5.read_state(path)) if _is_hdf5(path) else _read_binary_state(path)
     for name, count in (("iter", state.iter), ("current_step", state.current_step)):
@@ -120,7 +124,7 @@ def read_state(path):
     return state
 
 
-def _read_binary_state(path):
+def _read_binary_state(path: FilePath) -> State:
     message = _mapped(path)
     iteration = step = 0
     learned_net, history, plateau, known = "", [], {}, False
@@ -143,7 +147,8 @@ def _read_binary_state(path):
                  (plateau[5], plateau[6]) if len(plateau) == 2 else None)
 
 
-def write_state(path, iteration, learned_net, current_step, history, plateau=None):
+def write_state(path: FilePath, iteration: int, learned_net: str, current_step: int,
+                history: Sequence[np.ndarray], plateau: tuple[float, int] | None = None) -> None:
     """Writes a solver state: HDF5 when the name ends in .h5, else binary.
 
     history: list of arrays, in the order of the net's learnable blobs.
@@ -163,25 +168,27 @@ def write_state(path, iteration, learned_net, current_step, history, plateau=Non
                 file.write(wire.number(5, plateau[0]) + wire.integer(6, plateau[1]))
 
 
-def read_binaryproto(path):
+def read_binaryproto(path: FilePath) -> np.ndarray:
     """The array in a .binaryproto file (a BlobProto, such as an image mean), float32."""
     message = _mapped(path)
     return np.array(wire.read_blob(message), subok=False)
 
 
-def write_binaryproto(path, array):
+def write_binaryproto(path: FilePath, array: np.ndarray) -> None:
     """Writes an array as a BlobProto file."""
     header, *parts = wire.blob(1, array)
     with _replacing(path) as partial, open(partial, "wb") as file:
         file.writelines(parts)
 
 
-def _read_layer(message, form, unknown):
+def _read_layer(message: wire.Message, form: _LayerForm,
+                unknown: set[int]) -> tuple[str, list[np.ndarray | None]]:
     """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
 
     Numbers of fields that the schema does not have are added to the set `unknown`.
     """
-    name, blobs = "", []
+    name = ""
+    blobs: list[np.ndarray | None] = []
     for number, kind, value in message:
         if number not in form.known:
             unknown.add(number)
@@ -196,7 +203,7 @@ def _read_layer(message, form, unknown):
     return name, blobs
 
 
-def _is_hdf5(path):
+def _is_hdf5(path: FilePath) -> bool:
     try:
         with open(path, "rb") as file:
             return file.read(len(hdf5.SIGNATURE)) == hdf5.SIGNATURE
@@ -204,7 +211,7 @@ def _is_hdf5(path):
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _mapped(path):
+def _mapped(path: FilePath) -> wire.Message:
     """The whole file as one protobuf message, mapped into memory."""
     try:
         with open(path, "rb") as file:
@@ -221,7 +228,7 @@ def _mapped(path):
 
 
 @contextmanager
-def _replacing(path):
+def _replacing(path: FilePath) -> Iterator[str]:
     """As atomic.replacing; a file that cannot be written is a WeightsError."""
     try:
         with replacing(path) as partial:

@@ -1,15 +1,21 @@
 """What caffe.Net and its methods may be called with: files and phases, arrays of any length."""
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from caffe.core.errors import CaffeError
+from caffe.core.types import FilePath
 from caffe.files import prototxt
 from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 
 
-def net_arguments(args, phase, level, stages, weights):
+def net_arguments(args: tuple[Any, ...], phase: int | None, level: int,
+                  stages: Sequence[str] | None, weights: FilePath | None
+                  ) -> tuple[int, int, Sequence[str] | None, FilePath | None]:
     """The arguments behind the file, in the present order or in the older (weights, phase)."""
     if args and isinstance(args[0], (str, os.PathLike)):
         weights, args = args[0], args[1:]
@@ -17,7 +23,7 @@ def net_arguments(args, phase, level, stages, weights):
             phase, args = args[0], args[1:]
     elif args:
         phase, args = args[0], args[1:]
-        given = (level, stages, weights)
+        given: tuple[Any, ...] = (level, stages, weights)
         level, stages, weights = (*args, *given[len(args):])
         args = ()
     if args or phase is None:
@@ -26,7 +32,7 @@ def net_arguments(args, phase, level, stages, weights):
     return phase, level, stages, weights
 
 
-def read_network(network_file):
+def read_network(network_file: FilePath | NetParameter) -> NetParameter:
     """The NetParameter of a path, or of one that is given; of today's form, a copy."""
     if isinstance(network_file, caffe_pb2.NetParameter):
         message = caffe_pb2.NetParameter()
@@ -35,7 +41,7 @@ def read_network(network_file):
     return prototxt.read_net(os.fspath(network_file))
 
 
-def batches(arrays, size):
+def batches(arrays: Mapping[str, Any], size: int) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields ({name: array of `size` items}, how many of them count) (pycaffe: _Net_batch).
 
     The last batch is filled up with 0. arrays: {name: array}, all with the same number of items.
@@ -51,7 +57,7 @@ def batches(arrays, size):
                for name, array in arrays.items()}, count
 
 
-def _padded(array, size):
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
@@ -60,14 +66,14 @@ def _padded(array, size):
 class Collected:
     """Results of batches, by name."""
 
-    def __init__(self):
-        self._parts = {}
+    def __init__(self) -> None:
+        self._parts: dict[str, list[np.ndarray]] = {}
 
-    def add(self, arrays, count):
+    def add(self, arrays: Mapping[str, np.ndarray], count: int) -> None:
         """Keeps copies of the first `count` items of a batch's {name: array}."""
         for name, array in arrays.items():
             self._parts.setdefault(name, []).append(np.array(array[:count]))
 
-    def stacked(self):
+    def stacked(self) -> dict[str, np.ndarray]:
         """{name: one array} of all batches."""
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}

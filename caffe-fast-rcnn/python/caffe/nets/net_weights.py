@@ -1,11 +1,14 @@
 """Weights of a net: from files, to files, and shared between nets (Caffe: net.cpp)."""
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from caffe.core.blob import Blob
 from caffe.core.errors import ShapeMismatchError, WeightsError
 from caffe.files import weights
+from caffe.runners.runner import LayerRunner
 
 log = logging.getLogger("caffe")
 
@@ -19,7 +22,8 @@ class CopyReport(NamedTuple):
     mismatched: list        # layers left alone since a blob of theirs has another shape in the file
 
 
-def copy_weights(layers, owned, path, skip_mismatched=False):
+def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
+                 skip_mismatched: bool = False) -> CopyReport:
     """Fills the blobs of LayerRunners from a .caffemodel or HDF5 file, by layer name.
 
     owned: per layer and blob, whether the layer is its first user; a blob that is shared with an
@@ -52,13 +56,14 @@ def copy_weights(layers, owned, path, skip_mismatched=False):
     return CopyReport(copied, ignored, missing, mismatched)
 
 
-def _has_other_shapes(layer, arrays):
+def _has_other_shapes(layer: LayerRunner, arrays: Sequence[np.ndarray | None]) -> bool:
     return len(arrays) == len(layer.blobs) and any(
         array is not None and not weights.fits(array, blob.shape)
         for array, blob in zip(arrays, layer.blobs))
 
 
-def _check_fit(layer, owns, arrays, path):
+def _check_fit(layer: LayerRunner, owns: Sequence[bool], arrays: Sequence[np.ndarray | None],
+               path: str) -> None:
     if len(arrays) != len(layer.blobs):
         raise WeightsError(f'{path}: layer "{layer.name}" ({layer.type}) has {len(arrays)} blobs '
                            f"in the file and {len(layer.blobs)} in the net")
@@ -74,7 +79,8 @@ def _check_fit(layer, owns, arrays, path):
                 "from a saved net, rename the layer.")
 
 
-def save_weights(layers, net_name, path, write_diff=False):
+def save_weights(layers: Sequence[LayerRunner], net_name: str, path: str,
+                 write_diff: bool = False) -> None:
     """Writes all layers to a .caffemodel; every user of a shared blob gets a copy of it.
 
     write_diff: writes the gradients as well.
@@ -85,7 +91,8 @@ def save_weights(layers, net_name, path, write_diff=False):
         for layer in layers))
 
 
-def save_weights_hdf5(layers, owned, path, write_diff=False):
+def save_weights_hdf5(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
+                      write_diff: bool = False) -> None:
     """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user.
 
     write_diff: writes the gradients as well, of shared blobs with every user, as Caffe does.
@@ -96,16 +103,16 @@ def save_weights_hdf5(layers, owned, path, write_diff=False):
         for layer, owns in zip(layers, owned)))
 
 
-def _diffs(layer, wanted):
+def _diffs(layer: LayerRunner, wanted: bool) -> list[list[np.ndarray]]:
     """One list, the gradients of a layer's learnable blobs, or no list at all."""
     return [[blob.diff for blob in layer.blobs]] if wanted else []
 
 
-def _stored(blob):
+def _stored(blob: Blob) -> np.ndarray:
     return blob.tensor.detach().cpu().contiguous().numpy()
 
 
-def share_weights(layers, others):
+def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) -> None:
     """Gives layers the memory of the blobs of layers with the same name (ShareTrainedLayersWith).
     """
     by_name = {layer.name: layer for layer in layers}

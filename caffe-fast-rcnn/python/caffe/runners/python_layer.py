@@ -6,8 +6,13 @@
 with a note that names the layer.
 """
 import importlib
+from collections.abc import Sequence
 
+from torch import Tensor
+
+from caffe.core.blob import Blob
 from caffe.core.errors import LayerError, add_note, suggest
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 class Layer:
@@ -18,17 +23,18 @@ class Layer:
     bottom and top are lists of caffe.Blob.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Once, when the net is built."""
 
-    def reshape(self, bottom, top):
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shapes the tops; before every forward pass."""
 
-    def forward(self, bottom, top):
+    def forward(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Computes top[i].data from bottom[i].data."""
         raise LayerError("the layer has no forward(bottom, top)")
 
-    def backward(self, top, propagate_down, bottom):
+    def backward(self, top: Sequence[Blob], propagate_down: Sequence[bool],
+                 bottom: Sequence[Blob]) -> None:
         """Computes bottom[i].diff where propagate_down[i], and adds to self.blobs[i].diff."""
         raise LayerError("the layer has no backward(top, propagate_down, bottom)")
 
@@ -40,18 +46,18 @@ class TensorLayer:
     returns; until the first pass they have those that `setup` or `reshape` gave them.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Once, when the net is built; the shapes of the bottoms are known."""
 
-    def reshape(self, bottom, top):
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
         """Shapes the tops when the net is built and in net.reshape()."""
 
-    def forward(self, *bottoms):
+    def forward(self, *bottoms: Tensor) -> Tensor | tuple[Tensor, ...]:
         """A tensor per top (one, or a tuple) from the bottoms' tensors, on the net's device."""
         raise LayerError("the layer has no forward(*bottoms)")
 
 
-def python_class(param):
+def python_class(param: LayerParameter) -> type:
     """The class that a LayerParameter's python_param names; imports its module."""
     module_name, class_name = param.python_param.module, param.python_param.layer
     where = f'layer "{param.name}" (Python)'

@@ -2,6 +2,12 @@
 """
 import collections
 import logging
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+
+from caffe.nets.net import Net
 
 log = logging.getLogger("caffe")
 
@@ -13,48 +19,49 @@ class RecentLosses:
     somebody asks, so that training does not wait for the device in every iteration.
     """
 
-    def __init__(self, count):
-        self._losses = collections.deque(maxlen=count)
-        self._new = []
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._losses: collections.deque[float] = collections.deque(maxlen=count)
+        self._new: list[torch.Tensor | float] = []
 
-    def add(self, loss):
+    def add(self, loss: torch.Tensor | float) -> None:
         """Notes a loss, without waiting for the device."""
         self._new.append(loss)
-        if len(self._new) > self._losses.maxlen:
+        if len(self._new) > self._count:
             self.values()
 
-    def values(self):
+    def values(self) -> list[float]:
         """All that are kept, the oldest first."""
         self._losses.extend(map(float, self._new))
         self._new.clear()
         return list(self._losses)
 
-    def load(self, values):
+    def load(self, values: Iterable[float]) -> None:
         """Keeps these and forgets the others."""
         self._new.clear()
         self._losses.clear()
         self._losses.extend(map(float, values))
 
     @property
-    def last(self):
+    def last(self) -> float:
         """The newest; NaN if there is none."""
         return (self.values() or [float("nan")])[-1]
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """The mean of all that are kept; NaN if there is none."""
         values = self.values()
         return sum(values) / len(values) if values else float("nan")
 
 
-def log_outputs(kind, net, outputs):
+def log_outputs(kind: str, net: Net, outputs: Mapping[str, np.ndarray]) -> None:
     """A line "<kind> net output #k: name = v" for each value; outputs: name -> array."""
     values = ((name, value) for name, array in outputs.items() for value in array.flat)
     for k, (name, value) in enumerate(values):
         log.info("    %s net output #%d: %s", kind, k, with_weight(net, name, value))
 
 
-def with_weight(net, name, value):
+def with_weight(net: Net, name: str, value: float) -> str:
     """'name = value', and what it counts for in the loss if it does."""
     weight = net.blob_loss_weights[name]
     share = f" (* {weight:.6g} = {weight * value:.6g} loss)" if weight else ""

@@ -1,5 +1,6 @@
 """The nets of a solver (Caffe: Solver::InitTrainNet, InitTestNets)."""
 import os
+from collections.abc import Callable
 
 from caffe.core.errors import CaffeError
 from caffe.core.state import Phase
@@ -7,11 +8,12 @@ from caffe.files import prototxt
 from caffe.nets.debug import log_passes
 from caffe.nets.net import Net
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter, NetState, SolverParameter
 
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def make_train_net(p, iteration):
+def make_train_net(p: SolverParameter, iteration: Callable[[], int]) -> Net:
     """The net in the one field of SolverParameter p that gives it, in phase TRAIN.
 
     iteration: a function that tells the present one; with p's debug_info the net logs its passes in
@@ -30,7 +32,7 @@ def make_train_net(p, iteration):
     return net
 
 
-def make_test_nets(p):
+def make_test_nets(p: SolverParameter) -> list[Net]:
     """The nets to test with: those in test_net_param, in test_net, then the common net as often as
     there are test_iter numbers left.
     """
@@ -51,11 +53,11 @@ def make_test_nets(p):
             for source, extra in zip(sources, states)]
 
 
-def _message(source):
+def _message(source: str | NetParameter) -> NetParameter:
     return prototxt.read_net(os.fspath(source)) if isinstance(source, str) else source
 
 
-def _make_net(message, phase, extra):
+def _make_net(message: NetParameter, phase: Phase, extra: NetState) -> Net:
     """A net whose state is the phase, what the net itself says, and what the solver adds."""
     state = caffe_pb2.NetState(phase=phase)
     state.MergeFrom(message.state)

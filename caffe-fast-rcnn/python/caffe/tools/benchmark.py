@@ -1,8 +1,11 @@
 """`caffe time`: how long each layer of a model takes (Caffe: tools/caffe.cpp, time)."""
 import logging
+from collections.abc import Callable
 
 from caffe.core.logs import Timer
 from caffe.core.state import TRAIN
+from caffe.nets.net import Net
+from caffe.tools.command import Flags
 from caffe.tools.flags import model_net, phase, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")
@@ -15,7 +18,7 @@ class LayerTimes:
     it does itself; together the layers are slower than a pass that is not timed.
     """
 
-    def __init__(self, net):
+    def __init__(self, net: Net) -> None:
         count = len(net.layers)
         self.forward, self.backward = [0.0] * count, [0.0] * count
         self._timer = Timer()
@@ -24,15 +27,15 @@ class LayerTimes:
         net.after_forward(lambda layer: self._end(self.forward, layer))
         net.after_backward(lambda layer: self._end(self.backward, layer))
 
-    def _begin(self, layer):
+    def _begin(self, layer: int) -> None:
         self._timer.start()
 
-    def _end(self, times, layer):
+    def _end(self, times: list[float], layer: int) -> None:
         self._timer.stop()
         times[layer] += self._timer.ms
 
 
-def benchmark(flags):
+def benchmark(flags: Flags) -> None:
     """Runs the model forward and backward, and logs the mean times."""
     required(flags, "model", "to time")
     iterations = positive_iterations(flags)
@@ -53,7 +56,7 @@ def benchmark(flags):
     _report(net, layers, passes, total, iterations)
 
 
-def _timed(work):
+def _timed(work: Callable[[], object]) -> float:
     """Milliseconds that work() takes."""
     timer = Timer()
     timer.start()
@@ -62,7 +65,8 @@ def _timed(work):
     return timer.ms
 
 
-def _report(net, layers, passes, total, iterations):
+def _report(net: Net, layers: LayerTimes, passes: list[float], total: float,
+            iterations: int) -> None:
     log.info("Average time per layer: ")
     for name, forward, backward in zip(net._layer_names, layers.forward, layers.backward):
         log.info("%10s\tforward: %.6g ms.", name, forward / iterations)

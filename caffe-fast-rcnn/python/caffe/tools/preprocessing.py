@@ -1,18 +1,20 @@
 """The options of classify.py and detect.py: the net, and how images are made ready for it."""
 import argparse
 import os
+from typing import Any
 
 import numpy as np
 
 from caffe.core import state
 from caffe.core.errors import CaffeError
+from caffe.core.types import FilePath
 from caffe.files.weights import read_binaryproto
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _MODEL = os.path.join(_ROOT, "..", "models", "bvlc_reference_caffenet")
 
 
-def add_net_args(parser, model):
+def add_net_args(parser: argparse.ArgumentParser, model: str) -> None:
     """--model_def, --pretrained_model, --gpu and the preprocessing; model: the prototxt's name."""
     parser.add_argument("--model_def", default=os.path.join(_MODEL, model), help="net prototxt")
     parser.add_argument("--pretrained_model", help="trained weights",
@@ -29,7 +31,7 @@ def add_net_args(parser, model):
                         help="order of the channels; '2,1,0' turns RGB into BGR [2,1,0]")
 
 
-def preprocessing(args):
+def preprocessing(args: argparse.Namespace) -> dict[str, Any]:
     """The mode is set, and what Classifier and Detector take by name returned."""
     if args.gpu:
         state.set_mode_gpu()
@@ -37,7 +39,7 @@ def preprocessing(args):
             "raw_scale": args.raw_scale, "channel_swap": args.channel_swap or None}
 
 
-def whole_numbers(text):
+def whole_numbers(text: str) -> list[int]:
     """The type of options such as 256,256; nothing for an empty text."""
     words = text.split(",") if text else []
     if not all(word.strip().isdigit() for word in words):
@@ -45,7 +47,7 @@ def whole_numbers(text):
     return [int(word) for word in words]
 
 
-def read_array(path):
+def read_array(path: FilePath) -> np.ndarray:
     """The array in a .npy file. Raises CaffeError."""
     try:
         return np.load(path, allow_pickle=False)
@@ -55,7 +57,7 @@ def read_array(path):
         raise CaffeError(f"{path}: is not a .npy file of numbers: {error}") from None
 
 
-def read_mean(path):
+def read_mean(path: str) -> np.ndarray | None:
     """The mean in a .npy or .binaryproto file, (C, H, W) or (C,); None for an empty path."""
     if not path:
         return None
