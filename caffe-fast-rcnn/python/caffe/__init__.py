@@ -2,8 +2,8 @@
 
 The names are pycaffe's: Net, SGDSolver and the other solvers, Layer for Python layers on numpy (and
 TensorLayer for those on tensors), io, NetSpec with layers and params, proto.caffe_pb2; draw and
-coord_map are modules to be imported by name. The code is in rooms, from the ground up: proto and
-core; operators; files; layer_types; runners; nets; solvers; export; and tools, the command line.
+coord_map are modules to be imported by name. The code lies in packages, each of which builds on
+those before it: proto, core, operators, files, layer_types, runners, nets, solvers, export, tools.
 """
 from caffe import io, proto
 from caffe.classifier import Classifier

@@ -18,7 +18,7 @@ from caffe.nets.net import Net
 
 
 class Classifier(Net):
-    """A net with one input, and what brings images into it.
+    """A net with one input, and a Transformer that preprocesses images for it.
 
     image_dims: (height, width) that images are resized to before crops of the net's size are
     taken; the net's size by default. The other options are the Transformer's.

@@ -1,11 +1,11 @@
-"""Where the coordinates of one blob lie in another (pycaffe: caffe.coord_map).
+"""Maps between the coordinates of two blobs (pycaffe: caffe.coord_map).
 
     from caffe.coord_map import crop
     n.score = crop(n.upscore, n.data)       # a Crop layer with the offset that aligns the two
 
-A map (axis, a, b) from the coordinates i of a blob to those of another is a * i + b on each axis
-behind `axis`, the one of the channels; (None, 1, 0), the identity, belongs to no axis. Maps of
-layers go from bottom to top. Made for nets in Python: blobs are the tops of a NetSpec.
+A map (axis, a, b) takes the coordinate i of one blob to a * i + b in another, on each axis after
+`axis`, the channel axis; (None, 1, 0) is the identity and has no axis. A layer's map goes from
+bottom to top. The blobs are the tops of a NetSpec, a net written in Python.
 """
 from collections.abc import Iterator
 from typing import Any
@@ -24,11 +24,11 @@ _IDENTITY: CoordMap = None, 1, 0
 
 
 class UndefinedMapException(CaffeError):
-    """A layer whose tops do not lie over its bottoms."""
+    """A layer without a map between the coordinates of its bottom and its top."""
 
 
 class AxisMismatchException(CaffeError):
-    """Maps that belong to different axes."""
+    """Maps with different axes."""
 
 
 class CropError(CaffeError, AssertionError):
@@ -79,7 +79,7 @@ def coord_map(fn: Function) -> CoordMap:
 
 
 def compose(base_map: CoordMap, next_map: CoordMap) -> CoordMap:
-    """The map that first does next_map, then base_map."""
+    """The map that applies next_map, then base_map."""
     axis1, a1, b1 = base_map
     axis2, a2, b2 = next_map
     if None not in (axis1, axis2) and axis1 != axis2:
@@ -88,15 +88,15 @@ def compose(base_map: CoordMap, next_map: CoordMap) -> CoordMap:
 
 
 def inverse(coord_map: CoordMap) -> CoordMap:
-    """The map in the other direction."""
+    """The inverse map."""
     axis, a, b = coord_map
     return axis, 1 / a, -b / a
 
 
 def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
-    """The map from the coordinates of top_from to those of top_to, over a blob below both.
+    """The map from the coordinates of top_from to those of top_to, by a blob that both depend on.
 
-    RuntimeError when there is none, or none that spatial layers lead to.
+    RuntimeError when no spatial layers connect them.
     """
     from_maps = dict(_maps_to_ancestors(top_from))
     for top, to_map in _maps_to_ancestors(top_to):
@@ -107,8 +107,7 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
 
 
 def _maps_to_ancestors(top: Top) -> Iterator[tuple[Top, CoordMap]]:
-    """Yields (blob, map from that blob to `top`) for `top` and all blobs below, the nearest first.
-    """
+    """Yields (blob, map from that blob to `top`) for `top` and all it depends on, nearest first."""
     maps, waiting = {top: _IDENTITY}, [top]
     for top in waiting:
         yield top, maps[top]
@@ -116,7 +115,7 @@ def _maps_to_ancestors(top: Top) -> Iterator[tuple[Top, CoordMap]]:
             layer_map = coord_map(top.fn)
         except UndefinedMapException:
             continue
-        # the second bottom of a Crop gives its size only
+        # only the size of a Crop's second bottom counts
         bottoms = top.fn.inputs[:1] if top.fn.type_name == "Crop" else top.fn.inputs
         for bottom in bottoms:
             if bottom not in maps:
@@ -125,9 +124,9 @@ def _maps_to_ancestors(top: Top) -> Iterator[tuple[Top, CoordMap]]:
 
 
 def crop(top_from: Top, top_to: Top) -> Top:
-    """A Crop layer that cuts top_from to the size of top_to, where top_to lies in it.
+    """A Crop layer that crops top_from to the size of top_to, at the offset that aligns them.
 
-    CropError when the two differ in scale, or top_to does not lie in top_from by whole pixels.
+    CropError when the two differ in scale, or the offset is negative or not a whole number.
     """
     axis, a, b = coord_map_from_to(top_from, top_to)
     offset = -np.array(b, ndmin=1)

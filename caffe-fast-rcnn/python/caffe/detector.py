@@ -28,8 +28,8 @@ ImagesWindows = Iterable[tuple[FilePath, Iterable[Window]]]
 class Detector(Net):
     """A net with one input, into which windows of images are warped.
 
-    context_pad: pixels of the input on each side that show the window's surroundings, and the mean
-    where the image ends. The other options are the Transformer's.
+    context_pad: pixels on each side of the net's input that show the surroundings of the window;
+    outside the image they hold the mean. The other options are the Transformer's.
     """
 
     def __init__(self, model_file: FilePath, pretrained_file: FilePath,
@@ -41,7 +41,7 @@ class Detector(Net):
         self.configure_crop(context_pad)
 
     def configure_crop(self, context_pad: int | None) -> None:
-        """Sets context_pad, crop_dims (H, W, K) and crop_mean, the pixels that become 0."""
+        """Sets context_pad, crop_dims (H, W, K) and crop_mean, which preprocessing turns into 0."""
         name = self.inputs[0]
         self.crop_mean = self.transformer.deprocess(
             name, np.zeros(self.blobs[name].shape[1:], np.float32))
@@ -103,9 +103,9 @@ class Detector(Net):
         return im[y1:y2, x1:x2]
 
     def _with_context(self, im: np.ndarray, box: np.ndarray) -> np.ndarray:
-        """A box that is enlarged about its centre; the mean stands in for what is no image.
+        """The box enlarged about its centre; outside the image it holds the mean.
 
-        pycaffe: the end of the box counts in its size, but is not copied.
+        As in pycaffe the last row and column count in the size of the box, but are not copied.
         """
         size = self.crop_dims[:2]
         half = (box[1] - box[0] + 1) / 2

@@ -3,8 +3,8 @@
     net = caffe.prototxt.read_net("train_val.prototxt")
     caffe.draw.draw_net_to_file(net, "net.png", rankdir="TB", phase=caffe.TEST)
 
-Layers are boxes, green where they work in place, blobs are octagons. An edge from a layer bears the
-number of channels that it makes, or the size of its batch.
+Layers are boxes, green where they work in place; blobs are octagons. The edges from a layer are
+labelled with its number of outputs, or with its batch size.
 """
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def get_pooling_types_dict() -> dict[int, str]:
 
 
 def get_edge_label(layer: LayerParameter) -> str:
-    """What stands on the edges from a layer to its tops; "" for nothing."""
+    """The label of the edges from a layer to its tops; "" for none."""
     if layer.type in _DATA_BLOCKS:
         return f"Batch {getattr(layer, _DATA_BLOCKS[layer.type]).batch_size}"
     if layer.type in ("Convolution", "Deconvolution"):
@@ -53,7 +53,7 @@ def get_layer_lr_mult(layer: LayerParameter) -> str:
 
 
 def get_layer_label(layer: LayerParameter, rankdir: str, display_lrm: bool = False) -> str:
-    """What stands in a layer's box: name, type, window and, if wanted, rate multipliers.
+    """The label of a layer's box: name, type, window and, if wanted, rate multipliers.
 
     Lines in drawings from left to right, one line in those from top to bottom.
     """
@@ -96,8 +96,8 @@ def get_pydot_graph(caffe_net: NetParameter, rankdir: str, label_edges: bool = T
                     phase: int | None = None, display_lrm: bool = False) -> pydot.Dot:
     """The pydot.Dot of a NetParameter.
 
-    rankdir: LR, RL, TB or BT, the direction of the drawing; phase: leaves out what is not there in
-    caffe.TRAIN or caffe.TEST. Raises CaffeError for a net in the older form.
+    rankdir: LR, RL, TB or BT, the direction of the drawing; phase: caffe.TRAIN or
+    caffe.TEST, to leave out the layers of the other. Raises CaffeError for a net in the older form.
     """
     if caffe_net.layers:
         raise CaffeError("the net is in the older form (layers instead of layer); read it with "
@@ -142,7 +142,7 @@ def _blob_node(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string of the dot language, whatever is in it."""
+    """The text as a quoted string of the dot language."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

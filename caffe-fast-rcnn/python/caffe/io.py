@@ -1,7 +1,7 @@
-"""Arrays in and out of messages, and images in and out of nets (pycaffe: caffe.io).
+"""Conversions: arrays and messages, images and the inputs of nets (pycaffe: caffe.io).
 
-Images are float arrays (H, W, K), RGB, between 0 and 1; what a net takes is (K, H, W), and a
-`Transformer` goes from one to the other.
+Images are float arrays (H, W, K), RGB, between 0 and 1; a net takes (K, H, W), and a `Transformer`
+converts between the two.
 """
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -54,7 +54,7 @@ def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:  # noqa: A
     try:
         vector = caffe_pb2.BlobProtoVector.FromString(str)
     except DecodeError as error:
-        raise CaffeError(f"this is no serialized BlobProtoVector: {error}") from None
+        raise CaffeError(f"not a serialized BlobProtoVector: {error}") from None
     return [blobproto_to_array(blob) for blob in vector.blobs]
 
 
@@ -87,10 +87,10 @@ def datum_to_array(datum: Datum) -> np.ndarray:
 
 
 class Transformer:
-    """Brings images into the form a net's inputs want, and back.
+    """Converts images to the form of a net's inputs, and back.
 
-    inputs: {input name: its blob's shape (N, K, H, W)}. What is set is done in this order: resize
-    to (H, W), transpose, swap channels, scale, subtract the mean, scale again.
+    inputs: {input name: its blob's shape (N, K, H, W)}. The steps that are set run in this order:
+    resize to (H, W), transpose, swap channels, scale, subtract the mean, scale again.
     """
 
     def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
@@ -120,9 +120,9 @@ class Transformer:
         return array
 
     def deprocess(self, in_: str, data: ArrayLike) -> np.ndarray:
-        """The inverse of `preprocess`, but for the size; the batch axis may be there or not.
+        """The inverse of `preprocess` without the resizing; a batch axis of one item is allowed.
 
-        Without transpose and channel swap all axes of length 1 go, as in pycaffe.
+        Without transpose and channel swap all axes of length 1 are removed, as in pycaffe.
         """
         self._shape(in_)
         array = np.array(data)
@@ -162,7 +162,7 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: ArrayLike) -> None:
-        """Mean per channel (K,), or per pixel (K, H, W), which is resized when it must be."""
+        """Mean per channel (K,), or per pixel (K, H, W), which is resized to the input."""
         shape = self._shape(in_)
         mean = np.asarray(mean)
         if mean.ndim == 1:

@@ -10,8 +10,9 @@
     print(n.to_proto())
 
 A keyword of a layer is a field of the layer type's own parameter block, or of LayerParameter
-itself (name, param, loss_weight, include, ..., any *_param block). Besides there are `ntop`, the
-number of tops, and `in_place`. What gets no name from a NetSpec is called after its type: "ReLU1".
+itself (name, param, loss_weight, include, ..., any *_param block). Two more keywords are `ntop`,
+the number of tops, and `in_place`. Tops without a name in the NetSpec are named after the layer's
+type: "ReLU1".
 """
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
@@ -156,7 +157,7 @@ class Function:
         layers[self] = layer
 
     def _assign(self, layer: LayerParameter, name: str, value: Any) -> None:
-        """Sets a keyword in the type's own block if it is a field there, else in the layer."""
+        """Sets a keyword in the type's own block if that has such a field, else in the layer."""
         block = _PARAM_NAMES.get(self.type_name, "") + _SUFFIX
         own = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name.get(block)
         own = own.message_type.fields_by_name if own is not None else {}

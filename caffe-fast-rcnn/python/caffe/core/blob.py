@@ -1,4 +1,4 @@
-"""Blobs: what flows between layers, and what layers learn (pycaffe: caffe._caffe.Blob)."""
+"""Blobs: the values between layers, and the learnable ones (pycaffe: caffe._caffe.Blob)."""
 import math
 from collections.abc import Iterable, Sequence
 
@@ -16,8 +16,8 @@ from caffe.core.types import Shape
 class Blob:
     """Values (`data`) and their gradient (`diff`), float32, of any shape.
 
-    data, diff: numpy arrays whose memory is the blob's own, to be read and written in place; an
-    array stays valid, and follows the blob, as long as the blob keeps its shape.
+    data, diff: numpy arrays that share the blob's memory, to be read and written in place; an array
+    stays valid, and shows the blob's newest values, as long as the blob keeps its shape.
     tensor: the values on the net's device; assigning copies nothing if device and type are right.
     """
 
@@ -86,7 +86,7 @@ class Blob:
         return shape[axis] if axis < len(shape) else 1
 
     def reshape(self, *dims: int) -> None:
-        """Another shape; the first values stay, new room is filled with 0."""
+        """Changes the shape. A blob that does not grow keeps its first values; else all are 0."""
         shape = tuple(int(d) for d in dims)
         if min(shape, default=0) < 0:
             raise CaffeError(f"a blob cannot have the shape {shape}: sizes are 0 or more")
@@ -100,7 +100,7 @@ class Blob:
         return None if memory.is_unset and memory.fill == 0 else memory.get()
 
     def set_diff(self, tensor: Tensor | None) -> None:
-        """Takes a gradient; None is 0."""
+        """Sets the gradient; None stands for 0."""
         if tensor is None:
             self.gradient.unset(self.values.shape)
         else:
@@ -117,7 +117,7 @@ class Blob:
 
 
 class ParamBlob(Blob):
-    """A learnable blob: an nn.Parameter whose memory stays in place; its diff adds up."""
+    """A learnable blob: an nn.Parameter that keeps its memory; gradients add up in its diff."""
 
     def __init__(self, parameter: nn.Parameter) -> None:
         super().__init__(parameter.shape, parameter.device)
@@ -140,7 +140,7 @@ class ParamBlob(Blob):
         self.parameter.data = self.values.get()
 
     def share_values(self, other: "ParamBlob") -> None:
-        """From now on both blobs have the values of `other` (Caffe: Blob::ShareData)."""
+        """Shares the values of `other` from now on (Caffe: Blob::ShareData)."""
         self.values = other.values
         self.parameter.data = other.values.get()
 
@@ -150,7 +150,7 @@ class ParamBlob(Blob):
 
 
 class SharedParamBlob(Blob):
-    """A learnable blob that is another one's memory under its own shape, of the same size."""
+    """A view of another learnable blob under a shape of its own, of the same size."""
 
     def __init__(self, owner: ParamBlob, shape: Sequence[int]) -> None:
         self.owner = owner
@@ -169,7 +169,7 @@ class SharedParamBlob(Blob):
     gradient = property(lambda self: self.owner.gradient)
 
     def share_values(self, other: ParamBlob) -> None:
-        """Follows its owner, which has got the values of another net already."""
+        """Views the owner's memory anew; the owner already shares the values of the other net."""
         self.parameter.data = self.owner.parameter.data.view(self._shape)
 
     def accumulate(self, tensor: Tensor) -> None:

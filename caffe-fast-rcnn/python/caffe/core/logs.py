@@ -1,4 +1,4 @@
-"""What pycaffe offers beside nets: its log, and a stop-watch."""
+"""The engine's log in glog's format, and a timer (pycaffe: init_log, log, Timer)."""
 import logging
 import sys
 import time
@@ -12,7 +12,7 @@ _FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(
 
 
 class _GlogFormatter(logging.Formatter):
-    """Lines as glog writes them, which is what log parsers look for."""
+    """Lines as glog writes them, which log parsers expect."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.shortlevel = record.levelname[0]
@@ -24,14 +24,14 @@ def init_log(level: int = 0, stderr: bool = True) -> None:
     logger = logging.getLogger("caffe")
     handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
     handler.setFormatter(_GlogFormatter(_FORMAT, "%m%d %H:%M:%S"))
-    handler.addFilter(_speaks)
+    handler.addFilter(_is_logged)
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
 
 
-def _speaks(record: logging.LogRecord) -> bool:
-    """Of solvers that train together only the first reports what all of them do."""
+def _is_logged(record: logging.LogRecord) -> bool:
+    """Of several solvers that train together, only rank 0 logs below the level of warnings."""
     return record.levelno > logging.INFO or state.solver_rank() == 0
 
 
@@ -47,9 +47,9 @@ def mean_magnitude(tensor: torch.Tensor) -> float:
 
 
 class Timer:
-    """A stop-watch for intervals: pycaffe's start, stop and ms, py-faster-rcnn's tic and toc.
+    """Measures intervals: pycaffe's start, stop and ms, py-faster-rcnn's tic and toc.
 
-    waits_for_gpu: whether both ends of an interval wait until the GPU has done its work.
+    waits_for_gpu: whether start and stop synchronize with the GPU.
 
     Attributes: diff (the last interval), total_time and average_time of all intervals, in seconds;
     calls (how many there were).

@@ -1,8 +1,8 @@
 """The values behind a blob: a tensor on the net's device, and numpy's view of it.
 
 Caffe calls this SyncedMemory. On the CPU the numpy array is the tensor's own memory. On a GPU it is
-a copy in main memory; as in pycaffe, asking for the array makes that copy the newest one, and the
-next layer that reads the tensor uploads it.
+a copy in main memory. As in pycaffe, whoever asks for the array may write to it, so the next layer
+that reads the tensor uploads the copy.
 """
 import weakref
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Memory:
     """One tensor of a blob; unset values are all `fill` and take no memory.
 
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
-    is_dead_end: whether a gradient of the tensor would reach nothing that learns.
+    is_dead_end: whether no learnable blob needs a gradient of the tensor.
     is_copied: whether numpy's array is a copy, because the device is not the CPU.
     keeps_layout: whether the tensor keeps its address and memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
@@ -59,11 +59,11 @@ class Memory:
 
     @property
     def is_unset(self) -> bool:
-        """Whether all values are `fill` for want of others."""
+        """Whether no values were set, so that all are `fill`."""
         return self._tensor is None and self._host_state != _NEWER
 
     def get(self) -> Tensor:
-        """The tensor on the device, with what numpy wrote."""
+        """The tensor on the device, with all that was written by numpy."""
         if self._host_state == _NEWER:
             self._upload()
         if self._tensor is None:
@@ -72,18 +72,18 @@ class Memory:
         return self._tensor
 
     def set(self, tensor: Tensor, owned: bool = True) -> None:
-        """Takes another tensor; owned: whether nobody else has its memory."""
+        """Replaces the tensor; owned: whether nothing else uses its memory."""
         self._tensor = tensor
         self._owned = owned
         self.fresh = self.is_dead_end = False
         self._host_state = _STALE
 
     def touch(self) -> None:
-        """Notes that the tensor has been changed in place."""
+        """Says that the tensor has been changed in place."""
         self._host_state = _STALE
 
     def unset(self, shape: Shape | None = None) -> None:
-        """All values are `fill` (under a new shape), also in the array that the user still has."""
+        """Sets all values to `fill` (in a new shape), also in the array that the user still has."""
         if shape is not None and shape != self.shape:
             self._shape, self._tensor, self._host_state = shape, None, _STALE
         view = self._living_view()
@@ -115,7 +115,7 @@ class Memory:
             self.set(self.get() + tensor)
 
     def fit(self, shape: Shape) -> None:
-        """Another shape, as Caffe's Blob::Reshape: values stay as long as there is room."""
+        """Changes the shape; a memory that does not grow keeps its first values (Blob::Reshape)."""
         if shape == self.shape:
             return
         old = self.get() if self._tensor is not None or self._host_state == _NEWER else None
@@ -130,8 +130,8 @@ class Memory:
     def settle(self) -> None:
         """Moves new values to the memory that numpy was given, if the user still has it.
 
-        Done when all layers have run, not between them: what a layer remembers of the older values
-        for its gradient must not change.
+        Called when all layers have run, not between them: the older values that a layer keeps for
+        its gradient must not change.
         """
         view = self._living_view()
         if view is not None and self._tensor is not None:
@@ -155,7 +155,7 @@ class Memory:
         if array is None:
             self._tensor = self._exclusive(self.get())
             self._owned = True
-            # .data has a version counter of its own: what the user writes troubles no graph
+            # .data has a version counter of its own, so autograd does not see the user's writes
             self._arrays_tensor = self._tensor.data
             array = self._arrays_tensor.numpy()
             self._array = weakref.ref(array)

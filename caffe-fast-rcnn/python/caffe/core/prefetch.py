@@ -1,4 +1,4 @@
-"""Items that are made ahead of time by threads, and handed out in their order.
+"""Items that threads make in advance, returned in their order.
 
     Prefetcher(iterator, ahead=3)                           # next(iterator) runs in a thread
     Prefetcher(names, ahead=2, make=read_image)             # read_image(name) runs in a thread
@@ -12,13 +12,13 @@ from typing import Any
 
 
 class Prefetcher:
-    """An iterator over items, up to `ahead` of which are made before they are asked for.
+    """An iterator over items, which makes up to `ahead` of them in advance.
 
-    items: an iterable. Without `make` the items are its elements, and taking one is the work that
-    the thread does. With `make` they are make(element): the elements are taken in the caller's
-    thread, in their order and at most `ahead` early, and `make` runs in `threads` threads.
+    items: an iterable. Without `make` the items are its elements, and a thread advances it. With
+    `make` they are make(element): the caller's thread takes the elements, in their order and at
+    most `ahead` early, and `threads` threads run `make`.
     The threads start with the first item, hold no reference to the Prefetcher and end with it.
-    ahead=0: no threads; each item is made when it is asked for.
+    ahead=0: no threads; each item is made in `next`.
     """
 
     def __init__(self, items: Iterable[Any], ahead: int, make: Callable[[Any], Any] | None = None,
@@ -60,8 +60,7 @@ class Prefetcher:
         return self._pending.popleft().result()
 
     def _submitted(self, pool: ThreadPoolExecutor) -> Future:
-        """The Future of one more item; of the end or a failure of the elements, if there is none.
-        """
+        """The Future of one more item; where the elements end or fail, it holds that exception."""
         if self._make is None:
             return pool.submit(next, self._elements)
         try:

@@ -44,20 +44,19 @@ def set_random_seed(seed: int) -> None:
 
 
 def new_generator() -> np.random.Generator:
-    """A numpy generator of its own, for draws in another thread; its seed comes from the engine's.
-    """
+    """A numpy generator for draws in another thread, seeded by the engine's own generator."""
     return np.random.default_rng(int(torch.randint(2 ** 62, ())))
 
 
 def set_solver_count(count: int) -> None:
-    """How many solvers train together; data layers built from now on share the items out."""
+    """Sets how many solvers train together; data layers built later each read their share."""
     if int(count) < 1:
         raise CaffeError(f"expected a solver count of at least 1, got {count}")
     _state["solver_count"] = int(count)
 
 
 def set_solver_rank(rank: int) -> None:
-    """Which of them this process is, from 0."""
+    """Sets the rank of this process's solver, from 0."""
     if int(rank) < 0:
         raise CaffeError(f"expected a solver rank of at least 0, got {rank}")
     _state["solver_rank"] = int(rank)
@@ -69,16 +68,16 @@ def solver_count() -> int:
 
 
 def solver_rank() -> int:
-    """The number of this process among them."""
+    """The rank of this process's solver."""
     return _state["solver_rank"]
 
 
 def set_multiprocess(multiprocess: bool) -> None:
-    """Says that each solver has a process of its own, which is always so here."""
+    """Accepted for compatibility: every solver has a process of its own here."""
 
 
 def device() -> torch.device:
-    """The torch.device on which nets compute at present."""
+    """The torch.device on which nets built now compute."""
     return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")
 
 

@@ -1,8 +1,7 @@
 """A part of a net as an ONNX model, and the comparison of the two.
 
-Caffe's layers one by one: one function per layer type (windows.py, values.py, shapes.py). The
-operators are those of opset 14 (2021). Sizes are fixed: those
-that the net has when it is exported.
+One function per layer type makes its nodes (windows.py, values.py, shapes.py). The operators are
+those of opset 14 (2021). Sizes are fixed: those that the net has when it is exported.
 """
 import functools
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Operators for onnx's reference evaluator: one that it lacks, and one that it gets wrong.
+"""Operators for onnx's reference evaluator: one is missing there, the other is wrong.
 
 Written after the operators' specification (ONNX: Operators.md), for checks; slow.
 """
@@ -14,9 +14,9 @@ class MaxRoiPool(OpRun):
     def _run(self, x: np.ndarray, rois: Any, pooled_shape: Any = None,
              spatial_scale: Any = None) -> tuple[np.ndarray]:
         tops = np.zeros((len(rois), x.shape[1], *pooled_shape), x.dtype)
-        for top, roi in zip(tops, rois):
-            image, *box = roi.tolist()
-            corners = np.float32(box) * np.float32(spatial_scale)
+        for top, roi in zip(tops, rois.tolist()):
+            image, *box = roi
+            corners = np.asarray(box, np.float32) * np.float32(spatial_scale)
             x1, y1, x2, y2 = (int(np.floor(abs(v) + 0.5) * np.sign(v)) for v in corners)
             features = x[int(image)]
             rows = _bins(y1, y2, pooled_shape[0], features.shape[1])

@@ -1,4 +1,4 @@
-"""What a layer's exporter works with: the layer, and how to add ONNX nodes for it."""
+"""The context of a layer's exporter: the layer, and methods that add ONNX nodes."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +58,7 @@ class Scope:
         return self.op("Reshape", value, self.integers(shape))
 
     def rename(self, old: str, new: str) -> bool:
-        """Calls an output of one of the nodes by another name; False when it is none of theirs."""
+        """Renames an output of one of the nodes; False when no node has it."""
         if not any(old in node.output for node in self.nodes):
             return False
         for node in self.nodes:

@@ -1,4 +1,4 @@
-"""ONNX nodes of the layers that move values, fold them together or make them up."""
+"""ONNX nodes of the layers that rearrange, reduce or generate values."""
 import math
 
 from caffe.export.scope import Scope

@@ -17,9 +17,8 @@ _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
 def state_dict(net: Net) -> OrderedDict[str, torch.Tensor]:
     """OrderedDict: "<layer>.weight", "<layer>.bias", ... -> float32 tensor on the CPU.
 
-    BatchNorm layers give running_mean and running_var (Caffe's sums divided by their weight); blobs
-    of types without names of their own are "<layer>.0", "<layer>.1", ... Every tensor has memory of
-    its own.
+    BatchNorm layers have running_mean and running_var (Caffe's sums divided by their weight); blobs
+    of types without such names are "<layer>.0", "<layer>.1", ... No two tensors share memory.
     """
     tensors = OrderedDict()
     for runner in net._runners:

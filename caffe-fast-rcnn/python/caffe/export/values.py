@@ -1,4 +1,4 @@
-"""ONNX nodes of the layers that compute with single values, with blobs, and with whole items."""
+"""ONNX nodes of the layers that compute element by element, with blobs, or per item."""
 import functools
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def number(scope: Scope, value: float) -> str:
 
 
 def affine(scope: Scope, x: str, scale: float, shift: float) -> str:
-    """scale * x + shift, without the nodes that would do nothing."""
+    """scale * x + shift, without nodes for a scale of 1 or a shift of 0."""
     x = x if scale == 1 else scope.op("Mul", x, number(scope, scale))
     return x if shift == 0 else scope.op("Add", x, number(scope, shift))
 
@@ -52,7 +52,7 @@ def threshold(scope: Scope, x: str) -> str:
 
 
 def power(scope: Scope, x: str) -> str:
-    """(shift + scale x) ^ power; with power or scale 0 a constant, whatever x holds."""
+    """(shift + scale x) ^ power; with power or scale 0 a constant, for any x."""
     module = scope.module
     if module.power == 0 or module.scale == 0:
         value = np.float32(module.shift) ** np.float32(module.power)
@@ -74,7 +74,7 @@ def log(scope: Scope, x: str) -> str:
 
 
 def dropout(scope: Scope, x: str) -> str:
-    """Nothing at test time; without scale_train a factor."""
+    """The identity at test time; without scale_train a factor."""
     return affine(scope, x, 1 if scope.module.scale_train else 1 - scope.module.ratio, 0)
 
 

@@ -1,4 +1,4 @@
-"""ONNX nodes of the layers that look through windows: convolutions, pooling, LRN, RoI pooling."""
+"""ONNX nodes of the layers with windows: convolutions, pooling, LRN, RoI pooling."""
 import numpy as np
 import torch
 
@@ -20,7 +20,7 @@ def convolution(scope: Scope, *bottoms: str) -> list[str]:
 
 
 def pooling(scope: Scope, x: str) -> str:
-    """MAX and AVE. The last windows stick out of the bottom as far as the pads say."""
+    """MAX and AVE. Pads extend the bottom as far as the last windows reach."""
     p, size = scope.module.p, scope.bottom_shapes[0][2:]
     if p.pool == STOCHASTIC:
         raise scope.error("stochastic pooling")
@@ -45,7 +45,7 @@ def pooling(scope: Scope, x: str) -> str:
 
 
 def lrn(scope: Scope, x: str) -> str:
-    """Across channels it is ONNX's own; within, it is put together."""
+    """Across channels ONNX has the operator; within a channel it is composed of others."""
     p = scope.module.p
     if not scope.module.within:
         return scope.op("LRN", x, size=p.local_size, alpha=p.alpha, beta=p.beta, bias=p.k)

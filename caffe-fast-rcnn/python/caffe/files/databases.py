@@ -17,7 +17,7 @@ from caffe.core.errors import DataError, suggest
 from caffe.core.types import FilePath
 
 Record = tuple[bytes, bytes]     # key and value
-_MAP_SIZE = 1 << 40     # room for an LMDB in the address space; the file grows as it is filled
+_MAP_SIZE = 1 << 40     # address space reserved for an LMDB; the file grows as it is filled
 _TRANSACTION = 1000     # records that are written together
 # neither library opens a folder twice
 _open_databases: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
@@ -42,13 +42,13 @@ def open_database(source: FilePath, backend: str) -> "_Database":
 
 @contextlib.contextmanager
 def new_database(path: FilePath, backend: str) -> Iterator[Any]:
-    """A database to `put(key, value)` (bytes) into; it is at `path` when the block ends well.
+    """A database to `put(key, value)` (bytes) into; it is moved to `path` at the end of the block.
 
-    A `path` that is there already is a DataError, as in Caffe.
+    A `path` that exists already is a DataError, as in Caffe.
     """
     form = _form(backend)
     if os.path.lexists(path):
-        raise DataError(f"{path}: this is there already; remove it or give another name")
+        raise DataError(f"{path}: exists already; remove it or give another name")
     partial = f"{os.fspath(path).rstrip(os.sep)}.{os.getpid()}.partial"
     with _writing(path):
         os.mkdir(partial)
@@ -112,8 +112,8 @@ class _Database:
         self.source = os.fspath(source)
 
     def items(self) -> Iterator[Record]:
-        """(key, value) of every record, in the order of the keys; bytes or views of bytes that
-        stay valid until the next one.
+        """(key, value) of every record, in the order of the keys; bytes or views of bytes, which
+        are valid until the next record.
         """
         with _plain_errors(self.source, type(self)):
             yield from self._records()

@@ -1,7 +1,7 @@
 """Images and lists of images from files and Datums: the one image reader.
 
-Pixels come as they are stored, as in Caffe and as annotations count them; with `upright` an image
-is turned as the camera's note (EXIF orientation) says, for people to look at.
+Pixels stay in the order of the file, as in Caffe and as annotations count them; with `upright` an
+image is rotated by its EXIF orientation, for display.
 """
 from typing import NamedTuple
 
@@ -84,7 +84,7 @@ def decoded(data: bytes | np.ndarray, color: bool | None = None, upright: bool =
     """The image in the bytes of a JPEG, PNG, ... file, (H, W, C); None if OpenCV cannot decode it.
 
     color: True for BGR, False for grey, None for the channels that are there
-    upright: turns the image as its EXIF orientation says (never with color=None)
+    upright: rotates the image by its EXIF orientation (never with color=None)
     deep: keeps 16 bits or floats, where these are stored; else they become bytes unless color=None
     """
     data = np.frombuffer(data, np.uint8)

@@ -4,8 +4,8 @@
     V1 (2014)   layers { type: CONVOLUTION blobs_lr: 1 convolution_param { kernel_size: 3 } }
     V2          layer  { type: "Convolution" param { lr_mult: 1 } convolution_param { ... } }
 
-`upgrade_net` and `upgrade_solver` change the message in place and return it; a message that is
-current already is left as it is.
+`upgrade_net` and `upgrade_solver` change the message in place and return it; a message in the
+current form is not changed.
 """
 from caffe.core.errors import PrototxtError
 from caffe.files.upgrade_v0 import upgrade_v0_layers

@@ -1,11 +1,11 @@
 """Weights (.caffemodel, .caffemodel.h5), solver states (.solverstate, .h5) and mean files.
 
 Reading maps the file into memory: the arrays are read-only views of it (possibly not aligned) that
-cost nothing until they are copied into a blob. Writing streams to a file beside the target, which
-takes the target's place only when it is complete.
+take no memory until they are copied into a blob. Writing streams to a temporary file beside the
+target, which replaces the target when it is complete.
 
-Of a layer only its name and its blobs are read, whose fields have the same numbers in all forks of
-Caffe; what else a fork keeps there, under numbers that mean other things elsewhere, is ignored.
+Of a layer only the name and the blobs are read, whose field numbers are the same in all forks of
+Caffe; all other fields, whose numbers differ between forks, are ignored.
 """
 import logging
 import mmap
@@ -82,7 +82,7 @@ def read_weights(path: FilePath) -> OrderedDict[str, list[np.ndarray | None]]:
 
 
 def write_weights(path: FilePath, net_name: str, layers: Iterable[tuple[Any, ...]]) -> None:
-    """Writes a .caffemodel in the current format, in the place of an older one of that name.
+    """Writes a .caffemodel in the current format; replaces an older file of that name.
 
     layers: iterable of (name, type, [array]) in net order, or (name, type, [array], [gradient]);
     arrays are stored as float32. It is consumed layer by layer, so that only one layer needs to be

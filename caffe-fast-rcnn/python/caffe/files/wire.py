@@ -29,7 +29,7 @@ class Message:
     """Iterates over the fields of the message in buffer[begin:end].
 
     Yields (field number, wire type, value): value is an int for VARINT, else the (begin, end) of
-    the bytes. `position` is where the next field starts; who iterates may move it forward.
+    the bytes. `position` is where the next field starts; the caller may move it forward.
     """
 
     def __init__(self, buffer: Any, begin: int, end: int, origin: str) -> None:
@@ -40,7 +40,7 @@ class Message:
             tag = self._varint()
             number, kind = tag >> 3, tag & 7
             if number == 0 or number >= 1 << 29:
-                raise self.damaged(f"{number} is no field number")
+                raise self.damaged(f"{number} is not a field number")
             if kind == VARINT:
                 yield number, kind, self._varint()
                 continue
@@ -48,7 +48,7 @@ class Message:
             if kind == BYTES:
                 size = self._varint()
             elif size is None:
-                raise self.damaged(f"{kind} is no wire type")
+                raise self.damaged(f"{kind} is not a wire type")
             begin, self.position = self.position, self.position + size
             if self.position > self.end:
                 raise self.damaged(f"{size} bytes are announced, {self.end - begin} are left; is "
@@ -81,8 +81,8 @@ class Message:
     def values(self, kind: int, value: Extent, dtype: np.dtype) -> np.ndarray:
         """An array from a repeated float or double field that starts here, packed or not.
 
-        The unpacked form has a tag before every number; the whole run of them is taken at once,
-        and `position` is moved behind it.
+        The unpacked form has a tag before every number; the whole run is read at once, and
+        `position` moves to its end.
         """
         begin, end = value
         if kind == BYTES:

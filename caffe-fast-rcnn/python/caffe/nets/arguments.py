@@ -1,4 +1,4 @@
-"""What caffe.Net and its methods may be called with: files and phases, arrays of any length."""
+"""The arguments of caffe.Net and its methods: files and phases, arrays of any length."""
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from caffe.proto.caffe_pb2 import NetParameter
 def net_arguments(args: tuple[Any, ...], phase: int | None, level: int,
                   stages: Sequence[str] | None, weights: FilePath | None
                   ) -> tuple[int, int, Sequence[str] | None, FilePath | None]:
-    """The arguments behind the file, in the present order or in the older (weights, phase)."""
+    """(phase, level, stages, weights) from the arguments after the file, in either order."""
     if args and isinstance(args[0], (str, os.PathLike)):
         weights, args = args[0], args[1:]
         if args:
@@ -33,7 +33,7 @@ def net_arguments(args: tuple[Any, ...], phase: int | None, level: int,
 
 
 def read_network(network_file: FilePath | NetParameter) -> NetParameter:
-    """The NetParameter of a path, or of one that is given; of today's form, a copy."""
+    """The NetParameter in a file, or a copy of one that is given; in the current form."""
     if isinstance(network_file, caffe_pb2.NetParameter):
         message = caffe_pb2.NetParameter()
         message.CopyFrom(network_file)

@@ -27,7 +27,7 @@ class Learnable(NamedTuple):
 
 
 class _Owner:
-    """The first layer that uses a learnable blob, and what has been said about it since."""
+    """The first layer that uses a learnable blob, and the multipliers that were given for it."""
 
     def __init__(self, layer: LayerRunner, blob: ParamBlob, spec: ParamSpec) -> None:
         self.layer, self.blob = layer, blob
@@ -144,8 +144,7 @@ class NetBuilder:
         return tops
 
     def _note_shared_memory(self, layer: LayerRunner) -> None:
-        """What a layer changes in place also shows in the blobs that share memory with its bottom.
-        """
+        """Finds the blobs that share memory with a bottom that the layer changes in place."""
         if layer.type in _SHARING_TYPES:
             source = layer.bottoms[0]
             self._shared_with[id(layer.tops[0])] = [source, *self._shared_with.get(id(source), ())]

@@ -1,7 +1,7 @@
 """What `debug_info: true` logs while a net runs: the mean absolute value of everything in it.
 
-Caffe: Net::ForwardDebugInfo, BackwardDebugInfo and the end of Net::Backward. A blob whose mean is 0
-or not a number shows where a training goes wrong.
+Caffe: Net::ForwardDebugInfo, BackwardDebugInfo and the end of Net::Backward. The first blob whose
+mean is 0 or NaN shows where a training goes wrong.
 """
 import logging
 from collections.abc import Callable, Iterable
@@ -24,7 +24,8 @@ def log_passes(net: "Net", is_wanted: Callable[[], object]) -> None:
     """Logs every later pass of a net in which `is_wanted()` is true.
 
     After a layer's forward pass: its tops and learnable blobs. After its backward pass: the
-    gradients that it has computed. After the first layer's: the norms of all learnable blobs.
+    gradients that it computed. After the backward pass of the first layer: the norms of all
+    learnable blobs.
     """
     runners = net._runners
 

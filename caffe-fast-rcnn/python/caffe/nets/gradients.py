@@ -12,7 +12,7 @@ from caffe.runners.runner import LayerRunner
 def mark_backward(layers: Sequence[LayerRunner], force: bool) -> None:
     """Sets need_backward, propagate_down and param_propagate_down of the LayerRunners of a net."""
     _mark_learning(layers)
-    _prune_beside_losses(layers)
+    _prune_without_loss(layers)
     if force:
         for layer in layers:
             layer.need_backward = True
@@ -40,10 +40,10 @@ def _mark_learning(layers: Sequence[LayerRunner]) -> None:
             learning.update(map(id, layer.tops))
 
 
-def _prune_beside_losses(layers: Sequence[LayerRunner]) -> None:
-    """No backward pass through layers that no loss depends on, nor where no gradient arrives.
+def _prune_without_loss(layers: Sequence[LayerRunner]) -> None:
+    """Switches backward off in layers that no loss depends on, or whose tops get no gradient.
 
-    `skipped` holds the blobs to which the layer that uses them passes no gradient.
+    `skipped` holds the blobs to which the layer that reads them passes no gradient.
     """
     under_loss: set[int] = set()
     skipped: set[int] = set()
@@ -60,9 +60,9 @@ def _prune_beside_losses(layers: Sequence[LayerRunner]) -> None:
 
 
 def _mark_parameters(layers: Sequence[LayerRunner]) -> None:
-    """requires_grad for those parameters only whose gradient some layer needs.
+    """Sets requires_grad for the parameters whose gradient some layer needs.
 
-    Those for which the module itself has switched it off (statistics) stay off.
+    Where the module itself has switched it off (statistics), it stays off.
     """
     wanted: dict[int, tuple[Any, bool]] = {}
     for layer in layers:

@@ -2,9 +2,9 @@
 
     merged, weights, folded = merge_batch_norm(read_net("test.prototxt"), read_weights("net"))
 
-A layer is folded when it is the only one that reads the convolution's top, and acts on channels
-with numbers that no longer change: top = factor * bottom + shift. Then the convolution's weights
-are multiplied by the factor, and its bias becomes factor * bias + shift.
+A layer is folded when it alone reads the convolution's top, and multiplies and shifts each channel
+by constants: top = factor * bottom + shift. Then the convolution's weights are multiplied by the
+factor, and its bias becomes factor * bias + shift.
 """
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _HOSTS = ("Convolution", "Deconvolution", "InnerProduct")
 
 def merge_batch_norm(net: NetParameter, weights: Weights
                      ) -> tuple[NetParameter, Weights, list[str]]:
-    """Folds what can be folded.
+    """Folds every layer that can be folded.
 
     net: NetParameter of the current form; weights: {layer name: [array]} as read_weights gives
     them. Neither is changed. Returns the new NetParameter, the new OrderedDict of weights, and the
@@ -100,7 +100,7 @@ def _factor_and_shift(layer: LayerParameter,
 
 
 def _fold(host: LayerParameter, weights: Weights, factor: np.ndarray, shift: np.ndarray) -> None:
-    """Changes a layer and its blobs so that its top is factor * top + shift."""
+    """Changes a layer and its blobs so that its new top is factor * top + shift."""
     blobs = [np.asarray(blob, np.float64) for blob in weights[host.name]]
     p = host.inner_product_param if host.type == "InnerProduct" else host.convolution_param
     outputs = p.num_output

@@ -5,11 +5,11 @@
     scores = net.forward()["prob"]
 
 The net is the tape: a forward pass runs layer after layer, a backward pass asks each for its
-gradients in the opposite order, and what flows between them are blobs, not autograd's graph. So
-passes may begin and end anywhere, and every blob may be read and written in between.
-What the gradients need is recorded in the forward pass of exactly those layers that backward
-reaches by Caffe's rules (gradients.py). A net to test with has no loss, hence records nothing;
-with `force_backward: true` it can be differentiated like any other.
+gradients in the opposite order, and only blobs connect them, not autograd's graph. So a pass may
+begin and end at any layer, and every blob may be read and written in between.
+The forward pass records what gradients need in exactly those layers that backward reaches by
+Caffe's rules (gradients.py). A test net has no loss and records nothing; with `force_backward:
+true` it can be differentiated like any other.
 """
 import os
 from collections import OrderedDict
@@ -196,7 +196,7 @@ class Net(PrivateNames):
                                  f"the blob of shape {blob.shape}; reshape the blob") from None
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """The arrays from which the net's first layer, a MemoryData, takes its batches in turn."""
+        """Sets the arrays from which the first layer, a MemoryData, takes its batches in turn."""
         module = getattr(self._runners[0], "module", None) if self._runners else None
         if not isinstance(module, MemoryData):
             raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
@@ -232,7 +232,7 @@ class Net(PrivateNames):
         return batches(arrays, self.blobs[self.inputs[0]].num)
 
     def reshape(self) -> None:
-        """Gives all blobs the shapes that follow from the shapes of the inputs."""
+        """Shapes all blobs anew, starting from the shapes of the inputs."""
         for runner in self._runners:
             runner.reshape()
 
@@ -262,8 +262,8 @@ class Net(PrivateNames):
     def copy_from(self, path: FilePath, skip_mismatched: bool = False) -> CopyReport:
         """Fills the blobs of layers with the same name from a .caffemodel or .h5 file.
 
-        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError, or
-        with skip_mismatched leaves its layer as it is."""
+        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError;
+        with skip_mismatched its layer is not filled instead."""
         report = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
         self.last_copy = report
         return report

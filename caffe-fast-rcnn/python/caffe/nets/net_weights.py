@@ -16,10 +16,10 @@ log = logging.getLogger("caffe")
 class CopyReport(NamedTuple):
     """What copy_from did: names of layers."""
 
-    copied: list            # layers that got their blobs from the file
+    copied: list            # layers filled from the file
     ignored_source: list    # layers with blobs in the file that the net does not have
     missing: list           # layers with blobs in the net that the file does not have
-    mismatched: list        # layers left alone since a blob of theirs has another shape in the file
+    mismatched: list        # layers not filled because a blob has another shape in the file
 
 
 def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
@@ -27,8 +27,8 @@ def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]],
     """Fills the blobs of LayerRunners from a .caffemodel or HDF5 file, by layer name.
 
     owned: per layer and blob, whether the layer is its first user; a blob that is shared with an
-    earlier layer may be missing in an HDF5 file. Nothing is changed when something does not fit,
-    unless skip_mismatched: then layers with a blob of another shape stay as they are.
+    earlier layer may be missing in an HDF5 file. If anything does not fit, nothing is changed; with
+    skip_mismatched the layers that have a blob of another shape are not filled instead.
     Returns a CopyReport; raises WeightsError.
     """
     source = weights.read_weights(path)
@@ -113,7 +113,9 @@ def _stored(blob: Blob) -> np.ndarray:
 
 
 def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) -> None:
-    """Gives layers the memory of the blobs of layers with the same name (ShareTrainedLayersWith).
+    """Shares the blobs of other layers with the layers of the same names.
+
+    Caffe: Net::ShareTrainedLayersWith.
     """
     by_name = {layer.name: layer for layer in layers}
     for other in others:

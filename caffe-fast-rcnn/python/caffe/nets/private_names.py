@@ -8,7 +8,7 @@ from caffe.core.blob import Blob
 
 
 class PrivateNames:
-    """What a caffe.Net is called by its numbers: blobs in order of appearance, layers in order.
+    """Access to the blobs (in order of appearance) and layers of a caffe.Net by index.
 
     _blobs, _blob_names, _layer_names   lists, which the net sets
     """
@@ -27,37 +27,37 @@ class PrivateNames:
 
     @property
     def _inputs(self) -> list[int]:
-        """Numbers of the input blobs."""
+        """Indices of the input blobs."""
         return [self._blob_names.index(name) for name in self.inputs]
 
     @property
     def _outputs(self) -> list[int]:
-        """Numbers of the output blobs."""
+        """Indices of the output blobs."""
         return [self._blob_names.index(name) for name in self.outputs]
 
     @property
     def _blob_loss_weights(self) -> list[float]:
-        """A number per blob."""
+        """A weight per blob."""
         return list(self.blob_loss_weights.values())
 
     def _bottom_ids(self, layer: int) -> list[int]:
-        """Numbers of the bottoms of layer number `layer`."""
-        return self._numbers(self._runners[layer].bottoms)
+        """Indices of the bottoms of the layer of this index."""
+        return self._indices(self._runners[layer].bottoms)
 
     def _top_ids(self, layer: int) -> list[int]:
-        """Numbers of the tops of layer number `layer`."""
-        return self._numbers(self._runners[layer].tops)
+        """Indices of the tops of the layer of this index."""
+        return self._indices(self._runners[layer].tops)
 
-    def _numbers(self, blobs: Sequence[Blob]) -> list[int]:
-        numbers = {id(blob): number for number, blob in enumerate(self._blobs)}
-        return [numbers[id(blob)] for blob in blobs]
+    def _indices(self, blobs: Sequence[Blob]) -> list[int]:
+        indices = {id(blob): index for index, blob in enumerate(self._blobs)}
+        return [indices[id(blob)] for blob in blobs]
 
     def _forward(self, start: int, end: int) -> float:
-        """Runs layers number `start` to `end`; returns the weighted sum of their losses."""
+        """Runs the layers of index `start` to `end`; returns the weighted sum of their losses."""
         return float(self.run_forward(start, end))
 
     def _backward(self, start: int, end: int) -> None:
-        """Runs layers number `start` down to `end` backwards."""
+        """Runs the layers of index `start` down to `end` backwards."""
         self.run_backward(start, end)
 
     def _set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:

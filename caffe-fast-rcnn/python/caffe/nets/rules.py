@@ -46,8 +46,8 @@ def meets(rule: NetStateRule, state: NetState) -> bool:
 def insert_splits(net: NetParameter) -> NetParameter:
     """A Split layer behind every top that is used more than once (Caffe: InsertSplits).
 
-    Each use then has a blob of its own, "<blob>_<layer>_<top index>_split_<use>". Counting in the
-    objective is a use too.
+    Each use then has a blob of its own, "<blob>_<layer>_<top index>_split_<use>". A loss weight
+    counts as a use.
     """
     sources, uses, loss_weights = uses_of_tops(net)
     result = caffe_pb2.NetParameter()
@@ -74,7 +74,7 @@ def insert_splits(net: NetParameter) -> NetParameter:
 
 def uses_of_tops(net: NetParameter
                  ) -> tuple[dict[_Place, _Place], Counter[_Place], dict[_Place, float]]:
-    """Of each bottom (layer, index) the top it comes from; of each top its uses and loss weight."""
+    """For each bottom (layer, index) its top; for each top its number of uses and loss weight."""
     last: dict[str, _Place] = {}
     sources: dict[_Place, _Place] = {}
     uses: Counter[_Place] = Counter()
@@ -95,7 +95,7 @@ def uses_of_tops(net: NetParameter
 
 
 def unknown_bottom(layer: LayerParameter, index: int, known: Iterable[str]) -> LayerError:
-    """The LayerError for a bottom that no layer above makes."""
+    """The LayerError for a bottom that is not a top of an earlier layer."""
     name = layer.bottom[index]
     phase = f" in phase {Phase(layer.phase)}" if layer.HasField("phase") else ""
     return LayerError(f'layer "{layer.name}" ({layer.type}): no layer above it has the top '

@@ -1,4 +1,4 @@
-"""Built-in layers in a net: the one place where the modules of caffe.layer_types meet blobs."""
+"""Runners of built-in layers: they join the modules of caffe.layer_types with blobs."""
 from collections.abc import Iterable
 from typing import Any
 
@@ -124,7 +124,7 @@ class ModuleRunner(GraphRunner):
 
 
 class SplitRunner(LayerRunner):
-    """One blob under several names: the tops are the bottom's memory, the gradients add up."""
+    """One blob under several names: the tops share the bottom's memory, the gradients add up."""
 
     def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> None:
         super().__init__(param, bottoms, tops)

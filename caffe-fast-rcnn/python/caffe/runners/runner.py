@@ -1,4 +1,4 @@
-"""A layer of a net at work: its blobs, and what the net decided about its gradients."""
+"""The base classes of runners: a layer in a net, its blobs and its gradients."""
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,7 +59,7 @@ class LayerRunner:
         return [0.0] * len(self.tops)
 
     def set_loss_weights(self) -> None:
-        """Notes the loss weights; they are the gradients of the tops from now on.
+        """Sets the loss weights, which become the gradients of the tops.
 
         Caffe: Layer::SetLossWeights.
         """
@@ -90,10 +90,10 @@ class LayerRunner:
         return total
 
     def reshape(self) -> None:
-        """Gives the tops the shapes that follow from those of the bottoms."""
+        """Shapes the tops after the bottoms."""
 
     def forward(self, record: bool) -> None:
-        """Computes the tops; record: remember what `backward` needs, if it will be called."""
+        """Computes the tops; record: keep what `backward` needs."""
         raise self.error("has no forward pass")
 
     def backward(self) -> None:
@@ -110,8 +110,8 @@ class LayerRunner:
 class GraphRunner(LayerRunner):
     """A layer that computes with tensors, and whose gradients autograd finds.
 
-    Every pass is a small graph of its own, with the bottoms as its leaves: how their values were
-    made, and what the next layers do with the tops, does not matter.
+    Every pass is a small graph of its own, with the bottoms as its leaves; it does not extend into
+    the layers before or after.
     """
 
     def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> None:
@@ -152,7 +152,7 @@ class GraphRunner(LayerRunner):
         return tuple(None if out is None else out.detach() for out in outputs)
 
     def _passes_gradients_on(self) -> bool:
-        """Whether a gradient of the tops may reach something that learns."""
+        """Whether a gradient of the tops may reach a learnable blob."""
         return any(self.param_propagate_down) or any(
             self.wanted(i) and not blob.values.is_dead_end for i, blob in enumerate(self.bottoms))
 

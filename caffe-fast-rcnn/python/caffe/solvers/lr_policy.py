@@ -20,7 +20,7 @@ class PolicyState(NamedTuple):
     iter_last_event: int = 0        # ... and the iteration of that, or of the last step
 
     def plateau(self, p: SolverParameter) -> tuple[float, int] | None:
-        """(minimum_loss, iter_last_event), or None where the policy has no need of them."""
+        """(minimum_loss, iter_last_event); None unless the policy is plateau."""
         return self[1:] if p.lr_policy == "plateau" else None
 
     def as_arrays(self) -> dict[str, np.ndarray]:
@@ -29,7 +29,7 @@ class PolicyState(NamedTuple):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "PolicyState":
-        """What `as_arrays` gave, or what an older version did: the current step alone."""
+        """The inverse of `as_arrays`; older versions wrote the current step alone."""
         return cls(**{name: np.asarray(arrays[name]).item() for name in cls._fields
                       if name in arrays})
 
@@ -67,8 +67,8 @@ def advance(p: SolverParameter, iteration: int, state: PolicyState,
             averaged_loss: Callable[[], float]) -> tuple[float, PolicyState]:
     """(rate, PolicyState) of an iteration, from the PolicyState of the one before.
 
-    averaged_loss: a function that gives the mean of the last `average_loss` losses; only asked by
-    the policy that needs it.
+    averaged_loss: a function that returns the mean of the last `average_loss` losses; called by the
+    policy plateau only.
     """
     if p.lr_policy == "plateau":
         state = _watch_plateau(p, iteration, state, averaged_loss())
@@ -78,7 +78,7 @@ def advance(p: SolverParameter, iteration: int, state: PolicyState,
 
 def _watch_plateau(p: SolverParameter, iteration: int, state: PolicyState,
                    loss: float) -> PolicyState:
-    """PVANet: a step once the loss had no new minimum for plateau_winsize[step] iterations."""
+    """PVANet: a step when the loss had no new minimum for plateau_winsize[step] iterations."""
     if not p.plateau_winsize or min(p.plateau_winsize) < 1:
         raise CaffeError('solver: lr_policy "plateau" needs plateau_winsize, each > 0, got '
                          f"{list(p.plateau_winsize) or 'none'}")
@@ -96,7 +96,7 @@ def _watch_plateau(p: SolverParameter, iteration: int, state: PolicyState,
 def learning_rate(p: SolverParameter, iteration: int, current_step: int) -> tuple[float, int]:
     """(rate, current step) of an iteration; current_step is the one of the iteration before.
 
-    `step` counts whole stepsizes; `multistep` goes at most one stepvalue further per iteration.
+    `step` counts whole stepsizes; `multistep` advances by at most one stepvalue per iteration.
     """
     if p.lr_policy not in _POLICIES:
         raise CaffeError(f'solver: unknown lr_policy "{p.lr_policy}"'

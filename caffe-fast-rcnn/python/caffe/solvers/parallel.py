@@ -85,7 +85,7 @@ class NCCL:
                              f"{distributed.get_world_size()}")
 
     def bcast(self) -> None:
-        """Gives all solvers the learnable blobs of rank 0."""
+        """Broadcasts the learnable blobs of rank 0 to all solvers."""
         for learnable in self._solver.net.learnables:
             values = learnable.blob.values
             tensor = _plain_copy(values.get())
@@ -93,7 +93,7 @@ class NCCL:
             values.copy_(tensor)
 
     def agree(self, number: int) -> int:
-        """As the function `agree`."""
+        """See the function `agree`."""
         return agree(number, self._device)
 
     def close(self) -> None:
@@ -101,19 +101,19 @@ class NCCL:
         distributed.destroy_process_group()
 
     def on_start(self) -> None:
-        """Called before each iteration; there is nothing to do, the weights agree already."""
+        """Called before each iteration; does nothing, since the weights are equal already."""
 
     def __call__(self, layer: int) -> None:
-        """Called after a layer's backward pass: starts the exchange of the gradients it finished.
+        """Called after a layer's backward pass: starts to reduce the gradients that are complete.
 
-        With iter_size > 1 gradients are finished by the last pass only, and nothing starts early.
+        With iter_size > 1 only the last pass completes gradients, and nothing starts early.
         """
         if self._solver.param.layer_wise_reduce and self._solver.param.iter_size == 1:
             for blob in self._early[layer]:
                 self._start(blob)
 
     def on_gradients_ready(self) -> None:
-        """Called before each update: the gradients become their mean over all solvers."""
+        """Called before each update: replaces the gradients by their mean over all solvers."""
         for blob in self._learned:
             if id(blob) not in self._under_way:
                 self._start(blob)
@@ -141,7 +141,7 @@ def agree(number: int, device: torch.device | str = "cpu") -> int:
 
 
 def together(collective: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Calls a collective operation; CaffeError where one of the processes is gone."""
+    """Calls a collective operation; CaffeError when one of the processes has ended."""
     try:
         return collective(*arguments, **options)
     except RuntimeError as problem:
@@ -160,7 +160,7 @@ def _blobs_by_layer(solver: "Solver") -> list[list[Blob]]:
 
 
 def _plain_copy(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy in the usual order of memory, which is the same for all solvers."""
+    """A contiguous copy, so that the memory order is the same for all solvers."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 

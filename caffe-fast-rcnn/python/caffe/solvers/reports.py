@@ -1,5 +1,4 @@
-"""What solvers report: the recent losses, and a net's outputs in the words that log parsers expect.
-"""
+"""What solvers log: the recent losses, and a net's outputs in the form that log parsers expect."""
 import collections
 import logging
 from collections.abc import Iterable, Mapping
@@ -15,8 +14,8 @@ log = logging.getLogger("caffe")
 class RecentLosses:
     """The last `count` losses.
 
-    `add` takes scalars that may lie on the GPU; they are copied from it, as floats, only when
-    somebody asks, so that training does not wait for the device in every iteration.
+    `add` takes scalars that may lie on the GPU. They are copied to floats only when they are read,
+    so that training does not wait for the device in every iteration.
     """
 
     def __init__(self, count: int) -> None:
@@ -25,19 +24,19 @@ class RecentLosses:
         self._new: list[torch.Tensor | float] = []
 
     def add(self, loss: torch.Tensor | float) -> None:
-        """Notes a loss, without waiting for the device."""
+        """Adds a loss, without waiting for the device."""
         self._new.append(loss)
         if len(self._new) > self._count:
             self.values()
 
     def values(self) -> list[float]:
-        """All that are kept, the oldest first."""
+        """The losses, oldest first."""
         self._losses.extend(map(float, self._new))
         self._new.clear()
         return list(self._losses)
 
     def load(self, values: Iterable[float]) -> None:
-        """Keeps these and forgets the others."""
+        """Replaces the losses."""
         self._new.clear()
         self._losses.clear()
         self._losses.extend(map(float, values))
@@ -49,7 +48,7 @@ class RecentLosses:
 
     @property
     def mean(self) -> float:
-        """The mean of all that are kept; NaN if there is none."""
+        """The mean; NaN if there is none."""
         values = self.values()
         return sum(values) / len(values) if values else float("nan")
 
@@ -62,7 +61,7 @@ def log_outputs(kind: str, net: Net, outputs: Mapping[str, np.ndarray]) -> None:
 
 
 def with_weight(net: Net, name: str, value: float) -> str:
-    """'name = value', and what it counts for in the loss if it does."""
+    """'name = value', with its weight and share where it counts in the loss."""
     weight = net.blob_loss_weights[name]
     share = f" (* {weight:.6g} = {weight * value:.6g} loss)" if weight else ""
     return f"{name} = {value:.6g}{share}"

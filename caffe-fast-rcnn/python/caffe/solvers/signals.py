@@ -14,7 +14,7 @@ class Action(enum.IntEnum):
 
 
 class SignalHandler:
-    """Remembers signals until `requested` asks for them; a context that puts the old ways back.
+    """Remembers signals until `requested` is called; a context that restores the old handlers.
 
     sigint, sighup: the Action each stands for.
     """
@@ -39,7 +39,7 @@ class SignalHandler:
         self._received.add(number)
 
     def requested(self) -> Action:
-        """The action of the signals since the last call; to stop is more than a snapshot."""
+        """The action of the signals since the last call; STOP takes precedence over SNAPSHOT."""
         actions = {self._actions[number] for number in tuple(self._received)}
         self._received.clear()
         return next((action for action in (Action.STOP, Action.SNAPSHOT) if action in actions),

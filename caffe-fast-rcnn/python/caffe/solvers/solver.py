@@ -4,9 +4,9 @@
     solver.net.copy_from("pretrained.caffemodel")
     solver.step(100)
 
-As in pycaffe the paths in a solver file count from the current folder, the class alone decides the
-type (`get_solver` goes by the file), and `solver_mode` is left to the command line: nets compute
-where caffe.set_mode_cpu or set_mode_gpu says.
+As in pycaffe the paths in a solver file are relative to the current folder; the class decides the
+type (`get_solver` takes the file's); and only the command line reads `solver_mode`: otherwise nets
+compute where caffe.set_mode_cpu or set_mode_gpu says.
 """
 import logging
 from collections.abc import Callable, Mapping
@@ -39,13 +39,13 @@ class Solver:
 
     Attributes:
       net, test_nets   the nets
-      iter             how often the weights have been updated
+      iter             number of updates so far
       param            the SolverParameter; changes take effect at once
       action           called after each iteration; the signals.Action that it returns is done
       updater          the update rule and what it remembers of each learnable blob
       policy_state     what the learning rate policy remembers; losses: the RecentLosses
 
-    Of solvers that train together only the one of rank 0 tests, reports and writes snapshots.
+    Of several solvers that train together only rank 0 tests, logs and writes snapshots.
     """
 
     rule = updates.Rule
@@ -152,7 +152,7 @@ class Solver:
         self.apply_update()
 
     def apply_update(self) -> None:
-        """Updates the weights from the gradients that are there, and counts the iteration."""
+        """Updates the weights by the present gradients, and counts the iteration."""
         rate, self.policy_state = advance(self.param, self.iter, self.policy_state,
                                        lambda: self.smoothed_loss)
         if self.param.display and self.iter % self.param.display == 0:
@@ -188,7 +188,7 @@ class Solver:
         return means
 
     def share_weights(self, net: Net) -> None:
-        """Gives a net the memory of the weights that are trained here."""
+        """Shares the trained weights with another net."""
         net.share_with(self.net)
 
     # -------------------------------------------------------------------------------- snapshots

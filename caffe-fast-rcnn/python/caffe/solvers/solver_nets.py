@@ -14,10 +14,10 @@ _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
 def make_train_net(p: SolverParameter, iteration: Callable[[], int]) -> Net:
-    """The net in the one field of SolverParameter p that gives it, in phase TRAIN.
+    """The training net, from the one field of SolverParameter p that names it.
 
-    iteration: a function that tells the present one; with p's debug_info the net logs its passes in
-    those that are displayed. The net's own debug_info counts for nothing here, as in Caffe.
+    iteration: a function that returns the current one; with p's debug_info the net logs its passes
+    in the iterations that are displayed. The net's own debug_info is ignored, as in Caffe.
     """
     given = [field for field in _TRAIN_FIELDS if p.HasField(field)]
     if len(given) != 1:
@@ -33,8 +33,8 @@ def make_train_net(p: SolverParameter, iteration: Callable[[], int]) -> Net:
 
 
 def make_test_nets(p: SolverParameter) -> list[Net]:
-    """The nets to test with: those in test_net_param, in test_net, then the common net as often as
-    there are test_iter numbers left.
+    """The test nets: those in test_net_param, in test_net, then the common net once for each
+    test_iter that is left.
     """
     sources = [*p.test_net_param, *p.test_net]
     common = [getattr(p, field) for field in ("net_param", "net") if p.HasField(field)]

@@ -1,8 +1,8 @@
-"""The six ways from gradients to new weights (Caffe: solvers/*_solver.cpp).
+"""The six update rules (Caffe: solvers/*_solver.cpp).
 
-Each rule is a class with `update(slots, weight, gradient, rate, iteration)`, which changes
-`slots`, the tensors that it remembers for one learnable blob, and returns what is to be subtracted
-from the weights. `gradient` already contains weight decay and is None where it is 0 everywhere.
+Each rule is a class with `update(slots, gradient, rate, iteration)`, which changes `slots`, the
+tensors that it keeps for one learnable blob, and returns what is to be subtracted from the weights.
+`gradient` already contains weight decay.
 """
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from caffe.proto.caffe_pb2 import SolverParameter
 
 
 class Rule:
-    """Base; p is the SolverParameter. slots: number of tensors remembered per learnable blob."""
+    """Base; p is the SolverParameter. slots: number of tensors kept per learnable blob."""
 
     slots = 1
     zero_rate_does_nothing = False
@@ -117,7 +117,7 @@ class Adam(Rule):
 
 
 class Updater:
-    """Applies a rule to all learnable blobs of a net; keeps what the rule remembers of them.
+    """Applies a rule to all learnable blobs of a net, and keeps its slots.
 
     rule: a Rule; learnables: the net's Learnables.
     """
@@ -163,7 +163,7 @@ class Updater:
         return change
 
     def _clip_factor(self) -> float:
-        """What all gradients are multiplied by so that their norm is at most clip_gradients."""
+        """The factor of all gradients that limits their norm to clip_gradients."""
         limit = self.rule.p.clip_gradients
         diffs = [blob.top_diff() for blob, *_ in self.learnables] if limit >= 0 else []
         norms = [torch.linalg.vector_norm(diff) for diff in diffs if diff is not None]
@@ -173,7 +173,7 @@ class Updater:
     # ---------------------------------------------------------------------------------- history
 
     def slots(self, i: int) -> list[Tensor]:
-        """What the rule remembers of learnable blob i: a list of tensors."""
+        """The tensors that the rule keeps for learnable blob i."""
         slots = self._slots[i]
         if slots is None:
             weight = self.learnables[i].blob.values.get().data
@@ -181,8 +181,7 @@ class Updater:
         return slots
 
     def history(self) -> list[np.ndarray]:
-        """All that is remembered as arrays, in Caffe's order: one per blob, then the second ones.
-        """
+        """All slots as arrays, in Caffe's order: the first of every blob, then the second ones."""
         return [self._array(i, k) for k in range(self.rule.slots)
                 for i in range(len(self.learnables))]
 
@@ -193,7 +192,7 @@ class Updater:
         return slots[k].cpu().contiguous().numpy()
 
     def load_history(self, arrays: Sequence[np.ndarray]) -> None:
-        """Takes what `history` gave."""
+        """Restores what `history` returned."""
         count = len(self.learnables)
         shapes = [learnable.blob.shape for learnable in self.learnables] * self.rule.slots
         if len(arrays) != len(shapes):

@@ -14,8 +14,8 @@ log = logging.getLogger("caffe")
 class LayerTimes:
     """Milliseconds per layer of a net, forward and backward, summed over the passes.
 
-    The timer waits for the GPU before and after each layer, so that a layer is charged with what
-    it does itself; together the layers are slower than a pass that is not timed.
+    The timer synchronizes with the GPU before and after each layer, so that every time is the
+    layer's own; their sum is larger than the time of a pass that is not interrupted.
     """
 
     def __init__(self, net: Net) -> None:

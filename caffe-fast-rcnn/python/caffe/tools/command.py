@@ -1,4 +1,4 @@
-"""What the tools share: gflags' way of writing options, one-line errors, exit statuses."""
+"""What the tools share: flags in gflags' forms, one-line errors, exit statuses."""
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ class UsageError(CaffeError):
 def parse_flags(argv: Sequence[str], defaults: Flags) -> tuple[Flags, list[str]]:
     """(flags, other words) of a command line; flags: a dict like `defaults`, of the same types.
 
-    gflags' forms: -flag value, --flag value, --flag=value; --flag and --noflag for yes or no; what
-    is behind "--" is no flag. Raises UsageError.
+    gflags' forms: -flag value, --flag value, --flag=value; --flag and --noflag for true or false;
+    words after "--" are not flags. Raises UsageError.
     """
     flags, rest = dict(defaults), list(argv)
     words: list[str] = []

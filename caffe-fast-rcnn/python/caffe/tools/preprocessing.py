@@ -1,4 +1,4 @@
-"""The options of classify.py and detect.py: the net, and how images are made ready for it."""
+"""The options of classify.py and detect.py: the net, and the preprocessing of images."""
 import argparse
 import os
 from typing import Any
@@ -32,7 +32,7 @@ def add_net_args(parser: argparse.ArgumentParser, model: str) -> None:
 
 
 def preprocessing(args: argparse.Namespace) -> dict[str, Any]:
-    """The mode is set, and what Classifier and Detector take by name returned."""
+    """Sets the mode; returns the keyword arguments of Classifier and Detector."""
     if args.gpu:
         state.set_mode_gpu()
     return {"mean": read_mean(args.mean_file), "input_scale": args.input_scale,

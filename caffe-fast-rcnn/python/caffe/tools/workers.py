@@ -1,6 +1,6 @@
-"""Training on several devices at once: one process each, this one being the first.
+"""Training on several devices at once: a process for each; this process is rank 0.
 
-Every device computes its own batch, so an update sees a batch that is N times larger on N devices.
+Every device computes its own batch, so the effective batch is N times larger on N devices.
 """
 import logging
 import multiprocessing
@@ -52,7 +52,7 @@ def train_together(p: SolverParameter, gpus: Sequence[int | None], snapshot: str
 
 def _work(serialized: bytes, gpus: Sequence[int | None], snapshot: str, uid: bytes,
           rank: int) -> None:
-    """The work of the other processes; the first one decides what a signal does."""
+    """The work of the other processes; rank 0 decides what a signal does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -80,7 +80,7 @@ def _solve(p: SolverParameter, gpus: Sequence[int | None], snapshot: str, uid: b
 
 
 class _Watch(threading.Thread):
-    """Ends this process when another one fails; else it would wait for that one forever."""
+    """Ends this process when another one fails, which it would wait for forever."""
 
     def __init__(self, processes: Sequence[SpawnProcess], gpus: Sequence[int | None]) -> None:
         super().__init__(daemon=True)
