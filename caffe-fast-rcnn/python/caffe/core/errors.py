@@ -40,9 +40,13 @@ class DeviceError(CaffeError):
 
 
 def suggest(name: object, known: Iterable[object]) -> str:
-    """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""
+    """' (did you mean "x"?)' for the nearest of the known names, or an empty string.
+
+    Capitals do not count, so that "RELU" finds "ReLU".
+    """
+    names = {str(k).lower(): str(k) for k in known}
+    close = difflib.get_close_matches(str(name).lower(), names, n=1)
+    return f' (did you mean "{names[close[0]]}"?)' if close else ""
 
 
 def add_note(problem: Any, text: str) -> None:

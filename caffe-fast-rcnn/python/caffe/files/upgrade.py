@@ -7,11 +7,14 @@
 `upgrade_net` and `upgrade_solver` change the message in place and return it; a message in the
 current form is not changed.
 """
+import logging
+
 from caffe.core.errors import PrototxtError
 from caffe.files.upgrade_v0 import upgrade_v0_layers
 from caffe.proto import caffe_pb2 as pb
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter, V1LayerParameter
 
+log = logging.getLogger("caffe")
 # V1 enum name -> V2 type string, for all but the plain ones (INNER_PRODUCT -> InnerProduct).
 _V1_TYPES = {
     "NONE": "", "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",
@@ -101,22 +104,35 @@ def _move_data_transformation(layer: V1LayerParameter) -> None:
 
 
 def _upgrade_inputs(net: NetParameter, origin: str) -> None:
-    """`input`, `input_shape` and `input_dim` become one Input layer, the first of the net."""
-    count, dims, shapes = len(net.input), list(net.input_dim), list(net.input_shape)
-    if dims and shapes:
-        raise PrototxtError(f'{origin}: "input_dim" and "input_shape" are both given; keep '
-                            '"input_shape"')
-    if not shapes and len(dims) != 4 * count:
-        raise PrototxtError(f"{origin}: {count} input(s) need {4 * count} input_dim numbers (or an "
-                            f"input_shape each), {len(dims)} are given")
-    if shapes and len(shapes) != count:
-        raise PrototxtError(f"{origin}: {count} input(s) need {count} input_shape blocks, "
-                            f"{len(shapes)} are given")
-    layer = pb.LayerParameter(name="input", type="Input", top=net.input)
-    for i in range(count):
-        dim = shapes[i].dim if shapes else dims[4 * i:4 * i + 4]
-        layer.input_param.shape.add(dim=dim)
-    layers = [layer, *net.layer]
+    """`input`, `input_shape` and `input_dim` become one Input layer, the first of the net.
+
+    Caffe: UpgradeNetInput. `input_shape` takes precedence over `input_dim`; inputs without any
+    dimensions are dropped, since an Input layer may give their shape.
+    """
+    names, dims, shapes = list(net.input), list(net.input_dim), list(net.input_shape)
+    if shapes:
+        _check_count(origin, names, "input_shape blocks", len(names), len(shapes))
+        sizes = [list(shape.dim) for shape in shapes[:len(names)]]
+    else:
+        if dims:
+            _check_count(origin, names, "input_dim numbers", 4 * len(names), len(dims))
+        sizes = [dims[i:i + 4] for i in range(0, len(dims), 4)][:len(names)]
+    layers = list(net.layer)
+    if sizes:
+        layer = pb.LayerParameter(name="input", type="Input", top=names)
+        for dim in sizes:
+            layer.input_param.shape.add(dim=dim)
+        layers.insert(0, layer)
     for field in ("layer", "input", "input_dim", "input_shape"):
         net.ClearField(field)
     net.layer.extend(layers)
+
+
+def _check_count(origin: str, names: list[str], what: str, expected: int, given: int) -> None:
+    """Too few are an error; what is too much is ignored, as in Caffe."""
+    if given < expected:
+        raise PrototxtError(f"{origin}: {len(names)} input(s) need {expected} {what}, {given} are "
+                            "given")
+    if given > expected:
+        log.warning("%s: %d input(s) need %d %s, %d are given; the last ones are ignored", origin,
+                    len(names), expected, what, given)
