@@ -16,6 +16,7 @@ import numpy as np
 
 import caffe
 from caffe.files.atomic import write_bytes
+from caffe.files.regular import open_regular
 from caffe.tools.command import UsageError, status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing
 
@@ -44,7 +45,7 @@ def detect(args: argparse.Namespace) -> None:
 
 def read_names(path: str) -> list[str]:
     """The lines of a text file."""
-    with open(path, encoding="utf-8") as file:
+    with open_regular(path, "r", encoding="utf-8") as file:
         return [line.strip() for line in file if line.strip()]
 
 
@@ -52,7 +53,7 @@ def read_windows(path: str) -> list[tuple[str, np.ndarray]]:
     """[(image, windows (W, 4) float: ymin, xmin, ymax, xmax)] of a CSV file, images in its order.
     """
     windows = {}
-    with open(path, encoding="utf-8", newline="") as file:
+    with open_regular(path, "r", encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         missing = {"filename", *CORNERS} - set(rows.fieldnames or ())
         if missing:

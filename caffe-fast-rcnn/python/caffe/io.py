@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from caffe.core.errors import CaffeError
 from caffe.core.types import FilePath, Shape
 from caffe.files.images import decoded
+from caffe.files.regular import check_regular
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import BlobProto, Datum
 
@@ -192,6 +193,7 @@ class Transformer:
 def load_image(filename: FilePath, color: bool = True) -> np.ndarray:
     """An image file as float32 (H, W, 3) RGB between 0 and 1, or (H, W, 1) without colour."""
     try:
+        check_regular(filename)
         image = decoded(np.fromfile(filename, np.uint8), color=True, deep=True)
     except OSError as error:
         raise CaffeError(f"{filename}: cannot be read: {error.strerror}") from None

@@ -15,6 +15,7 @@ from typing import Any
 
 from caffe.core.errors import DataError, suggest
 from caffe.core.types import FilePath
+from caffe.files.atomic import partial_name, sweep
 
 Record = tuple[bytes, bytes]     # key and value
 _MAP_SIZE = 1 << 40     # address space reserved for an LMDB; the file grows as it is filled
@@ -49,7 +50,9 @@ def new_database(path: FilePath, backend: str) -> Iterator[Any]:
     form = _form(backend)
     if os.path.lexists(path):
         raise DataError(f"{path}: exists already; remove it or give another name")
-    partial = f"{os.fspath(path).rstrip(os.sep)}.{os.getpid()}.partial"
+    parent, name = os.path.split(os.path.abspath(path))
+    sweep(parent)
+    partial = os.path.join(parent, partial_name(name))
     with _writing(path):
         os.mkdir(partial)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 
 from caffe.core.errors import WeightsError
 from caffe.core.types import FilePath
+from caffe.files.regular import check_regular
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Blobs = list[np.ndarray | None]
@@ -118,10 +119,11 @@ def append_rows(path: FilePath, datasets: Mapping[str, np.ndarray], new: bool = 
 def _opened(path: FilePath) -> Iterator[h5py.File]:
     """The open file; whatever h5py says about damage becomes a WeightsError."""
     try:
+        check_regular(path)
         with h5py.File(path, "r") as file:
             yield file
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        sentence = " ".join(str(error).split())
+        sentence = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise WeightsError(f"{path}: not readable as HDF5: {sentence}") from None
 
 

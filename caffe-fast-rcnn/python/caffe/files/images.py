@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from caffe.core.errors import DataError
 from caffe.core.types import FilePath
+from caffe.files.regular import check_regular, open_regular
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import Datum
 
@@ -33,7 +34,7 @@ def read_image_list(path: FilePath) -> list[ListedImage]:
     Blank lines do not count. Raises DataError, also for an empty list.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the list of images cannot be read: {error.strerror}") from None
@@ -58,6 +59,7 @@ def _listed(line: str, where: str) -> ListedImage:
 def read_bytes(path: FilePath) -> np.ndarray:
     """The content of a file as a uint8 array."""
     try:
+        check_regular(path)
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"image {path} cannot be read: {error.strerror}") from None

@@ -22,6 +22,7 @@ from caffe.core.errors import WeightsError
 from caffe.core.types import FilePath
 from caffe.files import hdf5, wire
 from caffe.files.atomic import replacing
+from caffe.files.regular import open_regular
 from caffe.proto import caffe_pb2
 
 log = logging.getLogger("caffe")
@@ -205,7 +206,7 @@ def _read_layer(message: wire.Message, form: _LayerForm,
 
 def _is_hdf5(path: FilePath) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read(len(hdf5.SIGNATURE)) == hdf5.SIGNATURE
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
@@ -214,7 +215,7 @@ def _is_hdf5(path: FilePath) -> bool:
 def _mapped(path: FilePath) -> wire.Message:
     """The whole file as one protobuf message, mapped into memory."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise WeightsError(f"{path}: the file is empty")
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

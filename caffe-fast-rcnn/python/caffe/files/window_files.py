@@ -15,6 +15,7 @@ import numpy as np
 
 from caffe.core.errors import DataError
 from caffe.core.types import FilePath
+from caffe.files.regular import open_regular
 
 
 class WindowList(NamedTuple):
@@ -33,7 +34,7 @@ class WindowList(NamedTuple):
 def read_window_file(path: FilePath) -> WindowList:
     """The WindowList of a file; DataError with file and line when something is wrong in it."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the window file cannot be read: {error.strerror}") from None

@@ -8,6 +8,7 @@ import numpy as np
 from caffe.core import state
 from caffe.core.errors import CaffeError
 from caffe.core.types import FilePath
+from caffe.files.regular import check_regular
 from caffe.files.weights import read_binaryproto
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,6 +51,7 @@ def whole_numbers(text: str) -> list[int]:
 def read_array(path: FilePath) -> np.ndarray:
     """The array in a .npy file. Raises CaffeError."""
     try:
+        check_regular(path)
         return np.load(path, allow_pickle=False)
     except OSError as error:
         raise CaffeError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -61,7 +63,7 @@ def read_mean(path: str) -> np.ndarray | None:
     """The mean in a .npy or .binaryproto file, (C, H, W) or (C,); None for an empty path."""
     if not path:
         return None
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise CaffeError(f"the mean file {path} does not exist; give --mean_file, or "
                          "--mean_file '' to subtract none")
     mean = read_binaryproto(path) if path.endswith(".binaryproto") else read_array(path)

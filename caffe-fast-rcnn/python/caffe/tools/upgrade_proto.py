@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError, Message
 from caffe.core.errors import WeightsError
 from caffe.files import prototxt
 from caffe.files.atomic import write_bytes
+from caffe.files.regular import open_regular
 from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
 from caffe.tools.command import Flags, run_tool
@@ -46,7 +47,7 @@ def _upgrade_solver(_: Flags, words: list[str]) -> None:
 def _upgrade_binary(_: Flags, words: list[str]) -> None:
     source, target = words
     net = caffe_pb2.NetParameter()
-    with open(source, "rb") as file:
+    with open_regular(source) as file:
         data = file.read()
     try:
         net.ParseFromString(data)
