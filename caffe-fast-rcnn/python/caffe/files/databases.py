@@ -16,6 +16,7 @@ from typing import Any
 from caffe.core.errors import DataError, suggest
 from caffe.core.types import FilePath
 from caffe.files.atomic import partial_name, sweep
+from caffe.files.lmdb_pages import check_length
 
 Record = tuple[bytes, bytes]     # key and value
 _MAP_SIZE = 1 << 40     # address space reserved for an LMDB; the file grows as it is filled
@@ -96,9 +97,10 @@ def _library(name: str, form: "type[_Database]") -> ModuleType:
 @contextlib.contextmanager
 def _plain_errors(source: FilePath, form: "type[_Database]") -> Iterator[None]:
     """The library's exceptions as DataErrors."""
+    error_class = _library(form.LIBRARY, form).Error    # not looked up when Python is about to end
     try:
         yield
-    except _library(form.LIBRARY, form).Error as error:
+    except error_class as error:
         sentence = " ".join(str(error).split())
         raise DataError(f"{source}: {form.NAME} says: {sentence}") from None
 
@@ -140,6 +142,7 @@ class _Lmdb(_Database):
 
     def __init__(self, source: FilePath) -> None:
         super().__init__(source)
+        check_length(os.path.join(self.source, self.MARK))
         with _plain_errors(source, type(self)):
             lmdb = _library("lmdb", type(self))
             self._environment = lmdb.open(self.source, readonly=True, lock=False, create=False)
