@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import caffe
+from caffe.core.regular_files import open_regular
 from caffe.files.atomic import write_bytes
-from caffe.files.regular import open_regular
 from caffe.tools.command import UsageError, status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing
 

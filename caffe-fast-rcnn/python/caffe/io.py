@@ -11,9 +11,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import ArrayLike
 
 from caffe.core.errors import CaffeError
+from caffe.core.regular_files import check_regular
 from caffe.core.types import FilePath, Shape
 from caffe.files.images import decoded
-from caffe.files.regular import check_regular
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import BlobProto, Datum
 

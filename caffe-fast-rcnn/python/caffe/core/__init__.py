@@ -1,4 +1,4 @@
-"""What all other packages use: blobs, the state of the process, errors, the log.
+"""What all other packages use: blobs, the state of the process, errors, the log, opening files.
 
-Belongs here: what knows neither files nor nets nor layers. May import: nothing of caffe.
+Belongs here: what knows neither forms of files nor nets nor layers. May import: nothing of caffe.
 """

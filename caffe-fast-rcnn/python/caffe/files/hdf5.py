@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 
 from caffe.core.errors import WeightsError
+from caffe.core.regular_files import check_regular
 from caffe.core.types import FilePath
-from caffe.files.regular import check_regular
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 Blobs = list[np.ndarray | None]

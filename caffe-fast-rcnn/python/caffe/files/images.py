@@ -10,8 +10,8 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe.core.errors import DataError
+from caffe.core.regular_files import check_regular, open_regular
 from caffe.core.types import FilePath
-from caffe.files.regular import check_regular, open_regular
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import Datum
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from caffe.core.errors import DataError
+from caffe.core.regular_files import open_regular
 from caffe.core.types import FilePath
-from caffe.files.regular import open_regular
 
 _MAGIC = 0xBEEFC0DE
 _HEADER = struct.Struct("<8x2xHHH")         # of a page: flags, end of its pointers, -

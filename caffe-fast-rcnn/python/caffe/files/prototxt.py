@@ -12,9 +12,9 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from caffe.core.errors import PrototxtError
+from caffe.core.regular_files import open_regular
 from caffe.core.types import FilePath
 from caffe.files.proto_text import as_python, parse_error
-from caffe.files.regular import open_regular
 from caffe.files.upgrade import upgrade_net, upgrade_solver
 from caffe.proto import caffe_pb2 as pb
 from caffe.proto.caffe_pb2 import NetParameter, SolverParameter

@@ -19,10 +19,10 @@ import numpy as np
 from google.protobuf.message import Message
 
 from caffe.core.errors import WeightsError
+from caffe.core.regular_files import open_regular
 from caffe.core.types import FilePath
 from caffe.files import hdf5, wire
 from caffe.files.atomic import replacing
-from caffe.files.regular import open_regular
 from caffe.proto import caffe_pb2
 
 log = logging.getLogger("caffe")

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from caffe.core.errors import DataError
+from caffe.core.regular_files import open_regular
 from caffe.core.types import FilePath
-from caffe.files.regular import open_regular
 
 
 class WindowList(NamedTuple):

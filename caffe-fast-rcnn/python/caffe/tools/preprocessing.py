@@ -7,8 +7,8 @@ import numpy as np
 
 from caffe.core import state
 from caffe.core.errors import CaffeError
+from caffe.core.regular_files import check_regular
 from caffe.core.types import FilePath
-from caffe.files.regular import check_regular
 from caffe.files.weights import read_binaryproto
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

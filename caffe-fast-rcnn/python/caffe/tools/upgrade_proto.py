@@ -6,9 +6,9 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from caffe.core.errors import WeightsError
+from caffe.core.regular_files import open_regular
 from caffe.files import prototxt
 from caffe.files.atomic import write_bytes
-from caffe.files.regular import open_regular
 from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
 from caffe.tools.command import Flags, run_tool

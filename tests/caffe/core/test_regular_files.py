@@ -4,7 +4,7 @@ import os
 import pytest
 from caffe.core.errors import CaffeError
 from caffe.files import hdf5, images, prototxt, weights, window_files
-from caffe.files.regular import open_regular
+from caffe.core.regular_files import open_regular
 
 import caffe
 
