@@ -43,6 +43,7 @@ $(BIN)/python:
 
 $(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
           caffe-fast-rcnn/src/caffe/proto/caffe.proto $(wildcard lib/faster_rcnn/boxes/*.pyx)
+	@rm -f lib/nms/*.so lib/utils/*.so    # an older layout's: they would hide the modules of today
 	$(PIP) install -q -c requirements.lock setuptools cython grpcio-tools
 	$(PIP) install -q -c requirements.lock $(INDEX) --no-build-isolation -e '.[test]'
 	@touch $@

@@ -1,17 +1,28 @@
 #!/usr/bin/env python
-"""Tells how well anchors cover the objects of a data set, and proposes better ones."""
+"""Says how well anchors cover the objects of a data set, and proposes better ones."""
+import argparse
 import os
+from collections.abc import Sequence
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
+from caffe.core.errors import UserError
 from caffe.files import prototxt
-from faster_rcnn.anchors.coverage import best_overlaps, propose_anchors, scaled_objects
+from faster_rcnn.anchors.coverage import (
+    ScaledObjects,
+    best_overlaps,
+    propose_anchors,
+    scaled_objects,
+)
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
-from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors, anchor_params
+from faster_rcnn.prototxts.anchor_layers import anchor_params
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.anchors.options import AnchorOptions
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\
@@ -24,7 +35,7 @@ THRESHOLDS = (0.5, 0.7)
 SIZES = {"small": "area < 32^2", "medium": "32^2 to 96^2", "large": "area > 96^2"}
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
@@ -41,12 +52,12 @@ def parse_args():
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
     for option in ("stride", "num_scales", "num_ratios", "images"):
         if getattr(args, option) is not None and getattr(args, option) < 1:
-            raise ValueError(f"--{option} must be positive; received {getattr(args, option)}")
+            raise UserError(f"--{option} must be positive; received {getattr(args, option)}")
     params = present_anchors(args)
     imdb = get_imdb(args.imdb_name)
     objects = scaled_objects(imdb, cfg.TRAIN.SCALES, cfg.TRAIN.MAX_SIZE, args.images)
@@ -60,23 +71,26 @@ def main():
     print(f'\n--set ANCHOR_SCALES "{list(scales)}" ANCHOR_RATIOS "{list(ratios)}"')
 
 
-def present_anchors(args):
+def present_anchors(args: argparse.Namespace) -> dict:
     """The arguments of AnchorGrid: feat_stride, scales, ratios, base_size."""
     params = {"feat_stride": 16, "scales": (8, 16, 32), "ratios": (0.5, 1, 2),
               "base_size": BASE_SIZE}
     if args.prototxt is not None:
-        start.require_file(args.prototxt, "net (--def)")
-        net = prototxt.read_net(args.prototxt)
-        adapt_anchors(net, AnchorOptions.from_cfg(), os.path.basename(args.prototxt))
-        stated = anchor_params(net, os.path.basename(args.prototxt))
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
+        name = os.path.basename(args.prototxt)
+        net = change_net(prototxt.read_net(args.prototxt),
+                         NetOptions(anchors=AnchorOptions.from_cfg()), name).net
+        stated = anchor_params(net, name)
         if not stated:
-            raise ValueError(f"{args.prototxt} has no layer with anchors (feat_stride)")
+            raise UserError(f"{args.prototxt} has no layer with anchors (feat_stride)")
         params.update({name: stated[0][name] for name in params if name in stated[0]})
     params.update(AnchorOptions.from_cfg().stated())
     return dict(params, feat_stride=args.stride or params["feat_stride"])
 
 
-def print_coverage(title, params, objects, classes):
+def print_coverage(title: str, params: dict, objects: list[ScaledObjects],
+                   classes: Sequence[str]) -> None:
+    """A table: how well the anchors of AnchorGrid(**params) cover objects, per class and size."""
     overlaps = best_overlaps(objects, AnchorGrid(**params))
     labels = np.concatenate([image.classes for image in objects])
     areas = np.concatenate([image.areas for image in objects])
@@ -95,8 +109,8 @@ def print_coverage(title, params, objects, classes):
           + " ".join(f"{100 * count / len(overlaps):.0f}%" for count in counts))
 
 
-def print_row(name, overlaps):
-    """A line: how many objects, their mean best overlap, the shares above the thresholds."""
+def print_row(name: str, overlaps: np.ndarray) -> None:
+    """A line: number of objects, their mean best overlap, the shares above the thresholds."""
     if len(overlaps):
         print(f"{name:24}{len(overlaps):9d}{overlaps.mean():7.3f}"
               + "".join(f"{100 * (overlaps >= threshold).mean():8.1f}%"

@@ -95,10 +95,7 @@ def fill_random(net):
 # ----------------------------------------------------------------------------------- the two sides
 
 def model_file(net_name, name):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, METHOD)
-    path = os.path.join(folder, name)
-    start.require_file(path, "prototxt")
-    return path
+    return start.find_net(os.path.join(cfg.MODELS_DIR, net_name, METHOD, name), "prototxt")
 
 
 def test_case(net_name):

@@ -125,8 +125,7 @@ def measure(kind, text, shapes, form, repeats):
 
 def build_seconds():
     """(layers, seconds to build) of the detection net of ResNet-101."""
-    path = str(_init_paths.ROOT / "models/pascal_voc/ResNet-101/faster_rcnn_end2end/test.prototxt")
-    start.require_file(path, "prototxt")
+    path = start.find_net("models/pascal_voc/ResNet-101/faster_rcnn_end2end/test.prototxt", "net")
     began = time.perf_counter()
     net = caffe.Net(path, caffe.TEST)
     return len(net.layers), time.perf_counter() - began

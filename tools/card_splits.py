@@ -11,7 +11,7 @@ EXAMPLES = """\
 """
 
 
-def main():
+def main() -> None:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("card", help="name of a card in data/cards, or path of a card")
     args = options.parse(parser)

@@ -1,13 +1,15 @@
 #!/usr/bin/env python
-"""Checks a data set: names everything wrong with it, tells what is in it, shows it annotated.
+"""Checks a data set: names everything that is wrong, says what is in it, shows it annotated.
 
 Exit status 0: clean; 1: something was found; 2: the data set cannot be used.
 """
+import argparse
 import logging
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card
@@ -23,7 +25,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("data", help="data set card (name or path), or a data set as --imdb takes "
                                      "it")
@@ -34,7 +36,7 @@ def parse_args():
     return options.parse(parser)
 
 
-def data_sets(text):
+def data_sets(text: str) -> list[card_imdb]:
     """The data sets of a card, or the one of a name."""
     if is_card(text):
         card = lenient(load_card(text))
@@ -43,15 +45,15 @@ def data_sets(text):
     card, split = find_card(text)
     imdb = card_split(lenient(card), split) if card else get_imdb(text)
     if not isinstance(imdb, card_imdb):
-        raise ValueError(f"{text} is a class of its own; only data sets with a card, VOC and COCO "
-                         "can be checked")
+        raise UserError(f"{text} is a class of its own; only data sets with a card, VOC and COCO "
+                        "can be checked")
     imdb.card = lenient(imdb.card)
     return [imdb]
 
 
-def main():
+def main() -> int:
     args = parse_args()
-    logging.getLogger("datasets").setLevel(logging.ERROR)   # what it would say is printed below
+    logging.getLogger("faster_rcnn").setLevel(logging.ERROR)   # its problems are printed below
     checks, named = [], set()
     for imdb in data_sets(args.data):
         problems = [problem for problem in find_problems(imdb, decode=not args.quick)
@@ -67,7 +69,7 @@ def main():
     print(f"Report: {report}")
     for imdb, _, numbers in checks:
         if imdb.has_annotations and not numbers["objects"]:
-            raise ValueError(f"{imdb.name} has no object that can be used; see above")
+            raise UserError(f"{imdb.name} has no object that can be used; see above")
     found = sum(len(problems) for _, problems, _ in checks)
     print(f"{found} findings" if found else "Nothing wrong was found")
     return 1 if found else 0

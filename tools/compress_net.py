@@ -12,8 +12,9 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import caffe
 from caffe.files import prototxt, weights
 from faster_rcnn.commands import options, start, tool
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.compress import compress
+from faster_rcnn.prototxts.options import NetOptions
 
 EXAMPLES = """\
   tools/compress_net.py --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -38,14 +39,14 @@ def read_net(path, caffemodel):
     message = prototxt.read_net(path)
     scores = weights.read_weights(caffemodel).get("cls_score")
     if scores:
-        adapt(message, len(scores[0]), path)
+        message = change_net(message, NetOptions.from_cfg(len(scores[0])), path).net
     return caffe.Net(message, caffe.TEST, weights=caffemodel)
 
 
 def main():
     args = parse_args()
-    start.require_file(args.prototxt, "net (--def)")
-    start.require_file(args.prototxt_svd, "compressed net (--def-svd)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    args.prototxt_svd = start.find_net(args.prototxt_svd, "compressed net (--def-svd)")
     start.require_file(args.caffemodel, "weights (--net)")
     caffe.set_mode_cpu()
     net, compressed = (read_net(path, args.caffemodel)

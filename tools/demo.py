@@ -11,10 +11,12 @@ from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
 from faster_rcnn.detection.detect import im_detect
-from faster_rcnn.detection.refinement import Refinement, select_detections
+from faster_rcnn.detection.options import Refinement
+from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files.atomic import write_json
 from faster_rcnn.images.reading import read_image
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import cfg
@@ -138,11 +140,11 @@ def load_detector(args):
     classes = ["__background__", *load_card(args.card or card).classes]
     if len(classes) == 1:
         raise ValueError(f"{args.card}: the card must list the classes for this")
-    start.require_file(definition, "net (--def)")
+    definition = start.find_net(definition, "net (--def)")
     start.require_file(weights, "weights", "; train a detector, or name its file (--weights)")
-    message = prototxt.read_net(definition)
-    adapt(message, len(classes), os.path.basename(definition))
-    net = caffe.Net(message, caffe.TEST, weights=weights)
+    changed = change_net(prototxt.read_net(definition), NetOptions.from_cfg(len(classes)),
+                         os.path.basename(definition))
+    net = caffe.Net(changed.net, caffe.TEST, weights=weights)
     print(f"\nLoaded network {weights}")
     return net, classes
 

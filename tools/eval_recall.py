@@ -1,10 +1,15 @@
 #!/usr/bin/env python
 """Says how many annotated objects the region proposals of a data set cover."""
+import argparse
+from collections.abc import Sequence
+
 import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 
 EXAMPLES = """\
@@ -15,7 +20,7 @@ EXAMPLES = """\
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--method", default="selective_search", metavar="NAME",
                         help="selective_search, edge_boxes, mcg or rpn [selective_search]")
@@ -29,40 +34,40 @@ def parse_args():
     return options.parse(parser)
 
 
-def recalls_at(found, thresholds):
+def recalls_at(found: dict, thresholds: Sequence[float]) -> list[float]:
     """Recalls of evaluate_recall's result at some of its thresholds."""
     return [found["recalls"][np.argmin(np.abs(found["thresholds"] - t))] for t in thresholds]
 
 
-def print_table(imdb, limit):
+def print_table(data: imdb, limit: int | None) -> None:
     """A line per range of object sizes."""
     print("area      objects     AR " + " ".join(f" R@{t}" for t in THRESHOLDS))
     for area in AREA_RANGES:
-        found = imdb.evaluate_recall(area=area, limit=limit)
+        found = data.evaluate_recall(area=area, limit=limit)
         numbers = [found["ar"], *recalls_at(found, THRESHOLDS)]
         cells = [f"{number:6.3f}" if found["num_objects"] else "     -" for number in numbers]
         print(f"{area:8}{found['num_objects']:9d} " + "".join(cells))
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
     if args.limit is not None and args.limit < 1:
-        raise ValueError(f"--limit {args.limit}: a number of proposals, 1 or more, was expected")
-    imdb = get_imdb(args.imdb_name)
+        raise UserError(f"--limit {args.limit}: a number of proposals, 1 or more, was expected")
+    data = get_imdb(args.imdb_name)
     if args.rpn_file is not None:
-        imdb.config["rpn_file"] = args.rpn_file
-    imdb.set_proposal_method(args.method, args.proposals)
-    found = imdb.evaluate_recall(limit=args.limit)
+        data.config["rpn_file"] = args.rpn_file
+    data.set_proposal_method(args.method, args.proposals)
+    found = data.evaluate_recall(limit=args.limit)
     if not found["num_objects"]:
-        raise ValueError(f"{imdb.name} has no annotated objects to be covered")
+        raise UserError(f"{data.name} has no annotated objects to be covered")
     recalls = recalls_at(found, THRESHOLDS)
     print(f"Method: {args.method}")
     print(f"AverageRec: {found['ar']:.3f}")
     print("".join(f"Recall@{t}: {recall:.3f}\n" for t, recall in zip(THRESHOLDS, recalls)))
     # again, to be copied into a spreadsheet
     print("".join(f"{number:.3f}\n" for number in (found["ar"], *recalls)))
-    print_table(imdb, args.limit)
+    print_table(data, args.limit)
 
 
 if __name__ == "__main__":

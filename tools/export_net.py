@@ -81,7 +81,7 @@ def write_tensors(args, net):
 
 def main():
     args = parse_args()
-    start.require_file(args.prototxt, "net (--def)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     start.require_file(args.caffemodel, "weights (--net)")
     if not args.out or not args.out.endswith(SUFFIXES):
         raise ValueError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")

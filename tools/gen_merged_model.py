@@ -10,7 +10,7 @@ from caffe.files import prototxt, weights
 from caffe.nets.merge_bn import merge_batch_norm
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/gen_merged_model.py models/pvanet/test.pt pvanet.caffemodel \\
@@ -36,7 +36,7 @@ def merged_name(path):
 
 def main():
     args = parse_args()
-    start.require_file(args.model, "net")
+    args.model = start.find_net(args.model, "net")
     start.require_file(args.weights, "weights")
     net, blobs, folded = merge_batch_norm(prototxt.read_net(args.model),
                                           weights.read_weights(args.weights))

@@ -2,18 +2,23 @@
 """Makes a .caffemodel of a PyTorch checkpoint (.pth, .pt, .safetensors): torchvision's VGG16,
 SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch.
 """
+import argparse
 import os
+from collections.abc import Sequence
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
+from caffe.core.errors import UserError
 from caffe.files import prototxt, weights
+from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
 from faster_rcnn.pretrained.geometry import adapt_geometry
+from faster_rcnn.pretrained.imported import Imported
 from faster_rcnn.pretrained.input_scale import (
     TORCHVISION_MEAN,
     TORCHVISION_STD,
@@ -21,7 +26,7 @@ from faster_rcnn.pretrained.input_scale import (
     means_option,
     pixel_means,
 )
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel
@@ -31,7 +36,7 @@ EXAMPLES = """\
 """
 
 
-def three_numbers(text):
+def three_numbers(text: str) -> tuple[float, ...]:
     """The type of --mean and --std: "0.485,0.456,0.406"."""
     numbers = tuple(float(part) for part in text.split(","))
     if len(numbers) != 3:
@@ -39,7 +44,7 @@ def three_numbers(text):
     return numbers
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("--from", dest="checkpoint", metavar="FILE", help="the checkpoint")
     parser.add_argument("--out", metavar="FILE", help="the .caffemodel to write")
@@ -58,19 +63,20 @@ def parse_args():
     return options.parse(parser)
 
 
-def check_args(args):
+def check_args(args: argparse.Namespace) -> None:
+    """Refuses options that are missing or do not go together."""
     start.require_file(args.checkpoint, "checkpoint (--from)")
     if not args.out:
-        raise ValueError("no file to write given (--out)")
+        raise UserError("no file to write given (--out)")
     if args.prototxt:
-        start.require_file(args.prototxt, "net (--def)")
+        args.prototxt = start.find_net(args.prototxt, "net (--def)")
     elif args.out_def:
-        raise ValueError("--out_def needs the net that it is made of (--def)")
+        raise UserError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:
-        raise ValueError(f"--std must be above 0, not {args.std}")
+        raise UserError(f"--std must be above 0, not {args.std}")
 
 
-def adapt_input(imported, args):
+def adapt_input(imported: Imported, args: argparse.Namespace) -> Sequence[float] | None:
     """Folds scale and channel order into the first convolution; returns the means to subtract."""
     if args.input == "caffe" or (args.input is None and imported.pixel_means is not None):
         return imported.pixel_means
@@ -80,8 +86,8 @@ def adapt_input(imported, args):
     return pixel_means(args.mean)
 
 
-def adapt_net(imported, args):
-    """The NetParameter of --def, adapted where --out_def asks for it; None without --def."""
+def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | None:
+    """The NetParameter of --def, adapted to the weights; None without --def."""
     if not args.prototxt:
         return None
     net = prototxt.read_net(args.prototxt)
@@ -93,7 +99,7 @@ def adapt_net(imported, args):
     return net
 
 
-def main():
+def main() -> None:
     args = parse_args()
     check_args(args)
     caffe.set_mode_cpu()

@@ -3,7 +3,7 @@
 
     ./tools/pretrain_tiny.py                     # what the committed file was made with (seed 5)
 
-The net is the backbone of models/backbones.py with a small classifier on top, trained by our
+The net is the backbone Tiny of faster_rcnn.networks with a small classifier on top, trained by our
 SGDSolver to tell the six shapes and background apart (faster_rcnn.synthetic.shape_crops draws the
 crops). It is trained with BatchNorm, which is then folded into the convolutions; only these are
 written. The prototxts stay in output/pretrain_tiny/.
@@ -21,11 +21,9 @@ from caffe.net_spec import NetSpec
 from caffe.net_spec import layers as L
 from faster_rcnn.commands import tool
 from faster_rcnn.files.atomic import write_text
-from faster_rcnn.prototxts.text import message_text
-
-sys.path.insert(0, str(_init_paths.ROOT / "models"))
-from backbones import tiny_features
-from spec_layers import fc, max_pool, python, relu, trained, xavier
+from faster_rcnn.networks.backbones.layers import fc, max_pool, python, relu, trained, xavier
+from faster_rcnn.networks.backbones.tiny import tiny_features
+from faster_rcnn.networks.text import message_text
 
 logger = logging.getLogger("pretrain_tiny")
 SIDE, BATCH = 64, 64

@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Evaluates the detections of an earlier test again, without running the net."""
+import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
+from caffe.core.errors import UserError
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import apply_nms
@@ -16,7 +18,7 @@ EXAMPLES = """\
 """
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("output_dir", help="folder of a test, with detections.pkl")
     parser.add_argument("--matlab", dest="matlab_eval", action="store_true",
@@ -29,12 +31,12 @@ def parse_args():
     return options.parse(parser)
 
 
-def main():
+def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
     if args.matlab_eval:
-        raise ValueError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
-                         "in Python computes the same figures")
+        raise UserError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
+                        "in Python computes the same numbers")
     path = os.path.join(args.output_dir, "detections.pkl")
     start.require_file(path, "detections")
     imdb = get_imdb(args.imdb_name)

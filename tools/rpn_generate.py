@@ -30,7 +30,7 @@ def main():
     args = parse_args()
     start.apply_settings(args)
     start.use_device(args.gpu_id)
-    start.require_file(args.prototxt, "net (--def)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 

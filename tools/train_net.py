@@ -41,7 +41,7 @@ def parse_args():
 def main():
     args = parse_args()
     start.apply_settings(args)
-    start.require_file(args.solver, "solver (--solver)")
+    args.solver = start.find_net(args.solver, "solver (--solver)")
     if not args.randomize:
         seed_generators()
     start.use_device(args.gpu_id)

@@ -33,7 +33,7 @@ def main():
     args = parse_args()
     start.apply_settings(args)
     start.use_device(args.gpu_id)
-    start.require_file(args.prototxt, "net (--def)")
+    args.prototxt = start.find_net(args.prototxt, "net (--def)")
     imdb = get_imdb(args.imdb_name)
     print(f"Loaded dataset `{imdb.name}` for training")
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD, cfg.TRAIN.PROPOSAL_FILE)

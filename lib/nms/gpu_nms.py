@@ -1,2 +1,2 @@
-"""Non-maximum suppression on a GPU. The code is in faster_rcnn.boxes.gpu_nms."""
-from faster_rcnn.boxes.gpu_nms import gpu_nms  # noqa: F401
+"""Non-maximum suppression on a GPU. The code is in faster_rcnn.boxes.nms."""
+from faster_rcnn.boxes.nms import gpu_nms  # noqa: F401

@@ -1,2 +1,2 @@
-"""Non-maximum suppression in numpy. The code is in faster_rcnn.boxes.py_cpu_nms."""
-from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms  # noqa: F401
+"""Non-maximum suppression on the CPU. The code is in faster_rcnn.boxes.nms."""
+from faster_rcnn.boxes.nms import py_cpu_nms  # noqa: F401

@@ -5,6 +5,8 @@
                            param_str: "'num_classes': 21" } }
 """
 import collections
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,92 +14,87 @@ import torch
 import caffe
 from faster_rcnn.images.augment import turned_words
 from faster_rcnn.minibatches.loader import MinibatchLoader
-from faster_rcnn.minibatches.minibatch import MinibatchOptions, get_minibatch
+from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.minibatches.order import ImageOrder
-from faster_rcnn.settings.config import cfg
 from faster_rcnn.settings.layer_params import layer_params
 from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
+from roi_data_layer.original_names import BlobFetcher  # noqa: F401
+
+Make = Callable[[np.ndarray, int], list[torch.Tensor]]
 
 
 class RoIDataLayer(caffe.TensorLayer):
     """Feeds minibatches of a roidb; its tops are the blobs of minibatch.get_minibatch, in order.
 
-    param_str: num_classes. `set_roidb` must be called before the first forward pass.
+    Fast R-CNN's first nets have five tops: data, rois, labels, bbox_targets and bbox_loss_weights,
+    which are the inside weights.
+    param_str: num_classes (with TRAIN.AGNOSTIC it does not matter). `set_roidb` must be called
+    before the first forward pass. The settings are those of cfg.TRAIN when the layer is set up.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Any, top: Any) -> None:
         self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
-        self._loader = None
-        self._recent = collections.deque(maxlen=64)
-        names = MinibatchOptions.from_cfg().top_names
-        if len(top) != len(names):
-            raise ValueError(
-                f"RoIDataLayer: the net has {len(top)} tops, but with TRAIN.HAS_RPN "
-                f"{cfg.TRAIN.HAS_RPN} and TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} there are "
-                f"{len(names)}: {', '.join(names)}")
-        for name, blob in zip(names, top):
-            blob.reshape(*self._usual_shape(name))
+        self._loader: MinibatchLoader | None = None
+        self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=64)
+        self._options = MinibatchOptions.from_cfg()
+        self._names = self._options.names_of(len(top))
+        for name, blob in zip(self._names, top):
+            blob.reshape(*self._options.usual_shape(name, self._num_classes))
 
-    def _usual_shape(self, name):
-        """The shape of a top before the first minibatch, which has its own."""
-        images, more = cfg.TRAIN.IMS_PER_BATCH, (1, 1) if cfg.TRAIN.AGNOSTIC else ()
-        multiple = cfg.TRAIN.SCALE_MULTIPLE_OF
-        height, width = (-(-side // multiple) * multiple
-                         for side in (max(cfg.TRAIN.SCALES), cfg.TRAIN.MAX_SIZE))
-        return {"data": (images, 3, height, width),
-                "im_info": (images, 3), "gt_boxes": (1, 5 if images == 1 else 6),
-                "rois": (1, 5, *more),
-                "labels": (1, *more, *more[1:])}.get(name, (1, 4 * self._num_classes, *more))
-
-    def set_roidb(self, roidb):
+    def set_roidb(self, roidb: list[dict[str, Any]]) -> None:
         """Takes the prepared entries to train on; their order is drawn from a seed of numpy's
-        generator. Solvers that train together share the minibatches out (caffe.set_solver_count).
-        """
-        classes = 2 if cfg.TRAIN.AGNOSTIC else roidb[0]["gt_overlaps"].shape[1]
-        if classes != self._num_classes and not cfg.TRAIN.HAS_RPN:
+        global generator. Solvers that train together take minibatches in turn
+        (caffe.set_solver_count)."""
+        options = self._options
+        classes = roidb[0]["gt_overlaps"].shape[1]
+        counts = not options.has_rpn and not options.rois.agnostic
+        if classes != self._num_classes and counts:
             raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
-                             f"(num_classes), the data set has {classes}, with the background "
-                             "(with TRAIN.AGNOSTIC all count as one)")
+                             f"(num_classes), the data set has {classes}, with the background")
         wide = None
-        if cfg.TRAIN.ASPECT_GROUPING:
+        if options.aspect_grouping:
             wide = np.array([entry["width"] >= entry["height"] for entry in roidb], bool)
-        order = ImageOrder(len(roidb), cfg.TRAIN.IMS_PER_BATCH, np.random.randint(2 ** 31), wide,
+        order = ImageOrder(len(roidb), options.rois.ims_per_batch, np.random.randint(2 ** 31), wide,
                            share=(caffe.solver_rank(), caffe.solver_count()))
         self._roidb = roidb
-        self._loader = MinibatchLoader(order, _maker(roidb, self._num_classes),
-                                       cfg.TRAIN.LOADER_THREADS)
+        self._loader = MinibatchLoader(order, self._maker(roidb),
+                                       options.loader_threads)
 
-    def forward(self, *bottom):
+    def forward(self, *bottom: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The next minibatch on the net's device."""
-        if self._loader is None:
-            raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
-        inds, blobs = self._loader.next()
+        inds, blobs = self._started().next()
         self._recent.append(inds)
         device = caffe.state.device()
         return tuple(blob.to(device, non_blocking=True) for blob in blobs)
 
-    def recent_images(self, num_minibatches):
-        """Paths of the images of the last minibatches, with a word about mirrored ones."""
+    def recent_images(self, num_minibatches: int) -> list[str]:
+        """Paths of the images of the last minibatches, with a note on mirrored ones."""
         entries = [self._roidb[i] for inds in list(self._recent)[-num_minibatches:] for i in inds]
         return [entry["image"] + turned_words(entry) for entry in entries]
 
-    def state_dict(self):
-        """Arrays that say where in the data training is, as of the last minibatch fed."""
-        return self._loader.state_dict()
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Arrays that say where in the data training is, after the last minibatch fed."""
+        return self._started().state_dict()
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continues as if the minibatches before the state had been fed."""
-        self._loader.load_state_dict(state)
+        self._started().load_state_dict(state)
 
+    def _started(self) -> MinibatchLoader:
+        if self._loader is None:
+            raise ValueError("RoIDataLayer: call set_roidb before the first forward pass")
+        return self._loader
 
-def _maker(roidb, num_classes):
-    """A function (image numbers, seed) -> tensors of a minibatch, in pinned memory for a GPU."""
-    pinned = caffe.state.device().type == "cuda"
-    options = MinibatchOptions.from_cfg()
+    def _maker(self, roidb: list[dict[str, Any]]) -> Make:
+        """A function (indices of images, seed) -> tensors of the tops, in pinned memory for a GPU.
+        """
+        names, num_classes, options = self._names, self._num_classes, self._options
+        pinned = caffe.state.device().type == "cuda"
 
-    def make(inds, seed):
-        entries = [roidb[i] for i in inds]
-        blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
-        tensors = [torch.from_numpy(blobs[name]) for name in options.top_names]
-        return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
-    return make
+        def make(inds: np.ndarray, seed: int) -> list[torch.Tensor]:
+            entries = [roidb[i] for i in inds]
+            blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
+            tensors = [torch.from_numpy(blobs[name]) for name in names]
+            return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
+        return make

@@ -1,13 +1,15 @@
 """The layer that turns the RPN's output into rois."""
+from typing import Any
+
 import torch
 
 import caffe
 from faster_rcnn.anchors.batches import check_info, with_image
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid, map_to_rows
-from faster_rcnn.anchors.normalization import rpn_normalization
-from faster_rcnn.anchors.proposals import ProposalOptions, decode, propose
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.anchors.options import ProposalOptions
+from faster_rcnn.anchors.proposals import decode, propose
 from faster_rcnn.settings.layer_params import check_counts, layer_params
+from rpn.original_names import filter_boxes as _filter_boxes  # noqa: F401
 
 
 class ProposalLayer(caffe.TensorLayer):
@@ -19,8 +21,9 @@ class ProposalLayer(caffe.TensorLayer):
              optionally scores (R, 1)
     param_str: feat_stride; scales (8, 16, 32); ratios (0.5, 1, 2); base_size 16;
                differentiable false; max_gradient 0
-    With cfg.TRAIN.RPN_NORMALIZE_TARGETS a training net's deltas are un-normalised first.
-    The limits are cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, and count per image.
+    The limits are those of cfg.TRAIN.RPN_* or cfg.TEST.RPN_*, by the phase, when the layer is set
+    up, and count per image. With cfg.TRAIN.RPN_NORMALIZE_TARGETS a training net's deltas are
+    un-normalised first.
 
     With `differentiable` gradients of the rois reach rpn_bbox_pred: which boxes are kept counts as
     constant, where they lie follows the deltas (decoding and clipping). Otherwise none passes.
@@ -28,7 +31,7 @@ class ProposalLayer(caffe.TensorLayer):
     pixels multiplies it, and the RPN's own loss weighs 1 / RPN_BATCHSIZE per anchor.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Any, top: Any) -> None:
         check_counts(self, bottom, top, (3, 3), (1, 2))
         params = layer_params(self, required=["feat_stride"], scales=(8, 16, 32),
                               ratios=(0.5, 1, 2), base_size=BASE_SIZE, differentiable=False,
@@ -36,50 +39,48 @@ class ProposalLayer(caffe.TensorLayer):
         self._differentiable = bool(params.pop("differentiable"))
         self._max_gradient = float(params.pop("max_gradient"))
         self._grid = AnchorGrid(**params)
+        self._options = ProposalOptions.from_cfg(self.phase)
         self._num_tops = len(top)
 
-    def reshape(self, bottom, top):
+    def reshape(self, bottom: Any, top: Any) -> None:
         top[0].reshape(1, 5)
         for blob in top[1:]:
             blob.reshape(1, 1)
 
-    def forward(self, rpn_cls_prob, rpn_bbox_pred, im_info):
+    def forward(self, rpn_cls_prob: torch.Tensor, rpn_bbox_pred: torch.Tensor,
+                im_info: torch.Tensor) -> tuple[torch.Tensor, ...]:
         num_images = len(rpn_cls_prob)
         check_info(im_info, num_images, self.name)
-        anchors = self._grid(*rpn_cls_prob.shape[2:], rpn_cls_prob.device)
+        height, width = rpn_cls_prob.shape[2:]
+        anchors = self._grid(height, width, rpn_cls_prob.device)
         rois, scores = zip(*[
             self._of_image(anchors, rpn_cls_prob[i:i + 1], rpn_bbox_pred[i:i + 1], im_info[i], i)
             for i in range(num_images)])
         return (torch.cat(rois), torch.cat(scores))[:self._num_tops]
 
-    def _of_image(self, anchors, prob, deltas, info, image):
+    def _of_image(self, anchors: torch.Tensor, prob: torch.Tensor, deltas: torch.Tensor,
+                  info: torch.Tensor, image: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Rois (R, 5) and scores (R, 1) of an image."""
-        options = _options(cfg[str(self.phase)])
         deltas = map_to_rows(deltas, 4)
-        normalization = rpn_normalization() if self.phase == caffe.TRAIN else None
-        if normalization:
-            means, stds = map(deltas.new_tensor, normalization)
+        if self._options.normalization:
+            means, stds = map(deltas.new_tensor, self._options.normalization)
             deltas = deltas * stds + means
         with torch.no_grad():
             scores = map_to_rows(prob[:, self._grid.num_anchors:], 1)[:, 0]
-            boxes, scores, rows = propose(anchors, scores, deltas, info, options)
+            boxes, scores, rows = propose(anchors, scores, deltas, info, self._options)
         if self._differentiable:
-            boxes = decode(anchors[rows], self._limited(deltas[rows]), info, options.max_log_scale)
+            boxes = decode(anchors[rows], self._limited(deltas[rows]), info,
+                           self._options.max_log_scale)
         return with_image(boxes, image), scores[:, None]
 
-    def _limited(self, deltas):
-        """The deltas, whose gradient is limited where max_gradient says so."""
+    def _limited(self, deltas: torch.Tensor) -> torch.Tensor:
+        """The deltas, whose gradient is limited if max_gradient is set."""
         if deltas.requires_grad:
             deltas.register_hook(self._limit)
         return deltas
 
-    def _limit(self, gradient):
-        # a box that overflows is clipped: 0 times infinity, and in truth 0
+    def _limit(self, gradient: torch.Tensor) -> torch.Tensor:
+        # a box whose size overflows is clipped, so its gradient is 0, which comes as 0 * infinity
         gradient = gradient.nan_to_num(nan=0.0)
         limit = self._max_gradient
         return gradient.clamp(-limit, limit) if limit > 0 else gradient
-
-
-def _options(limits):
-    return ProposalOptions(limits.RPN_PRE_NMS_TOP_N, limits.RPN_POST_NMS_TOP_N,
-                           limits.RPN_NMS_THRESH, limits.RPN_MIN_SIZE, cfg.BBOX_MAX_LOG_SCALE)

@@ -1,18 +1,19 @@
-"""The layer that picks the rois of a training step and says what they are."""
+"""The layer that samples the rois of a training step and says what they should learn."""
+from typing import Any
+
 import torch
 
 import caffe
 from faster_rcnn.anchors.batches import boxes_of_images, with_image
-from faster_rcnn.boxes.sampling import (
-    expand_targets,
-    nearest_boxes,
-    roi_targets,
-    rois_per_image,
-    sample_rois,
-    with_four_axes,
-)
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.boxes.sampling import with_four_axes
+from faster_rcnn.minibatches.options import RoiOptions
+from faster_rcnn.minibatches.training_rois import training_rois
 from faster_rcnn.settings.layer_params import check_counts, layer_params
+from rpn.original_names import bbox_regression_labels as _get_bbox_regression_labels  # noqa: F401
+from rpn.original_names import roi_deltas as _compute_targets  # noqa: F401
+from rpn.original_names import sample_rois as _sample_rois  # noqa: F401
+
+Blobs = tuple[torch.Tensor, ...]
 
 
 class ProposalTargetLayer(caffe.TensorLayer):
@@ -20,68 +21,54 @@ class ProposalTargetLayer(caffe.TensorLayer):
 
     bottoms: rpn_rois (R, 5), image index, x1, y1, x2, y2; gt_boxes (G, 5), x1, y1, x2, y2, class,
              with several images (TRAIN.IMS_PER_BATCH) (G, 6), image index last; optionally the
-             net's input, not looked at
+             net's input, which is not read
     tops:    rois (S, 5); labels (S,);
              bbox_targets, bbox_inside_weights, bbox_outside_weights (S, 4 K)
     param_str: num_classes (K, with the background); differentiable false
-    Sizes and thresholds are cfg.TRAIN's; the images share BATCH_SIZE evenly. With AGNOSTIC (R-FCN;
-    K is 2) targets stand in the columns of class 1, and all tops have four axes: (S, 5, 1, 1) ...
+    Sizes and thresholds are those of cfg.TRAIN when the layer is set up; the images share
+    BATCH_SIZE evenly. With AGNOSTIC (R-FCN) K is 2 whatever num_classes says, targets are in the
+    columns of class 1, and all tops have four axes: (S, 5, 1, 1) ...
 
-    With `differentiable` gradients of the rois reach the proposals that were picked; labels and
+    With `differentiable` gradients of the rois reach the proposals that were sampled; labels and
     targets count as constants. Otherwise no gradient passes.
     """
 
-    def setup(self, bottom, top):
+    def setup(self, bottom: Any, top: Any) -> None:
         check_counts(self, bottom, top, (2, 3), (5, 5))
         params = layer_params(self, required=["num_classes"], differentiable=False)
         self._num_classes = params["num_classes"]
         self._differentiable = bool(params["differentiable"])
+        self._options = RoiOptions.from_cfg()
 
-    def reshape(self, bottom, top):
-        more = (1, 1) if cfg.TRAIN.AGNOSTIC else ()
+    def reshape(self, bottom: Any, top: Any) -> None:
+        more = (1, 1) if self._options.agnostic else ()
         top[0].reshape(1, 5, *more)
         top[1].reshape(1, *more, *more[1:])
         for blob in top[2:]:
-            blob.reshape(1, 4 * self._num_classes, *more)
+            blob.reshape(1, 4 * self._options.box_classes(self._num_classes), *more)
 
-    def forward(self, rpn_rois, gt_boxes, *data):
+    def forward(self, rpn_rois: torch.Tensor, gt_boxes: torch.Tensor,
+                *data: torch.Tensor) -> Blobs:
         rpn_rois = rpn_rois if self._differentiable else rpn_rois.detach()
         if gt_boxes.shape[1] == 5:
             if bool(rpn_rois[:, 0].any()):
                 raise ValueError(f'layer "{self.name}": one image per batch was expected with '
                                  "gt_boxes (G, 5); received rois of several")
             return self._tops([self._of_image(rpn_rois, gt_boxes, 0, 1)])
-        num_images = cfg.TRAIN.IMS_PER_BATCH
+        num_images = self._options.ims_per_batch
         parts = [self._of_image(rpn_rois[rpn_rois[:, 0] == image], boxes, image, num_images)
                  for image, boxes in enumerate(boxes_of_images(gt_boxes, num_images, self.name))]
         return self._tops(parts)
 
-    @staticmethod
-    def _tops(parts):
+    def _tops(self, parts: list[Blobs]) -> Blobs:
         blobs = map(torch.cat, zip(*parts))
-        return tuple(map(with_four_axes, blobs)) if cfg.TRAIN.AGNOSTIC else tuple(blobs)
+        return tuple(map(with_four_axes, blobs)) if self._options.agnostic else tuple(blobs)
 
-    def _of_image(self, rpn_rois, gt_boxes, image, num_images):
+    def _of_image(self, rpn_rois: torch.Tensor, gt_boxes: torch.Tensor, image: int,
+                  num_images: int) -> Blobs:
         """The tops' rows of an image, from its proposals (R, 5) and boxes (G, 5)."""
         rois = torch.cat([rpn_rois, with_image(gt_boxes[:, :4], image)])
         with torch.no_grad():
-            keep, labels, targets = _sample(rois, gt_boxes, num_images)
-            targets, inside_weights = expand_targets(labels, targets, self._num_classes,
-                                                     cfg.TRAIN.BBOX_INSIDE_WEIGHTS,
-                                                     cfg.TRAIN.AGNOSTIC)
-        return rois[keep], labels, targets, inside_weights, (inside_weights > 0).float()
-
-
-def _sample(rois, gt_boxes, num_images):
-    """Rows (S,) of rois (R, 5) to train on, their labels (S,) and targets (S, 4)."""
-    train = cfg.TRAIN
-    max_overlaps, nearest = nearest_boxes(rois[:, 1:], gt_boxes[:, :4])
-    # without objects all overlaps are 0, and BG_THRESH_LO would leave nothing to train on
-    bg_low = train.BG_THRESH_LO if len(gt_boxes) else 0
-    keep, num_fg = sample_rois(max_overlaps, rois_per_image(train.BATCH_SIZE, num_images),
-                               train.FG_FRACTION, train.FG_THRESH, (bg_low, train.BG_THRESH_HI))
-    labels, targets = roi_targets(rois[keep, 1:], gt_boxes, nearest[keep], num_fg)
-    if train.BBOX_NORMALIZE_TARGETS_PRECOMPUTED:
-        targets = ((targets - targets.new_tensor(train.BBOX_NORMALIZE_MEANS))
-                   / targets.new_tensor(train.BBOX_NORMALIZE_STDS))
-    return keep, labels, targets
+            sampled = training_rois(rois[:, 1:], gt_boxes, num_images, self._num_classes,
+                                    self._options)
+        return rois[sampled.rows], *sampled[1:]

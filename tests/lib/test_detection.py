@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from golden_pfr.detection import AnsweringNet, Listed
 
-import faster_rcnn.detection.detect as detection
+import fast_rcnn.test as detection
 from faster_rcnn.detection.proposals import im_proposals, imdb_proposals
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.images.reading import ImageError

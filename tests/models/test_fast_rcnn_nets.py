@@ -1,10 +1,9 @@
 """The nets and solvers of Fast R-CNN on given proposals, and the paper's variants."""
-import os
-
 import pytest
 from test_generated import FROZEN, NETS, build_file, learning
 
 from caffe.files import prototxt
+from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg
 
 VARIANT_NETS = ("VGG16", "VGG_CNN_M_1024", "CaffeNet", "Tiny")
@@ -15,7 +14,7 @@ STILL = (0, 0, 0, 0)
 
 
 def path_of(net, name, data_set="pascal_voc", method="fast_rcnn"):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method, name)
+    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
 
 
 def layers(net, name, **place):

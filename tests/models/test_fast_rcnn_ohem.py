@@ -5,7 +5,8 @@ import numpy as np
 import one_image
 
 from caffe.files import prototxt
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 
@@ -52,8 +53,8 @@ def test_the_copy_of_the_head_shares_its_weights_and_learns_nothing():
 
 def test_the_class_count_follows_in_both_heads():
     net = prototxt.read_net(NET)
-    assert adapt(net, 21, "net") == []
-    adapt(net, 4, "net")
+    assert change_net(net, NetOptions(21), "net").sentences == []
+    net, _ = change_net(net, NetOptions(4), "net")
     layers = {layer.name: layer for layer in net.layer}
     for suffix in ("", "_readonly"):
         assert layers[f"cls_score{suffix}"].inner_product_param.num_output == 4

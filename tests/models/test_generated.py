@@ -7,6 +7,7 @@ import pytest
 
 import caffe
 from caffe.files import prototxt
+from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg, cfg_override
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
@@ -42,7 +43,7 @@ HEAD, RPN = {"fc6", "fc7"}, {"rpn_conv1", "rpn_conv/3x3", "rpn_cls_score", "rpn_
 
 
 def path_of(net, name):
-    return os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name)
+    return find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
 
 
 def read(net, name):

@@ -7,6 +7,7 @@ import pytest
 from test_generated import FROZEN, NETS, PARAMETERS, build_file, learning
 
 from caffe.files import prototxt
+from faster_rcnn.networks.store import find, find_folder
 from faster_rcnn.settings.config import cfg
 
 VOC = [("pascal_voc", net) for net in NETS]
@@ -17,7 +18,7 @@ LOSSES = {"rpn_loss_cls": "SoftmaxWithLoss", "rpn_loss_bbox": "SmoothL1Loss",
 
 
 def path_of(data_set, net, name):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, "faster_rcnn_end2end", name)
+    return find(f"models/{data_set}/{net}/faster_rcnn_end2end/{name}", cfg.ROOT_DIR)
 
 
 def read(data_set, net, name):
@@ -108,7 +109,7 @@ def test_published_solver_numbers(data_set, net, prefix, iter_size):
 
 @pytest.mark.parametrize("net", NETS)
 def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
-    folder = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_nonapprox")
+    folder = find_folder(cfg.MODELS_DIR, net, "faster_rcnn_nonapprox", cfg.ROOT_DIR)
     plain = read("pascal_voc", net, "train.prototxt")
     message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
     differing = [layer for layer, other in zip(message.layer, plain.layer) if layer != other]
@@ -129,7 +130,7 @@ def test_boxes_carry_gradients_in_the_non_approximate_nets(net):
 
 
 def test_recipe_of_simple_faster_rcnn():
-    folder = os.path.join(cfg.MODELS_DIR, "VGG16", "simple_faster_rcnn")
+    folder = find_folder(cfg.MODELS_DIR, "VGG16", "simple_faster_rcnn", cfg.ROOT_DIR)
     message = prototxt.read_net(os.path.join(folder, "train.prototxt"))
     rates = learning(message)
     assert {name for name, rate in rates.items() if rate == (0, 0, 0, 0)} == FROZEN["VGG16"]

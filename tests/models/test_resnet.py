@@ -10,6 +10,7 @@ import caffe
 from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.detection.detect import im_detect
+from faster_rcnn.networks.store import find_folder
 
 UNITS = {"ResNet-50": ["2a", "2b", "2c", "3a", "3b", "3c", "3d", "4a", "4b", "4c", "4d", "4e",
                        "4f", "5a", "5b", "5c"],
@@ -43,7 +44,7 @@ def normalisations(net, convolution):
 
 
 def folder_of(data_set, net, method="faster_rcnn_end2end"):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method)
+    return find_folder(os.path.join(cfg.ROOT_DIR, "models", data_set), net, method, cfg.ROOT_DIR)
 
 
 def read(data_set, net, name, method="faster_rcnn_end2end"):

@@ -9,9 +9,11 @@ from test_resnet import FROZEN, RPN, published
 
 import caffe
 from caffe.files import prototxt
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.detection.detect import im_detect
+from faster_rcnn.networks.store import find
 
 NETS = ("ResNet-50", "ResNet-101")
 MAPS = ["conv_new_1", "rfcn_cls", "rfcn_bbox"]
@@ -21,7 +23,7 @@ RFCN = {"AGNOSTIC": True, "BATCH_SIZE": -1}
 
 
 def path_of(net, name, method="rfcn_end2end", data_set="pascal_voc"):
-    return os.path.join(cfg.ROOT_DIR, "models", data_set, net, method, name)
+    return find(f"models/{data_set}/{net}/{method}/{name}", cfg.ROOT_DIR)
 
 
 def layers_of(path):
@@ -149,8 +151,9 @@ def test_a_training_step_and_a_test(suffix, tmp_path):
                                   "test_agnostic.prototxt"])
 def test_the_class_count_follows_the_data_set_and_the_boxes_stay(name):
     net = prototxt.read_net(path_of("ResNet-50", name))
-    assert adapt(net, 21, name) == []
-    assert adapt(net, 4, name)
+    assert change_net(net, NetOptions(21), name).sentences == []
+    net, changes = change_net(net, NetOptions(4), name)
+    assert changes
     layers = {layer.name: layer for layer in net.layer}
     assert layers["rfcn_cls"].convolution_param.num_output == 4 * 49
     assert layers["psroipooled_cls_rois"].psroi_pooling_param.output_dim == 4

@@ -7,7 +7,8 @@ import scipy.io
 import caffe
 from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "fast_rcnn")
@@ -43,7 +44,7 @@ def write_proposals(card, split, data_dir):
 def detector():
     """The Fast R-CNN net of Tiny for three classes."""
     message = prototxt.read_net(TEST_NET)
-    adapt(message, 3, "Tiny")
+    message, _ = change_net(message, NetOptions(3), "Tiny")
     return caffe.Net(message, caffe.TEST)
 
 

@@ -2,7 +2,7 @@
 import numpy as np
 from test_tool_errors import assert_refused
 from torch_nets import caffe_resnet50
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 import caffe
 

@@ -11,7 +11,7 @@ from torch_nets import ResNet, SimpleFasterRcnn, Vgg16, caffe_resnet50, randomiz
 import caffe
 from caffe.files import weights
 from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
-from faster_rcnn.prototxts.text import net_text
+from faster_rcnn.networks.text import net_text
 
 TOOL = "import_weights.py"
 

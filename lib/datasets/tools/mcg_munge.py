@@ -12,7 +12,7 @@ import os
 import sys
 
 
-def munge(src_dir):
+def munge(src_dir: str) -> None:
     """Moves the .mat files of a folder; nothing is overwritten."""
     names = sorted(name for name in os.listdir(src_dir) if name.endswith(".mat"))
     if not names:
@@ -28,7 +28,7 @@ def munge(src_dir):
         os.rename(source, target)
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("src_dir", help="folder that holds the .mat files")

@@ -6,8 +6,9 @@ py-faster-rcnn; with several it is (G, 6), the last column being the index of th
 import torch
 
 
-def boxes_of_images(gt_boxes, num_images, layer_name):
-    """The boxes (G, 5) of each image, a list; ValueError when gt_boxes does not say whose they are.
+def boxes_of_images(gt_boxes: torch.Tensor, num_images: int,
+                    layer_name: str) -> list[torch.Tensor]:
+    """The boxes (G, 5) of each image; ValueError when gt_boxes does not say which image each is in.
     """
     if num_images == 1 and gt_boxes.shape[1] == 5:
         return [gt_boxes]
@@ -18,13 +19,13 @@ def boxes_of_images(gt_boxes, num_images, layer_name):
     return [gt_boxes[gt_boxes[:, 5] == image, :5] for image in range(num_images)]
 
 
-def check_info(im_info, num_images, layer_name):
+def check_info(im_info: torch.Tensor, num_images: int, layer_name: str) -> None:
     """ValueError unless im_info has a row per image."""
     if len(im_info) != num_images:
         raise ValueError(f'layer "{layer_name}": im_info has {len(im_info)} rows for '
                          f"{num_images} images; one per image was expected")
 
 
-def with_image(boxes, image):
+def with_image(boxes: torch.Tensor, image: int) -> torch.Tensor:
     """Boxes (R, 4) as rois (R, 5) of the image with an index."""
     return torch.cat([boxes.new_full((len(boxes), 1), image), boxes], 1)

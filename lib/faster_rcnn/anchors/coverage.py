@@ -1,10 +1,13 @@
 """How well anchors cover the objects of a data set, and which ones would cover them better."""
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
 
-from faster_rcnn.anchors.grid import BASE_SIZE
+from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import sizes
 from faster_rcnn.images.blob import im_scale_factor
@@ -19,16 +22,17 @@ class ScaledObjects:
     areas (G,) in pixels of the original image.
     """
 
-    size: tuple
+    size: tuple[int, int]
     boxes: np.ndarray
     classes: np.ndarray
     areas: np.ndarray
 
 
-def scaled_objects(imdb, scales, max_size, num_images=None):
+def scaled_objects(imdb: Any, scales: Sequence[float], max_size: float,
+                   num_images: int | None = None) -> list[ScaledObjects]:
     """The ScaledObjects of the images that have any, at each scale; crowds do not count.
 
-    num_images: look at so many images at most, spread over the data set.
+    num_images: at most this number of images, spread over the data set; None: all.
     """
     roidb = imdb.gt_roidb()
     count = min(len(roidb), num_images or len(roidb))
@@ -48,16 +52,16 @@ def scaled_objects(imdb, scales, max_size, num_images=None):
     return found
 
 
-def best_overlaps(objects, grid):
+def best_overlaps(objects: list[ScaledObjects], grid: AnchorGrid) -> np.ndarray:
     """The overlap of every object with its best anchor, (N,), for a list of ScaledObjects.
 
-    Anchors are those that train: wholly inside the image, or all where none is.
+    The anchors are those that training uses: wholly inside the image, or all where none is.
     """
     found = []
     for image in objects:
         width, height = image.size
         stride = grid.feat_stride
-        anchors = grid(-(-height // stride), -(-width // stride), "cpu").numpy()
+        anchors = grid(math.ceil(height / stride), math.ceil(width / stride), "cpu").numpy()
         inside = ((anchors[:, :2] >= 0).all(axis=1) & (anchors[:, 2] < width)
                   & (anchors[:, 3] < height))
         anchors = anchors[inside] if inside.any() else anchors
@@ -65,11 +69,13 @@ def best_overlaps(objects, grid):
     return np.concatenate(found)
 
 
-def propose_anchors(objects, num_scales, num_ratios, base_size=BASE_SIZE):
-    """Scales and ratios, two rising tuples, that suit the objects: centres of clusters (k-means) of
+def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: int,
+                    base_size: float = BASE_SIZE) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scales and ratios that suit the objects, in ascending order: centres of clusters (k-means) of
     the logarithms of their sizes, and of their heights over widths.
 
-    There are fewer when there are fewer different ones. ValueError without objects.
+    There are fewer when the objects have fewer different sizes or ratios.
+    ValueError without objects.
     """
     if not objects:
         raise ValueError("there are no objects to propose anchors for")
@@ -79,11 +85,11 @@ def propose_anchors(objects, num_scales, num_ratios, base_size=BASE_SIZE):
     return _rounded(scales), _rounded(ratios)
 
 
-def _centres(values, count):
+def _centres(values: np.ndarray, count: int) -> np.ndarray:
     count = min(count, len(np.unique(values)))
     means = KMeans(count, n_init=10, random_state=0).fit(values[:, None])
     return np.sort(means.cluster_centers_[:, 0])
 
 
-def _rounded(values):
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
     return tuple(sorted({float(f"{value:.2g}") for value in values}))

@@ -4,18 +4,9 @@ from typing import NamedTuple
 import torch
 
 from caffe.operators import ops
+from faster_rcnn.anchors.options import ProposalOptions
 from faster_rcnn.boxes import geometry
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
-
-
-class ProposalOptions(NamedTuple):
-    """How proposals are chosen; the names are those of cfg.<phase>.RPN_*; limits <= 0 mean none."""
-
-    pre_nms_top_n: int
-    post_nms_top_n: int
-    nms_thresh: float
-    min_size: float             # pixels of the original image
-    max_log_scale: float = 0.0
 
 
 class Proposals(NamedTuple):
@@ -23,10 +14,11 @@ class Proposals(NamedTuple):
 
     boxes: torch.Tensor         # (R, 4)
     scores: torch.Tensor        # (R,)
-    rows: torch.Tensor          # (R,) int64, the anchor that each was made from
+    rows: torch.Tensor          # (R,) int64, index of the anchor that each was made from
 
 
-def decode(anchors, deltas, im_info, max_log_scale=0.0):
+def decode(anchors: torch.Tensor, deltas: torch.Tensor, im_info: torch.Tensor,
+           max_log_scale: float = 0.0) -> torch.Tensor:
     """Anchors (N, 4) moved by their deltas (N, 4) and clipped to the image: (N, 4); differentiable.
 
     im_info: (3,) tensor, height and width of the image as network input, and its scale.
@@ -34,10 +26,12 @@ def decode(anchors, deltas, im_info, max_log_scale=0.0):
     return clip_boxes(bbox_transform_inv(anchors, deltas, max_log_scale), im_info)
 
 
-def propose(anchors, scores, deltas, im_info, options):
+def propose(anchors: torch.Tensor, scores: torch.Tensor, deltas: torch.Tensor,
+            im_info: torch.Tensor, options: ProposalOptions) -> Proposals:
     """Decodes, clips, drops small boxes, and keeps the best ones that do not overlap much.
 
-    anchors, deltas, im_info: as in `decode`; scores: (N,), of being an object. Returns Proposals.
+    anchors, deltas (plain, not normalised), im_info: as in `decode`; scores: (N,), of being an
+    object.
     """
     proposals = decode(anchors, deltas, im_info, options.max_log_scale)
     widths, heights = geometry.sizes(proposals)

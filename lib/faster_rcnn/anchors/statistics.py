@@ -1,11 +1,14 @@
 """Means and standard deviations of what the RPN's positive anchors are regressed to (R-FCN)."""
+from typing import Any
+
 import numpy as np
 import torch
 
 import caffe
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
-from faster_rcnn.anchors.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
+from faster_rcnn.anchors.options import AnchorTargetOptions
+from faster_rcnn.anchors.targets import NoAnchorInside, anchor_targets
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.images.blob import im_scale_factor
 from faster_rcnn.images.reading import image_size
@@ -14,7 +17,7 @@ from faster_rcnn.settings.config import cfg
 GRID_PARAMS = ("feat_stride", "scales", "ratios", "base_size")
 
 
-def anchor_target_statistics(path, imdb):
+def anchor_target_statistics(path: str, imdb: Any) -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations (4,) of dx, dy, dw, dh over all positive anchors of a data set.
 
     path: a net with an RPN, whose ProposalLayer states the anchors; imdb: its roidb holds the
@@ -43,11 +46,11 @@ def anchor_target_statistics(path, imdb):
     return means, stds
 
 
-def _positive_targets(anchors, boxes, im_size):
-    """Targets (P, 4) of the anchors that training counts as objects; all of them, none drawn."""
-    train = cfg.TRAIN
-    options = AnchorTargetOptions(0, train.RPN_POSITIVE_OVERLAP, train.RPN_NEGATIVE_OVERLAP, False,
-                                  2 * len(anchors), 1.0, (1, 1, 1, 1), -1)
+def _positive_targets(anchors: torch.Tensor, boxes: np.ndarray,
+                      im_size: tuple[int, int]) -> np.ndarray:
+    """Targets (P, 4) of all anchors that training counts as objects; no sample is drawn."""
+    options = AnchorTargetOptions(0, cfg.TRAIN.RPN_POSITIVE_OVERLAP, cfg.TRAIN.RPN_NEGATIVE_OVERLAP,
+                                  False, 2 * len(anchors), 1.0, (1, 1, 1, 1), -1)
     try:
         found = anchor_targets(anchors, torch.from_numpy(boxes), im_size, options)
     except NoAnchorInside:
@@ -58,18 +61,19 @@ def _positive_targets(anchors, boxes, im_size):
 class _MapSizes:
     """Height and width of the feature map for an image's size; no pixel is computed."""
 
-    def __init__(self, path):
-        self._net, self._known = caffe.Net(path, caffe.TEST), {}
+    def __init__(self, path: str) -> None:
+        self._net = caffe.Net(path, caffe.TEST)
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}
 
-    def __call__(self, im_size):
+    def __call__(self, im_size: tuple[int, int]) -> tuple[int, int]:
         if im_size not in self._known:
             self._net.blobs["data"].reshape(1, 3, *im_size)
             self._net.reshape()
-            self._known[im_size] = self._net.blobs["rpn_cls_score"].shape[2:]
+            self._known[im_size] = tuple(self._net.blobs["rpn_cls_score"].shape[2:])
         return self._known[im_size]
 
 
-def _grid(path):
+def _grid(path: str) -> AnchorGrid:
     """The AnchorGrid that the ProposalLayer of a net states."""
     for layer in prototxt.read_net(path).layer:
         if layer.python_param.layer == "ProposalLayer":

@@ -1,29 +1,16 @@
-"""What the anchors of an image are trained for (Ren et al. 2015, Faster R-CNN, section 3.1.2).
+"""What the anchors of an image should learn (Ren et al. 2015, Faster R-CNN, section 3.1.2).
 
 N anchors, G ground truth boxes; boxes are (x1, y1, x2, y2), pixels of the network's input.
 """
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from faster_rcnn.anchors.options import AnchorTargetOptions
 from faster_rcnn.boxes import geometry
 from faster_rcnn.boxes.sampling import draw
 from faster_rcnn.boxes.transform import bbox_transform
-
-
-class AnchorTargetOptions(NamedTuple):
-    """How anchors are labelled; the names are those of cfg.TRAIN.RPN_*."""
-
-    allowed_border: float       # pixels that an anchor in training may reach beyond the image
-    positive_overlap: float
-    negative_overlap: float
-    clobber_positives: bool
-    batch_size: int
-    fg_fraction: float
-    inside_weights: tuple
-    positive_weight: float
-    normalization: Optional[tuple] = None   # means and standard deviations (4,) of the targets
 
 
 class AnchorTargets(NamedTuple):
@@ -39,11 +26,13 @@ class NoAnchorInside(Exception):
     """No anchor lies inside the image and its allowed border."""
 
 
-def anchor_targets(anchors, gt_boxes, im_size, options, rng=np.random):
+def anchor_targets(anchors: torch.Tensor, gt_boxes: torch.Tensor, im_size: Any,
+                   options: AnchorTargetOptions, rng: Any = np.random) -> AnchorTargets:
     """Labels a sample of the anchors and encodes the boxes that they should become.
 
     anchors: (N, 4) tensor; gt_boxes: (G, 4) tensor, G may be 0 (all anchors are background);
-    im_size: (height, width), a tensor on the same device or numbers; rng: draws the sample.
+    im_size: (height, width), a tensor on the same device or numbers; rng: random generator that
+    draws the sample. Raises NoAnchorInside.
     Anchors that tie exactly for a box's best overlap are all positive, even if it is 0.
     """
     inside = _inside_image(anchors, im_size, options.allowed_border)
@@ -73,14 +62,15 @@ def anchor_targets(anchors, gt_boxes, im_size, options, rng=np.random):
                          outside_weights.float().expand(-1, 4))
 
 
-def _inside_image(anchors, im_size, border):
+def _inside_image(anchors: torch.Tensor, im_size: Any, border: float) -> torch.Tensor:
     """(N,) bool: the anchor reaches at most `border` pixels beyond the image."""
     return ((anchors[:, 0] >= -border) & (anchors[:, 1] >= -border)
             & (anchors[:, 2] < im_size[1] + border) & (anchors[:, 3] < im_size[0] + border))
 
 
-def _match(anchors, gt_boxes, inside):
-    """Best overlap of each anchor (N,), the number of that box (the first of equals), and whether
+def _match(anchors: torch.Tensor, gt_boxes: torch.Tensor,
+           inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Best overlap of each anchor (N,), the index of that box (the first of equals), and whether
     the anchor is the best one (or one of equals) of some box. Anchors outside match nothing."""
     if not len(gt_boxes):
         nothing = anchors.new_zeros(len(anchors))
@@ -92,7 +82,8 @@ def _match(anchors, gt_boxes, inside):
     return max_overlaps, nearest, is_best
 
 
-def _labels(max_overlaps, is_best, inside, options):
+def _labels(max_overlaps: torch.Tensor, is_best: torch.Tensor, inside: torch.Tensor,
+            options: AnchorTargetOptions) -> torch.Tensor:
     positive = is_best | (max_overlaps >= options.positive_overlap)
     negative = max_overlaps < options.negative_overlap
     if options.clobber_positives:
@@ -101,8 +92,10 @@ def _labels(max_overlaps, is_best, inside, options):
     return torch.where(inside, labels, -1.0)
 
 
-def _subsample(labels, num_fg, num_bg, options, rng):
-    """Disables (in place) positives, then negatives that are too many; returns the counts left."""
+def _subsample(labels: torch.Tensor, num_fg: int, num_bg: int, options: AnchorTargetOptions,
+               rng: Any) -> tuple[int, int]:
+    """Sets labels to -1, in place, where there are too many positives, then too many negatives;
+    returns the numbers of those left."""
     fg_wanted = int(options.fg_fraction * options.batch_size)
     for label, count in ((1, num_fg), (0, num_bg)):
         wanted = fg_wanted if label else options.batch_size - min(num_fg, fg_wanted)
@@ -112,7 +105,7 @@ def _subsample(labels, num_fg, num_bg, options, rng):
     return num_fg, min(num_bg, options.batch_size - num_fg)
 
 
-def _example_weights(num_fg, num_bg, positive_weight):
+def _example_weights(num_fg: int, num_bg: int, positive_weight: float) -> tuple[float, float]:
     """Weights of a positive and of a negative anchor in the regression loss."""
     if positive_weight < 0:
         return (1.0 / max(num_fg + num_bg, 1),) * 2

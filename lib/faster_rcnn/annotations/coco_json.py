@@ -1,4 +1,4 @@
-"""Annotation files of COCO (JSON) as objects; boxes are not judged here, see annotation_check.py.
+"""Annotation files of COCO (JSON) as objects; their boxes are checked in annotations/check.py.
 
 A file is a mapping with the lists images (id, file_name, width, height), categories (id, name) and,
 unless it is of a secret test set, annotations (image_id, category_id, bbox [x, y, width, height]
@@ -7,9 +7,9 @@ from 0, area, iscrowd). Outlines (segmentation) are dropped while the file is re
 import functools
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Optional
 
 from faster_rcnn.annotations.check import Problem
 from faster_rcnn.annotations.voc_xml import AnnotationError
@@ -24,7 +24,7 @@ class CocoImage:
 
     id: int
     file_name: str
-    size: Optional[tuple]
+    size: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -38,35 +38,35 @@ class CocoObject:
     image: CocoImage
     category_id: object
     name: str
-    box: Optional[tuple]
+    box: tuple[float, float, float, float] | None
     problem: str
     crowd: bool
-    area: Optional[float]
+    area: float | None
 
     # COCO marks nothing as difficult, and boxes have fractions
     difficult = False
     whole_numbers = False
 
     @property
-    def subject(self):
+    def subject(self) -> str:
         """How messages call the object."""
         return f"annotation {self.number} of {self.image.file_name} ({self.name or 'no name'})"
 
     @staticmethod
-    def corners(box):
+    def corners(box: Sequence[float]) -> tuple[float, ...]:
         """A box as written, as inclusive corners; py-faster-rcnn: coco.py."""
         x, y, width, height = box
         return x, y, x + max(0, width - 1), y + max(0, height - 1)
 
     @staticmethod
-    def written(corners):
+    def written(corners: Sequence[float]) -> tuple[float, ...]:
         """Corners as the file would say them."""
         x1, y1, x2, y2 = corners
         return x1, y1, x2 - x1 + 1, y2 - y1 + 1
 
     @staticmethod
-    def fault(box):
-        """Why a finite box is none; empty when it is one."""
+    def fault(box: Sequence[float]) -> str:
+        """Why finite numbers are not a box; empty when they are one."""
         return "whose width or height is not positive" if box[2] <= 0 or box[3] <= 0 else ""
 
 
@@ -77,10 +77,10 @@ class CocoFile:
     """
 
     path: str
-    categories: dict
-    images: dict
-    objects: Optional[dict]
-    problems: tuple
+    categories: dict[int, str]
+    images: dict[int, CocoImage]
+    objects: dict[int, list[CocoObject]] | None
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ class CocoAnnotation:
 
     path: str
     image: CocoImage
-    objects: tuple
+    objects: tuple[CocoObject, ...]
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, int] | None:
         """(width, height) of the image as written, or None."""
         return self.image.size
 
     @property
-    def place(self):
+    def place(self) -> str:
         """How messages call the annotation."""
         return self.image.file_name
 
 
-def read_coco(path):
+def read_coco(path: str) -> CocoFile:
     """The CocoFile at a path; AnnotationError when it is missing or not of this form."""
     try:
         facts = os.stat(path)
@@ -115,8 +115,8 @@ def read_coco(path):
 
 
 @functools.lru_cache(maxsize=4)
-def _read(path, size, mtime):
-    """The file of a size and age; a schedule asks for it again and again."""
+def _read(path: str, size: int, mtime: int) -> CocoFile:
+    """The file of a size and age, from memory when it was read before: schedules ask repeatedly."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             content = json.load(file, object_hook=_without_outline)
@@ -138,12 +138,12 @@ def _read(path, size, mtime):
     return CocoFile(path, categories, images, objects, tuple(problems))
 
 
-def _without_outline(entry):
+def _without_outline(entry: dict) -> dict:
     entry.pop("segmentation", None)
     return entry
 
 
-def _entries(path, content, key):
+def _entries(path: str, content: dict, key: str) -> list:
     entries = content.get(key)
     if not isinstance(entries, list):
         what = f"holds {type(entries).__name__}" if key in content else "is not there"
@@ -152,7 +152,7 @@ def _entries(path, content, key):
     return entries
 
 
-def _categories(path, entries):
+def _categories(path: str, entries: list) -> dict[int, str]:
     categories, names = {}, set()
     for place, entry in enumerate(entries, 1):
         number, name = _field(entry, "id"), _field(entry, "name")
@@ -167,7 +167,7 @@ def _categories(path, entries):
     return categories
 
 
-def _images(path, entries, problems):
+def _images(path: str, entries: list, problems: list[Problem]) -> dict[int, CocoImage]:
     images = {}
     for place, entry in enumerate(entries, 1):
         number, name = _field(entry, "id"), _field(entry, "file_name")
@@ -183,7 +183,8 @@ def _images(path, entries, problems):
     return images
 
 
-def _objects(path, entries, images, categories, problems):
+def _objects(path: str, entries: list, images: dict[int, CocoImage], categories: dict[int, str],
+             problems: list[Problem]) -> dict[int, list[CocoObject]]:
     objects, seen = {number: [] for number in images}, set()
     for place, entry in enumerate(entries, 1):
         number, image = _field(entry, "id"), _field(entry, "image_id")
@@ -194,14 +195,15 @@ def _objects(path, entries, images, categories, problems):
             continue
         if _whole(number) and number in seen:
             problems.append(Problem(path, subject, f"of {images[image].file_name} has the id of "
-                                    "another annotation", "used all the same"))
+                                    "another annotation", "used nevertheless"))
         seen.add(number if _whole(number) else None)
         objects[image].append(_object(entry, place if number is None else number, images[image],
                                       categories))
     return objects
 
 
-def _object(entry, number, image, categories):
+def _object(entry: dict, number: object, image: CocoImage,
+            categories: dict[int, str]) -> CocoObject:
     category = _field(entry, "category_id")
     name = categories.get(category) if _whole(category) else None
     box, problem = _box(entry.get("bbox"))
@@ -211,7 +213,7 @@ def _object(entry, number, image, categories):
                       float(area) if _number(area) and area > 0 else None)
 
 
-def _box(value):
+def _box(value: object) -> tuple[tuple | None, str]:
     """(four floats, "") or (None, what is wrong)."""
     if value is None:
         return None, "has no bbox"
@@ -220,13 +222,13 @@ def _box(value):
     return tuple(map(float, value)), ""
 
 
-def _field(entry, key):
+def _field(entry: object, key: str) -> object:
     return entry.get(key) if isinstance(entry, dict) else None
 
 
-def _whole(value):
+def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(value):
+def _number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)

@@ -1,57 +1,59 @@
-"""VOC annotation files (XML) as objects; nothing is judged here, see annotation_check.py."""
+"""VOC annotation files (XML) as objects; their boxes are checked in annotations/check.py."""
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from caffe.core.errors import UserError
+
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class AnnotationError(ValueError):
+class AnnotationError(UserError, ValueError):
     """An annotation that cannot be used; the message starts with the file's path."""
 
 
 @dataclass(frozen=True)
 class VocObject:
-    """An <object>: `number` counts from 1, `box` is xmin, ymin, xmax, ymax, 1-based as written.
+    """An <object>: `number` counts from 1; `box` is xmin, ymin, xmax, ymax, 1-based as written.
 
     `box` is None, and `problem` says why, when it cannot be read.
     """
 
     number: int
     name: str
-    box: Optional[tuple]
+    box: tuple[float, float, float, float] | None
     problem: str
     difficult: bool
     truncated: bool
     pose: str
 
-    # VOC knows no crowds, and a box' area is its size
+    # VOC has no crowds, and the area of a box is its number of pixels
     crowd = False
     area = None
     # whether boxes are meant to be whole numbers
     whole_numbers = True
 
     @property
-    def subject(self):
+    def subject(self) -> str:
         """How messages call the object."""
         return f"object {self.number} ({self.name or 'no name'})"
 
     @staticmethod
-    def corners(box):
+    def corners(box: Sequence[float]) -> tuple[float, ...]:
         """A box as written, from 0."""
         return tuple(value - 1 for value in box)
 
     @staticmethod
-    def written(corners):
+    def written(corners: Sequence[float]) -> tuple[float, ...]:
         """Corners from 0 as the file would say them."""
         return tuple(value + 1 for value in corners)
 
     @staticmethod
-    def fault(box):
-        """Why a finite box is none; empty when it is one."""
+    def fault(box: Sequence[float]) -> str:
+        """Why finite numbers are not a box; empty when they are one."""
         xmin, ymin, xmax, ymax = box
         return "whose corners are in the wrong order" if xmax < xmin or ymax < ymin else ""
 
@@ -61,17 +63,17 @@ class VocAnnotation:
     """A file: `size` is (width, height) in pixels as written, or None."""
 
     path: str
-    size: Optional[tuple]
-    objects: tuple
+    size: tuple[int, int] | None
+    objects: tuple[VocObject, ...]
 
     @property
-    def place(self):
+    def place(self) -> str:
         """How messages call the annotation."""
         return self.path
 
 
-def read_annotation(path):
-    """Reads a VOC annotation file; AnnotationError when it is missing or no XML."""
+def read_annotation(path: str) -> VocAnnotation:
+    """Reads a VOC annotation file; AnnotationError when it is missing or not XML."""
     try:
         root = ElementTree.parse(path).getroot()
     except FileNotFoundError:
@@ -84,14 +86,14 @@ def read_annotation(path):
     return VocAnnotation(path, _size(root.find("size")), objects)
 
 
-def _object(node, number):
+def _object(node: Element, number: int) -> VocObject:
     box, problem = _box(node.find("bndbox"))
     return VocObject(number, _text(node, "name"), box, problem,
                      difficult=_flag(node, "difficult"), truncated=_flag(node, "truncated"),
                      pose=_text(node, "pose"))
 
 
-def _box(node):
+def _box(node: Element | None) -> tuple[tuple | None, str]:
     """(four floats, "") or (None, what is wrong)."""
     if node is None:
         return None, "has no bndbox"
@@ -103,21 +105,21 @@ def _box(node):
         try:
             values.append(float(text))
         except ValueError:
-            return None, f'has {name} "{text}", which is no number'
+            return None, f'has {name} "{text}", which is not a number'
     return tuple(values), ""
 
 
-def _size(node):
+def _size(node: Element | None) -> tuple[int, int] | None:
     try:
         return int(float(_text(node, "width"))), int(float(_text(node, "height")))
     except (AttributeError, ValueError, OverflowError):
         return None
 
 
-def _text(node, name):
+def _text(node: Element, name: str) -> str:
     """Stripped text of a child; empty when there is none."""
     return (node.findtext(name) or "").strip()
 
 
-def _flag(node, name):
+def _flag(node: Element, name: str) -> bool:
     return _text(node, name) not in ("", "0", "false", "False")

@@ -1,8 +1,10 @@
 """Boxes as offsets from reference boxes (Girshick et al. 2014, R-CNN, appendix C) and back.
 
-All functions take numpy arrays and return numpy arrays, or take tensors and return tensors on
-their device; the dtype of the boxes stays. Boxes are (x1, y1, x2, y2), pixels, inclusive.
+Every function takes numpy arrays and returns a numpy array, or takes tensors and returns a tensor
+on their device, of the same dtype. Boxes are (x1, y1, x2, y2), pixels, inclusive.
 """
+from collections.abc import Sequence
+
 import torch
 
 from faster_rcnn.boxes import geometry
@@ -10,7 +12,7 @@ from faster_rcnn.boxes.arrays import for_arrays
 
 
 @for_arrays(2)
-def bbox_transform(ex_rois, gt_rois):
+def bbox_transform(ex_rois: torch.Tensor, gt_rois: torch.Tensor) -> torch.Tensor:
     """The targets that take ex_rois (N, 4) to gt_rois (N, 4): (N, 4), dx, dy, dw, dh.
 
     dx and dy are shifts of the centre in units of the reference's size, dw and dh logarithms
@@ -23,7 +25,8 @@ def bbox_transform(ex_rois, gt_rois):
 
 
 @for_arrays(2)
-def bbox_transform_inv(boxes, deltas, max_log_scale=0.0):
+def bbox_transform_inv(boxes: torch.Tensor, deltas: torch.Tensor,
+                       max_log_scale: float = 0.0) -> torch.Tensor:
     """Applies deltas (N, 4 K) to boxes (N, 4): (N, 4 K) boxes, in the dtype of the deltas.
 
     The far corner is centre + size / 2, so zero deltas make a box one pixel larger (py-faster-rcnn:
@@ -41,6 +44,6 @@ def bbox_transform_inv(boxes, deltas, max_log_scale=0.0):
 
 
 @for_arrays(1)
-def clip_boxes(boxes, im_shape):
+def clip_boxes(boxes: torch.Tensor, im_shape: torch.Tensor | Sequence[float]) -> torch.Tensor:
     """Boxes (N, 4 K) with all coordinates limited to an image of im_shape (height, width, ...)."""
     return geometry.clipped(boxes, im_shape)

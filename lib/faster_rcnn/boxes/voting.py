@@ -1,4 +1,4 @@
-"""Box voting: kept detections move to where their suppressed neighbours say the object is.
+"""Box voting: a kept detection moves to the mean of the boxes that NMS dropped in its favour.
 
 Gidaris and Komodakis 2015, in the form of PVANet (test.py: bbox_vote).
 """
@@ -8,14 +8,15 @@ import torch
 from faster_rcnn.boxes import geometry
 
 
-def bbox_vote(kept, dets, thresh=0.5, n_weighted_score=1, weight_empty=0.5):
+def bbox_vote(kept: np.ndarray, dets: np.ndarray, thresh: float = 0.5, n_weighted_score: int = 1,
+              weight_empty: float = 0.5) -> np.ndarray:
     """Detections (K, 5) of one class after voting: x1, y1, x2, y2, score; float32.
 
-    kept:  (K, 5), what NMS has left of dets (N, 5), one class of one image
-    thresh: a box votes for the kept ones that it overlaps by at least so much
-    A box becomes the mean of its voters, weighted by their scores. n_weighted_score > 1 asks for so
-    many voters: the score becomes the mean of their so many best ones, where each missing vote
-    counts weight_empty of the mean, but never more than it was.
+    kept:   (K, 5), what NMS left of dets (N, 5), one class of one image
+    thresh: a box votes for the kept boxes that it overlaps by at least this
+    A box becomes the mean of its voters, weighted by their scores. With n_weighted_score = n > 1
+    its score becomes the mean of the n best scores of its voters, where each missing voter counts
+    as weight_empty times their mean, unless that is more than the score was.
     """
     boxes = torch.from_numpy(np.array(dets, np.float64))
     voted = torch.from_numpy(np.array(kept, np.float64))
@@ -32,8 +33,9 @@ def bbox_vote(kept, dets, thresh=0.5, n_weighted_score=1, weight_empty=0.5):
     return torch.cat([moved, scores[:, None]], 1).float().numpy()
 
 
-def _agreed_scores(agrees, scores, wanted, weight_empty):
-    """The mean of the `wanted` best scores of each row's voters; absent ones count less."""
+def _agreed_scores(agrees: torch.Tensor, scores: torch.Tensor, wanted: int,
+                   weight_empty: float) -> torch.Tensor:
+    """The mean (K,) of the `wanted` best scores (N,) of each row's voters (K, N)."""
     best = torch.where(agrees, scores, -torch.inf).topk(min(wanted, len(scores)), 1).values
     count = best.isfinite().sum(1)
     mean = torch.where(best.isfinite(), best, 0).sum(1) / count

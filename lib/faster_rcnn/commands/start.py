@@ -5,7 +5,8 @@ import pprint
 import time
 
 import caffe
-from faster_rcnn.detection.refinement import Refinement
+from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
@@ -56,6 +57,16 @@ def require_file(path, what, hint=""):
         raise ValueError(f"no {what} given{hint}")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{what} {path} does not exist{hint}")
+
+
+def find_net(path, what):
+    """The path of a prototxt that exists: as given, or one of ours, written on first use.
+
+    what: its name in an error. Raises ValueError without a path, UnknownNetError.
+    """
+    if path is None:
+        raise ValueError(f"no {what} given")
+    return find(path, cfg.ROOT_DIR, what)
 
 
 def wait_for(path, what, wait):

@@ -7,10 +7,10 @@ import sys
 import torch
 from tqdm import tqdm
 
-from caffe.core.errors import CaffeError, ShapeMismatchError
+from caffe.core.errors import ShapeMismatchError, UserError
 from faster_rcnn.runs import processes
 
-USER_ERRORS = (CaffeError, ValueError, KeyError, OSError)
+USER_ERRORS = (UserError, ValueError, KeyError, OSError)
 OUT_OF_MEMORY = ("the GPU's memory is not enough; smaller pictures help (--scale 400), or the CPU "
                  "(--cpu)")
 

@@ -1,8 +1,11 @@
 """Data sets described by a card, whatever the format of their annotations."""
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse
 
-from faster_rcnn.annotations.check import AnnotationChecker, report
+from faster_rcnn.annotations.check import AnnotationChecker, CheckedObject, Notes, Problem, report
+from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.proposal_sources import ProposalSources
 
@@ -11,34 +14,36 @@ class card_imdb(ProposalSources, imdb):
     """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
 
     A subclass calls __init__, sets `_image_index`, and defines image_path_at, has_annotations,
-    _check_all and evaluate_detections. `problems` and `notes` hold what was found wrong or odd.
+    _check_all and evaluate_detections. `problems` and `notes` hold what was found wrong or
+    unusual.
 
     config: use_diff (train on objects marked difficult), and those of ProposalSources.
     """
 
-    def __init__(self, card, split, classes):
+    def __init__(self, card: Card, split: str, classes: Sequence[str]) -> None:
         imdb.__init__(self, f"{card.name}_{split}")
         self.card = card
         self._image_set = split
         self._classes = ("__background__", *classes)
         self._class_to_ind = {name.lower(): i for i, name in enumerate(self._classes)}
-        self._checked = None
-        self.problems, self.notes = [], {}
+        self._checked: dict | None = None
+        self.problems: list[Problem] = []
+        self.notes: Notes = {}
         self.config = {"use_diff": False, "rpn_file": None, "min_size": 2, "top_k": 2000}
         self.set_proposal_method("selective_search")
 
     # ------------------------------------------------------------------------------- annotations
 
     @property
-    def has_annotations(self):
+    def has_annotations(self) -> bool:
         """False for a test set whose annotations are kept secret."""
         raise NotImplementedError(f"{type(self).__name__} must define has_annotations")
 
-    def _check_all(self, checker):
+    def _check_all(self, checker: AnnotationChecker) -> dict:
         """What checked_annotations returns, made with an AnnotationChecker."""
         raise NotImplementedError(f"{type(self).__name__} must define _check_all")
 
-    def checked_annotations(self):
+    def checked_annotations(self) -> dict[object, list[CheckedObject] | None]:
         """{image id: [CheckedObject, ...]}, or None for an image whose annotation cannot be used.
 
         Read at the first call, when everything wrong with them is reported.
@@ -52,26 +57,26 @@ class card_imdb(ProposalSources, imdb):
             self.notes = checker.notes
         return self._checked
 
-    def gt_roidb(self):
+    def gt_roidb(self) -> list[dict]:
         """The annotated boxes; an image whose annotation cannot be used has none."""
         checked = self.checked_annotations()
         return [self._annotation_entry(checked[index] or ()) for index in self._image_index]
 
-    def _annotation_entry(self, objects):
-        objects = [thing for thing in objects if self.config["use_diff"] or not thing.difficult]
-        boxes = np.array([thing.box for thing in objects], np.int64).reshape(-1, 4)
-        classes = np.array([thing.class_index for thing in objects], np.int32)
+    def _annotation_entry(self, objects: Sequence[CheckedObject]) -> dict:
+        objects = [obj for obj in objects if self.config["use_diff"] or not obj.difficult]
+        boxes = np.array([obj.box for obj in objects], np.int64).reshape(-1, 4)
+        classes = np.array([obj.class_index for obj in objects], np.int32)
         overlaps = np.zeros((len(objects), self.num_classes), np.float32)
         overlaps[np.arange(len(objects)), classes] = 1
-        # crowds are no examples of anything; py-faster-rcnn: coco.py, _load_coco_annotation
-        overlaps[np.array([thing.crowd for thing in objects], bool)] = -1
+        # crowds are examples of no class; py-faster-rcnn: coco.py, _load_coco_annotation
+        overlaps[np.array([obj.crowd for obj in objects], bool)] = -1
         fits = boxes.max(initial=0) <= np.iinfo(np.uint16).max
-        areas = [thing.area for thing in objects]
+        areas = [obj.area for obj in objects]
         return {"boxes": boxes.astype(np.uint16 if fits else np.int32), "gt_classes": classes,
                 "gt_overlaps": scipy.sparse.csr_matrix(overlaps), "flipped": False,
                 "seg_areas": np.array(areas, np.float32)}
 
-    def _with_annotations(self, box_list):
+    def _with_annotations(self, box_list: list[np.ndarray]) -> list[dict]:
         """Images whose annotation cannot be used get no proposals: all would count as background.
         """
         if self.has_annotations:

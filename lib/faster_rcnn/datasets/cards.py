@@ -15,7 +15,7 @@
     on_bad_annotation: skip          # skip or error, for files that cannot be read, and
     on_bad_image: skip               # ... images: by default error when on_bad_box is, else skip
 
-`root` may be a list of folders, which together make one data set; a split is then one file for all
+`root` may be a list of folders that together make one data set; a split is then one file for all
 of them, or a list with a file, or null, for each.
 Shipped cards lie in data/cards and name their roots relative to the project's folder. In a card
 given by its path a relative root is looked for beside the card first, then in the project's
@@ -31,9 +31,10 @@ Such a card has one root, and neither metric (it is COCO's) nor image_ext.
 """
 import glob
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from caffe.core.errors import suggest
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg
@@ -47,7 +48,7 @@ VOC_LIST = "ImageSets/Main/{}.txt"
 COCO_FILE, COCO_IMAGES = "annotations/instances_{}.json", "images/{}"
 
 
-class CardError(ValueError):
+class CardError(UserError, ValueError):
     """A card that cannot be used; the message starts with file and line."""
 
 
@@ -60,13 +61,13 @@ class Card:
     """
 
     name: str
-    roots: tuple
-    classes: tuple
-    splits: dict = field(default_factory=dict)
+    roots: tuple[str, ...]
+    classes: tuple[str, ...]
+    splits: dict[str, tuple] = field(default_factory=dict)
     train: str = "trainval"
     test: str = "test"
     metric: str = "voc07"
-    image_ext: tuple = IMAGE_EXT
+    image_ext: tuple[str, ...] = IMAGE_EXT
     on_bad_box: str = "clamp"
     on_unknown_class: str = "error"
     on_bad_annotation: str = "skip"
@@ -74,42 +75,43 @@ class Card:
     format: str = "voc"
     path: str = ""
 
-    def split_files(self, split):
-        """Paths of a split's image lists, one per root that takes part: [(root, file)]."""
+    def split_files(self, split: str) -> list[tuple[str, str]]:
+        """Paths of a split's image lists, one per root that has the split: [(root, file)]."""
         names = self.splits.get(split, (VOC_LIST.format(split),) * len(self.roots))
         return [(root, os.path.join(root, name))
                 for root, name in zip(self.roots, names) if name is not None]
 
-    def coco_files(self, split):
+    def coco_files(self, split: str) -> tuple[str, str]:
         """Paths of a split's annotation file and of the folder of its images."""
         names = self.splits.get(split, (COCO_FILE.format(split), COCO_IMAGES.format(split)))
-        return tuple(os.path.join(self.roots[0], name) for name in names)
+        annotations, images = (os.path.join(self.roots[0], name) for name in names)
+        return annotations, images
 
-    def has_split(self, split):
+    def has_split(self, split: str) -> bool:
         """Whether the files that name the images of a split are there."""
         if self.format == "coco":
             return os.path.exists(self.coco_files(split)[0])
         return all(os.path.exists(path) for _, path in self.split_files(split))
 
-    def split_names(self):
-        """The splits that exist: those of the card, and usual ones whose files are there."""
+    def split_names(self) -> list[str]:
+        """The splits of the card, and usual ones whose files exist."""
         found = [split for split in USUAL_SPLITS
                  if split not in self.splits and self.has_split(split)]
         return sorted({*self.splits, *found, self.train, self.test})
 
 
-def list_cards():
+def list_cards() -> list[str]:
     """Names of the cards in data/cards."""
     return sorted(os.path.splitext(os.path.basename(path))[0]
                   for path in glob.glob(os.path.join(FOLDER, "*.yml")))
 
 
-def is_card(name_or_path):
-    """Whether load_card is to be asked: a name in data/cards, or a path ending in .yml, .yaml."""
+def is_card(name_or_path: str) -> bool:
+    """Whether this is a name in data/cards, or a path that ends in .yml or .yaml."""
     return name_or_path.endswith((".yml", ".yaml")) or name_or_path in list_cards()
 
 
-def load_card(name_or_path):
+def load_card(name_or_path: str) -> Card:
     """The card of a name in data/cards, or of a path that ends in .yml or .yaml.
 
     Raises CardError, naming file, line and key.
@@ -133,7 +135,7 @@ class _Reader:
             "image_ext", "on_bad_box", "on_unknown_class", "on_bad_annotation", "on_bad_image")
     VOC_ONLY = ("metric", "image_ext")
 
-    def __init__(self, path, text):
+    def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.options = safe_yaml.load(text, path)
         if not isinstance(self.options, dict):
@@ -145,11 +147,11 @@ class _Reader:
                 raise self.error(key, f'"{key}" is no key of a data set card'
                                  f"{suggest(key, self.KEYS)}; there are: {', '.join(self.KEYS)}")
 
-    def error(self, key, message):
+    def error(self, key: str, message: str) -> CardError:
         line = self.lines.get(str(key))
         return CardError(f"{self.path}{f':{line}' if line else ''}: {message}")
 
-    def card(self):
+    def card(self) -> Card:
         form = self.choice("format", FORMATS, None)
         roots = tuple(self.resolved(root) for root in self.texts("root"))
         on_bad_box = self.choice("on_bad_box", ON_BAD_BOX, "clamp")
@@ -170,14 +172,14 @@ class _Reader:
             on_bad_image=self.choice("on_bad_image", SKIP_OR_ERROR, strict),
             path=os.path.abspath(self.path))
 
-    def check_coco(self, roots):
+    def check_coco(self, roots: Sequence[str]) -> None:
         if len(roots) != 1:
             raise self.error("root", f"a card of format coco has one root; received {len(roots)}")
         for key in self.VOC_ONLY:
             if key in self.options:
                 raise self.error(key, f"{key} is for cards of format voc; this one's is coco")
 
-    def name(self):
+    def name(self) -> str:
         stem = os.path.splitext(os.path.basename(self.path))[0]
         name = self.text("name", stem)
         if name != stem and os.path.dirname(os.path.abspath(self.path)) == FOLDER:
@@ -186,7 +188,7 @@ class _Reader:
             raise self.error("name", f'"{name}" cannot be used as the name of a folder')
         return name
 
-    def text(self, key, default):
+    def text(self, key: str, default: str | None) -> str:
         value = self.options.get(key, default)
         if value is None:
             raise self.error(key, f'the card has no "{key}"')
@@ -194,14 +196,14 @@ class _Reader:
             raise self.error(key, f"{key} must be a text; received {value!r}")
         return value
 
-    def choice(self, key, allowed, default):
+    def choice(self, key: str, allowed: Sequence[str], default: str | None) -> str:
         value = self.text(key, default)
         if value not in allowed:
             raise self.error(key, f'{key} "{value}" is unknown{suggest(value, allowed)}; '
                              f"there are: {', '.join(allowed)}")
         return value
 
-    def texts(self, key, default=None):
+    def texts(self, key: str, default: Sequence[str] | None = None) -> tuple[str, ...]:
         """A text or a list of texts, as a tuple with at least one element."""
         value = self.options.get(key, default)
         if value is None:
@@ -215,7 +217,7 @@ class _Reader:
                                  "(quote words that YAML takes for something else: \"no\", \"1\")")
         return tuple(element.strip() for element in values)
 
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         names = self.texts("classes")
         if names[0] == "__background__":
             names = names[1:]
@@ -229,14 +231,14 @@ class _Reader:
             raise self.error("classes", "there must be a class besides the background")
         return names
 
-    def mapping(self, key):
+    def mapping(self, key: str) -> dict:
         value = self.options.get(key, {})
         if not isinstance(value, dict):
             raise self.error(key, f"{key} must map names to files below the root; received "
                              f"{value!r}")
         return value
 
-    def coco_splits(self):
+    def coco_splits(self) -> dict[str, tuple[str, str]]:
         splits = {}
         for name, files in self.mapping("splits").items():
             if (not isinstance(files, dict) or not set(files) <= {"annotations", "images"}
@@ -247,7 +249,7 @@ class _Reader:
                                  files.get("images", COCO_IMAGES.format(name)))
         return splits
 
-    def splits(self, num_roots):
+    def splits(self, num_roots: int) -> dict[str, tuple]:
         splits = {}
         for name, files in self.mapping("splits").items():
             files = (files,) * num_roots if isinstance(files, str) else files
@@ -260,7 +262,7 @@ class _Reader:
             splits[str(name)] = tuple(files)
         return splits
 
-    def resolved(self, root):
+    def resolved(self, root: str) -> str:
         root = os.path.expanduser(root)
         folder = os.path.dirname(os.path.abspath(self.path))
         beside = os.path.join(folder, root)

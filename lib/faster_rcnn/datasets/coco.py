@@ -20,7 +20,7 @@ class coco(coco_imdb):
 
     proposal_folder = "coco_proposals"
 
-    def __init__(self, image_set, year):
+    def __init__(self, image_set: str, year: str | int) -> None:
         self._year = str(year)
         root = os.path.join(cfg.DATA_DIR, "coco")
         if not os.path.isdir(root):
@@ -36,5 +36,5 @@ class coco(coco_imdb):
             name="coco_" + self._year, roots=(root,), classes=(), format="coco", metric="coco",
             splits={image_set: (annotations, images)}, train=image_set, test=image_set), image_set)
 
-    def _results_name(self):
+    def _results_name(self) -> str:
         return self._image_set + self._year

@@ -1,18 +1,25 @@
 """Data sets whose annotations are COCO files, described by a card."""
 import os
 import uuid
+from collections.abc import Sequence
 
 import numpy as np
 import pycocotools.mask
 import scipy.sparse
 
 from caffe.core.errors import suggest
-from faster_rcnn.annotations.check import Problem, report
-from faster_rcnn.annotations.coco_json import CocoAnnotation, read_coco
+from faster_rcnn.annotations.check import AnnotationChecker, Problem, report
+from faster_rcnn.annotations.coco_json import (
+    CocoAnnotation,
+    CocoFile,
+    CocoImage,
+    CocoObject,
+    read_coco,
+)
 from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
-from faster_rcnn.datasets.cards import CardError
+from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.datasets.voc_files import left_out_images
 from faster_rcnn.evaluation import coco_results
 from faster_rcnn.images.reading import ImageError, image_fault, image_size
@@ -26,7 +33,7 @@ class coco_imdb(card_imdb):
     a crowd are not trained on). category_ids: {class index: the file's id}.
     """
 
-    def __init__(self, card, split):
+    def __init__(self, card: Card, split: str) -> None:
         path, self._image_folder = card.coco_files(split)
         if not os.path.isdir(card.roots[0]):
             raise CardError(f"data set {card.name}: the folder {card.roots[0]} does not exist; put "
@@ -44,14 +51,14 @@ class coco_imdb(card_imdb):
         self._salt = str(uuid.uuid4())
         self.config.update(cleanup=True, use_salt=True, crowd_thresh=0.7)
 
-    def _require_common_class(self):
+    def _require_common_class(self) -> None:
         if not self.category_ids:
             raise CardError(f"data set {self.card.name}: none of the classes on the card is a "
                             f"category of {self._file.path}, which has "
                             f"{', '.join(self._file.categories.values()) or 'none'}")
 
-    def _usable_images(self, split):
-        """Ids of the images that are there; when there are none, of all."""
+    def _usable_images(self, split: str) -> list[int]:
+        """Ids of the images whose files are there; ids of all when no file is."""
         if not self._file.images:
             raise CardError(f"data set {self.card.name}: {self._file.path} names no image")
         faults = {}
@@ -69,14 +76,14 @@ class coco_imdb(card_imdb):
         report(problems, self.name)
         return [number for number in self._file.images if number not in faults]
 
-    def _path(self, image):
+    def _path(self, image: CocoImage) -> str:
         return os.path.join(self._image_folder, image.file_name)
 
-    def image_path_at(self, i):
+    def image_path_at(self, i: int) -> str:
         """Path of image i; ImageError when it is missing."""
         return self.image_path_from_index(self._image_index[i])
 
-    def image_path_from_index(self, index):
+    def image_path_from_index(self, index: int) -> str:
         """Path of the image with an id."""
         path = self._path(self._file.images[index])
         if not os.path.exists(path):
@@ -86,33 +93,33 @@ class coco_imdb(card_imdb):
     # ------------------------------------------------------------------------------- annotations
 
     @property
-    def has_annotations(self):
+    def has_annotations(self) -> bool:
         """False for a test set, whose file lists only images."""
         return self._file.objects is not None
 
-    def _check_all(self, checker):
+    def _check_all(self, checker: AnnotationChecker) -> dict:
         if not self.has_annotations:
             return {number: None for number in self._image_index}
         foreign = self._foreign_categories(checker)
         checked = {}
         for number in self._image_index:
             image = self._file.images[number]
-            objects = tuple(thing for thing in self._file.objects[number]
-                            if thing.category_id not in foreign)
+            objects = tuple(obj for obj in self._file.objects[number]
+                            if obj.category_id not in foreign)
             path = self.image_path_from_index(number)
             checked[number] = checker.check(
                 CocoAnnotation(self._file.path, image, objects), image_size(path), path)
         return checked
 
-    def _foreign_categories(self, checker):
+    def _foreign_categories(self, checker: AnnotationChecker) -> set[int]:
         """Ids of the file's categories that the card does not name; each is a problem."""
         foreign = {number: name for number, name in self._file.categories.items()
                    if name.lower() not in self._class_to_ind}
         counts = dict.fromkeys(foreign, 0)
         for objects in self._file.objects.values():
-            for thing in objects:
-                if thing.category_id in counts:
-                    counts[thing.category_id] += 1
+            for obj in objects:
+                if obj.category_id in counts:
+                    counts[obj.category_id] += 1
         for number, count in counts.items():
             rule = (f'"{foreign[number]}" is missing on the data set\'s card'
                     f"{suggest(foreign[number].lower(), list(checker.class_index))}")
@@ -124,7 +131,7 @@ class coco_imdb(card_imdb):
                                                 f"its {count} annotations are skipped"))
         return set(foreign)
 
-    def _with_annotations(self, box_list):
+    def _with_annotations(self, box_list: list[np.ndarray]) -> list[dict]:
         roidb = card_imdb._with_annotations(self, box_list)
         for entry in roidb:
             _leave_out_crowded(entry, self.config["crowd_thresh"])
@@ -132,15 +139,16 @@ class coco_imdb(card_imdb):
 
     # -------------------------------------------------------------------------------- evaluation
 
-    def _results_file(self, output_dir):
+    def _results_file(self, output_dir: str) -> str:
         salt = f"_{self._salt}" if self.config["use_salt"] else ""
         return os.path.join(output_dir, f"detections_{self._results_name()}_results{salt}.json")
 
-    def _results_name(self):
-        """How results files call the split."""
+    def _results_name(self) -> str:
+        """The split's name in the names of results files."""
         return self._image_set
 
-    def evaluate_detections(self, all_boxes, output_dir="output"):
+    def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
+                            output_dir: str = "output") -> dict | None:
         """Writes the results file; prints and returns COCO's metrics, see coco_results.evaluate.
 
         all_boxes[class][image]: (N, 5) x1, y1, x2, y2, score, from 0, or an empty list. Without
@@ -155,29 +163,29 @@ class coco_imdb(card_imdb):
             os.remove(path)
         return metrics
 
-    def annotated_objects(self):
+    def annotated_objects(self) -> list[tuple[int, CocoObject]]:
         """(class index, CocoObject) of all annotations that evaluations count."""
         class_of = {number: index for index, number in self.category_ids.items()}
-        return [(class_of[thing.category_id], thing) for number in self._image_index
-                for thing in self._file.objects[number]
-                if thing.category_id in class_of and thing.box is not None
-                and np.isfinite(thing.box).all()]
+        return [(class_of[obj.category_id], obj) for number in self._image_index
+                for obj in self._file.objects[number]
+                if obj.category_id in class_of and obj.box is not None
+                and np.isfinite(obj.box).all()]
 
-    def competition_mode(self, on):
-        """On: a plain name for the results file, and it is kept."""
+    def competition_mode(self, on: bool) -> None:
+        """When on, the results file has a plain name and is kept."""
         self.config["use_salt"] = not on
         self.config["cleanup"] = not on
 
 
-def _all_classes(card, file):
+def _all_classes(card: Card, file: CocoFile) -> tuple[str, ...]:
     """The categories of the training split, so that every split has the same classes."""
     path = card.coco_files(card.train)[0]
     training = read_coco(path) if os.path.isfile(path) else file
     return tuple(training.categories.values())
 
 
-def _leave_out_crowded(entry, thresh):
-    """Proposals that lie in a crowd get the overlap -1: neither objects nor background.
+def _leave_out_crowded(entry: dict, thresh: float) -> None:
+    """Gives proposals that lie in a crowd the overlap -1: neither objects nor background.
 
     py-faster-rcnn: coco.py, _filter_crowd_proposals.
     """

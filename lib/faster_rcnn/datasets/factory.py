@@ -1,31 +1,33 @@
 """Data sets by name."""
 import functools
+from collections.abc import Callable
 
-from caffe.core.errors import suggest
-from faster_rcnn.datasets.cards import list_cards, load_card
+from caffe.core.errors import UserError, suggest
+from faster_rcnn.datasets.cards import Card, list_cards, load_card
 from faster_rcnn.datasets.coco import SPLITS as COCO_SPLITS
 from faster_rcnn.datasets.coco import coco
 from faster_rcnn.datasets.coco_imdb import coco_imdb
+from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.pascal_voc import pascal_voc
 from faster_rcnn.datasets.voc_imdb import voc_imdb
 
-# name: function that makes the data set; the original's name, for lines that users add below
-__sets = {}
+# name: function that makes the data set; named as in py-faster-rcnn, whose users add lines below
+__sets: dict[str, Callable[[], imdb]] = {}
 
 
-class UnknownDatasetError(KeyError):
+class UnknownDatasetError(UserError, KeyError):
     """A name that no data set has; the message lists those that exist."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.args[0]
 
 
-def register_imdb(name, make):
+def register_imdb(name: str, make: Callable[[], imdb]) -> None:
     """Makes `get_imdb(name)` call `make()`; for data sets that are classes of one's own."""
     __sets[name] = make
 
 
-def _with_difficult(split, year):
+def _with_difficult(split: str, year: str) -> pascal_voc:
     """A split of VOC that trains on objects marked difficult as well (tf-faster-rcnn's names)."""
     made = pascal_voc(split, year)
     made._name += "_diff"
@@ -43,7 +45,7 @@ for _year, _splits in COCO_SPLITS.items():
         register_imdb(f"coco_{_year}_{_split}", functools.partial(coco, _split, _year))
 
 
-def get_imdb(name):
+def get_imdb(name: str) -> imdb:
     """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
     if name in __sets:
         return __sets[name]()
@@ -58,7 +60,7 @@ def get_imdb(name):
                               "path/to/card.yml:split")
 
 
-def find_card(name):
+def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
     """The Card and the split of <card>_<split> or path/to/card.yml:split; None, None for others."""
     path, colon, split = name.rpartition(":")
     if colon and path.endswith((".yml", ".yaml")):
@@ -70,12 +72,12 @@ def find_card(name):
     return None, None
 
 
-def card_split(card, split):
+def card_split(card: Card, split: str) -> voc_imdb | coco_imdb:
     """The data set of a split on a card."""
     return {"voc": voc_imdb, "coco": coco_imdb}[card.format](card, split)
 
 
-def list_imdbs():
+def list_imdbs() -> list[str]:
     """Names of the registered data sets and of the splits on the shipped cards."""
     from_cards = {f"{card}_{split}" for card in list_cards()
                   for split in load_card(card).split_names()}

@@ -11,21 +11,22 @@ background is class 0),
     seg_areas    (R,)    float32, area of an annotated box in pixels, 0 for a proposal; entries
                          mirrored left to right have none
     flipped      bool    the boxes are those of the image mirrored left to right
-    vflipped, transposed  likewise, top to bottom and rows for columns, in this order; only where
-                         they are wanted
+    vflipped, transposed  likewise, top to bottom, and with rows and columns exchanged, in this
+                         order; only when these options are on
 
 `roi_data_layer.roidb.prepare_roidb` adds what training needs.
 
-A data set of one's own is a subclass that sets `_classes`, `_image_index` and `_roidb_handler`
+Your own data set is a subclass that sets `_classes`, `_image_index` and `_roidb_handler`
 (or methods `<name>_roidb` for `set_proposal_method`) and defines `image_path_at` and
 `evaluate_detections`.
 """
 import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse
 
-from caffe.core.errors import suggest
+from caffe.core.errors import UserError, suggest
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
 from faster_rcnn.evaluation import recall
@@ -33,69 +34,77 @@ from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
 
 
-class imdb:
-    """An image data set; the module's text describes the roidb. `config`: a subclass' options."""
+class DatasetError(UserError, ValueError):
+    """A data set that cannot be used; the message names it, or one of its images."""
 
-    def __init__(self, name):
+
+class imdb:
+    """An image data set; the module's text describes the roidb. config: options of a subclass."""
+
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._classes = []
-        self._image_index = []
-        self._roidb = None
-        self._roidb_handler = self.default_roidb
-        self.config = {}
+        self._classes: Sequence[str] = []
+        self._image_index: list = []
+        self._roidb: list[dict] | None = None
+        self._roidb_handler: Callable[[], list[dict]] = self.default_roidb
+        self.config: dict = {}
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """What results folders and messages call the data set."""
         return self._name
 
     @property
-    def classes(self):
+    def classes(self) -> Sequence[str]:
+        """Names of the classes; the background is class 0."""
         return self._classes
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Number of classes with the background."""
         return len(self._classes)
 
     @property
-    def image_index(self):
+    def image_index(self) -> list:
+        """Ids of the images."""
         return self._image_index
 
     @property
-    def num_images(self):
+    def num_images(self) -> int:
+        """Number of images; of entries, once mirrored images are appended."""
         return len(self.image_index)
 
     @property
-    def cache_path(self):
-        """DATA_DIR/cache, made when it is not there."""
+    def cache_path(self) -> str:
+        """DATA_DIR/cache; the folder is made when it does not exist."""
         path = os.path.abspath(os.path.join(cfg.DATA_DIR, "cache"))
         os.makedirs(path, exist_ok=True)
         return path
 
     @property
-    def roidb_handler(self):
+    def roidb_handler(self) -> Callable[[], list[dict]]:
         """The function that makes the roidb; setting another one discards the present roidb."""
         return self._roidb_handler
 
     @roidb_handler.setter
-    def roidb_handler(self, handler):
+    def roidb_handler(self, handler: Callable[[], list[dict]]) -> None:
         self._roidb_handler = handler
         self._roidb = None
 
     @property
-    def roidb(self):
+    def roidb(self) -> list[dict]:
         """The list of entries, made at the first access."""
         if self._roidb is None:
             roidb = self._roidb_handler()
             if roidb is not None and len(roidb) != self.num_images:
-                raise ValueError(f"{self.name}: the roidb has {len(roidb)} entries for "
-                                 f"{self.num_images} images; were the proposals made from another "
-                                 "image set, or mirrored images appended before?")
+                raise DatasetError(f"{self.name}: the roidb has {len(roidb)} entries for "
+                                   f"{self.num_images} images; were the proposals made from "
+                                   "another image set, or mirrored images appended before?")
             self._roidb = roidb
         return self._roidb
 
-    def set_proposal_method(self, method, path=""):
-        """From now on the roidb comes from the method `<method>_roidb`.
+    def set_proposal_method(self, method: str, path: str = "") -> None:
+        """Makes the method `<method>_roidb` the source of the roidb.
 
         path: what it reads, kept as config["proposal_file"]; {imdb} stands for the data set's
         name. "": its usual place.
@@ -105,31 +114,32 @@ class imdb:
             known = sorted(name[:-len("_roidb")] for name in dir(type(self))
                            if name.endswith("_roidb") and name[0] != "_")
             known.remove("default")
-            raise ValueError(f'{self.name} has no proposal method "{method}"'
-                             f'{suggest(method, known)}; it has: {", ".join(known) or "none"}')
+            raise DatasetError(f'{self.name} has no proposal method "{method}"'
+                               f'{suggest(method, known)}; it has: {", ".join(known) or "none"}')
         self.config["proposal_file"] = path.replace("{imdb}", self.name)
         self.roidb_handler = handler
 
-    def image_path_at(self, i):
+    def image_path_at(self, i: int) -> str:
         """Path of image i."""
         raise NotImplementedError(f"{type(self).__name__} must define image_path_at")
 
-    def default_roidb(self):
-        """What the roidb is while no handler is set."""
+    def default_roidb(self) -> list[dict]:
+        """The roidb while no handler is set."""
         raise NotImplementedError(f"{type(self).__name__} must set roidb_handler or define "
                                   "methods for set_proposal_method")
 
-    def evaluate_detections(self, all_boxes, output_dir=None):
+    def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
+                            output_dir: str | None = None) -> dict | None:
         """Evaluates all_boxes[class][image] = (N, 5) x1, y1, x2, y2, score, or an empty list."""
         raise NotImplementedError(f"{type(self).__name__} must define evaluate_detections")
 
-    def _get_widths(self):
+    def _get_widths(self) -> list[int]:
         return [width for width, _ in self._get_sizes()]
 
-    def _get_sizes(self):
+    def _get_sizes(self) -> list[tuple[int, int]]:
         return [image_size(self.image_path_at(i)) for i in range(self.num_images)]
 
-    def append_flipped_images(self):
+    def append_flipped_images(self) -> None:
         """Appends an entry per image for the image mirrored left to right."""
         widths = self._get_widths()
         for i, width in enumerate(widths):
@@ -139,7 +149,7 @@ class imdb:
                                "gt_classes": entry["gt_classes"], "flipped": True})
         self._image_index = list(self._image_index) * 2
 
-    def append_vflipped_images(self):
+    def append_vflipped_images(self) -> None:
         """Appends an entry per entry for the image mirrored top to bottom."""
         for i, (_, height) in enumerate(self._get_sizes()):
             entry = self.roidb[i]
@@ -147,23 +157,26 @@ class imdb:
             self.roidb.append(dict(entry, boxes=transposed(boxes), vflipped=True))
         self._image_index = list(self._image_index) * 2
 
-    def append_transposed_images(self):
-        """Appends an entry per entry for the image with rows for columns; comes last."""
+    def append_transposed_images(self) -> None:
+        """Appends an entry per entry for the transposed image; called after the others."""
         self.roidb.extend([dict(entry, boxes=transposed(entry["boxes"]), transposed=True)
                            for entry in self.roidb])
         self._image_index = list(self._image_index) * 2
 
-    def _mirrored_boxes(self, boxes, width, i, way="wide"):
+    def _mirrored_boxes(self, boxes: np.ndarray, width: int, i: int,
+                        way: str = "wide") -> np.ndarray:
         """Boxes (R, 4) of image i after mirroring, in their own dtype."""
         wrong = np.where((boxes[:, 2] < boxes[:, 0]) | (boxes[:, 2] >= width))[0]
         if wrong.size and boxes.dtype.kind in "ui":
-            raise ValueError(f"{self.image_path_at(i)}: box {wrong[0] + 1} "
-                             f"{boxes[wrong[0]].tolist()} does not lie in the image, which is "
-                             f"{width} pixels {way}")
+            raise DatasetError(f"{self.image_path_at(i)}: box {wrong[0] + 1} "
+                               f"{boxes[wrong[0]].tolist()} does not lie in the image, which is "
+                               f"{width} pixels {way}")
         wide = boxes.astype(np.int64) if boxes.dtype.kind in "ui" else boxes
         return mirrored(wide, width).astype(boxes.dtype)
 
-    def evaluate_recall(self, candidate_boxes=None, thresholds=None, area="all", limit=None):
+    def evaluate_recall(self, candidate_boxes: Sequence[np.ndarray] | None = None,
+                        thresholds: Sequence[float] | None = None, area: str = "all",
+                        limit: int | None = None) -> dict:
         """Recall of candidate boxes (a list of (N, 4) per image; None: the roidb's own proposals).
 
         area: a range of object sizes, see recall.AREA_RANGES; limit: only the first `limit`
@@ -173,15 +186,16 @@ class imdb:
         """
         return recall.evaluate(self.roidb, candidate_boxes, thresholds, area, limit)
 
-    def create_roidb_from_box_list(self, box_list, gt_roidb):
+    def create_roidb_from_box_list(self, box_list: Sequence[np.ndarray],
+                                   gt_roidb: list[dict] | None) -> list[dict]:
         """The roidb of proposals, a list of (N, 4) per image; gt_roidb may be None."""
         if len(box_list) != self.num_images:
-            raise ValueError(f"{self.name}: proposals for {len(box_list)} images were given, but "
-                             f"the data set has {self.num_images}")
+            raise DatasetError(f"{self.name}: proposals for {len(box_list)} images were given, but "
+                               f"the data set has {self.num_images}")
         return [self._proposal_entry(boxes, gt_roidb[i] if gt_roidb is not None else None)
                 for i, boxes in enumerate(box_list)]
 
-    def _proposal_entry(self, boxes, gt_entry):
+    def _proposal_entry(self, boxes: np.ndarray, gt_entry: dict | None) -> dict:
         count = boxes.shape[0]
         overlaps = np.zeros((count, self.num_classes), np.float32)
         if gt_entry is not None and gt_entry["boxes"].size and count:
@@ -195,17 +209,17 @@ class imdb:
                 "seg_areas": np.zeros(count, np.float32)}
 
     @staticmethod
-    def merge_roidbs(a, b):
+    def merge_roidbs(a: list[dict], b: list[dict]) -> list[dict]:
         """The entries of `a` with the boxes of `b` behind theirs, image by image."""
         if len(a) != len(b):
-            raise ValueError(f"roidbs of {len(a)} and {len(b)} images cannot be merged")
+            raise DatasetError(f"roidbs of {len(a)} and {len(b)} images cannot be merged")
         return [_merged(first, second) for first, second in zip(a, b)]
 
-    def competition_mode(self, on):
-        """Prepares result files for submission; a data set without them ignores it."""
+    def competition_mode(self, on: bool) -> None:
+        """Prepares results files for submission; a data set without such files ignores it."""
 
 
-def _merged(first, second):
+def _merged(first: dict, second: dict) -> dict:
     return dict(first,
                 boxes=np.vstack((first["boxes"], second["boxes"])),
                 gt_classes=np.hstack((first["gt_classes"], second["gt_classes"])),

@@ -16,7 +16,7 @@ class pascal_voc(voc_imdb):
     under the curve.
     """
 
-    def __init__(self, image_set, year, devkit_path=None):
+    def __init__(self, image_set: str, year: str | int, devkit_path: str | None = None) -> None:
         self._year = str(year)
         self._devkit_path = devkit_path or self._get_default_path()
         self._data_path = os.path.join(self._devkit_path, "VOC" + self._year)
@@ -28,8 +28,8 @@ class pascal_voc(voc_imdb):
                                    metric="voc07" if int(self._year) < 2010 else "area")
         voc_imdb.__init__(self, card, image_set)
 
-    def _get_default_path(self):
+    def _get_default_path(self) -> str:
         return os.path.join(cfg.DATA_DIR, "VOCdevkit" + self._year)
 
-    def _get_results_folder(self, output_dir):
+    def _get_results_folder(self, output_dir: str) -> str:
         return os.path.join(self._devkit_path, "results", "VOC" + self._year, "Main")

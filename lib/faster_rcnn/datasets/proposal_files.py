@@ -12,31 +12,34 @@ Boxes in MATLAB files count from 1. Their columns are x1, y1, x2, y2 or, for som
 y2, x2.
 """
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.io
 
-from faster_rcnn.boxes import rows as ds_utils
+from caffe.core.errors import UserError
+from faster_rcnn.boxes.rows import filter_small_boxes, unique_boxes, validate_boxes
 from faster_rcnn.files import safe_pickle
 
 ROWS_FIRST = (1, 0, 3, 2)
 
 
-class ProposalError(ValueError):
+class ProposalError(UserError, ValueError):
     """Proposals that cannot be used; the message names the file and, where it can, the image."""
 
 
 @dataclass(frozen=True)
-class ProposalOptions:
-    """How the boxes of MATLAB files are taken."""
+class MatlabFormat:
+    """How the boxes of MATLAB files are read."""
 
     rows_first: bool        # columns are y1, x1, y2, x2
     min_size: int           # boxes with a smaller side are dropped, see filter_small_boxes
     top_k: int              # of a folder's files only the first boxes are kept; <= 0: all
 
 
-def read_proposals(path, image_names, options):
+def read_proposals(path: str, image_names: Sequence[str],
+                   options: MatlabFormat) -> list[np.ndarray]:
     """A list of float32 arrays (R, 4), one per image, read from a path of any of the three forms.
 
     image_names: names of the image files without extension, in order. Boxes of MATLAB files are
@@ -59,26 +62,26 @@ def read_proposals(path, image_names, options):
     return [_kept(matrix, options) for matrix in matrices] if is_matlab else matrices
 
 
-def check_inside(boxes, size, origin):
+def check_inside(boxes: np.ndarray, size: tuple[int, int], origin: str) -> None:
     """ProposalError unless boxes (R, 4) lie in an image of `size` (width, height)."""
     try:
-        ds_utils.validate_boxes(boxes, *size)
+        validate_boxes(boxes, *size)
     except ValueError as error:
         raise ProposalError(f"{origin}: proposal {error}; do the proposals belong to these "
                             "images?") from None
 
 
-def _kept(matrix, options, at_least_1=False):
+def _kept(matrix: np.ndarray, options: MatlabFormat, at_least_1: bool = False) -> np.ndarray:
     """The boxes of a MATLAB matrix (R, 4) in our convention, without duplicates and small ones."""
     boxes = matrix[:, ROWS_FIRST] if options.rows_first else matrix
     boxes = boxes - 1
     if at_least_1:
         boxes = np.maximum(boxes, 0)    # as in py-faster-rcnn: coco.py
-    boxes = boxes[ds_utils.unique_boxes(boxes)]
-    return boxes[ds_utils.filter_small_boxes(boxes, options.min_size)]
+    boxes = boxes[unique_boxes(boxes)]
+    return boxes[filter_small_boxes(boxes, options.min_size)]
 
 
-def _files_of(folder, image_names):
+def _files_of(folder: str, image_names: Sequence[str]) -> Iterator[str]:
     """The file of each image below a folder."""
     for name in image_names:
         places = (os.path.join(name[:14], name[:22], name + ".mat"), name + ".mat")
@@ -90,11 +93,11 @@ def _files_of(folder, image_names):
         yield found[0]
 
 
-def _matrix(path):
+def _matrix(path: str) -> np.ndarray:
     return as_boxes(matlab_boxes(path), path)
 
 
-def _cells(path):
+def _cells(path: str) -> list[np.ndarray]:
     """The matrices of a cell array, in order."""
     cells = matlab_boxes(path)
     if cells.dtype != object:
@@ -103,8 +106,8 @@ def _cells(path):
     return list(cells.ravel())
 
 
-def matlab_boxes(path):
-    """What a MATLAB file calls boxes; ProposalError when there is no such thing."""
+def matlab_boxes(path: str) -> np.ndarray:
+    """The variable boxes of a MATLAB file; ProposalError when the file has none."""
     try:
         found = scipy.io.loadmat(path, variable_names=["boxes"])
     except NotImplementedError:
@@ -116,7 +119,7 @@ def matlab_boxes(path):
     return found["boxes"]
 
 
-def _pickled(path):
+def _pickled(path: str) -> Sequence:
     content = safe_pickle.load(path)
     if not isinstance(content, (list, tuple)):
         raise ProposalError(f"{path}: a list with an array of boxes per image was expected; it "
@@ -124,8 +127,8 @@ def _pickled(path):
     return content
 
 
-def as_boxes(array, origin):
-    """An array as boxes, float32 (R, 4); an empty one of any shape is no box."""
+def as_boxes(array: object, origin: str) -> np.ndarray:
+    """An array as boxes, float32 (R, 4); an empty array of any shape has no boxes."""
     array = np.asarray(array)
     if array.size == 0:
         return np.zeros((0, 4), np.float32)

@@ -1,7 +1,14 @@
 """The proposal methods of data sets: rois that were made elsewhere, for nets without an RPN."""
 import os
 
-from faster_rcnn.datasets.proposal_files import ProposalOptions, check_inside, read_proposals
+import numpy as np
+
+from faster_rcnn.datasets.proposal_files import (
+    MatlabFormat,
+    ProposalError,
+    check_inside,
+    read_proposals,
+)
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.settings.config import cfg
 
@@ -25,36 +32,36 @@ class ProposalSources:
     proposal_folder = "proposals"
     file_methods = (*FOLDERS, "rpn")
 
-    def selective_search_roidb(self):
+    def selective_search_roidb(self) -> list[dict]:
         """Annotated boxes, and selective search boxes (Uijlings et al. 2013)."""
         return self._proposal_roidb("selective_search")
 
-    def edge_boxes_roidb(self):
+    def edge_boxes_roidb(self) -> list[dict]:
         """Annotated boxes, and EdgeBoxes tuned for average recall (Zitnick and Dollar 2014)."""
         return self._proposal_roidb("edge_boxes")
 
-    def mcg_roidb(self):
+    def mcg_roidb(self) -> list[dict]:
         """Annotated boxes, and those of MCG (Arbelaez et al. 2014)."""
         return self._proposal_roidb("mcg")
 
-    def rpn_roidb(self):
+    def rpn_roidb(self) -> list[dict]:
         """Annotated boxes, and proposals of an RPN (tools/rpn_generate.py)."""
         return self._proposal_roidb("rpn")
 
-    def _proposal_roidb(self, method):
+    def _proposal_roidb(self, method: str) -> list[dict]:
         path = self.proposal_path(method)
         paths = [self.image_path_at(i) for i in range(self.num_images)]
         names = [os.path.splitext(os.path.basename(image))[0] for image in paths]
         # selective search files of a whole image set and all of MCG's count rows first
         rows_first = method == "mcg" or (method == "selective_search" and not os.path.isdir(path))
-        options = ProposalOptions(rows_first, self.config.get("min_size", 2),
-                                  self.config.get("top_k", 2000))
+        options = MatlabFormat(rows_first, self.config.get("min_size", 2),
+                              self.config.get("top_k", 2000))
         box_list = read_proposals(path, names, options)
         for boxes, image in zip(box_list, paths):
             check_inside(boxes, image_size(image), f"{path}, image {image}")
         return self._with_annotations(box_list)
 
-    def proposal_path(self, method):
+    def proposal_path(self, method: str) -> str:
         """The file or folder that a method reads; an error with a hint when there is none."""
         given = self.config.get("proposal_file") or (
             self.config.get("rpn_file") if method == "rpn" else None)
@@ -64,8 +71,8 @@ class ProposalSources:
                                         "tools/rpn_generate.py makes one of an RPN's proposals")
             return given
         if method == "rpn":
-            raise ValueError(f'{self.name}: set TRAIN.PROPOSAL_FILE, TEST.PROPOSAL_FILE or '
-                             'config["rpn_file"] to a proposals file (tools/rpn_generate.py)')
+            raise ProposalError(f'{self.name}: set TRAIN.PROPOSAL_FILE, TEST.PROPOSAL_FILE or '
+                                'config["rpn_file"] to a proposals file (tools/rpn_generate.py)')
         data = os.path.abspath(cfg.DATA_DIR)
         places = [os.path.join(data, self.proposal_folder, FOLDERS[method], "mat")]
         if method == "selective_search":
@@ -78,7 +85,7 @@ class ProposalSources:
             "data/README.md says where they come from, TRAIN.PROPOSAL_FILE and TEST.PROPOSAL_FILE "
             "name other places")
 
-    def _with_annotations(self, box_list):
+    def _with_annotations(self, box_list: list[np.ndarray]) -> list[dict]:
         """The roidb of proposals behind the annotations, where there are any."""
         if not self.has_annotations:
             return self.create_roidb_from_box_list(box_list, None)

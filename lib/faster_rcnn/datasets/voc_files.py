@@ -1,10 +1,11 @@
 """The files of a data set in VOC layout: which images a split has, and where they lie."""
 import collections
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from faster_rcnn.annotations.check import Problem, report
-from faster_rcnn.datasets.cards import CardError
+from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.images.reading import ImageError, image_fault
 
 
@@ -16,15 +17,16 @@ class Sample:
     root: str
 
     @property
-    def annotation_path(self):
+    def annotation_path(self) -> str:
+        """Path of the annotation file, whether it exists or not."""
         return os.path.join(self.root, "Annotations", self.image_id + ".xml")
 
-    def image_path(self, extensions):
+    def image_path(self, extensions: Sequence[str]) -> str | None:
         """Path of the image, with the first extension that exists; None when there is none."""
         stem = os.path.join(self.root, "JPEGImages", self.image_id)
         return next((stem + ext for ext in extensions if os.path.exists(stem + ext)), None)
 
-    def required_image_path(self, extensions):
+    def required_image_path(self, extensions: Sequence[str]) -> str:
         """As image_path; ImageError when there is none."""
         path = self.image_path(extensions)
         if path is None:
@@ -34,12 +36,12 @@ class Sample:
         return path
 
 
-def read_split(card, split):
+def read_split(card: Card, split: str) -> tuple[list[Sample], list[Problem]]:
     """The Samples of a split, in the order of its files, and the Problems found.
 
     Images named twice count once and images whose file is missing or broken are left out, both
-    reported (an error if the card says so). When none of the files is there all stay: what needs
-    images will name the first one.
+    reported (an error if the card says so). When no image file exists at all, every image stays:
+    the first reader of an image names what is missing.
     """
     samples, problems = [], []
     for root, list_path in card.split_files(split):
@@ -57,7 +59,7 @@ def read_split(card, split):
     return samples, problems
 
 
-def left_out_images(card, faults):
+def left_out_images(card: Card, faults: Iterable[tuple[str, str]]) -> list[Problem]:
     """The Problems of images that are left out; ImageError when the card says so.
 
     faults: (path, what is wrong) of each.
@@ -68,8 +70,8 @@ def left_out_images(card, faults):
     return [Problem(path, "", rule, "image left out") for path, rule in faults]
 
 
-def _fault(card, split, sample):
-    """(path, what is wrong) of a sample's image; None when nothing is."""
+def _fault(card: Card, split: str, sample: Sample) -> tuple[str, str] | None:
+    """(path, what is wrong) of a sample's image; None when nothing is wrong."""
     path = sample.image_path(card.image_ext)
     if path is None and card.on_bad_image == "error":
         sample.required_image_path(card.image_ext)
@@ -80,7 +82,7 @@ def _fault(card, split, sample):
     return (path, fault) if fault else None
 
 
-def _read_ids(card, split, root, path):
+def _read_ids(card: Card, split: str, root: str, path: str) -> list[str]:
     if not os.path.isdir(root):
         raise CardError(f"data set {card.name}: the folder {root} does not exist; put or link the "
                         f"data there{f', or change root in {card.path}' if card.path else ''}")
@@ -94,14 +96,14 @@ def _read_ids(card, split, root, path):
     return ids
 
 
-def _existing_splits(root):
+def _existing_splits(root: str) -> list[str]:
     folder = os.path.join(root, "ImageSets", "Main")
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return [os.path.splitext(name)[0] for name in names if name.endswith(".txt")]
 
 
-def _require_distinct(card, samples):
-    first = {}
+def _require_distinct(card: Card, samples: Iterable[Sample]) -> None:
+    first: dict[str, str] = {}
     for sample in samples:
         if sample.image_id in first:
             raise CardError(f"data set {card.name}: image {sample.image_id} is in "

@@ -1,10 +1,15 @@
 """Data sets in VOC layout, described by a card."""
 import os
 import uuid
+from collections.abc import Sequence
 
+import numpy as np
+
+from faster_rcnn.annotations.check import AnnotationChecker, CheckedObject
 from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
 from faster_rcnn.datasets.card_imdb import card_imdb
-from faster_rcnn.datasets.voc_files import read_split
+from faster_rcnn.datasets.cards import Card
+from faster_rcnn.datasets.voc_files import Sample, read_split
 from faster_rcnn.evaluation import voc_results
 from faster_rcnn.images.reading import ImageError, image_size
 
@@ -16,7 +21,7 @@ class voc_imdb(card_imdb):
     use_salt (a unique text in their names).
     """
 
-    def __init__(self, card, split):
+    def __init__(self, card: Card, split: str) -> None:
         card_imdb.__init__(self, card, split, card.classes)
         samples, self.problems = read_split(card, split)
         self._samples = {sample.image_id: sample for sample in samples}
@@ -25,25 +30,25 @@ class voc_imdb(card_imdb):
         self._comp_id = "comp4"
         self.config.update(cleanup=True, use_salt=True)
 
-    def image_path_at(self, i):
+    def image_path_at(self, i: int) -> str:
         """Path of image i; ImageError when it is missing."""
         return self.image_path_from_index(self._image_index[i])
 
-    def image_path_from_index(self, index):
+    def image_path_from_index(self, index: str) -> str:
         """Path of the image with an id."""
         return self._samples[index].required_image_path(self.card.image_ext)
 
     # ------------------------------------------------------------------------------- annotations
 
     @property
-    def has_annotations(self):
+    def has_annotations(self) -> bool:
         """False for a test set whose annotations are kept secret."""
         return any(os.path.exists(sample.annotation_path) for sample in self._samples.values())
 
-    def _check_all(self, checker):
+    def _check_all(self, checker: AnnotationChecker) -> dict:
         return {sample.image_id: self._read(checker, sample) for sample in self._samples.values()}
 
-    def _read(self, checker, sample):
+    def _read(self, checker: AnnotationChecker, sample: Sample) -> list[CheckedObject] | None:
         """The usable objects of one image, or None."""
         path = sample.image_path(self.card.image_ext)
         try:
@@ -59,19 +64,20 @@ class voc_imdb(card_imdb):
 
     # -------------------------------------------------------------------------------- evaluation
 
-    def _get_comp_id(self):
+    def _get_comp_id(self) -> str:
         return f"{self._comp_id}_{self._salt}" if self.config["use_salt"] else self._comp_id
 
-    def _get_results_folder(self, output_dir):
-        """Where the results files go."""
+    def _get_results_folder(self, output_dir: str) -> str:
+        """The folder of the results files."""
         return os.path.join(output_dir, "results")
 
-    def _get_voc_results_file_template(self, output_dir):
+    def _get_voc_results_file_template(self, output_dir: str) -> str:
         """Path of the results file of a class, with {:s} for its name."""
         name = f"{self._get_comp_id()}_det_{self._image_set}_{{:s}}.txt"
         return os.path.join(self._get_results_folder(output_dir), name)
 
-    def evaluate_detections(self, all_boxes, output_dir="output"):
+    def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
+                            output_dir: str = "output") -> dict | None:
         """Writes results files; prints and returns average precisions, see voc_results.evaluate.
 
         all_boxes[class][image]: (N, 5) x1, y1, x2, y2, score, from 0, or an empty list.
@@ -85,10 +91,10 @@ class voc_imdb(card_imdb):
                 os.remove(template.format(name))
         return metrics
 
-    def _do_python_eval(self, output_dir="output"):
+    def _do_python_eval(self, output_dir: str = "output") -> dict | None:
         return voc_results.evaluate(self, self._results_template, output_dir)
 
-    def competition_mode(self, on):
-        """On: plain names for the results files, and they are kept."""
+    def competition_mode(self, on: bool) -> None:
+        """When on, results files have plain names and are kept."""
         self.config["use_salt"] = not on
         self.config["cleanup"] = not on

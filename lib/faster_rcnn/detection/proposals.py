@@ -1,30 +1,35 @@
 """Proposals of a trained RPN for single images and for whole image databases."""
+from typing import Any
+
 import numpy as np
 
-from faster_rcnn.detection.image_blob import forward, image_and_info_blobs
+from faster_rcnn.detection.inputs import forward, image_and_info_blobs
+from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.timer import Timer
 
 
-def im_proposals(net, im):
-    """Proposals for an image (h, w, 3), blue green red.
+def im_proposals(net: Any, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Proposals for an image (h, w, 3), BGR, as cfg.TEST says now.
 
     Returns boxes (R, 4), in pixels of the image, and scores (R, 1), best first.
     """
-    return _proposals(net, image_and_info_blobs(im))
+    return _proposals(net, image_and_info_blobs(im, TestOptions.from_cfg()))
 
 
-def imdb_proposals(net, imdb, shared=False):
+def imdb_proposals(net: Any, imdb: Any, shared: bool = False) -> list[np.ndarray] | None:
     """Proposals for all images of a database: a list of boxes (R, 4), in pixels of the images.
 
-    shared: the processes of torchrun share the images out; all but the first get None.
+    shared: the processes of torchrun share the images; ranks other than 0 get None.
     Prints `im_proposals: i/N Xs`, the mean time per image. The next images are read and scaled
     while the net computes.
     """
-    def load(index):
-        return image_and_info_blobs(read_image(imdb.image_path_at(index)))
+    options = TestOptions.from_cfg()
+
+    def load(index: int) -> dict[str, np.ndarray]:
+        return image_and_info_blobs(read_image(imdb.image_path_at(index)), options)
 
     timer, found = Timer(), {}
     images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
@@ -37,7 +42,7 @@ def imdb_proposals(net, imdb, shared=False):
     return None if found is None else [boxes for boxes, in found.values()]
 
 
-def _proposals(net, blobs):
+def _proposals(net: Any, blobs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     outputs = forward(net, blobs, ("rois", "scores"))
     boxes = outputs["rois"][:, 1:] / np.float32(blobs["im_info"][0, 2])
     return boxes, outputs["scores"].copy()

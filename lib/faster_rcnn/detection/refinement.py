@@ -1,47 +1,21 @@
 """From the scores and boxes of all rois to the detections of an image."""
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from caffe.operators import ops
 from faster_rcnn.boxes.voting import bbox_vote
-
-SOFT_NMS_METHODS = ("linear", "gaussian")
-
-
-class Refinement(NamedTuple):
-    """What is done beyond plain NMS; the meaning of each is in cfg.TEST (fast_rcnn/config.py)."""
-
-    soft_nms: str = ""
-    soft_nms_sigma: float = 0.5
-    soft_nms_thresh: float = 0.001
-    bbox_vote: bool = False
-    bbox_vote_n_weighted_score: int = 1
-    bbox_vote_weight_empty: float = 0.5
-
-    @classmethod
-    def of(cls, options):
-        """The Refinement that a section of options (cfg.TEST) describes."""
-        if options.SOFT_NMS not in ("", *SOFT_NMS_METHODS):
-            raise ValueError("TEST.SOFT_NMS must be '' (off), 'linear' or 'gaussian', not "
-                             f"{options.SOFT_NMS!r}")
-        if not options.SOFT_NMS_SIGMA > 0:
-            raise ValueError(f"TEST.SOFT_NMS_SIGMA must be > 0, not {options.SOFT_NMS_SIGMA}")
-        return cls(options.SOFT_NMS, options.SOFT_NMS_SIGMA, options.SOFT_NMS_THRESH,
-                   options.BBOX_VOTE, options.BBOX_VOTE_N_WEIGHTED_SCORE,
-                   options.BBOX_VOTE_WEIGHT_EMPTY)
+from faster_rcnn.detection.options import PLAIN, Refinement
 
 
-PLAIN = Refinement()
+def select_detections(scores: np.ndarray, boxes: np.ndarray, thresh: float, nms_thresh: float,
+                      max_per_image: int, refinement: Refinement = PLAIN) -> list[np.ndarray]:
+    """The detections of one image, from the scores and boxes of all rois.
 
-
-def select_detections(scores, boxes, thresh, nms_thresh, max_per_image, refinement=PLAIN):
-    """The detections of one image that count.
-
-    scores: (R, K), background first; boxes: (R, 4 K). A box counts when its score is > thresh and
-    it survives NMS in its class, to which the Refinement adds; max_per_image > 0 keeps that many
-    best ones over all classes, and those that equal the last of them.
+    scores: (R, K), background first; boxes: (R, 4 K). A box counts if its score is > thresh and
+    it survives the NMS of its class, as the Refinement says; max_per_image > 0 keeps that number
+    of best ones over all classes, and those whose score equals the last of them.
     Returns a list over classes of (n, 5) float32, best first; the background's is empty.
     """
     rows, classes = np.nonzero(scores[:, 1:] > thresh)
@@ -58,7 +32,8 @@ def select_detections(scores, boxes, thresh, nms_thresh, max_per_image, refineme
     return [dets[of_class == k] for k in range(scores.shape[1])]
 
 
-def _suppressed(found, classes, nms_thresh, refinement):
+def _suppressed(found: np.ndarray, classes: np.ndarray, nms_thresh: float,
+                refinement: Refinement) -> tuple[np.ndarray, np.ndarray]:
     """What NMS leaves of found (N, 5), with their classes; best first."""
     dets, groups = torch.from_numpy(found), torch.from_numpy(classes)
     if not refinement.soft_nms:
@@ -66,11 +41,12 @@ def _suppressed(found, classes, nms_thresh, refinement):
         return found[keep], classes[keep]
     keep, scores = ops.soft_nms(dets[:, :4], dets[:, 4], groups, nms_thresh, refinement.soft_nms,
                                 refinement.soft_nms_sigma, refinement.soft_nms_thresh)
-    dets = torch.cat([dets[keep, :4], scores[:, None]], 1).numpy()
-    return dets, classes[keep.numpy()]
+    lowered = torch.cat([dets[keep, :4], scores[:, None]], 1).numpy()
+    return lowered, classes[keep.numpy()]
 
 
-def _voted(dets, of_class, found, classes, refinement):
+def _voted(dets: np.ndarray, of_class: np.ndarray, found: np.ndarray, classes: np.ndarray,
+           refinement: Refinement) -> tuple[np.ndarray, np.ndarray]:
     """The same detections (K, 5) after box voting in each class; best first."""
     dets = dets.copy()
     for k in np.unique(of_class):
@@ -82,7 +58,7 @@ def _voted(dets, of_class, found, classes, refinement):
     return dets[order], of_class[order]
 
 
-def check_detections(all_boxes, imdb, origin):
+def check_detections(all_boxes: Any, imdb: Any, origin: str) -> None:
     """ValueError unless all_boxes[class][image], (N, 5) each or an empty list, fits an imdb."""
     classes, images = imdb.num_classes, imdb.num_images
     if not isinstance(all_boxes, list) or len(all_boxes) != classes:

@@ -1,9 +1,11 @@
-"""Results files of COCO, and what a test prints and writes about them; pycocotools measures."""
+"""Results files of COCO, and what a test prints and writes of them; pycocotools measures."""
 import contextlib
 import io
 import json
 import logging
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -22,11 +24,12 @@ SUMMARY = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR_1", "A
 ALL_AREAS, MOST_DETECTIONS = 0, -1
 
 
-def detections(all_boxes, image_ids, category_ids):
+def detections(all_boxes: Sequence[Sequence[np.ndarray]], image_ids: Sequence,
+               category_ids: dict[int, int]) -> list[dict]:
     """COCO's list of detections, dictionaries with image_id, category_id, bbox, score.
 
     all_boxes[class][image]: (N, 5), from 0, inclusive, or an empty list; category_ids: {class:
-    COCO's id}; other classes have no place in COCO's file.
+    COCO's id}; detections of other classes are left out.
     """
     found = []
     for class_index, category in sorted(category_ids.items()):
@@ -38,14 +41,14 @@ def detections(all_boxes, image_ids, category_ids):
     return found
 
 
-def write_results(path, results):
+def write_results(path: str, results: list[dict]) -> None:
     """Writes the list of detections, as COCO's server takes it."""
     log.info("Writing results json to %s", path)
     with atomic_open(path) as file:
         json.dump(results, file)
 
 
-def evaluate(imdb, results, output_dir):
+def evaluate(imdb: Any, results: list[dict], output_dir: str) -> dict | None:
     """COCO's metrics of detections, against the annotations of a coco_imdb.
 
     Prints the mean and per-category AP in percent and COCOeval's summary; writes
@@ -80,15 +83,15 @@ def evaluate(imdb, results, output_dir):
     return metrics
 
 
-def _truth(imdb, objects):
+def _truth(imdb: Any, objects: list[tuple]) -> COCO:
     # numbered from 1, as COCOeval takes the id 0 for "no match"; its classes are ours
     return _indexed(imdb, [
-        {"id": i + 1, "image_id": thing.image.id, "category_id": number, "bbox": list(thing.box),
-         "area": thing.box[2] * thing.box[3] if thing.area is None else thing.area,
-         "iscrowd": int(thing.crowd)} for i, (number, thing) in enumerate(objects)])
+        {"id": i + 1, "image_id": obj.image.id, "category_id": number, "bbox": list(obj.box),
+         "area": obj.box[2] * obj.box[3] if obj.area is None else obj.area,
+         "iscrowd": int(obj.crowd)} for i, (number, obj) in enumerate(objects)])
 
 
-def _found(imdb, results):
+def _found(imdb: Any, results: list[dict]) -> COCO:
     class_of = {category: number for number, category in imdb.category_ids.items()}
     return _indexed(imdb, [
         {"id": i + 1, "image_id": det["image_id"], "category_id": class_of[det["category_id"]],
@@ -96,7 +99,7 @@ def _found(imdb, results):
          "iscrowd": 0} for i, det in enumerate(results)])
 
 
-def _indexed(imdb, annotations):
+def _indexed(imdb: Any, annotations: list[dict]) -> COCO:
     table = COCO()
     table.dataset = {
         "images": [{"id": number} for number in imdb.image_index], "annotations": annotations,
@@ -105,19 +108,19 @@ def _indexed(imdb, annotations):
     return table
 
 
-def _class_metrics(evaluation, number, objects):
-    """The figures of a class; its place among COCOeval's categories is its number less one."""
+def _class_metrics(evaluation: COCOeval, number: int, objects: list[tuple]) -> dict:
+    """The metrics of a class; its index among COCOeval's categories is its number minus 1."""
     values = evaluation.eval["precision"][:, :, number - 1, ALL_AREAS, MOST_DETECTIONS]
     recall = evaluation.eval["recall"][0, number - 1, ALL_AREAS, MOST_DETECTIONS]
     usable = values[0] > -1
     return {"ap": float(values[values > -1].mean()) if (values > -1).any() else float("nan"),
-            "num_objects": sum(index == number and not thing.crowd for index, thing in objects),
+            "num_objects": sum(index == number and not obj.crowd for index, obj in objects),
             "recall": max(float(recall), 0.0), "rec": evaluation.params.recThrs[usable],
             "prec": values[0][usable]}
 
 
-def _print(evaluation, per_class):
-    """The lines that scripts and people look for, as the original's."""
+def _print(evaluation: COCOeval, per_class: dict[str, dict]) -> None:
+    """The same lines as py-faster-rcnn: scripts and people look for them."""
     low, high = evaluation.params.iouThrs[[0, -1]]
     precision = evaluation.eval["precision"][:, :, :, ALL_AREAS, MOST_DETECTIONS]
     present = precision[precision > -1]
@@ -129,6 +132,6 @@ def _print(evaluation, per_class):
     evaluation.summarize()
 
 
-def _present(value):
-    """COCOeval's -1 is for what has no objects."""
+def _present(value: float) -> float:
+    """nan for COCOeval's -1, which means that there are no objects."""
     return value if value > -1 else float("nan")

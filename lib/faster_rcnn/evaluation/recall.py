@@ -1,4 +1,6 @@
 """How many annotated objects candidate boxes cover: average recall (Hosang et al. 2015)."""
+from collections.abc import Sequence
+
 import numpy as np
 
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
@@ -11,8 +13,9 @@ AREA_RANGES = {
 }
 
 
-def evaluate(roidb, candidate_boxes, thresholds, area, limit):
-    """Recall over a roidb; see imdb.evaluate_recall. An area without objects gives nan."""
+def evaluate(roidb: list[dict], candidate_boxes: Sequence[np.ndarray] | None,
+             thresholds: Sequence[float] | None, area: str, limit: int | None) -> dict:
+    """Recall over a roidb; see imdb.evaluate_recall. A range of areas without objects gives nan."""
     if area not in AREA_RANGES:
         raise ValueError(f'unknown area range "{area}"; there are: {", ".join(AREA_RANGES)}')
     thresholds = np.arange(0.5, 0.95 + 1e-5, 0.05) if thresholds is None else np.asarray(thresholds)
@@ -23,7 +26,7 @@ def evaluate(roidb, candidate_boxes, thresholds, area, limit):
         candidates = (entry["boxes"][entry["gt_classes"] == 0] if candidate_boxes is None
                       else candidate_boxes[i])
         if len(candidates):
-            found.append(best_overlaps(candidates[:limit], objects))
+            found.append(paired_overlaps(candidates[:limit], objects))
     overlaps = np.sort(np.concatenate(found)) if found else np.zeros(0)
     with np.errstate(invalid="ignore"):
         recalls = (overlaps[:, None] >= thresholds).sum(axis=0) / np.float64(num_objects)
@@ -31,7 +34,7 @@ def evaluate(roidb, candidate_boxes, thresholds, area, limit):
             "gt_overlaps": overlaps, "num_objects": num_objects}
 
 
-def _objects(entry, area_range):
+def _objects(entry: dict, area_range: tuple[float, float]) -> np.ndarray:
     """The annotated boxes (G, 4) of an entry whose area lies in the range."""
     best = entry["gt_overlaps"].toarray().max(axis=1, initial=0)
     annotated = np.where((entry["gt_classes"] > 0) & (best == 1))[0]
@@ -39,15 +42,15 @@ def _objects(entry, area_range):
     return entry["boxes"][annotated[(areas >= area_range[0]) & (areas <= area_range[1])]]
 
 
-def best_overlaps(candidates, objects):
-    """Overlaps (G,) of the pairs that greedy matching makes: best pair first, each box once.
+def paired_overlaps(candidates: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """Overlaps (G,) of the pairs of greedy matching: best pair first, each box in one pair.
 
-    Objects for which no candidate is left have 0.
+    candidates: (N, 4); objects: (G, 4). Objects for which no candidate is left have 0.
     """
     overlaps = bbox_overlaps(candidates, objects)
     paired = np.zeros(len(objects))
     for _ in range(min(overlaps.shape)):
-        # of equal pairs the first object's goes first, as in py-faster-rcnn: imdb.evaluate_recall
+        # among equal overlaps the first object's goes first; py-faster-rcnn: evaluate_recall
         column, row = np.unravel_index(overlaps.T.argmax(), overlaps.T.shape)
         paired[column] = overlaps[row, column]
         overlaps[row, :] = -1

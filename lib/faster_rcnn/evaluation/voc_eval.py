@@ -3,12 +3,18 @@
 Boxes are xmin, ymin, xmax, ymax, 1-based inclusive pixels as in VOC files; D detections of a
 class, R objects in an image.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
+from caffe.core.errors import UserError
+from faster_rcnn.annotations.voc_xml import AnnotationError, VocObject, read_annotation
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
+
+
+class ResultsError(UserError, ValueError):
+    """A results file that cannot be read; the message starts with file and line."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +33,16 @@ class Detections:
     scores: np.ndarray
     boxes: np.ndarray
 
-    def by_score(self):
-        """The same in falling order of score; equal scores keep their order."""
+    def by_score(self) -> "Detections":
+        """The same in descending order of score; equal scores keep their order."""
         order = np.argsort(-self.scores, kind="stable")
         return Detections([self.image_ids[i] for i in order], self.scores[order],
                           self.boxes[order])
 
 
-def voc_ap(rec, prec, use_07_metric=False):
-    """Average precision of a curve: recall (D,) and precision (D,) in falling order of score.
+def voc_ap(rec: Sequence[float] | np.ndarray, prec: Sequence[float] | np.ndarray,
+           use_07_metric: bool = False) -> float:
+    """Average precision of a curve: recall (D,) and precision (D,) in descending order of score.
 
     use_07_metric: mean of the best precision at recalls of at least 0, 0.1 .. 1 (VOC until 2009),
     otherwise the area under the precision made monotonic.
@@ -50,14 +57,15 @@ def voc_ap(rec, prec, use_07_metric=False):
     return float(np.sum((recalls[steps + 1] - recalls[steps]) * best[steps + 1]))
 
 
-def match_detections(detections, truth, ovthresh=0.5):
-    """Marks detections, given in falling order of score, as right (D,) bool and wrong (D,) bool.
+def match_detections(detections: Detections, truth: dict,
+                     ovthresh: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    """Marks detections, given in descending order of score, as right (D,) bool, wrong (D,) bool.
 
     truth: {image id: Truth}. A detection belongs to the object it overlaps most. It is right when
     that overlap is above ovthresh and no earlier one took the object, neither right nor wrong
     when the object is difficult, and wrong otherwise.
     """
-    best_object, best_overlap = _best_objects(detections, truth)
+    best_object, best_overlap = best_objects(detections, truth)
     right = np.zeros(len(detections.scores), bool)
     wrong = np.ones(len(detections.scores), bool)
     taken = set()
@@ -71,8 +79,9 @@ def match_detections(detections, truth, ovthresh=0.5):
     return right, wrong
 
 
-def _best_objects(detections, truth):
-    """The object each detection overlaps most (D,) and that overlap (D,); -inf without objects."""
+def best_objects(detections: Detections, truth: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The object that each detection overlaps most (D,) and the overlap (D,), -inf without objects.
+    """
     rows = {}
     for i, image_id in enumerate(detections.image_ids):
         rows.setdefault(image_id, []).append(i)
@@ -87,8 +96,9 @@ def _best_objects(detections, truth):
     return best_object, best_overlap
 
 
-def evaluate_class(detections, truth, ovthresh=0.5, use_07_metric=False):
-    """Recall (D,), precision (D,) in falling order of score, and average precision of one class.
+def evaluate_class(detections: Detections, truth: dict, ovthresh: float = 0.5,
+                   use_07_metric: bool = False) -> tuple[np.ndarray, np.ndarray, float]:
+    """Recall (D,), precision (D,) in descending order of score, and average precision of one class.
 
     Without objects that count the recall is nan, as in py-faster-rcnn: voc_eval.py.
     """
@@ -101,21 +111,24 @@ def evaluate_class(detections, truth, ovthresh=0.5, use_07_metric=False):
     return rec, prec, voc_ap(rec, prec, use_07_metric)
 
 
-def parse_rec(filename):
+def parse_rec(filename: str) -> list[dict]:
     """A VOC file's objects: dicts of name, pose, truncated, difficult, bbox (4 ints, 1-based)."""
-    return [{"name": thing.name, "pose": thing.pose, "truncated": int(thing.truncated),
-             "difficult": int(thing.difficult), "bbox": _whole(thing, filename)}
-            for thing in read_annotation(filename).objects]
+    return [{"name": obj.name, "pose": obj.pose, "truncated": int(obj.truncated),
+             "difficult": int(obj.difficult), "bbox": _whole(obj, filename)}
+            for obj in read_annotation(filename).objects]
 
 
-def _whole(thing, filename):
-    if thing.box is None:
-        raise AnnotationError(f"{filename}: object {thing.number} ({thing.name}) {thing.problem}")
-    return [int(value) for value in thing.box]
+def _whole(obj: VocObject, filename: str) -> list[int]:
+    if obj.box is None:
+        raise AnnotationError(f"{filename}: object {obj.number} ({obj.name}) {obj.problem}")
+    return [int(value) for value in obj.box]
 
 
-def read_results(path):
-    """The Detections in a VOC results file, lines `image-id score xmin ymin xmax ymax`."""
+def read_results(path: str) -> Detections:
+    """The Detections in a VOC results file, lines `image-id score xmin ymin xmax ymax`.
+
+    Raises ResultsError for other lines.
+    """
     image_ids, numbers = [], []
     with open(path, encoding="utf-8") as file:
         for i, line in enumerate(file):
@@ -125,16 +138,17 @@ def read_results(path):
                 if len(row) != 5:
                     raise ValueError
             except ValueError:
-                raise ValueError(f"{path}:{i + 1}: a line must read: image-id score xmin ymin xmax "
-                                 f"ymax; found {line.strip()!r}") from None
+                raise ResultsError(f"{path}:{i + 1}: a line must read: image-id score xmin ymin "
+                                   f"xmax ymax; found {line.strip()!r}") from None
             image_ids.append(image_id)
             numbers.append(row)
     table = np.array(numbers, np.float64).reshape(-1, 5)
     return Detections(image_ids, table[:, 0], table[:, 1:])
 
 
-def voc_eval(detpath, annopath, imagesetfile, classname, cachedir=None, ovthresh=0.5,
-             use_07_metric=False):
+def voc_eval(detpath: str, annopath: str, imagesetfile: str, classname: str,
+             cachedir: str | None = None, ovthresh: float = 0.5,
+             use_07_metric: bool = False) -> tuple[np.ndarray, np.ndarray, float]:
     """Evaluates a class from files: recall (D,), precision (D,), average precision.
 
     detpath.format(classname) is a results file, annopath.format(image id) an annotation,
@@ -144,9 +158,9 @@ def voc_eval(detpath, annopath, imagesetfile, classname, cachedir=None, ovthresh
         image_ids = [line.strip() for line in file if line.strip()]
     truth = {}
     for image_id in image_ids:
-        objects = [thing for thing in parse_rec(annopath.format(image_id))
-                   if thing["name"] == classname]
+        objects = [obj for obj in parse_rec(annopath.format(image_id))
+                   if obj["name"] == classname]
         truth[image_id] = Truth(
-            np.array([thing["bbox"] for thing in objects], np.float64).reshape(-1, 4),
-            np.array([thing["difficult"] for thing in objects], bool))
+            np.array([obj["bbox"] for obj in objects], np.float64).reshape(-1, 4),
+            np.array([obj["difficult"] for obj in objects], bool))
     return evaluate_class(read_results(detpath.format(classname)), truth, ovthresh, use_07_metric)

@@ -1,6 +1,8 @@
-"""Results files of VOC, and what a test prints and writes about them."""
+"""Results files of VOC, and what a test prints and writes of them."""
 import logging
 import os
+from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +13,12 @@ from faster_rcnn.files.atomic import atomic_open, write_json
 log = logging.getLogger(__name__)
 
 OVERLAP = 0.5
-# Keys of the curves in a class' metrics, which metrics.json leaves out
+# Keys of the curves in the metrics of a class, which metrics.json leaves out
 CURVE = ("rec", "prec")
 
 
-def write_results(template, classes, image_ids, all_boxes):
+def write_results(template: str, classes: Sequence[str], image_ids: Sequence[str],
+                  all_boxes: Sequence[Sequence[np.ndarray]]) -> None:
     """Writes a file per class, lines `image-id score xmin ymin xmax ymax`, 1-based.
 
     template: path with {:s} for the class; all_boxes[class][image]: (N, 5), from 0, or an empty
@@ -34,7 +37,7 @@ def write_results(template, classes, image_ids, all_boxes):
                                                                    dets[:, 4].tolist()))
 
 
-def evaluate(imdb, template, output_dir):
+def evaluate(imdb: Any, template: str, output_dir: str) -> dict | None:
     """Average precision per class from results files, against the annotations of a voc_imdb.
 
     Prints a line per class and the mean; writes <class>_pr.pkl (rec, prec, ap) and metrics.json
@@ -65,38 +68,38 @@ def evaluate(imdb, template, output_dir):
     return metrics
 
 
-def class_truth(checked, class_index):
+def class_truth(checked: dict[str, list], class_index: int) -> dict[str, Truth]:
     """{image id: Truth} of one class; boxes 1-based as in the results files."""
     truth = {}
     for image_id, objects in checked.items():
-        chosen = [thing for thing in objects if thing.class_index == class_index]
+        chosen = [obj for obj in objects if obj.class_index == class_index]
         truth[image_id] = Truth(
-            np.array([thing.box for thing in chosen], np.float64).reshape(-1, 4) + 1,
-            np.array([thing.difficult for thing in chosen], bool))
+            np.array([obj.box for obj in chosen], np.float64).reshape(-1, 4) + 1,
+            np.array([obj.difficult for obj in chosen], bool))
     return truth
 
 
-def _of_images(detections, image_ids):
-    """Without the detections in images that cannot be judged."""
+def _of_images(detections: Detections, image_ids: Container[str]) -> Detections:
+    """The detections in these images only; others have no annotation that can be used."""
     rows = [i for i, image_id in enumerate(detections.image_ids) if image_id in image_ids]
     return Detections([detections.image_ids[i] for i in rows], detections.scores[rows],
                       detections.boxes[rows])
 
 
-def _class_metrics(detections, truth, metric):
+def _class_metrics(detections: Detections, truth: dict[str, Truth], metric: str) -> dict:
     rec, prec, ap = evaluate_class(detections, truth, OVERLAP, metric == "voc07")
     num_objects = sum(int((~objects.difficult).sum()) for objects in truth.values())
     return {"ap": ap if num_objects else float("nan"), "num_objects": num_objects,
             "recall": float(rec[-1]) if len(rec) else 0.0, "rec": rec, "prec": prec}
 
 
-def _mean_ap(per_class):
+def _mean_ap(per_class: dict[str, dict]) -> float:
     values = [curve["ap"] for curve in per_class.values() if curve["num_objects"]]
     return float(np.mean(values)) if values else float("nan")
 
 
-def _print(metrics):
-    """The lines that scripts and people look for, as the original's."""
+def _print(metrics: dict) -> None:
+    """The same lines as py-faster-rcnn: scripts and people look for them."""
     for name, curve in metrics["per_class"].items():
         print(f"AP for {name} = {curve['ap']:.4f}" if curve["num_objects"]
               else f"AP for {name} = nan (no objects in {metrics['imdb']}; not in the mean)")
@@ -106,9 +109,9 @@ def _print(metrics):
     print("\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]), flush=True)
 
 
-def write_metrics(metrics, path):
-    """Writes metrics without the curves as JSON; nan, which JSON does not know, becomes null."""
-    def plain(value):
+def write_metrics(metrics: dict, path: str) -> None:
+    """Writes metrics without the curves as JSON; nan, which JSON does not have, becomes null."""
+    def plain(value: object) -> object:
         if isinstance(value, dict):
             return {key: plain(entry) for key, entry in value.items() if key not in CURVE}
         return None if value != value else value

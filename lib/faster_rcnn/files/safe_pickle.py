@@ -1,6 +1,6 @@
 """Pickles of plain data: arrays, lists, dictionaries, texts, numbers. Reading one cannot run code.
 
-The original's result files (detections.pkl, *_proposals.pkl) are pickles, so ours are; files
+py-faster-rcnn's result files (detections.pkl, *_proposals.pkl) are pickles, so ours are; files
 written by Python 2 are read too.
 """
 import io
@@ -8,24 +8,25 @@ import pickle
 
 import numpy as np
 
+from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import atomic_open
 
 PROTOCOL = 2        # the original's: readable by Python 2
 
 
-class UnsafePickleError(ValueError):
-    """A pickle that holds something else than plain data, or is none."""
+class UnsafePickleError(UserError, ValueError):
+    """A pickle that holds more than plain data, or a file that is no pickle."""
 
 
-def _no_bytes():
+def _no_bytes() -> bytes:
     return b""
 
 
-def _array_from_buffer(buffer, dtype, shape, order):
+def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
     return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
-def _allowed():
+def _allowed() -> dict:
     """What plain data need: the parts of numpy arrays and scalars, by module and name."""
     array, scalar = np.array([0]).__reduce__()[0], np.float64(0).__reduce__()[0]
     names = {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype,
@@ -40,15 +41,15 @@ def _allowed():
 class _PlainUnpickler(pickle.Unpickler):
     allowed = _allowed()
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> object:
         try:
             return self.allowed[module, name]
         except KeyError:
-            raise UnsafePickleError(f"holds {module}.{name}, which is no plain data") from None
+            raise UnsafePickleError(f"holds {module}.{name}, which is not plain data") from None
 
 
-def load(path):
-    """The object in a pickle file; UnsafePickleError names a file that is no plain pickle."""
+def load(path: str) -> object:
+    """The object in a pickle file; UnsafePickleError names a file that is not a plain pickle."""
     with open(path, "rb") as file:
         content = file.read()
     try:
@@ -57,7 +58,7 @@ def load(path):
         raise UnsafePickleError(f"{path} {error}") from None
 
 
-def loads(content):
+def loads(content: bytes) -> object:
     """The object in a pickle's bytes."""
     try:
         return _PlainUnpickler(io.BytesIO(content), encoding="latin1").load()
@@ -67,7 +68,7 @@ def loads(content):
         raise UnsafePickleError(f"is not a pickle that can be read ({error})") from None
 
 
-def dump(value, path):
+def dump(value: object, path: str) -> None:
     """Writes plain data to a pickle file, whole or not at all."""
     with atomic_open(path, "wb") as file:
         pickle.dump(value, file, PROTOCOL)

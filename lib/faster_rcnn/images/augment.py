@@ -1,13 +1,15 @@
 """Random changes of training images and their boxes: pure functions of a generator and arrays.
 
-Images are (H, W, 3), blue green red; boxes (R, 4) x1, y1, x2, y2 in pixels, inclusive; windows are
+Images are (H, W, 3), BGR; boxes (R, 4) x1, y1, x2, y2 in pixels, inclusive; windows are
 boxes of four ints. `rng` is a numpy RandomState; the same state gives the same change.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from caffe.core.errors import UserError
 from faster_rcnn.boxes.geometry import centres_and_sizes
 
 # Windows tried until one keeps a box, and how much wider or higher than the image they may be
@@ -15,34 +17,39 @@ CROP_ATTEMPTS = 10
 CROP_ASPECT = 4 / 3
 
 
+class AugmentError(UserError, ValueError):
+    """Settings of the random changes that make no sense; the message names the key."""
+
+
 @dataclass(frozen=True)
 class AugmentOptions:
-    """The settings SCALE_JITTER, COLOR_JITTER and RANDOM_CROP of cfg.TRAIN; the defaults: off.
+    """The settings SCALE_JITTER, COLOR_JITTER and RANDOM_CROP of cfg.TRAIN; off by default.
 
-    Raises ValueError for numbers that make no sense.
+    Raises AugmentError for numbers that make no sense.
     """
 
-    scale_jitter: tuple = (1.0, 1.0)
-    color_jitter: tuple = (0.0, 0.0, 0.0, 0.0)
-    random_crop: tuple = (0.0, 0.5)
+    scale_jitter: tuple[float, ...] = (1.0, 1.0)
+    color_jitter: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+    random_crop: tuple[float, ...] = (0.0, 0.5)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         scale, color, crop = self.scale_jitter, self.color_jitter, self.random_crop
         if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
-            raise ValueError("TRAIN.SCALE_JITTER must be a lowest and a highest factor, such as "
-                             f"[0.8, 1.25]; received {list(scale)}")
+            raise AugmentError("TRAIN.SCALE_JITTER must be a lowest and a highest factor, such as "
+                               f"[0.8, 1.25]; received {list(scale)}")
         if len(color) != 4 or min(color) < 0 or max(color[:3]) > 1 or color[3] > 0.5:
-            raise ValueError("TRAIN.COLOR_JITTER must be the amounts of brightness, contrast, "
-                             "saturation (0 to 1) and hue (0 to 0.5 of the circle); received "
-                             f"{list(color)}")
+            raise AugmentError("TRAIN.COLOR_JITTER must be the amounts of brightness, contrast, "
+                               "saturation (0 to 1) and hue (0 to 0.5 of the circle); received "
+                               f"{list(color)}")
         if len(crop) != 2 or not 0 <= crop[0] <= 1 or not 0 < crop[1] <= 1:
-            raise ValueError("TRAIN.RANDOM_CROP must be a probability and the smallest share of "
-                             f"the image's area to keep, such as [0.5, 0.4]; received {list(crop)}")
+            raise AugmentError("TRAIN.RANDOM_CROP must be a probability and the smallest share of "
+                               "the image's area to keep, such as [0.5, 0.4]; received "
+                               f"{list(crop)}")
 
 
-def turned_image(im, entry):
-    """The image as a roidb entry wants it: mirrored left to right (flipped), then top to bottom
-    (vflipped), then with rows for columns (transposed).
+def turned_image(im: np.ndarray, entry: dict) -> np.ndarray:
+    """The image as a roidb entry needs it: mirrored left to right (flipped), then top to bottom
+    (vflipped), then with rows and columns exchanged (transposed).
     """
     if entry["flipped"]:
         im = im[:, ::-1]
@@ -51,19 +58,21 @@ def turned_image(im, entry):
     return im.transpose(1, 0, 2) if entry.get("transposed") else im
 
 
-def turned_words(entry):
+def turned_words(entry: dict) -> str:
     """How messages call the position of an entry's image; empty for the image as it is."""
     words = [word for key, word in (("flipped", "mirrored"), ("vflipped", "upside down"),
                                     ("transposed", "transposed")) if entry.get(key)]
     return f" ({', '.join(words)})" if words else ""
 
 
-def jittered_scale(rng, size, limits):
+def jittered_scale(rng: np.random.RandomState, size: float,
+                   limits: tuple[float, float]) -> float:
     """`size` times a factor whose logarithm is uniform between those of the limits."""
     return size * float(np.exp(rng.uniform(*np.log(limits))))
 
 
-def jittered_colors(rng, im, amounts):
+def jittered_colors(rng: np.random.RandomState, im: np.ndarray,
+                    amounts: Sequence[float]) -> np.ndarray:
     """The image, float32, with its colours changed at random.
 
     amounts: of brightness, contrast and saturation, factors 1 - a to 1 + a on the values, on
@@ -84,7 +93,8 @@ def jittered_colors(rng, im, amounts):
     return im
 
 
-def crop_window(rng, im_shape, boxes, options):
+def crop_window(rng: np.random.RandomState, im_shape: Sequence[int], boxes: np.ndarray,
+                options: tuple[float, float]) -> tuple[int, int, int, int]:
     """A window to cut out, by options (probability, smallest area); the whole image otherwise.
 
     Its share of the area is uniform between the smallest and 1. It keeps the centre of one of the
@@ -100,7 +110,8 @@ def crop_window(rng, im_shape, boxes, options):
     return 0, 0, width - 1, height - 1
 
 
-def _window(rng, height, width, smallest):
+def _window(rng: np.random.RandomState, height: int, width: int,
+            smallest: float) -> tuple[int, int, int, int]:
     area = rng.uniform(smallest, 1) * height * width
     aspect = np.exp(rng.uniform(-1, 1) * np.log(CROP_ASPECT)) * width / height
     wide = int(min(width, np.ceil(np.sqrt(area * aspect))))
@@ -110,14 +121,14 @@ def _window(rng, height, width, smallest):
     return x, y, x + wide - 1, y + high - 1
 
 
-def centres_inside(boxes, window):
+def centres_inside(boxes: np.ndarray, window: Sequence[int]) -> np.ndarray:
     """Whether the centre of each box lies in the window: (R,) bool."""
     x, y = centres_and_sizes(np.asarray(boxes, np.float64))[:2]
     x1, y1, x2, y2 = window
     return (x >= x1) & (x < x2 + 1) & (y >= y1) & (y < y2 + 1)
 
 
-def cropped_boxes(boxes, window):
+def cropped_boxes(boxes: np.ndarray, window: Sequence[int]) -> np.ndarray:
     """Boxes as they are in the window, clipped to it, in their own dtype; their centres must lie
     inside.
     """

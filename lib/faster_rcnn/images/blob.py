@@ -1,9 +1,11 @@
 """Images as network input."""
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 
-def im_list_to_blob(ims, multiple_of=1):
+def im_list_to_blob(ims: Sequence[np.ndarray], multiple_of: int = 1) -> np.ndarray:
     """A list of (h, w, 3) float32 images as one (n, 3, H, W) float32, zeros right and below.
 
     H and W are the largest sides, rounded up to multiples of a number.
@@ -18,7 +20,7 @@ def im_list_to_blob(ims, multiple_of=1):
     return blob.transpose(0, 3, 1, 2)
 
 
-def im_scale_factor(im_shape, target_size, max_size):
+def im_scale_factor(im_shape: Sequence[int], target_size: float, max_size: float) -> float:
     """The factor that makes the shorter side `target_size`, the longer one at most `max_size`."""
     shorter, longer = min(im_shape[:2]), max(im_shape[:2])
     scale = float(target_size) / float(shorter)
@@ -28,10 +30,11 @@ def im_scale_factor(im_shape, target_size, max_size):
     return scale
 
 
-def prep_im_for_blob(im, pixel_means, target_size, max_size):
+def prep_im_for_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray, target_size: float,
+                     max_size: float) -> tuple[np.ndarray, float]:
     """Subtracts the means, then scales.
 
-    im: (h, w, 3), blue green red, any dtype; pixel_means: 3 numbers.
+    im: (h, w, 3), BGR, any dtype; pixel_means: 3 numbers.
     Returns the scaled image, (h', w', 3) float32, and the scale factor.
     """
     scale = im_scale_factor(im.shape, target_size, max_size)
@@ -40,7 +43,9 @@ def prep_im_for_blob(im, pixel_means, target_size, max_size):
     return cv2.resize(centred, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR), scale
 
 
-def image_pyramid_blob(im, pixel_means, target_sizes, max_size, multiple_of=1):
+def image_pyramid_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray,
+                       target_sizes: Sequence[float], max_size: float,
+                       multiple_of: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """An image at several scales as network input.
 
     Returns the blob (levels, 3, H, W) float32, padded to the largest level and to multiples of a

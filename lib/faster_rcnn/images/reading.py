@@ -3,7 +3,10 @@ import functools
 import os
 
 import cv2
+import numpy as np
 from PIL import Image
+
+from caffe.core.errors import UserError
 
 # The last bytes of a whole file, by PIL's name of the format; looked for in the file's tail
 _END_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
@@ -11,12 +14,12 @@ _TAIL = 1 << 16
 _ORIENTATION = 0x0112       # EXIF tag
 
 
-class ImageError(ValueError):
+class ImageError(UserError, ValueError):
     """An image file that is missing or cannot be decoded; the message names it."""
 
 
-def read_image(path):
-    """The image of a file, (H, W, 3) uint8, blue green red, whatever its format.
+def read_image(path: str) -> np.ndarray:
+    """The image of a file, (H, W, 3) uint8, BGR, whatever its format.
 
     The orientation note of cameras (EXIF) is ignored: annotations count pixels as they are stored.
     """
@@ -27,7 +30,7 @@ def read_image(path):
     return im
 
 
-def image_size(path):
+def image_size(path: str) -> tuple[int, int]:
     """Width and height of an image file in stored pixels, from its header where possible."""
     try:
         with Image.open(path) as im:
@@ -39,7 +42,7 @@ def image_size(path):
         return width, height
 
 
-def image_fault(path):
+def image_fault(path: str) -> str:
     """What is wrong with an image file, "" when nothing is; its pixels are not decoded.
 
     Looks at the header, and at the end of JPEG and PNG files. Asked again for a file that has not
@@ -52,14 +55,14 @@ def image_fault(path):
     return _inspect(path, facts.st_size, facts.st_mtime_ns)[0]
 
 
-def image_orientation(path):
+def image_orientation(path: str) -> int:
     """How a viewer is to turn the image: EXIF's 1 (not at all) to 8; see read_image."""
     facts = os.stat(path)
     return _inspect(path, facts.st_size, facts.st_mtime_ns)[1]
 
 
 @functools.lru_cache(maxsize=1 << 19)
-def _inspect(path, size, mtime):
+def _inspect(path: str, size: int, mtime: int) -> tuple[str, int]:
     """(what is wrong or "", EXIF orientation) of a file of a size and age."""
     if not size:
         return "is empty", 1

@@ -3,6 +3,7 @@
 R boxes in an image; a row of targets is class, dx, dy, dw, dh, class 0 for boxes that are not
 regressed.
 """
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ class Statistics:
     counts: np.ndarray
 
 
-def compute_targets(boxes, max_overlaps, labels, thresh):
+def compute_targets(boxes: np.ndarray, max_overlaps: np.ndarray, labels: np.ndarray,
+                    thresh: float) -> np.ndarray:
     """Targets (R, 5) float32 of boxes (R, 4) towards the annotation each overlaps most.
 
     max_overlaps (R,), exactly 1 for annotations; labels (R,) class of the best annotation; boxes
@@ -41,8 +43,8 @@ def compute_targets(boxes, max_overlaps, labels, thresh):
     return targets
 
 
-def target_statistics(all_targets, num_classes):
-    """Statistics over a list of targets (R, 5), one per image; zero for the background.
+def target_statistics(all_targets: Iterable[np.ndarray], num_classes: int) -> Statistics:
+    """Statistics over targets (R, 5), one array per image; zero for the background.
 
     A column of a class without any spread has a standard deviation of 0.
     """
@@ -64,15 +66,14 @@ def target_statistics(all_targets, num_classes):
     return Statistics(means, stds, counts.astype(int))
 
 
-def as_one_class(targets):
+def as_one_class(targets: np.ndarray) -> None:
     """Sets the class in targets (R, 5), in place, to 1 wherever it is not the background."""
     targets[:, 0] = targets[:, 0] > 0
 
 
-def normalize(targets, means, stds):
-    """Subtracts the class' means (K, 4) from targets (R, 5), in place, and divides by its stds
-    (K, 4).
-    """
+def normalize(targets: np.ndarray, means: np.ndarray, stds: np.ndarray) -> None:
+    """Normalises targets (R, 5) in place: subtracts the means (K, 4) of each row's class, divides
+    by its stds (K, 4)."""
     regressed = np.where(targets[:, 0] > 0)[0]
     classes = targets[regressed, 0].astype(int)
     targets[regressed, 1:] = (targets[regressed, 1:] - means[classes]) / stds[classes]

@@ -1,7 +1,6 @@
-"""Minibatches from entries of a prepared roidb (see datasets/imdb.py and
-roi_data_layer/roidb.py).
-"""
-from dataclasses import dataclass
+"""Minibatches from entries of a prepared roidb (see datasets/imdb.py and minibatches/roidb.py)."""
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,65 +9,26 @@ from faster_rcnn.boxes.sampling import expand_targets, rois_per_image, sample_ro
 from faster_rcnn.images import augment
 from faster_rcnn.images.blob import im_list_to_blob, prep_im_for_blob
 from faster_rcnn.images.reading import read_image
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.minibatches.options import MinibatchOptions
 
 
-@dataclass(frozen=True)
-class MinibatchOptions:
-    """The settings a minibatch is made with; named as in cfg.TRAIN."""
-
-    has_rpn: bool
-    bbox_reg: bool
-    scales: tuple
-    max_size: int
-    multiple_of: int
-    pixel_means: tuple
-    batch_size: int
-    fg_fraction: float
-    fg_thresh: float
-    bg_thresh: tuple
-    inside_weights: tuple
-    changes: augment.AugmentOptions
-    use_all_gt: bool
-    agnostic: bool = False
-
-    @classmethod
-    def from_cfg(cls):
-        """The present settings; ValueError for those that cannot go together."""
-        t = cfg.TRAIN
-        changes = augment.AugmentOptions(tuple(t.SCALE_JITTER), tuple(t.COLOR_JITTER),
-                                         tuple(t.RANDOM_CROP))
-        if changes.random_crop[0] > 0 and not t.HAS_RPN:
-            raise ValueError("TRAIN.RANDOM_CROP is for nets with an RPN (TRAIN.HAS_RPN): stored "
-                             "proposals and their targets are for whole images; set it to "
-                             "[0.0, 0.5], or train jointly")
-        return cls(bool(t.HAS_RPN), bool(t.BBOX_REG), tuple(t.SCALES), t.MAX_SIZE,
-                   t.SCALE_MULTIPLE_OF, tuple(np.ravel(cfg.PIXEL_MEANS)),
-                   -1 if t.USE_OHEM else t.BATCH_SIZE, t.FG_FRACTION, t.FG_THRESH,
-                   (t.BG_THRESH_LO, t.BG_THRESH_HI), tuple(t.BBOX_INSIDE_WEIGHTS),
-                   changes, bool(t.USE_ALL_GT), bool(t.AGNOSTIC))
-
-    @property
-    def top_names(self):
-        """The blobs of a minibatch, in the order of the data layer's tops."""
-        if self.has_rpn:
-            return ("data", "im_info", "gt_boxes")
-        regression = ("bbox_targets", "bbox_inside_weights", "bbox_outside_weights")
-        return ("data", "rois", "labels") + (regression if self.bbox_reg else ())
+Blobs = dict[str, np.ndarray]
+Entry = dict[str, Any]
 
 
-def get_minibatch(roidb, num_classes, rng=None, options=None):
+def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
+                  options: MinibatchOptions | None = None) -> Blobs:
     """The blobs of a minibatch: a dict of float32 arrays.
 
     roidb:   N prepared entries, one per image
-    rng:     generator of scales and rois; numpy's global one by default
-    options: MinibatchOptions; the present cfg by default
+    rng:     random generator that draws scales and rois; numpy's global one by default
+    options: the present cfg by default
     With TRAIN.HAS_RPN: data (N, 3, H, W), im_info (N, 3) height, width and scale of each image
     without its padding, and gt_boxes (G, 5) x1, y1, x2, y2, class; with several images (G, 6), the
     last column being the image's index. Otherwise data, rois (S, 5) image, x1, y1, x2, y2, labels
     (S,) and, with TRAIN.BBOX_REG, bbox_targets, bbox_inside_weights and bbox_outside_weights
-    (S, 4 num_classes); with TRAIN.AGNOSTIC targets of all classes stand in the columns of class 1,
-    and these blobs have four axes. Boxes are in pixels of `data`.
+    (S, 4 num_classes); with TRAIN.AGNOSTIC they have 8 columns, targets of all classes being in
+    those of class 1, and four axes. Boxes are in pixels of `data`.
     """
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
@@ -76,7 +36,7 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     target_sizes = [options.scales[i] for i in scale_inds]
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
-    ims, scales = _scaled_images([_read(entry) for entry in roidb], target_sizes, rng, options)
+    ims, scales = _scaled_images([image_of(entry) for entry in roidb], target_sizes, rng, options)
     data = im_list_to_blob(ims, options.multiple_of)
     parts = [_roi_blobs(entry, i, scale, num_classes, len(roidb), rng, options)
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
@@ -84,13 +44,15 @@ def get_minibatch(roidb, num_classes, rng=None, options=None):
     return {"data": data, **blobs}
 
 
-def _read(entry):
+def image_of(entry: Entry) -> np.ndarray:
     """The image of an entry, (h, w, 3) uint8, in the entry's position."""
     return augment.turned_image(read_image(entry["image"]), entry)
 
 
-def _scaled_images(ims, target_sizes, rng, options):
-    """Images as (h, w, 3) float32, jittered, scaled, less the means; and their scale factors."""
+def _scaled_images(ims: Sequence[np.ndarray], target_sizes: Sequence[float], rng: Any,
+                   options: MinibatchOptions) -> tuple[list[np.ndarray], list[float]]:
+    """Images as (h, w, 3) float32, jittered, scaled, the means subtracted; and their scale factors.
+    """
     low, high = options.changes.scale_jitter
     made, scales = [], []
     for im, target_size in zip(ims, target_sizes):
@@ -104,12 +66,13 @@ def _scaled_images(ims, target_sizes, rng, options):
     return made, scales
 
 
-def _scaled(boxes, scale):
+def _scaled(boxes: np.ndarray, scale: float) -> np.ndarray:
     """Boxes times a factor in float32, whatever their dtype."""
     return boxes.astype(np.float32) * np.float32(scale)
 
 
-def _annotated_blobs(roidb, target_sizes, rng, options):
+def _annotated_blobs(roidb: Sequence[Entry], target_sizes: Sequence[float], rng: Any,
+                     options: MinibatchOptions) -> Blobs:
     """Blobs for an RPN: data, im_info (N, 3), and gt_boxes (G, 5), with several images (G, 6)."""
     ims, boxes, classes = zip(*(_image_and_boxes(entry, rng, options) for entry in roidb))
     ims, scales = _scaled_images(ims, target_sizes, rng, options)
@@ -124,9 +87,10 @@ def _annotated_blobs(roidb, target_sizes, rng, options):
             "gt_boxes": np.hstack(columns).astype(np.float32)}
 
 
-def _image_and_boxes(entry, rng, options):
-    """The image of an entry, cropped where that is asked for, its annotated boxes and classes."""
-    im, annotated = _read(entry), entry["gt_classes"] != 0
+def _image_and_boxes(entry: Entry, rng: Any,
+                     options: MinibatchOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The image of an entry, cropped if the options say so, its annotated boxes and classes."""
+    im, annotated = image_of(entry), entry["gt_classes"] != 0
     if not options.use_all_gt:
         annotated &= entry["max_overlaps"] >= 0
     boxes, classes = entry["boxes"][annotated], entry["gt_classes"][annotated]
@@ -138,24 +102,27 @@ def _image_and_boxes(entry, rng, options):
     return im, boxes, classes
 
 
-def _roi_blobs(entry, image, scale, num_classes, num_images, rng, options):
+def _roi_blobs(entry: Entry, image: int, scale: float, num_classes: int, num_images: int, rng: Any,
+               options: MinibatchOptions) -> Blobs:
     """The sampled rois of one image with labels and targets; foreground first."""
+    wanted = options.rois
     keep, num_fg = sample_rois(torch.from_numpy(np.asarray(entry["max_overlaps"], np.float32)),
-                               rois_per_image(options.batch_size, num_images),
-                               options.fg_fraction, options.fg_thresh, options.bg_thresh, rng)
-    keep = keep.numpy()
-    labels = entry["max_classes"][keep].astype(np.float32)
+                               rois_per_image(wanted.batch_size, num_images),
+                               wanted.fg_fraction, wanted.fg_thresh, wanted.bg_thresh, rng)
+    rows = keep.numpy()
+    labels = entry["max_classes"][rows].astype(np.float32)
     labels[num_fg:] = 0
-    rois = _scaled(entry["boxes"][keep], scale)
-    blobs = {"rois": np.hstack((np.full((len(keep), 1), image, np.float32), rois)),
+    rois = _scaled(entry["boxes"][rows], scale)
+    blobs = {"rois": np.hstack((np.full((len(rows), 1), image, np.float32), rois)),
              "labels": labels}
     if options.bbox_reg:
         # the class a box is regressed for comes with its target: 0 below TRAIN.BBOX_THRESH
-        rows = torch.from_numpy(entry["bbox_targets"][keep].astype(np.float32))
-        targets, inside = expand_targets(rows[:, 0], rows[:, 1:], num_classes,
-                                         options.inside_weights, options.agnostic)
+        learned = torch.from_numpy(entry["bbox_targets"][rows].astype(np.float32))
+        targets, inside = expand_targets(learned[:, 0], learned[:, 1:],
+                                         wanted.box_classes(num_classes),
+                                         wanted.inside_weights, wanted.agnostic)
         blobs.update(bbox_targets=targets.numpy(), bbox_inside_weights=inside.numpy(),
                      bbox_outside_weights=(inside > 0).float().numpy())
-    if options.agnostic:
+    if wanted.agnostic:
         return {name: with_four_axes(blob) for name, blob in blobs.items()}
     return blobs

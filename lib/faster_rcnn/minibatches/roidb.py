@@ -2,6 +2,7 @@
 targets.
 """
 import logging
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from faster_rcnn.settings.config import cfg
 log = logging.getLogger(__name__)
 
 
-def prepare_roidb(imdb):
+def prepare_roidb(imdb: Any) -> None:
     """Adds image (path), width, height, max_overlaps (R,) and max_classes (R,) to every entry.
 
     Raises ValueError, naming the image, for boxes that cannot be trained on.
@@ -38,7 +39,7 @@ def prepare_roidb(imdb):
         _check(entry)
 
 
-def log_statistics(imdb):
+def log_statistics(imdb: Any) -> None:
     """Logs how many annotated boxes each class has, and warns of classes without any."""
     counts = np.zeros(imdb.num_classes, int)
     for entry in imdb.roidb:
@@ -52,7 +53,7 @@ def log_statistics(imdb):
                     ", ".join(absent))
 
 
-def _check(entry):
+def _check(entry: dict[str, Any]) -> None:
     boxes = np.asarray(entry["boxes"], np.float64)
     size = np.array([entry["width"], entry["height"]])
     bad = ~np.isfinite(boxes).all(axis=1) | (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
@@ -68,7 +69,7 @@ def _check(entry):
                          "be 0 in column 0")
 
 
-def add_bbox_regression_targets(roidb):
+def add_bbox_regression_targets(roidb: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
     """Adds bbox_targets (R, 5) float32, class and normalised targets, to the entries of a
     prepared roidb.
 
@@ -100,10 +101,8 @@ def add_bbox_regression_targets(roidb):
     return means.ravel(), stds.ravel()
 
 
-def _usable_stds(statistics: Statistics):
-    """The standard deviations, 1 where a class has boxes but no spread: dividing by 0 would give
-    nan.
-    """
+def _usable_stds(statistics: Statistics) -> np.ndarray:
+    """The standard deviations; 1 where a class has boxes that do not vary: 0 cannot divide."""
     flat = (statistics.stds == 0) & (statistics.counts > 0)[:, None]
     if flat.any():
         classes = ", ".join(str(k) for k in np.where(flat.any(axis=1))[0])

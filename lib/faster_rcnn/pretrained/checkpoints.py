@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch programs as named arrays, and without running anything in them."""
+"""Checkpoints of PyTorch programs as named tensors; no code in them is run."""
 import pickle
 import struct
 import zipfile
@@ -7,19 +7,21 @@ import safetensors
 import safetensors.torch
 import torch
 
-_WRAPPERS = ("model", "state_dict")     # what programs call the tensors among other things
+from caffe.core.errors import UserError
+
+_WRAPPERS = ("model", "state_dict")     # keys under which programs save the tensors
 _PARALLEL = "module."                   # what DataParallel puts before every name
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, or is of no known net."""
+class CheckpointError(UserError, ValueError):
+    """A checkpoint that cannot be read, or is of an unknown net."""
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
     """({name: tensor}, {option: value}) of a .safetensors, .pth or .pt file.
 
-    The options are the plain values that the program saved beside the tensors as "config". Raises
-    CheckpointError for damage and for a pickle of anything but plain data and tensors.
+    The options are the plain values that the program saved with the tensors as "config". Raises
+    CheckpointError for damaged files and for pickles of more than plain data and tensors.
     """
     content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if not isinstance(content, dict):
@@ -36,20 +38,20 @@ def read_checkpoint(path):
     return tensors, options if isinstance(options, dict) else {}
 
 
-def _is_safetensors(path):
+def _is_safetensors(path: str) -> bool:
     """A .safetensors file starts with the length of its header, then the header, in braces."""
     with open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: not readable as safetensors: {error}") from None
 
 
-def _read_pickle(path):
+def _read_pickle(path: str) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True,
                           mmap=zipfile.is_zipfile(path))

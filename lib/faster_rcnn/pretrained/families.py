@@ -1,19 +1,21 @@
-"""Whose checkpoint it is."""
+"""The program that a checkpoint comes from."""
+import torch
+
 from faster_rcnn.pretrained import simple_faster_rcnn, torchvision_nets
 from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Tensors
+from faster_rcnn.pretrained.imported import Imported, Tensors
 
-# names that only the checkpoints of a family have -> what makes an Imported of it
+# names that only the checkpoints of a family have -> the function that makes an Imported
 _FAMILIES = ((("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
              (("features.0.weight", "classifier.6.weight"), torchvision_nets.vgg16),
              (("features.3.squeeze.weight",), torchvision_nets.squeezenet),
              (("layer1.0.conv3.weight",), torchvision_nets.resnet))
 
 
-def convert(tensors, options):
-    """The Imported of a checkpoint's tensors; CheckpointError when they are of no known net.
+def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
+    """The Imported of a checkpoint's tensors; CheckpointError when their net is unknown.
 
-    options: what the program saved beside them (simple-faster-rcnn: caffe_pretrain).
+    options: what the program saved with them (simple-faster-rcnn: caffe_pretrain).
     """
     taken = Tensors(tensors)
     for marks, make in _FAMILIES:

@@ -1,14 +1,16 @@
-"""Imported weights against the net that shall take them."""
+"""Imported weights fitted to the net that they are for."""
 import numpy as np
 
+import caffe
 from faster_rcnn.pretrained.checkpoints import CheckpointError
+from faster_rcnn.pretrained.imported import Imported
 
 
-def fit_to_net(imported, net):
-    """Gives layers the bias, zero, that the net has and the checkpoint has not.
+def fit_to_net(imported: Imported, net: caffe.Net) -> list[str]:
+    """Adds biases of zero where the net has a bias and the checkpoint has none.
 
     Returns the names of the net's layers that get no weights. Raises CheckpointError where shapes
-    differ, or when no layer is the same.
+    differ, or when no layer has a common name.
     """
     for name, kind, arrays in imported.layers:
         blobs = net.params.get(name, ())

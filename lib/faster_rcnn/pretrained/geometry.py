@@ -12,12 +12,13 @@ _FIRST_1X1 = re.compile(r"res\w+_branch2a$")
 _FLOOR = caffe_pb2.PoolingParameter.FLOOR
 
 
-def adapt_geometry(net, family):
-    """Changes a NetParameter to what the weights of a family want; returns sentences about it."""
+def adapt_geometry(net: caffe_pb2.NetParameter, family: str) -> list[str]:
+    """Changes a NetParameter to the geometry of a family's weights; returns a sentence per change.
+    """
     return {"resnet": _resnet, "squeezenet": _squeezenet}.get(family, lambda net: [])(net)
 
 
-def _resnet(net):
+def _resnet(net: caffe_pb2.NetParameter) -> list[str]:
     layers, changes = {layer.name: layer for layer in net.layer}, []
     for name in filter(_FIRST_1X1.match, list(layers)):
         first, second = (layers.get(n) for n in (name, name[:-1] + "b"))
@@ -33,7 +34,7 @@ def _resnet(net):
     return changes
 
 
-def _squeezenet(net):
+def _squeezenet(net: caffe_pb2.NetParameter) -> list[str]:
     changes = []
     for layer in net.layer:
         if layer.name == "conv_final" and any(layer.convolution_param.pad):

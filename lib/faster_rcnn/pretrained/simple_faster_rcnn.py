@@ -2,25 +2,27 @@
 
 What is different there: boxes are (y1, x1, y2, x2) and their deltas dy, dx, dh, dw; the RPN's
 channels run over background and object inside an anchor; anchors are not rounded to whole pixels;
-the head's deltas are divided by (0.1, 0.1, 0.2, 0.2). All of this goes into the weights. What
-cannot: widths there are x2 - x1, here x2 - x1 + 1, so boxes may differ by about a pixel.
+the head's deltas are divided by (0.1, 0.1, 0.2, 0.2). All of this goes into the weights.
+One difference stays: widths there are x2 - x1, here x2 - x1 + 1, so boxes may differ by about a
+pixel.
 """
 import numpy as np
 
 from caffe.operators.anchors import generate_anchors
 from faster_rcnn.boxes import geometry
 from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported
+from faster_rcnn.pretrained.imported import Imported, Tensors
 from faster_rcnn.pretrained.torchvision_nets import vgg16_convolutions
 
 BASE_SIZE, RATIOS, SCALES = 16, (0.5, 1, 2), (8, 16, 32)
 DELTA_STDS = np.array([0.1, 0.1, 0.2, 0.2], np.float32)     # of dx, dy, dw, dh
-# The option caffe_pretrain turns pictures to BGR, but subtracts the means in the order of RGB.
+# The option caffe_pretrain makes images BGR, but subtracts the means in the order of RGB.
 CAFFE_MEANS = (122.7717, 115.9465, 102.9801)
 _TO_XY = [1, 0, 3, 2]
 
 
-def detector(tensors, options):
+def detector(tensors: Tensors, options: dict) -> Imported:
+    """The weights of a whole detector, under the names of our joint VGG16 nets."""
     layers = vgg16_convolutions(tensors, "extractor")
     layers += [("rpn_conv/3x3", "Convolution", tensors.pair("rpn.conv1")),
                ("rpn_cls_score", "Convolution", scores_by_class(*tensors.pair("rpn.score"))),
@@ -37,17 +39,17 @@ def detector(tensors, options):
                      "about a pixel"])
 
 
-def scores_by_class(weight, bias):
+def scores_by_class(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     """Channels 2 a + c (anchor a, class c) in the order c A + a."""
     count = len(bias) // 2
     return [array.reshape(count, 2, *array.shape[1:]).swapaxes(0, 1).reshape(array.shape)
             for array in (weight, bias)]
 
 
-def deltas_of_our_anchors(weight, bias):
+def deltas_of_our_anchors(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     """Channels 4 a + (dy, dx, dh, dw) of unrounded anchors as 4 a + (dx, dy, dw, dh) of ours.
 
-    Both anchors have one centre; with widths w there and w' here, dx' = dx w / w' and
+    Both anchors have the same centre; with widths w there and w' here, dx' = dx w / w' and
     dw' = dw + log(w / w') decode to the same box.
     """
     share = size_shares()
@@ -63,7 +65,7 @@ def deltas_of_our_anchors(weight, bias):
             bias.reshape(-1).astype(np.float32)]
 
 
-def size_shares():
+def size_shares() -> np.ndarray:
     """(A, 2): width and height of their anchors over those of ours, ratio-major."""
     ours = generate_anchors(BASE_SIZE, RATIOS, SCALES)
     ratios, scales = np.repeat(RATIOS, len(SCALES)), np.tile(SCALES, len(RATIOS))
@@ -71,7 +73,7 @@ def size_shares():
     return (theirs / np.stack(geometry.sizes(ours))).T
 
 
-def plain_deltas(weight, bias):
+def plain_deltas(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
     """Rows 4 k + (dy, dx, dh, dw) of class k, normalised, as (dx, dy, dw, dh), plain."""
     return [(array.reshape(-1, 4, *array.shape[1:])[:, _TO_XY]
              * DELTA_STDS.reshape(4, *(1,) * (array.ndim - 1))).reshape(array.shape)

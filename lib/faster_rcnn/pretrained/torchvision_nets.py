@@ -6,31 +6,36 @@ names of models/imagenet/SqueezeNet.
 """
 from string import ascii_lowercase
 
+import numpy as np
+
 from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported
+from faster_rcnn.pretrained.imported import Imported, Tensors
 
 VGG16_CONVOLUTIONS = ((0, "conv1_1"), (2, "conv1_2"), (5, "conv2_1"), (7, "conv2_2"),
                       (10, "conv3_1"), (12, "conv3_2"), (14, "conv3_3"), (17, "conv4_1"),
                       (19, "conv4_2"), (21, "conv4_3"), (24, "conv5_1"), (26, "conv5_2"),
                       (28, "conv5_3"))
+Layer = tuple[str, str, list[np.ndarray]]
 _FIRES = ((3, 2), (4, 3), (5, 4), (7, 5), (8, 6), (9, 7), (10, 8), (12, 9))
 _RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def vgg16(tensors, _options):
+def vgg16(tensors: Tensors, _options: dict) -> Imported:
+    """VGG16 with its three fully connected layers."""
     layers = vgg16_convolutions(tensors, "features")
     layers += [(name, "InnerProduct", tensors.pair(f"classifier.{index}"))
                for index, name in ((0, "fc6"), (3, "fc7"), (6, "fc8"))]
     return Imported("VGG_ILSVRC_16_layers", layers, "conv1_1", "vgg16")
 
 
-def vgg16_convolutions(tensors, stem):
+def vgg16_convolutions(tensors: Tensors, stem: str) -> list[Layer]:
     """The thirteen convolutions, [(name, type, [weight, bias])]."""
     return [(name, "Convolution", tensors.pair(f"{stem}.{index}"))
             for index, name in VGG16_CONVOLUTIONS]
 
 
-def squeezenet(tensors, _options):
+def squeezenet(tensors: Tensors, _options: dict) -> Imported:
+    """SqueezeNet 1.0."""
     layers = [("conv1", "Convolution", tensors.pair("features.0"))]
     for index, number in _FIRES:
         layers += [(f"fire{number}/{ours}", "Convolution",
@@ -41,7 +46,8 @@ def squeezenet(tensors, _options):
     return Imported("SqueezeNet", layers, "conv1", "squeezenet")
 
 
-def resnet(tensors, _options):
+def resnet(tensors: Tensors, _options: dict) -> Imported:
+    """ResNet-50, -101 or -152; CheckpointError for other depths."""
     blocks = tuple(_count(tensors, f"layer{stage}") for stage in (1, 2, 3, 4))
     depth = next((depth for depth, known in _RESNET_BLOCKS.items() if known == blocks), None)
     if depth is None:
@@ -56,13 +62,15 @@ def resnet(tensors, _options):
     return Imported(f"ResNet-{depth}", layers, "conv1", "resnet")
 
 
-def block_letter(depth, stage, index):
-    """What Caffe's ResNets call a block: a, b, c, ...; in the long stages a, b1, b2, ..."""
+def block_letter(depth: int, stage: int, index: int) -> str:
+    """The letter of a block in the names of Caffe's ResNets: a, b, c, ...; in the long stages a,
+    b1, b2, ...
+    """
     is_long = depth > 50 and stage in (2, 3)
     return ascii_lowercase[index] if not is_long or index == 0 else f"b{index}"
 
 
-def _block(tensors, stem, name):
+def _block(tensors: Tensors, stem: str, name: str) -> list[Layer]:
     """branch1, where the block changes the size, and branch2a, 2b, 2c."""
     layers = []
     if f"{stem}.downsample.0.weight" in tensors:
@@ -74,14 +82,15 @@ def _block(tensors, stem, name):
     return layers
 
 
-def _normalised(tensors, convolution, norm, name, norm_name):
-    """A convolution and the BatchNorm and Scale layers behind it."""
+def _normalised(tensors: Tensors, convolution: str, norm: str, name: str,
+                norm_name: str) -> list[Layer]:
+    """A convolution and the BatchNorm and Scale layers that follow it."""
     statistics, scale = tensors.batch_norm(norm)
     return [(name, "Convolution", [tensors.take(f"{convolution}.weight")]),
             (f"bn{norm_name}", "BatchNorm", statistics), (f"scale{norm_name}", "Scale", scale)]
 
 
-def _count(tensors, stem):
+def _count(tensors: Tensors, stem: str) -> int:
     count = 0
     while f"{stem}.{count}.conv1.weight" in tensors:
         count += 1

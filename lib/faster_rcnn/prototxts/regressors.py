@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from faster_rcnn.anchors.normalization import rpn_normalization
+from faster_rcnn.anchors.options import rpn_normalization
 from faster_rcnn.prototxts.heads import delta_layers
 from faster_rcnn.settings.config import cfg
 

@@ -10,7 +10,7 @@ from caffe.files import weights as weight_files
 from caffe.layer_types.common import registry
 from faster_rcnn.files.atomic import json_hash, write_text
 from faster_rcnn.prototxts.adapt import adapt_file
-from faster_rcnn.prototxts.text import message_text
+from faster_rcnn.networks.text import message_text
 from faster_rcnn.settings.config import cfg
 
 log = logging.getLogger(__name__)

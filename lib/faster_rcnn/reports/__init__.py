@@ -1,5 +1,5 @@
-"""What there is to look at: pictures of detections, the report of a test, the check of a data set.
+"""Reports for people: pictures of detections, the report of a test, the check of a data set.
 
-Belongs here: pictures, pages and tables for people.
+Belongs here: pictures, pages and tables that people read.
 May import: files, boxes, images, annotations, evaluation.
 """

@@ -1,6 +1,8 @@
-"""A data set looked through: everything wrong with it, and what is in it."""
+"""The check of a data set: everything that is wrong with it, and what is in it."""
 import collections
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,21 +13,19 @@ from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.reading import ImageError, image_size, read_image
 
 QUANTILES = {"smallest": 0, "5%": 0.05, "median": 0.5, "95%": 0.95, "largest": 1}
-
-
-# Odd things that are seldom meant
+# Unusual facts that are rarely intended: the note of each, and its words
 SUSPICIOUS = {TURNED: "is to be shown turned (EXIF orientation); boxes must be for the pixels as "
                       "they are stored", ONE_PIXEL: "is a box one pixel wide or high"}
 
 
-def lenient(card):
-    """The card with nothing being an error, so that all that is wrong is found."""
+def lenient(card: Any) -> Any:
+    """The Card with nothing an error, so that everything that is wrong is found."""
     on_bad_box = "skip" if card.on_bad_box == "error" else card.on_bad_box
     return dataclasses.replace(card, on_bad_box=on_bad_box, on_unknown_class="skip",
                                on_bad_annotation="skip", on_bad_image="skip")
 
 
-def find_problems(imdb, decode=True):
+def find_problems(imdb: Any, decode: bool = True) -> list[Problem]:
     """All Problems of a card_imdb, each once, and what is suspicious.
 
     decode: every image is decoded as well.
@@ -41,7 +41,7 @@ def find_problems(imdb, decode=True):
     return problems
 
 
-def _decoding_problem(path):
+def _decoding_problem(path: str) -> Problem | None:
     try:
         shape = read_image(path).shape[:2]
     except (ImageError, cv2.error):
@@ -54,7 +54,7 @@ def _decoding_problem(path):
     return None
 
 
-def statistics(imdb):
+def statistics(imdb: Any) -> dict:
     """What is in a card_imdb, as a dictionary that JSON can hold.
 
     Boxes are in pixels of the images; ratios are heights over widths; a size is the square root of
@@ -62,11 +62,11 @@ def statistics(imdb):
     """
     checked = [(i, imdb.checked_annotations()[number]) for i, number in enumerate(imdb.image_index)]
     usable = [(i, objects) for i, objects in checked if objects is not None]
-    objects = [thing for _, things in usable for thing in things]
+    objects = [obj for _, objects in usable for obj in objects]
     sizes = np.array([image_size(imdb.image_path_at(i)) for i, _ in usable]).reshape(-1, 2)
-    boxes = np.array([thing.box for thing in objects], np.float64).reshape(-1, 4)
+    boxes = np.array([obj.box for obj in objects], np.float64).reshape(-1, 4)
     widths, heights = boxes[:, 2] - boxes[:, 0] + 1, boxes[:, 3] - boxes[:, 1] + 1
-    counts = [len(things) for _, things in usable]
+    counts = [len(objects) for _, objects in usable]
     per_class = {name: _class_statistics(number, usable)
                  for number, name in enumerate(imdb.classes) if number}
     present = [entry["objects"] for entry in per_class.values() if entry["objects"]]
@@ -85,15 +85,15 @@ def statistics(imdb):
                     for name, (low, high) in list(AREA_RANGES.items())[1:4]}}
 
 
-def _class_statistics(number, usable):
-    objects = [(i, thing) for i, things in usable for thing in things
-               if thing.class_index == number]
+def _class_statistics(number: int, usable: list[tuple]) -> dict:
+    objects = [(i, obj) for i, objects in usable for obj in objects
+               if obj.class_index == number]
     return {"objects": len(objects), "images": len({i for i, _ in objects}),
-            "difficult": sum(thing.difficult for _, thing in objects),
-            "crowd": sum(thing.crowd for _, thing in objects)}
+            "difficult": sum(obj.difficult for _, obj in objects),
+            "crowd": sum(obj.crowd for _, obj in objects)}
 
 
-def _quantiles(values):
+def _quantiles(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     if not len(values):
         return {}
     return {name: float(np.quantile(values, share)) for name, share in QUANTILES.items()}

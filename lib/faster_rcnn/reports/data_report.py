@@ -1,12 +1,16 @@
-"""What a check of data sets leaves to look at.
+"""The report of a check of data sets.
 
     report.md               what was found, and tables of what is in the data
     <data set>_sheet.jpg    a contact sheet of images with their annotations
     statistics.json         the numbers of the tables
 """
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from faster_rcnn.annotations.check import counted
+import numpy as np
+
+from faster_rcnn.annotations.check import CheckedObject, Notes, Problem, counted
 from faster_rcnn.files.atomic import write_json, write_text
 from faster_rcnn.images.reading import ImageError, read_image
 from faster_rcnn.reports import visualize
@@ -15,7 +19,8 @@ from faster_rcnn.reports.data_check import SUSPICIOUS
 SHEET_IMAGES = 24
 
 
-def write_data_report(checks, output_dir):
+def write_data_report(checks: Sequence[tuple[Any, list[Problem], dict]],
+                      output_dir: str | Path) -> str:
     """Writes the report of [(imdb, problems, statistics), ...]; returns the path of report.md."""
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -32,7 +37,7 @@ def write_data_report(checks, output_dir):
     return path
 
 
-def annotated_sheet(imdb):
+def annotated_sheet(imdb: Any) -> np.ndarray | None:
     """Up to SHEET_IMAGES images with objects, spread over the data set; None without any."""
     checked = imdb.checked_annotations()
     shown = [i for i, number in enumerate(imdb.image_index) if checked[number]]
@@ -48,21 +53,22 @@ def annotated_sheet(imdb):
     return visualize.contact_sheet(pictures, captions)
 
 
-def annotated(im, objects, classes):
+def annotated(im: np.ndarray, objects: Sequence[CheckedObject],
+              classes: Sequence[str]) -> np.ndarray:
     """An image with the boxes and class names of CheckedObjects, enlarged where it is small."""
     canvas, scale = visualize.enlarged(im)
-    for thing in objects:
-        colour = visualize.class_colour(thing.class_index - 1)
-        box = visualize.scaled_box(thing.box, scale)
-        words = [classes[thing.class_index], *(["difficult"] if thing.difficult else []),
-                 *(["crowd"] if thing.crowd else [])]
+    for obj in objects:
+        colour = visualize.class_colour(obj.class_index - 1)
+        box = visualize.scaled_box(obj.box, scale)
+        words = [classes[obj.class_index], *(["difficult"] if obj.difficult else []),
+                 *(["crowd"] if obj.crowd else [])]
         visualize.draw_box(canvas, box, colour)
         visualize.draw_label(canvas, " ".join(words), box[0] - 2, box[1], colour)
     return canvas
 
 
-def summary_lines(numbers, notes):
-    """What is in a data set, as lines of text; see datasets.data_check.statistics."""
+def summary_lines(numbers: dict, notes: Notes) -> list[str]:
+    """What is in a data set, as lines of text; see data_check.statistics."""
     lines = [f"{numbers['name']}: {numbers['images']} images, {numbers['usable']} with a usable "
              f"annotation, {numbers['without_objects']} of them without objects; "
              f"{numbers['objects']} objects"]
@@ -88,7 +94,7 @@ def summary_lines(numbers, notes):
     return lines
 
 
-def _section(imdb, problems, numbers, sheet):
+def _section(imdb: Any, problems: list[Problem], numbers: dict, sheet: str | None) -> str:
     lines = [f"# {imdb.name}", "", f"{len(problems)} findings.", ""]
     lines += [f"* {problem}" for problem in problems]
     lines += ["", "```", *summary_lines(numbers, imdb.notes), "```", ""]

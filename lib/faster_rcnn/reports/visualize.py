@@ -3,6 +3,7 @@
 Images are (H, W, 3) uint8 in BGR order, as OpenCV reads them; detections are (N, 5) arrays of
 (x1, y1, x2, y2, score) in inclusive pixels of the image. Nothing here needs a display.
 """
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,20 +19,21 @@ SHOW_SHORT_SIDE = 420              # small pictures are enlarged to this, so tha
 FONT, FONT_SCALE, LABEL_HEIGHT = cv2.FONT_HERSHEY_SIMPLEX, 0.45, 17
 
 
-def class_colour(index):
+def class_colour(index: int) -> tuple[int, int, int]:
     """The BGR colour of class number `index`."""
     return PALETTE[index % len(PALETTE)]
 
 
-def enlarged(image, short_side=SHOW_SHORT_SIDE):
-    """(image, scale): enlarged to the short side, or a copy and 1.0 where it is larger already."""
+def enlarged(image: np.ndarray, short_side: int = SHOW_SHORT_SIDE) -> tuple[np.ndarray, float]:
+    """The image enlarged to the short side, and the factor; a copy and 1.0 where it is larger."""
     scale = short_side / min(image.shape[:2])
     if scale <= 1:
         return image.copy(), 1.0
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), scale
 
 
-def draw_label(canvas, text, x, y, colour):
+def draw_label(canvas: np.ndarray, text: str, x: float, y: float,
+               colour: tuple[int, int, int]) -> None:
     """White letters on a filled strip with its lower left corner at (x, y), moved inside."""
     (width, _), _ = cv2.getTextSize(text, FONT, FONT_SCALE, 1)
     x = int(np.clip(x, 0, max(0, canvas.shape[1] - width - 6)))
@@ -40,14 +42,16 @@ def draw_label(canvas, text, x, y, colour):
     cv2.putText(canvas, text, (x + 3, y - 5), FONT, FONT_SCALE, (255, 255, 255), 1, cv2.LINE_AA)
 
 
-def draw_box(canvas, box, colour, thickness=2):
-    """The outline of (x1, y1, x2, y2) with a dark rim, visible on any ground."""
+def draw_box(canvas: np.ndarray, box: Sequence[float], colour: tuple[int, int, int],
+             thickness: int = 2) -> None:
+    """The outline of (x1, y1, x2, y2) with a dark rim, visible on any background."""
     low, high = (tuple(round(float(v)) for v in box[i:i + 2]) for i in (0, 2))
     cv2.rectangle(canvas, low, high, (0, 0, 0), thickness + 2, cv2.LINE_AA)
     cv2.rectangle(canvas, low, high, colour, thickness, cv2.LINE_AA)
 
 
-def draw_dashed_box(canvas, box, colour, dash=8):
+def draw_dashed_box(canvas: np.ndarray, box: Sequence[float], colour: tuple[int, int, int],
+                    dash: int = 8) -> None:
     """Like draw_box, in dashes: for annotations."""
     x1, y1, x2, y2 = (round(float(v)) for v in box)
     corners = ((x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1))
@@ -61,19 +65,21 @@ def draw_dashed_box(canvas, box, colour, dash=8):
                 cv2.line(canvas, tuple(map(int, first)), tuple(map(int, last)), ink, width)
 
 
-def draw_detections(im, dets_by_class, thresh=0.5, classes=None, short_side=SHOW_SHORT_SIDE):
+def draw_detections(im: np.ndarray, dets_by_class: dict[str, np.ndarray], thresh: float = 0.5,
+                    classes: Sequence[str] | None = None,
+                    short_side: int = SHOW_SHORT_SIDE) -> np.ndarray:
     """A copy of `im`, enlarged where it is small, with every detection of at least `thresh`.
 
     Args:
         im: (H, W, 3) uint8 BGR.
         dets_by_class: {class name: (N, 5) detections}.
-        classes: all class names; the place of a name gives its colour (None: order of the dict).
+        classes: all class names; the index of a name gives its colour (None: order of the dict).
     """
     names = list(dets_by_class) if classes is None else list(classes)
     canvas, scale = enlarged(im, short_side)
     found = [(det[4], name, det) for name, dets in dets_by_class.items()
              for det in np.asarray(dets).reshape(-1, 5) if det[4] >= thresh]
-    found.sort(key=lambda item: item[0])                      # the surest is drawn last, on top
+    found.sort(key=lambda item: item[0])                      # the best is drawn last, on top
     for _, name, det in found:
         draw_box(canvas, scaled_box(det[:4], scale), class_colour(names.index(name)))
     for score, name, det in found:
@@ -82,7 +88,8 @@ def draw_detections(im, dets_by_class, thresh=0.5, classes=None, short_side=SHOW
     return canvas
 
 
-def draw_annotations(canvas, boxes, labels, scale):
+def draw_annotations(canvas: np.ndarray, boxes: Sequence, labels: Sequence[str],
+                     scale: float) -> None:
     """Dashed white boxes (R, 4) with their labels at the lower edge, on an enlarged picture."""
     for box, label in zip(boxes, labels):
         x1, y1, x2, y2 = scaled_box(box, scale)
@@ -90,14 +97,15 @@ def draw_annotations(canvas, boxes, labels, scale):
         draw_label(canvas, label, x1, y2 + LABEL_HEIGHT, (70, 70, 70))
 
 
-def scaled_box(box, scale):
+def scaled_box(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
     """An inclusive box on a picture enlarged `scale` times: the same edges of pixels."""
     x1, y1, x2, y2 = (float(v) for v in box)
     return x1 * scale, y1 * scale, (x2 + 1) * scale - 1, (y2 + 1) * scale - 1
 
 
-def contact_sheet(images, captions=None, columns=4, cell=(320, 260)):
-    """Pictures in a grid of `cell` = (width, height), captions below; None if there are none."""
+def contact_sheet(images: Sequence[np.ndarray], captions: Sequence[str] | None = None,
+                  columns: int = 4, cell: tuple[int, int] = (320, 260)) -> np.ndarray | None:
+    """Images in a grid of cells (width, height), with captions below; None without images."""
     if not images:
         return None
     captions = captions or [""] * len(images)
@@ -117,9 +125,9 @@ def contact_sheet(images, captions=None, columns=4, cell=(320, 260)):
     return sheet
 
 
-def _shortened(text, width):
+def _shortened(text: str, width: int) -> str:
     """`text`, cut with dots where it is wider than `width` pixels."""
-    def fits(candidate):
+    def fits(candidate: str) -> bool:
         return cv2.getTextSize(candidate, FONT, 0.4, 1)[0][0] <= width
 
     if fits(text):
@@ -129,7 +137,7 @@ def _shortened(text, width):
     return text + "..."
 
 
-def write_image(path, image):
+def write_image(path: str | Path, image: np.ndarray) -> None:
     """Writes a picture; the folder is made. OSError when OpenCV cannot write it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,10 +145,10 @@ def write_image(path, image):
         raise OSError(f"{path}: the picture could not be written")
 
 
-def draw_pr_curves(curves, path):
+def draw_pr_curves(curves: dict[str, dict], path: str | Path) -> None:
     """Writes a figure of precision over recall.
 
-    `curves`: {class name: {"rec": (N,), "prec": (N,), "ap": float}}, in falling order of score.
+    `curves`: {class name: {"rec": (N,), "prec": (N,), "ap": float}}, in descending order of score.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -22,7 +22,7 @@ from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.proposals import imdb_proposals
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.files.atomic import copy_file, file_hash, write_json
-from faster_rcnn.minibatches.minibatch import MinibatchOptions
+from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.fingerprint import data_hash, settings_hash
 from faster_rcnn.runs.manifest import Manifest

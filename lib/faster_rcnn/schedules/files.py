@@ -3,6 +3,7 @@ import os
 from dataclasses import dataclass
 
 import caffe
+from faster_rcnn.networks.store import find, find_folder
 from faster_rcnn.prototxts.solver_files import (
     Numbers,
     adapt_net,
@@ -41,15 +42,16 @@ class ScheduleFiles:
     """
 
     def __init__(self, options, schedule, num_classes, output_dir):
-        self._source = _model_folder(options.net_name, options.method or schedule.method)
+        self._source = find_folder(cfg.MODELS_DIR, options.net_name,
+                                   options.method or schedule.method, cfg.ROOT_DIR)
         folder = os.path.join(output_dir, f"{options.net_name}_prototxts")
-        made = {name: adapt_net(os.path.join(self._source, name), folder, num_classes)
+        made = {name: adapt_net(self._source_of(name), folder, num_classes)
                 for name in schedule.test_nets}
         solvers = {}
         for index, stage in enumerate(schedule.stages):
             numbers = Numbers(*(None if chosen is None else chosen[index] for chosen in
                                 (options.iterations, options.rates, options.steps)))
-            solvers[stage.solver] = adapt_solver(os.path.join(self._source, stage.solver), folder,
+            solvers[stage.solver] = adapt_solver(self._source_of(stage.solver), folder,
                                                  num_classes, numbers, stage.iterations)
         made.update(solvers)
         self.paths = {name: file.path for name, file in made.items()}
@@ -67,12 +69,5 @@ class ScheduleFiles:
         for name in self._test_nets:
             copy_initial_weights(caffe.Net(self.paths[name], caffe.TEST), path)
 
-
-def _model_folder(net_name, method):
-    folder = os.path.join(cfg.MODELS_DIR, net_name, method)
-    if not os.path.isdir(folder):
-        known = sorted(name for name in os.listdir(cfg.MODELS_DIR)
-                       if os.path.isdir(os.path.join(cfg.MODELS_DIR, name, method)))
-        raise FileNotFoundError(f"no net {net_name}: {folder} does not exist; nets that are there: "
-                                f"{', '.join(known)}")
-    return folder
+    def _source_of(self, name):
+        return find(os.path.join(self._source, name), cfg.ROOT_DIR)

@@ -1,5 +1,5 @@
-"""Images out of thin air: the embedded data set, crops to pretrain on, sets of any size.
+"""Generated images: the embedded data set, crops to pretrain on, data sets of any size.
 
-Belongs here: pictures that are drawn, not read.
+Belongs here: images that are drawn, not read.
 May import: files, settings, datasets.
 """

@@ -1,4 +1,4 @@
-"""A data set out of thin air, for measurements: pictures, annotations, proposals of any number."""
+"""A generated data set for measurements: images, annotations and proposals of any number."""
 import os
 
 import cv2
@@ -10,17 +10,18 @@ from faster_rcnn.synthetic import shapes
 
 
 class SyntheticImdb(imdb):
-    """Pictures (written to `folder`) with random boxes of random classes, and proposals.
+    """Images (written to `folder`) with random boxes of random classes, and proposals.
 
     Args:
-        folder: where the JPEG files go.
+        folder: of the JPEG files.
         num_classes: with the background.
-        width, height: of the pictures, pixels.
-        num_images, num_boxes, num_proposals: pictures, annotations and proposals per picture.
+        width, height: of the images, pixels.
+        num_images, num_boxes, num_proposals: images, annotations and proposals per image.
     """
 
-    def __init__(self, folder, num_classes, width, height, num_images=4, num_boxes=8,
-                 num_proposals=2000, seed=0):
+    def __init__(self, folder: str, num_classes: int, width: int, height: int,
+                 num_images: int = 4, num_boxes: int = 8, num_proposals: int = 2000,
+                 seed: int = 0) -> None:
         super().__init__("synthetic")
         rng = np.random.RandomState(seed)
         self._folder = folder
@@ -40,10 +41,11 @@ class SyntheticImdb(imdb):
             self._labels.append(rng.randint(1, num_classes, num_boxes).astype(np.int32))
             self._proposals.append(np.concatenate([near, far]).astype(np.float32))
 
-    def image_path_at(self, i):
+    def image_path_at(self, i: int) -> str:
+        """Path of image i."""
         return os.path.join(self._folder, self._image_index[i] + ".jpg")
 
-    def gt_roidb(self):
+    def gt_roidb(self) -> list[dict]:
         """The annotations, in the form that `imdb` describes."""
         roidb = []
         for boxes, labels in zip(self._boxes, self._labels):
@@ -55,15 +57,15 @@ class SyntheticImdb(imdb):
                           "seg_areas": sides[:, 0] * sides[:, 1]})
         return roidb
 
-    def rpn_roidb(self):
+    def rpn_roidb(self) -> list[dict]:
         """The annotations and the proposals."""
         gt_roidb = self.gt_roidb()
         proposals = self.create_roidb_from_box_list(self._proposals, gt_roidb)
         return imdb.merge_roidbs(gt_roidb, proposals)
 
 
-def _random_boxes(rng, count, width, height):
-    """(count, 4) float boxes inside the picture, sides from a twelfth to a half of it."""
+def _random_boxes(rng: np.random.RandomState, count: int, width: int, height: int) -> np.ndarray:
+    """(count, 4) float boxes inside the image, sides from a twelfth to a half of it."""
     sides = rng.uniform(1 / 12, 1 / 2, (count, 2)) * (width, height)
     low = rng.uniform(0, 1, (count, 2)) * ((width, height) - sides - 1)
     return np.hstack([low, low + sides])

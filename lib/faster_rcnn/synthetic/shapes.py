@@ -1,12 +1,13 @@
-"""The embedded data set's pictures: textured shapes on cluttered backgrounds.
+"""Images of the embedded data set: textured shapes on cluttered backgrounds.
 
-Nothing here reads or writes files and every draw comes from the generator that is passed in, so
-that a seed means a picture. Class is a matter of outline only: colour, texture, size, rotation and
-light are drawn independently of it, and every picture also holds things of the same colours and
-textures that are no object (blobs, bars, half discs, angles, lines).
+Nothing here reads or writes files, and every random number comes from the generator that is passed
+in: equal seeds give equal images. Only the outline depends on the class: colour, texture, size,
+rotation and light are drawn independently of it, and every image also has distractors of the same
+colours and textures that are no objects (blobs, bars, half discs, angles, lines).
 
 Images are (H, W, 3) uint8 in BGR order, boxes (x1, y1, x2, y2) in inclusive pixels from 0.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,14 +18,14 @@ DISTRACTORS = ("blob", "bar", "half_disc", "angle")
 SIZES = ((256, 192), (240, 192), (256, 208), (192, 240))   # width, height
 OBJECT_SIZE = (32, 104)            # diameter of the outline's circle, pixels, drawn log-uniformly
 MAX_OBJECTS = 6
-MIN_VISIBLE = 0.75                 # share of every object that later ones must leave to be seen
-MIN_CONTRAST = 60.0                # distance of an object's two colours from what is behind it
+MIN_VISIBLE = 0.75                 # share of every object that later ones must leave visible
+MIN_CONTRAST = 60.0                # distance of an object's two colours from the mean behind it
 _SHIFT = 4                         # cv2 draws polygons with this many fractional bits
 
 
 @dataclass
 class ShapeObject:
-    """One object of a picture: class name, box (4,) int, and whether the border cuts it."""
+    """One object of an image: class name, box (4,) int, and whether the border cuts it."""
 
     name: str
     box: np.ndarray
@@ -33,15 +34,15 @@ class ShapeObject:
 
 # ---------------------------------------------------------------------------------------- outlines
 
-def _polar(radii, angles):
+def _polar(radii: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
 
 
-def _regular(corners):
+def _regular(corners: int) -> np.ndarray:
     return _polar(np.ones(corners), np.arange(corners) * 2 * np.pi / corners)
 
 
-def _blob_outline(rng):
+def _blob_outline(rng: np.random.RandomState) -> np.ndarray:
     """A closed wavy line whose widest radius is at least twice the narrowest."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     while True:
@@ -51,7 +52,7 @@ def _blob_outline(rng):
             return _polar(radii / radii.max(), angles)
 
 
-def unit_outline(name, rng):
+def unit_outline(name: str, rng: np.random.RandomState) -> list[np.ndarray]:
     """The closed lines of a shape within the unit circle: a list of (P, 2) arrays, filled by the
     even-odd rule (a second line is a hole)."""
     if name == "circle":
@@ -84,7 +85,8 @@ def unit_outline(name, rng):
     raise ValueError(f'no shape is called "{name}"; there are: {", ".join(CLASSES + DISTRACTORS)}')
 
 
-def place(lines, rng, centre, diameter):
+def place(lines: list[np.ndarray], rng: np.random.RandomState, centre: np.ndarray | float,
+          diameter: float) -> list[np.ndarray]:
     """Stretches (up to 1 : 1.25), turns by any angle, scales and moves an outline, in pixels."""
     stretch = np.exp(rng.uniform(-0.11, 0.11))
     angle = rng.uniform(0, 2 * np.pi)
@@ -93,16 +95,16 @@ def place(lines, rng, centre, diameter):
     return [line @ turn * scale + centre for line in lines]
 
 
-def _fixed(lines):
+def _fixed(lines: list[np.ndarray]) -> list[np.ndarray]:
     return [np.round(line * (1 << _SHIFT)).astype(np.int32) for line in lines]
 
 
-def _float32(values):
+def _float32(values: object) -> np.ndarray:
     return np.asarray(values, np.float32)
 
 
-def outline_mask(lines, width, height):
-    """(H, W) float32 in [0, 1]: how much of each pixel the outline covers (edges are smooth)."""
+def outline_mask(lines: list[np.ndarray], width: int, height: int) -> np.ndarray:
+    """(H, W) float32 in [0, 1]: the share of each pixel that the outline covers."""
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, _fixed(lines), 255, lineType=cv2.LINE_AA, shift=_SHIFT)
     return mask.astype(np.float32) / 255
@@ -110,13 +112,13 @@ def outline_mask(lines, width, height):
 
 # ---------------------------------------------------------------------------------- colour, texture
 
-def smooth_noise(rng, width, height, cell):
+def smooth_noise(rng: np.random.RandomState, width: int, height: int, cell: int) -> np.ndarray:
     """(H, W) float32 in about [-1, 1]: random values every `cell` pixels, interpolated."""
     grid = rng.uniform(-1, 1, (height // cell + 2, width // cell + 2)).astype(np.float32)
     return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _pattern(rng, width, height):
+def _pattern(rng: np.random.RandomState, width: int, height: int) -> np.ndarray:
     """(H, W) float32 in [0, 1] that mixes two colours: one of six textures at a random angle."""
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 14)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -125,7 +127,7 @@ def _pattern(rng, width, height):
     kind = rng.randint(6)
     if kind == 0:                                                   # flat
         return np.zeros((height, width), np.float32)
-    if kind == 1:                                                   # gradient across the picture
+    if kind == 1:                                                   # gradient across the image
         return np.clip(u / np.abs(u).max() * 0.5 + 0.5, 0, 1)
     if kind == 2:                                                   # stripes
         return np.clip(np.sin(u) * 3 + 0.5, 0, 1)
@@ -136,9 +138,9 @@ def _pattern(rng, width, height):
     return np.clip(smooth_noise(rng, width, height, int(period) // 2 + 2) + 0.5, 0, 1)   # marbled
 
 
-def _two_colours(rng, behind):
-    """Two BGR colours of one texture: neither close to the mean colour `behind` the shape, and
-    nearer to each other than a random pair, so that the outline is the strongest edge."""
+def _two_colours(rng: np.random.RandomState, behind: np.ndarray) -> list[np.ndarray]:
+    """Two BGR colours of one texture: both far from the mean colour `behind` the shape, and nearer
+    to each other than a random pair, so that the outline is the strongest edge."""
     colours = []
     while len(colours) < 2:
         colour = _float32(rng.uniform(10, 245, 3))
@@ -149,8 +151,8 @@ def _two_colours(rng, behind):
     return colours
 
 
-def background(rng, width, height):
-    """(H, W, 3) float32: three colours mixed by noise of several sizes, at times with a texture."""
+def background(rng: np.random.RandomState, width: int, height: int) -> np.ndarray:
+    """(H, W, 3) float32: three colours mixed by noise of several sizes, sometimes textured."""
     base = _float32(rng.uniform(40, 215) + rng.uniform(-50, 50, 3))
     others = base + _float32(rng.uniform(-60, 60, (2, 3)))
     mix = [sum(smooth_noise(rng, width, height, cell) * weight
@@ -165,16 +167,17 @@ def background(rng, width, height):
 
 # -------------------------------------------------------------------------------------------- scene
 
-def _window(lines, width, height, margin=8):
-    """(x1, y1, x2, y2), half open: the part of a picture that an outline and its shadow touch."""
+def _window(lines: list[np.ndarray], width: int, height: int,
+            margin: int = 8) -> tuple[int, int, int, int]:
+    """(x1, y1, x2, y2), half open: the part of an image that an outline and its shadow touch."""
     points = np.concatenate(lines)
     low = np.clip(np.floor(points.min(0)) - margin, 0, (width, height)).astype(int)
     high = np.clip(np.ceil(points.max(0)) + margin, 0, (width, height)).astype(int)
     return (*low, *high)
 
 
-def paint(picture, lines, rng):
-    """Fills an outline with a texture and light of its own; at times with a shadow or a rim.
+def paint(picture: np.ndarray, lines: list[np.ndarray], rng: np.random.RandomState) -> None:
+    """Fills an outline with a texture and light of its own; sometimes with a shadow or a rim.
 
     `picture` (H, W, 3) float32 changes in place.
     """
@@ -200,26 +203,26 @@ def paint(picture, lines, rng):
         view += rim[:, :, None] / np.float32(255) * (_float32(rng.uniform(0, 255, 3)) - view)
 
 
-def _line(picture, rng):
+def _line(picture: np.ndarray, rng: np.random.RandomState) -> None:
     height, width = picture.shape[:2]
     points = rng.uniform(-0.1, 1.1, (rng.randint(2, 5), 2)) * (width, height)
     cv2.polylines(picture, [np.round(points).astype(np.int32)], False, rng.uniform(0, 255, 3),
                   int(rng.randint(1, 4)), cv2.LINE_AA)
 
 
-def _distractor(picture, rng):
-    """A shape that is no object, in the objects' own colours and textures."""
+def _distractor(picture: np.ndarray, rng: np.random.RandomState) -> None:
+    """A shape that is no object, with colours and textures like an object's."""
     name = DISTRACTORS[rng.randint(len(DISTRACTORS))]
     centre = rng.uniform(0, 1, 2) * picture.shape[1::-1]
     paint(picture, place(unit_outline(name, rng), rng, centre, rng.uniform(12, 60)), rng)
 
 
-def draw_clutter(picture, rng):
+def draw_clutter(picture: np.ndarray, rng: np.random.RandomState) -> None:
     """A line or a distractor, anywhere; `picture` (H, W, 3) float32 changes in place."""
     (_line if rng.rand() < 0.5 else _distractor)(picture, rng)
 
 
-def camera(picture, rng):
+def camera(picture: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Light from one side, contrast, blur and sensor noise; returns uint8."""
     height, width = picture.shape[:2]
     picture = picture * (1 + 0.25 * smooth_noise(rng, width, height, 160))[:, :, None]
@@ -230,22 +233,23 @@ def camera(picture, rng):
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
-def _fits(mask, earlier, whole_area):
-    """True when at most a fifth of the object lies outside and all earlier ones stay visible."""
+def _fits(mask: np.ndarray, earlier: list[tuple[np.ndarray, float]], whole_area: float) -> bool:
+    """Whether at most a fifth of the object lies outside and all earlier objects stay visible."""
     if mask.sum() < 0.8 * whole_area:
         return False
     cover = 1 - mask
     return all((left * cover).sum() >= MIN_VISIBLE * area for left, area in earlier)
 
 
-def _outline_area(lines):
+def _outline_area(lines: list[np.ndarray]) -> float:
     """Area of an outline in square pixels; the second line is a hole."""
     areas = [abs(cv2.contourArea(line.astype(np.float32))) for line in lines]
     return areas[0] - sum(areas[1:])
 
 
-def render_scene(rng, size=None, classes=CLASSES):
-    """One picture: (image (H, W, 3) uint8 BGR, [ShapeObject, ...] with one to six objects).
+def render_scene(rng: np.random.RandomState, size: tuple[int, int] | None = None,
+                 classes: Sequence[str] = CLASSES) -> tuple[np.ndarray, list[ShapeObject]]:
+    """An image (H, W, 3) uint8 BGR and its one to six ShapeObjects.
 
     `rng`: np.random.RandomState; `size`: (width, height) in pixels, drawn from SIZES when None.
     """
@@ -273,7 +277,7 @@ def render_scene(rng, size=None, classes=CLASSES):
     return camera(picture, rng), objects
 
 
-def mask_box(mask):
+def mask_box(mask: np.ndarray) -> np.ndarray:
     """(4,) int: the inclusive box of the pixels that are at least half covered."""
     rows, columns = np.flatnonzero(mask.max(1) >= 0.5), np.flatnonzero(mask.max(0) >= 0.5)
     return np.array([columns[0], rows[0], columns[-1], rows[-1]])

@@ -12,12 +12,12 @@ from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.imdb import imdb as ImageDatabase
 from faster_rcnn.files.atomic import file_hash
+from faster_rcnn.networks.store import find, find_solver
 from faster_rcnn.prototxts.solver_files import (
     Numbers,
     adapt_net,
     adapt_solver,
     check_weights,
-    require,
 )
 from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_hash
 from faster_rcnn.runs.manifest import Manifest
@@ -49,13 +49,13 @@ def run_training(options):
     imdbs = load_imdbs(options.imdb_names)
     output_dir = get_output_dir(ImageDatabase("+".join(imdb.name for imdb in imdbs)))
     log.info("Output will be saved to `%s`", output_dir)
-    require(options.solver)
-    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(options.solver)))
-    solver = adapt_solver(options.solver, f"{stem}_prototxts", imdbs[0].num_classes,
+    source = find_solver(options.solver, cfg.ROOT_DIR)
+    stem = os.path.join(output_dir, file_stem(prototxt.read_solver(source)))
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes,
                           options.numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
-    validation = _validation(options.solver, stem, imdbs[0])
+    validation = _validation(source, stem, imdbs[0])
     inputs = _inputs(options, imdbs, solver)
     manifest = Manifest(f"{stem}_train.json", keep=options.resume)
     hindrance = manifest.difference("train", inputs)
@@ -106,9 +106,7 @@ def _validation(solver, stem, trained):
     if list(imdb.classes) != list(trained.classes):
         raise ValueError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than {trained.name}")
     source = cfg.TRAIN.VAL_NET or os.path.join(os.path.dirname(solver), "test.prototxt")
-    if not os.path.isfile(source):
-        raise FileNotFoundError(f"the test net {source} to validate with does not exist "
-                                "(TRAIN.VAL_NET)")
+    source = find(source, cfg.ROOT_DIR, "the test net to validate with (TRAIN.VAL_NET)")
     if not cfg.TEST.HAS_RPN:
         imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD, cfg.TEST.PROPOSAL_FILE)
     net = adapt_net(source, f"{stem}_prototxts", imdb.num_classes)

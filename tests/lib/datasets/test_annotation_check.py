@@ -38,7 +38,7 @@ BROKEN = {
     "outside_left": (box(-20, 5, -3, 20), "lies outside the image; skipped", [FIRST]),
     "infinite": (box(5, 5, "inf", 20), "not finite; skipped", [FIRST]),
     "nan": (box("nan", 5, 20, 20), "not finite; skipped", [FIRST]),
-    "no_number": (box("ten", 5, 20, 20), 'xmin "ten", which is no number; skipped', [FIRST]),
+    "no_number": (box("ten", 5, 20, 20), 'xmin "ten", which is not a number; skipped', [FIRST]),
     "empty_number": (box("", 5, 20, 20), "has no xmin; skipped", [FIRST]),
     "no_corner": (bad("<bndbox><xmin>3</xmin></bndbox>"), "has no ymin; skipped", [FIRST]),
     "no_box": (bad(""), "has no bndbox; skipped", [FIRST]),

@@ -120,5 +120,5 @@ def test_recall_by_hand(tmp_path):
 
 def test_a_candidate_serves_one_object():
     objects = np.array([[0, 0, 9, 9], [0, 0, 9, 8]], float)
-    assert recall.best_overlaps(objects[:1], objects).tolist() == [1, 0]
-    assert recall.best_overlaps(np.zeros((0, 4)), objects).tolist() == [0, 0]
+    assert recall.paired_overlaps(objects[:1], objects).tolist() == [1, 0]
+    assert recall.paired_overlaps(np.zeros((0, 4)), objects).tolist() == [0, 0]

@@ -11,7 +11,7 @@ from coco_folder import annotation, write_coco
 from voc_folder import write_card, write_set
 
 from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.datasets.proposal_files import ProposalError, ProposalOptions, read_proposals
+from faster_rcnn.datasets.proposal_files import ProposalError, MatlabFormat, read_proposals
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.settings.config import cfg, cfg_override
 
@@ -19,7 +19,7 @@ LONG = "COCO_val2014_000000447991"
 # x1, y1, x2, y2 from 1; the third equals the first, the fourth is one pixel; images are 100 x 80
 BOXES = np.array([[2, 1, 30, 20], [41, 11, 60, 30], [2, 1, 30, 20], [5, 5, 5, 5], [1, 1, 100, 80]])
 KEPT = [[1, 0, 29, 19], [40, 10, 59, 29], [0, 0, 99, 79]]
-COLUMNS_FIRST, ROWS_FIRST = (ProposalOptions(first, 2, 0) for first in (False, True))
+COLUMNS_FIRST, ROWS_FIRST = (MatlabFormat(first, 2, 0) for first in (False, True))
 
 
 def rows_first(boxes):
@@ -68,7 +68,7 @@ def test_folder_in_the_layout_of_hosang(tmp_path):
 
 def test_only_the_first_boxes_of_a_file_are_taken(tmp_path):
     write_mat(tmp_path / "a.mat", rows_first(BOXES))
-    limited = ProposalOptions(True, 2, 2)
+    limited = MatlabFormat(True, 2, 2)
     assert lists(read_proposals(str(tmp_path), ["a"], limited)) == [KEPT[:2]]
 
 

@@ -4,7 +4,10 @@ import os
 import pytest
 
 from caffe.files import prototxt
-from faster_rcnn.prototxts.adapt import adapt, adapt_file
+from faster_rcnn.networks.store import find
+from faster_rcnn.prototxts.adapt import adapt_file
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 
 NETS = ("ZF", "VGG_CNN_M_1024", "VGG16", "SqueezeNet", "Tiny")
@@ -39,7 +42,7 @@ def stated(net):
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_net(net, name, tmp_path):
-    path = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name)
+    path = find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
     before = stated(prototxt.read_net(path))
     after = stated(adapt_file(path, str(tmp_path / name), 4))
     right = {"cls_score": 4, "bbox_pred": 16}
@@ -50,7 +53,7 @@ def test_every_shipped_net(net, name, tmp_path):
 def test_nothing_else_changes(tmp_path):
     path = os.path.join(cfg.MODELS_DIR, "VGG16", "faster_rcnn_alt_opt", NAMES[1])
     net = prototxt.read_net(path)
-    assert adapt(net, 21, "net") == []
+    assert change_net(net, NetOptions(21), "net").sentences == []
     assert net == prototxt.read_net(path)
     adapt_file(path, str(tmp_path / "copy.pt"), 21)
     assert prototxt.read_net(str(tmp_path / "copy.pt")) == net
@@ -58,7 +61,7 @@ def test_nothing_else_changes(tmp_path):
 
 def test_other_layer_names_are_found_by_what_they_feed():
     net = prototxt.read_net_text(OTHER_NAMES)
-    changes = adapt(net, 4, "net")
+    net, changes = change_net(net, NetOptions(4), "net")
     outputs = {layer.name: layer.inner_product_param.num_output for layer in net.layer}
     assert (outputs["classify"], outputs["regress"], outputs["other"]) == (4, 16, 21)
     assert net.layer[0].python_param.param_str == "{num_classes: 4}"
@@ -71,9 +74,9 @@ def test_what_cannot_be_adapted_is_refused_in_one_line():
     text = text.replace("inner_product_param { num_output: 21 } }",
                         "convolution_param { num_output: 21 kernel_size: 1 } }", 1)
     with pytest.raises(ValueError) as caught:
-        adapt(prototxt.read_net_text(text), 4, "mine.pt")
+        change_net(prototxt.read_net_text(text), NetOptions(4), "mine.pt")
     message = str(caught.value)
     assert "\n" not in message
     for word in ("mine.pt", "21", "4", '"classify"', "Convolution"):
         assert word in message
-    assert adapt(prototxt.read_net_text(text), 21, "mine.pt") == []
+    assert change_net(prototxt.read_net_text(text), NetOptions(21), "mine.pt").sentences == []

@@ -9,8 +9,11 @@ import caffe
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
 from faster_rcnn.files import safe_yaml
-from faster_rcnn.prototxts.adapt import adapt, adapt_file
-from faster_rcnn.prototxts.adapt_anchors import AnchorOptions, adapt_anchors
+from faster_rcnn.networks.store import find
+from faster_rcnn.prototxts.adapt import adapt_file
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.anchors.options import AnchorOptions
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import (
     ConfigValueError,
     cfg,
@@ -47,7 +50,7 @@ def rpn_of(net):
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_net(net, name, tmp_path):
-    path = os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name)
+    path = find(os.path.join(cfg.MODELS_DIR, net, "faster_rcnn_alt_opt", name), cfg.ROOT_DIR)
     strides = [params["feat_stride"] for params in rpn_of(prototxt.read_net(path))[1]]
     with cfg_override(ANCHOR_SCALES=[2, 4.5, 9, 11, 15], ANCHOR_RATIOS=[1, 3], ANCHOR_BASE=8):
         outputs, params, channels = rpn_of(adapt_file(path, str(tmp_path / name), 21))
@@ -61,13 +64,13 @@ def test_every_shipped_net(net, name, tmp_path):
 def test_without_settings_nothing_changes():
     net = prototxt.read_net(os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt", NAMES[0]))
     before = net.SerializeToString()
-    assert adapt_anchors(net, AnchorOptions(), "net") == []
+    assert change_net(net, NetOptions(), "net").sentences == []
     assert net.SerializeToString() == before
 
 
 def test_what_is_not_set_stays_as_the_net_says():
     net = prototxt.read_net_text(OTHER_NAMES)
-    changes = adapt_anchors(net, AnchorOptions(ratios=(1,)), "net")
+    net, changes = change_net(net, NetOptions(anchors=AnchorOptions(ratios=(1,))), "net")
     assert [layer.convolution_param.num_output for layer in net.layer[1:3]] == [4, 8]
     assert safe_yaml.load(net.layer[3].python_param.param_str) == {
         "feat_stride": 16, "scales": [8, 16], "ratios": [1]}
@@ -97,11 +100,12 @@ def test_the_adapted_net_makes_the_wanted_proposals(tmp_path):
 def test_what_cannot_be_adapted_is_refused():
     path = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt", "stage1_fast_rcnn_train.pt")
     with cfg_override(ANCHOR_RATIOS=[1]), pytest.raises(ValueError, match="both be set"):
-        adapt(prototxt.read_net(path), 3, "net")
+        change_net(prototxt.read_net(path), NetOptions.from_cfg(3), "net")
     text = OTHER_NAMES.replace('"Convolution" bottom: "data" top: "objectness"',
                                '"InnerProduct" bottom: "data" top: "objectness"')
     with pytest.raises(ValueError, match='net: layer "s" .InnerProduct. cannot be given 4 outputs'):
-        adapt_anchors(prototxt.read_net_text(text), AnchorOptions(ratios=(1,)), "net")
+        change_net(prototxt.read_net_text(text), NetOptions(anchors=AnchorOptions(ratios=(1,))),
+                   "net")
 
 
 def test_settings_are_checked(tmp_path):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import caffe
-from faster_rcnn.anchors.targets import AnchorTargetOptions, anchor_targets
+from faster_rcnn.anchors.options import AnchorTargetOptions
+from faster_rcnn.anchors.targets import anchor_targets
 from faster_rcnn.boxes.sampling import expand_targets, rois_per_image, sample_rois, with_four_axes
 from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.minibatches.minibatch import get_minibatch

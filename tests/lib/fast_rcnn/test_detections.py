@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from faster_rcnn.detection.refinement import Refinement, select_detections
+from faster_rcnn.detection.options import Refinement
+from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.settings.config import cfg, cfg_override
 
 SCORES = np.array([[0.1, 0.8, 0.1],

@@ -5,8 +5,9 @@ import pytest
 import caffe
 from caffe.files import prototxt, weights
 from faster_rcnn.detection.detect import im_detect
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.heads import delta_blobs, delta_layers, score_blobs, the_output
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg, cfg_override
 from faster_rcnn.training.solver_wrapper import SolverWrapper
 
@@ -48,7 +49,7 @@ def test_a_training_net_with_names_of_its_own():
     net = prototxt.read_net_text(TRAIN)
     assert delta_blobs(net) == ["bbox_pred", "bbox_pred-cars"]
     assert score_blobs(net) == ["cls_prob", "cls_score-cars"]
-    adapt(net, 5, "net")
+    net, _ = change_net(net, NetOptions(5), "net")
     assert outputs_of(net) == {"cls_score-cars": 5, "bbox_pred-cars": 20, "parts": 12}
     assert net.layer[0].python_param.param_str == "{'num_classes': 5}"
 
@@ -62,7 +63,7 @@ def test_targets_of_anchors_are_not_those_of_rois():
 def test_a_test_net_with_names_of_its_own(boxes, tmp_path):
     text = TEST.replace("bbox_pred-cars", boxes)
     net = prototxt.read_net_text(text)
-    adapt(net, 2, "net")
+    net, _ = change_net(net, NetOptions(2), "net")
     assert outputs_of(net) == {"cls_score-cars": 2, boxes: 8}
     (tmp_path / "test.pt").write_text(text)
     net = caffe.Net(str(tmp_path / "test.pt"), caffe.TEST)

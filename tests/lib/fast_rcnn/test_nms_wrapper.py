@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from faster_rcnn.detection import nms_wrapper
+from fast_rcnn import nms_wrapper
 from faster_rcnn.settings.config import cfg_override
 
 DETS = np.array([[0, 0, 9, 9, 0.9]], np.float32)

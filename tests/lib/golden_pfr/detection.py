@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-import faster_rcnn.detection.detect as detection
+import fast_rcnn.test as detection
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.settings.config import cfg
 from golden_pfr import check, near

@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 
+from fast_rcnn.nms_wrapper import nms
 from faster_rcnn.boxes.cpu_nms import cpu_nms
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
-from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
+from faster_rcnn.boxes.nms import py_cpu_nms
 from faster_rcnn.boxes.transform import bbox_transform, bbox_transform_inv, clip_boxes
-from faster_rcnn.detection.nms_wrapper import nms
 from faster_rcnn.images.blob import im_list_to_blob, prep_im_for_blob
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 from golden_pfr import check, near

@@ -8,8 +8,8 @@ from slow_detection import overlap
 
 from caffe.operators import ops
 from faster_rcnn.boxes.cpu_nms import cpu_nms
-from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
-from faster_rcnn.detection.nms_wrapper import nms
+from faster_rcnn.boxes.nms import py_cpu_nms
+from fast_rcnn.nms_wrapper import nms
 
 
 def operator(dets, thresh):

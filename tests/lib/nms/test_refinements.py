@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import slow_ops
 
-from faster_rcnn.boxes.py_cpu_nms import py_cpu_nms
-from faster_rcnn.boxes.soft_nms import soft_nms
+from faster_rcnn.boxes.nms import py_cpu_nms, soft_nms
 from faster_rcnn.boxes.voting import bbox_vote
 
 # the second overlaps the first by 90 of 110 pixels, the third by 50 of 150, or 60 of 140

@@ -7,8 +7,9 @@ import pytest
 import caffe
 from caffe.core.errors import CaffeError
 from caffe.files import prototxt
-from faster_rcnn.minibatches.minibatch import MinibatchOptions
-from faster_rcnn.prototxts.adapt import adapt
+from faster_rcnn.minibatches.options import MinibatchOptions
+from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg_override
 
 SIDES = ("rois", "labels", "targets", "inside", "outside")
@@ -70,7 +71,7 @@ def test_wrong_number_of_blobs(tmp_path):
 
 def test_the_data_layer_gives_all_rois():
     with cfg_override(TRAIN={"USE_OHEM": True, "BATCH_SIZE": 64}):
-        assert MinibatchOptions.from_cfg().batch_size == -1
+        assert MinibatchOptions.from_cfg().rois.batch_size == -1
 
 
 def test_both_heads_follow_the_class_count(tmp_path):
@@ -86,7 +87,7 @@ def test_both_heads_follow_the_class_count(tmp_path):
                 inner_product_param { num_output: 21 } }"""
     (tmp_path / "net.prototxt").write_text(text)
     net = prototxt.read_net(str(tmp_path / "net.prototxt"))
-    changes = adapt(net, 3, "net")
+    net, changes = change_net(net, NetOptions(3), "net")
     assert [layer.inner_product_param.num_output for layer in net.layer
             if layer.type == "InnerProduct"] == [3, 12, 3, 12, 21]
     assert "layer bbox_pred_readonly: 12 outputs instead of 84" in changes and len(changes) == 5

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from faster_rcnn.images.reading import ImageError
-from faster_rcnn.minibatches.minibatch import MinibatchOptions, get_minibatch
+from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.settings.config import cfg_override
 
 RPN = {"HAS_RPN": True, "SCALES": [30], "MAX_SIZE": 80}

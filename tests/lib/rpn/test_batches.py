@@ -71,6 +71,7 @@ def test_an_image_without_objects_beside_another():
 
 
 def test_rois_that_cannot_be_shared_evenly():
-    layer = layer_of(ProposalTargetLayer, "'num_classes': 3")
-    with cfg_override(TRAIN={"BATCH_SIZE": 5}), pytest.raises(ValueError, match="evenly by 2"):
+    with cfg_override(TRAIN={"BATCH_SIZE": 5}):
+        layer = layer_of(ProposalTargetLayer, "'num_classes': 3")
+    with pytest.raises(ValueError, match="evenly by 2"):
         layer.forward(torch.zeros(1, 5), GT)

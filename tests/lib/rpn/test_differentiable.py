@@ -9,6 +9,7 @@ from two_images import ANCHORS, GT, INFO, SETTINGS, layer_of, rpn_outputs
 import caffe
 from caffe.files import prototxt
 from caffe.operators import ops
+from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg, cfg_override
 from rpn.proposal_layer import ProposalLayer
 from rpn.proposal_target_layer import ProposalTargetLayer
@@ -107,7 +108,7 @@ def test_gradient_of_pooled_features_reaches_the_deltas():
                                             ("faster_rcnn_end2end", False)))
 def test_what_the_detector_teaches_the_rpn(method, reached):
     """In Tiny with the RPN's own losses off; scores learn from them alone in both schedules."""
-    path = os.path.join(cfg.MODELS_DIR, "Tiny", method, "train.prototxt")
+    path = find(os.path.join(cfg.MODELS_DIR, "Tiny", method, "train.prototxt"), cfg.ROOT_DIR)
     message = prototxt.read_net(path)
     for layer in message.layer:
         if layer.name in ("rpn_loss_cls", "rpn_loss_bbox"):

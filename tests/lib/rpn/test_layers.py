@@ -113,9 +113,9 @@ def test_limits_of_proposals_follow_the_phase():
     options = {"TRAIN": {"RPN_POST_NMS_TOP_N": 3, "RPN_NMS_THRESH": 0.9},
                "TEST": {"RPN_POST_NMS_TOP_N": 2, "RPN_NMS_THRESH": 0.9}}
     for phase, count in ((caffe.TRAIN, 3), (caffe.TEST, 2)):
-        net = proposal_net(phase)
         with cfg_override(**options):
-            net.forward()
+            net = proposal_net(phase)
+        net.forward()       # the settings are those that the layer was set up with
         rois, scores = net.blobs["rois"].data, net.blobs["scores"].data
         assert rois.shape == (count, 5) and scores.shape == (count, 1)
         assert (rois[:, 0] == 0).all() and (np.diff(scores[:, 0]) <= 0).all()
@@ -129,9 +129,9 @@ def test_scores_are_an_optional_top_and_there_may_be_no_roi():
 
 
 def test_sampled_rois_and_their_targets():
-    net = roi_net()
     with cfg_override(TRAIN={"BG_THRESH_LO": 0.0}):
-        net.forward()
+        net = roi_net()
+    net.forward()
     rois, labels = net.blobs["rois"].data, net.blobs["labels"].data
     # the proposal on the box (100 of 150 pixels), the box itself, and the one far away
     assert labels.tolist() == [2, 2, 0] and rois[2].tolist() == [0, 50, 50, 59, 59]

@@ -1,7 +1,8 @@
 """rpn.proposals: decode, clip, filter, sort, suppress."""
 import torch
 
-from faster_rcnn.anchors.proposals import ProposalOptions, decode, propose
+from faster_rcnn.anchors.options import ProposalOptions
+from faster_rcnn.anchors.proposals import decode, propose
 
 OPTIONS = ProposalOptions(pre_nms_top_n=-1, post_nms_top_n=-1, nms_thresh=0.7, min_size=4)
 ANCHORS = torch.tensor([[0, 0, 9, 9], [20, 0, 29, 9], [0, 20, 9, 29], [1, 0, 10, 9]]).double()

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from faster_rcnn.anchors.targets import AnchorTargetOptions, NoAnchorInside, anchor_targets
+from faster_rcnn.anchors.options import AnchorTargetOptions
+from faster_rcnn.anchors.targets import NoAnchorInside, anchor_targets
 
 OPTIONS = AnchorTargetOptions(allowed_border=0, positive_overlap=0.7, negative_overlap=0.3,
                               clobber_positives=False, batch_size=256, fg_fraction=0.5,

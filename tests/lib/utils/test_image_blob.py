@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faster_rcnn.detection.image_blob import image_and_info_blobs
+from faster_rcnn.detection.inputs import image_and_info_blobs
+from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.blob import (
     im_list_to_blob,
@@ -61,7 +62,7 @@ def test_pyramid():
 
 def test_padding_to_multiples_is_not_counted_as_image():
     with cfg_override(TEST={"SCALES": [20], "MAX_SIZE": 100, "SCALE_MULTIPLE_OF": 32}):
-        blobs = image_and_info_blobs(np.full((10, 20, 3), 200, np.uint8))
+        blobs = image_and_info_blobs(np.full((10, 20, 3), 200, np.uint8), TestOptions.from_cfg())
     assert blobs["data"].shape == (1, 3, 32, 64) and blobs["im_info"].tolist() == [[20, 40, 2]]
     assert not blobs["data"][..., 20:, :].any() and not blobs["data"][..., 40:].any()
 

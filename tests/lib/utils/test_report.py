@@ -5,8 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
+from faster_rcnn.evaluation.voc_eval import Truth
 from faster_rcnn.reports import test_report as report
 from faster_rcnn.reports import visualize
+from faster_rcnn.reports.image_results import ImageResult, class_counts, image_results
 
 
 class Pictures:
@@ -46,27 +48,23 @@ METRICS = {"mean_ap": 0.5, "per_class": {
     "dog": {"ap": 0.0, "rec": np.zeros(0), "prec": np.zeros(0)}}}
 
 
-def test_overlaps_count_inclusive_pixels():
-    # 4 x 4 and 4 x 4 pixels that share 2 x 4: 8 / (16 + 16 - 8)
-    boxes = np.array([[2, 0, 5, 3], [4, 0, 7, 3]], float)
-    np.testing.assert_allclose(report.overlaps_with(np.array([0, 0, 3, 3.0]), boxes), [8 / 24, 0])
-
-
-def test_an_object_is_found_once_by_the_surest_detection(imdb, all_boxes):
-    results = report.image_results(imdb, all_boxes, imdb.gt_roidb())
+def test_an_object_is_found_once_by_the_best_detection(imdb, all_boxes):
+    results = image_results(imdb, all_boxes, imdb.gt_roidb())
     # the detection of score 0.3 is below the limit; the second one finds the cat taken
     np.testing.assert_array_equal(results[0].hits["cat"], [True, False])
     assert [name for name, _ in results[0].missed] == ["dog"]
     assert results[0].badness == pytest.approx(1 + 0.8)
     assert results[1].badness == pytest.approx(0.7)
-    assert report.class_counts(results, imdb.classes[1:]) == {"cat": (1, 1, 2), "dog": (1, 0, 0)}
+    assert class_counts(results, imdb.classes[1:]) == {"cat": (1, 1, 2), "dog": (1, 0, 0)}
 
 
 def test_exactly_half_an_overlap_is_no_match():
-    truth = np.array([[0, 0, 9, 9]], float)
-    half = np.array([[0, 0, 9, 4, 1.0]])
-    assert not report.match(half, truth)[0].any()
-    assert report.match(np.array([[0, 0, 9, 5, 1.0]]), truth)[0].all()
+    truth = Truth(np.array([[0, 0, 9, 9]], float), np.array([False]))
+    half, more = ImageResult(0), ImageResult(0)
+    half.add("cat", np.array([[0, 0, 9, 4, 1.0]]), truth)
+    more.add("cat", np.array([[0, 0, 9, 5, 1.0]]), truth)
+    assert not half.hits["cat"].any() and half.false["cat"].all() and len(half.missed) == 1
+    assert more.hits["cat"].all() and not more.false["cat"].any() and not more.missed
 
 
 def test_the_page_holds_the_numbers_and_links_existing_pictures(imdb, all_boxes, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Base of what a user can cause and mend; shown as one line, without a traceback."""
+    """Base of every mistake that a user can mend; tools show one line, without a traceback."""
 
 
 class CaffeError(UserError):

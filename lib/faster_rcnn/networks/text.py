@@ -1,0 +1,47 @@
+"""Protobuf messages as prototxt text the way people write it: short blocks on one line."""
+import re
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from caffe.proto.caffe_pb2 import NetParameter
+
+WIDTH = 88
+_WHOLE = re.compile(r"(: -?\d+)\.0$")  # lr_mult: 1.0
+
+
+def message_text(message: Message) -> str:
+    """The message in text form; every nested block that fits is on one line."""
+    lines, opened = [], []
+    for line in text_format.MessageToString(message, as_utf8=True).splitlines():
+        line = _WHOLE.sub(r"\1", line).replace("\\'", "'")
+        lines.append(line)
+        if line.endswith("{"):
+            opened.append(len(lines) - 1)
+        elif line.strip() == "}":
+            start = opened.pop()
+            joined = " ".join([lines[start]] + [part.strip() for part in lines[start + 1:]])
+            if len(joined) <= WIDTH:
+                lines[start:] = [joined]
+    return "".join(line + "\n" for line in lines)
+
+
+def net_text(net: NetParameter, comments: dict[str, str] | None = None) -> str:
+    """A NetParameter as text: name, inputs, then a block per layer with one line per short field.
+
+    comments: {layer name: text of a heading above that layer}.
+    """
+    head = type(net)()
+    head.CopyFrom(net)
+    for field in ("input", "input_shape", "layer"):
+        head.ClearField(field)
+    text = message_text(head)
+    for name, shape in zip(net.input, net.input_shape):
+        dims = " ".join(f"dim: {dim}" for dim in shape.dim)
+        text += f'input: "{name}"\ninput_shape {{ {dims} }}\n'
+    for layer in net.layer:
+        if layer.name in (comments or {}):
+            text += f"\n# ========= {comments[layer.name]} =========\n\n"
+        fields = message_text(layer).splitlines()
+        text += "layer {\n" + "".join(f"  {line}\n" for line in fields) + "}\n"
+    return text
