@@ -33,6 +33,7 @@ from caffe.net_spec import NetSpec, layers, params, to_proto
 from caffe.nets.net import Net
 from caffe.operators import ops
 from caffe.runners.python_layer import Layer, TensorLayer
+from caffe.runners.user_modules import allow_layer_module
 from caffe.solvers.parallel import NCCL, has_nccl
 from caffe.solvers.solver_types import (
     AdaDeltaSolver,
@@ -49,10 +50,11 @@ __version__ = "1.0.0"
 keep_freed_memory()
 
 __all__ = [
-    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
-    "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
-    "TEST", "TRAIN", "TensorLayer", "Timer", "errors", "get_solver", "has_nccl", "init_log", "io",
-    "layer_type_list", "layers", "log", "ops", "params", "proto", "prototxt", "set_device",
-    "set_mode_cpu", "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count",
-    "set_solver_rank", "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier",
+    "Detector", "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver",
+    "SGDSolver", "TEST", "TRAIN", "TensorLayer", "Timer", "allow_layer_module", "errors",
+    "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops",
+    "params", "proto", "prototxt", "set_device", "set_mode_cpu", "set_mode_gpu",
+    "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
+    "solver_count", "solver_rank", "state", "to_proto", "weights",
 ]

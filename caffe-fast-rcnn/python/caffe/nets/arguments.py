@@ -41,6 +41,13 @@ def read_network(network_file: FilePath | NetParameter) -> NetParameter:
     return prototxt.read_net(os.fspath(network_file))
 
 
+def folder_of(network_file: FilePath | NetParameter) -> str | None:
+    """The folder of a prototxt, None for a message."""
+    if isinstance(network_file, caffe_pb2.NetParameter):
+        return None
+    return os.path.dirname(os.path.abspath(os.fspath(network_file)))
+
+
 def batches(arrays: Mapping[str, Any], size: int) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields ({name: array of `size` items}, how many of them count) (pycaffe: _Net_batch).
 

@@ -5,6 +5,7 @@ import caffe.layer_types  # noqa: F401 - registers all types
 from caffe.core import state
 from caffe.core.blob import AnyParamBlob, Blob, ParamBlob, SharedParamBlob
 from caffe.core.errors import LayerError
+from caffe.core.types import FilePath
 from caffe.layer_types.common import registry
 from caffe.nets.gradients import mark_backward
 from caffe.nets.rules import filter_layers, insert_splits, unknown_bottom
@@ -43,14 +44,16 @@ class _Owner:
 class NetBuilder:
     """Builds the layers of a net in the order of the prototxt.
 
-    message: NetParameter of the current form whose `state` says phase, level and stages.
+    message: NetParameter of the current form whose `state` says phase, level and stages; folder: of
+    the prototxt, where modules of Python layers may lie.
 
     After `build`: layers (LayerRunners), blob_names and blobs (in order of appearance),
     loss_weights (per blob), inputs and outputs (names), learnables (Learnable, owners only), owned
     (per layer and learnable blob: whether the layer is its first user).
     """
 
-    def __init__(self, message: NetParameter) -> None:
+    def __init__(self, message: NetParameter, folder: FilePath | None = None) -> None:
+        self.folder = folder
         self.message = insert_splits(filter_layers(message))
         self.phase = self.message.state.phase
         self.device = state.device()
@@ -94,7 +97,7 @@ class NetBuilder:
 
     def _make(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> LayerRunner:
         if param.type == "Python":
-            return python_runner(param, bottoms, tops, self.device)
+            return python_runner(param, bottoms, tops, self.device, self.folder)
         if param.type == "Split" and len(bottoms) == 1:
             return SplitRunner(param, bottoms, tops)
         return ModuleRunner(param, bottoms, tops, self.device)

@@ -26,7 +26,7 @@ from caffe.core.errors import CaffeError, suggest
 from caffe.core.state import Phase
 from caffe.core.types import FilePath
 from caffe.layer_types.inputs.memory_data import MemoryData
-from caffe.nets.arguments import Collected, batches, net_arguments, read_network
+from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
 from caffe.nets.net_weights import (
@@ -44,7 +44,8 @@ class Net(PrivateNames):
     """A net from a prototxt, on the device that is set at this moment.
 
     Net(file, phase, level=0, stages=None, weights=None), or, older, Net(file, weights, phase);
-    file: a path or a NetParameter.
+    file: a path or a NetParameter. folder: where modules of Python layers are looked for after
+    sys.path; the prototxt's own by default.
 
     Attributes (in net order):
       blobs        OrderedDict: name -> Blob             blob_loss_weights  name -> float
@@ -57,7 +58,8 @@ class Net(PrivateNames):
 
     def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
                  level: int = 0, stages: Sequence[str] | None = None,
-                 weights: FilePath | None = None) -> None:
+                 weights: FilePath | None = None,
+                 folder: FilePath | None = None) -> None:
         phase, level, stages, weights = net_arguments(args, phase, level, stages, weights)
         message = read_network(network_file)
         message.state.phase = int(phase)
@@ -69,7 +71,7 @@ class Net(PrivateNames):
         self._callbacks: dict[str, list[Callable[[int], object]]] = {
             moment: [] for moment in ("before_forward", "after_forward", "before_backward",
                                       "after_backward")}
-        self._take(NetBuilder(message).build())
+        self._take(NetBuilder(message, folder or folder_of(network_file)).build())
         if message.debug_info:
             log_passes(self, lambda: True)
         if weights is not None:

@@ -18,10 +18,13 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
+from caffe.runners.user_modules import is_foreign
+
+_INFINITY, _NAN = float("inf"), float("nan")
 # name in older versions of numpy -> what it was
-_NUMPY = {"float": float, "int": int, "bool": bool, "object": object, "str": str, "complex": complex,
-          "long": int, "unicode": str, "Inf": float("inf"), "Infinity": float("inf"),
-          "infty": float("inf"), "PINF": float("inf"), "NINF": float("-inf"), "NaN": float("nan")}
+_NUMPY = {"float": float, "int": int, "bool": bool, "object": object, "str": str,
+          "complex": complex, "long": int, "unicode": str, "Inf": _INFINITY, "infty": _INFINITY,
+          "Infinity": _INFINITY, "PINF": _INFINITY, "NINF": -_INFINITY, "NaN": _NAN}
 # name in older versions of numpy -> its name today
 _RENAMED_IN_NUMPY = {"float_": "float64", "complex_": "complex128", "unicode_": "str_",
                      "product": "prod", "cumproduct": "cumprod", "alltrue": "all",
@@ -93,7 +96,9 @@ class _Finder:
         if not getattr(_importing, "depth", 0) or _is_ours(name):
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is None or type(spec.loader) is not SourceFileLoader or _is_foreign(spec.origin):
+        if spec is None or type(spec.loader) is not SourceFileLoader:
+            return None
+        if is_foreign(spec.loader.path):
             return None
         spec.loader = _Loader(name, spec.loader.path)
         return spec
@@ -150,7 +155,3 @@ def _old_yaml(yaml: Any) -> dict[str, Any]:
 def _is_ours(name: str) -> bool:
     return name.partition(".")[0] in ("caffe", "faster_rcnn")
 
-
-def _is_foreign(origin: str | None) -> bool:
-    from caffe.runners.user_modules import is_foreign
-    return origin is None or is_foreign(origin)

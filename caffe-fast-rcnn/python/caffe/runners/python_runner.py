@@ -1,5 +1,6 @@
 """Runners of Python layers: a user's caffe.Layer or caffe.TensorLayer at work in a net."""
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from caffe.core import state
 from caffe.core.blob import Blob, BlobVec
-from caffe.core.errors import add_note
+from caffe.core.errors import note_user_code
+from caffe.core.types import FilePath
 from caffe.proto.caffe_pb2 import LayerParameter
+from caffe.runners import old_names
 from caffe.runners.python_layer import TensorLayer, python_class
 from caffe.runners.runner import GraphRunner, LayerRunner
 
@@ -38,15 +41,9 @@ class PythonRunner(LayerRunner):
         with self.noted("reshape"):
             self.object.reshape(self.bottoms, self.tops)
 
-    @contextlib.contextmanager
-    def noted(self, method: str) -> Iterator[None]:
-        """Notes the layer on whatever exception the user's code raises."""
-        try:
-            yield
-        except Exception as problem:
-            add_note(problem, f'in {method}() of layer "{self.name}" '
-                              f"({type(self.object).__module__}.{type(self.object).__name__})")
-            raise
+    def noted(self, method: str) -> contextlib.AbstractContextManager[None]:
+        """Notes this layer on the exceptions of the user's code."""
+        return noted(method, self.name, type(self.object))
 
 
 class NumpyRunner(PythonRunner):
@@ -84,8 +81,34 @@ class TensorRunner(PythonRunner, GraphRunner):
 
 
 def python_runner(param: LayerParameter, bottoms: list[Blob], tops: list[Blob],
-                  device: torch.device) -> LayerRunner:
-    """The runner of a Python layer: imports its module and constructs its class."""
-    cls = python_class(param)
+                  device: torch.device, folder: FilePath | None = None) -> LayerRunner:
+    """The runner of a Python layer: imports its module and constructs its class.
+
+    folder: of the prototxt, see python_class.
+    """
+    cls = python_class(param, folder)
     kind = TensorRunner if issubclass(cls, TensorLayer) else NumpyRunner
-    return kind(param, bottoms, tops, cls(), device)
+    return kind(param, bottoms, tops, _constructed(cls, param), device)
+
+
+def _constructed(cls: type, param: LayerParameter) -> Any:
+    """An object of the class; pycaffe passes the LayerParameter, but not all classes take it."""
+    try:
+        inspect.signature(cls).bind(param)
+        arguments: tuple[Any, ...] = (param,)
+    except TypeError:
+        arguments = ()
+    with noted("__init__", param.name, cls):
+        return cls(*arguments)
+
+
+@contextlib.contextmanager
+def noted(method: str, layer_name: str, cls: type) -> Iterator[None]:
+    """Adds a note to the exceptions of users' code: the place in it, the method and the layer."""
+    try:
+        yield
+    except Exception as problem:
+        note_user_code(problem, f'in {method}() of layer "{layer_name}" '
+                       f"({cls.__module__}.{cls.__name__})"
+                       f"{old_names.renamed(getattr(problem, 'name', None) or '')}")
+        raise

@@ -1,31 +1,24 @@
-"""The modules that hold users' Python layers: which ones may be imported, and what they see.
+"""Which modules may hold Python layers.
 
 A prototxt is data and must not choose what code runs. So a module must be the user's own: it lies
 beside the running script, on PYTHONPATH or elsewhere on sys.path, or beside the prototxt. Modules
 of the standard library and installed packages are refused, so that no prototxt can name
 subprocess.Popen; `allow_layer_module` or the environment variable CAFFE_LAYER_MODULES (names,
 separated by commas) allows one.
-
-Users' modules are imported with the names of older numpy and yaml versions, see old_names.py.
 """
 import importlib
 import importlib.util
-import logging
 import os
 import sys
 import sysconfig
-from types import ModuleType
 
 from caffe.core.errors import LayerError
 from caffe.core.types import FilePath
-from caffe.runners import old_names
 
 VARIABLE = "CAFFE_LAYER_MODULES"
 _INSTALLED = {"site-packages", "dist-packages"}
 _OURS = ("caffe", "faster_rcnn", "fast_rcnn", "rpn", "roi_data_layer")
 _allowed: set[str] = set()
-_logged: set[str] = set()
-log = logging.getLogger("caffe")
 
 
 def allow_layer_module(name: str) -> None:
@@ -33,28 +26,21 @@ def allow_layer_module(name: str) -> None:
     _allowed.add(name.partition(".")[0])
 
 
-def import_layer_module(name: str, folder: FilePath | None, where: str) -> ModuleType:
-    """Imports the module that a prototxt names.
+def find_layer_module(name: str, folder: FilePath | None, where: str) -> bool:
+    """Whether there is such a module; adds the prototxt's folder to sys.path if it lies there.
 
     folder: the prototxt's own, searched after sys.path; where: the layer, for messages.
-    Raises LayerError for a module that does not exist or is not the user's; exceptions of the
-    module's own code as they are.
+    Raises LayerError for a module of the standard library or of an installed package.
     """
     top = name.partition(".")[0]
     places = _places(top)
     if places is None and folder is not None:
         places = _append_to_path(os.path.abspath(folder), top)
     if places is None:
-        raise LayerError(f'{where}: there is no Python module "{name}" on sys.path (PYTHONPATH) or '
-                         f"beside the prototxt{old_names.renamed(name)}")
+        return False
     if not _is_allowed(top):
         _refuse_foreign(top, places, where)
-    module = old_names.import_module(name)
-    if name not in _logged:
-        _logged.add(name)
-        log.info("Python layers: module %s from %s", name,
-                 getattr(module, "__file__", None) or "this program")
-    return module
+    return True
 
 
 def _is_allowed(top: str) -> bool:

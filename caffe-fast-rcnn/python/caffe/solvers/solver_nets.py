@@ -5,6 +5,7 @@ from collections.abc import Callable
 from caffe.core.errors import CaffeError
 from caffe.core.state import Phase
 from caffe.files import prototxt
+from caffe.nets.arguments import folder_of
 from caffe.nets.debug import log_passes
 from caffe.nets.net import Net
 from caffe.proto import caffe_pb2
@@ -26,7 +27,7 @@ def make_train_net(p: SolverParameter, iteration: Callable[[], int]) -> Net:
     message = caffe_pb2.NetParameter()
     message.CopyFrom(_message(getattr(p, given[0])))
     message.ClearField("debug_info")
-    net = _make_net(message, Phase.TRAIN, p.train_state)
+    net = _make_net(message, Phase.TRAIN, p.train_state, folder_of(getattr(p, given[0])))
     if p.debug_info:
         log_passes(net, lambda: p.display and iteration() % p.display == 0)
     return net
@@ -49,7 +50,7 @@ def make_test_nets(p: SolverParameter) -> list[Net]:
     if sources and p.test_interval <= 0:
         raise CaffeError("solver: expected test_interval > 0 for the test nets, got none")
     states = list(p.test_state) or [caffe_pb2.NetState()] * len(sources)
-    return [_make_net(_message(source), Phase.TEST, extra)
+    return [_make_net(_message(source), Phase.TEST, extra, folder_of(source))
             for source, extra in zip(sources, states)]
 
 
@@ -57,7 +58,7 @@ def _message(source: str | NetParameter) -> NetParameter:
     return prototxt.read_net(os.fspath(source)) if isinstance(source, str) else source
 
 
-def _make_net(message: NetParameter, phase: Phase, extra: NetState) -> Net:
+def _make_net(message: NetParameter, phase: Phase, extra: NetState, folder: str | None) -> Net:
     """A net whose state is the phase, what the net itself says, and what the solver adds."""
     state = caffe_pb2.NetState(phase=phase)
     state.MergeFrom(message.state)
@@ -65,4 +66,5 @@ def _make_net(message: NetParameter, phase: Phase, extra: NetState) -> Net:
     stated = caffe_pb2.NetParameter()
     stated.CopyFrom(message)
     stated.ClearField("state")
-    return Net(stated, Phase(state.phase), level=state.level, stages=list(state.stage))
+    return Net(stated, Phase(state.phase), level=state.level, stages=list(state.stage),
+               folder=folder)

@@ -3,7 +3,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from caffe.core.errors import CaffeError, suggest
+from caffe.core.errors import CaffeError, UserError, suggest, user_code_line
 from caffe.core.logs import init_log
 
 Flags = dict[str, Any]      # name of a flag -> its value
@@ -82,14 +82,24 @@ def status_of(work: Callable[..., object], *arguments: Any) -> int:
     """Runs work(*arguments); returns the exit status: 0, 2 after one line, 130 after Ctrl-C."""
     try:
         work(*arguments)
-    except CaffeError as error:
-        return _failed(error)
-    except OSError as error:
-        return _failed(f"{error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = _user_line(error)
+        if line is None:
+            raise
+        return _failed(line)
     return 0
+
+
+def _user_line(error: Exception) -> str | None:
+    """The line to show for a mistake of the user's; None for one of ours."""
+    if isinstance(error, UserError):
+        return "; ".join([str(error), *getattr(error, "__notes__", ())])
+    if isinstance(error, OSError) and not user_code_line(error):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    return user_code_line(error)
 
 
 def _failed(error: object) -> int:
