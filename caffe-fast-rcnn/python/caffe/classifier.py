@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from caffe import io
 from caffe.core.errors import CaffeError
-from caffe.core.state import TEST
+from caffe.core.state import TEST, TRAIN
 from caffe.core.types import FilePath
 from caffe.nets.net import Net
 
@@ -21,19 +21,22 @@ class Classifier(Net):
     """A net with one input, and a Transformer that preprocesses images for it.
 
     image_dims: (height, width) that images are resized to before crops of the net's size are
-    taken; the net's size by default. The other options are the Transformer's.
+    taken; the net's size by default, and where a phase stands in its place, as programs write it
+    that mean Net(file, weights, phase). The other options are the Transformer's.
 
     Attributes: transformer, crop_dims (height, width of the net's input), image_dims.
     """
 
     def __init__(self, model_file: FilePath, pretrained_file: FilePath,
-                 image_dims: Sequence[int] | None = None, mean: ArrayLike | None = None,
+                 image_dims: Sequence[int] | int | None = None, mean: ArrayLike | None = None,
                  input_scale: float | None = None, raw_scale: float | None = None,
                  channel_swap: Sequence[int] | None = None) -> None:
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = input_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = self.crop_dims if image_dims is None else np.array(image_dims, int)
+        if image_dims is None or isinstance(image_dims, int) and image_dims in (TRAIN, TEST):
+            image_dims = self.crop_dims
+        self.image_dims = np.array(image_dims, int)
         if self.image_dims.shape != (2,) or (self.image_dims < self.crop_dims).any():
             raise CaffeError(f"expected image_dims (height, width) of at least the net's "
                              f"{tuple(self.crop_dims.tolist())}, got "
@@ -73,10 +76,10 @@ class Classifier(Net):
 def input_transformer(net: Net, mean: ArrayLike | None, input_scale: float | None,
                       raw_scale: float | None,
                       channel_swap: Sequence[int] | None) -> io.Transformer:
-    """The Transformer from images (H, W, K) to the one input of a net; None leaves a step out."""
-    if len(net.inputs) != 1 or len(net.blobs[net.inputs[0]].shape) != 4:
+    """The Transformer from images (H, W, K) to a net's first input; None leaves a step out."""
+    if not net.inputs or len(net.blobs[net.inputs[0]].shape) != 4:
         shapes = ", ".join(f"{name} {net.blobs[name].shape}" for name in net.inputs)
-        raise CaffeError("expected a net with one input of shape (N, K, H, W), got "
+        raise CaffeError("expected a net whose first input has the shape (N, K, H, W), got "
                          f"{shapes or 'none'}; classification takes a deploy prototxt")
     name = net.inputs[0]
     transformer = io.Transformer({name: net.blobs[name].shape})

@@ -1,31 +1,47 @@
 """The engine's log in glog's format, and a timer (pycaffe: init_log, log, Timer)."""
+import datetime
 import logging
 import sys
 import time
+from typing import TextIO
 
 import torch
 
 from caffe.core import state
 
-_FORMAT = ("%(shortlevel)s%(asctime)s.%(msecs)03d000 %(process)d %(filename)s:%(lineno)d] "
-           "%(message)s")
+_LEVELS = {"DEBUG": "I", "INFO": "I", "WARNING": "W", "ERROR": "E", "CRITICAL": "F"}
 
 
-class _GlogFormatter(logging.Formatter):
-    """Lines as glog writes them, which log parsers expect."""
+class GlogFormatter(logging.Formatter):
+    """Lines as glog writes them, which log parsers expect (Caffe: tools/extra/parse_log.py).
+
+        I1128 22:10:33.123456 12345 solver.py:228] Iteration 0, loss = 2.3
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        record.shortlevel = record.levelname[0]
-        return super().format(record)
+        """The message, with the prefix before each of its lines."""
+        moment = datetime.datetime.fromtimestamp(record.created).strftime("%m%d %H:%M:%S.%f")
+        prefix = (f"{_LEVELS.get(record.levelname, 'I')}{moment} {record.process:5d} "
+                  f"{record.filename}:{record.lineno}] ")
+        lines = super().format(record).splitlines() or [""]
+        return "\n".join(prefix + line for line in lines)
+
+
+def glog_handler(stream: TextIO | None = None) -> logging.Handler:
+    """A handler for any logger that writes lines in glog's form (to stderr by default).
+
+    Of several solvers that train together only rank 0 writes what is below a warning.
+    """
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(GlogFormatter())
+    handler.addFilter(_is_logged)
+    return handler
 
 
 def init_log(level: int = 0, stderr: bool = True) -> None:
     """Shows the engine's log with glog's prefixes; level: 0 info, 1 warning, 2 error."""
     logger = logging.getLogger("caffe")
-    handler = logging.StreamHandler(sys.stderr if stderr else sys.stdout)
-    handler.setFormatter(_GlogFormatter(_FORMAT, "%m%d %H:%M:%S"))
-    handler.addFilter(_is_logged)
-    logger.handlers = [handler]
+    logger.handlers = [glog_handler(sys.stderr if stderr else sys.stdout)]
     logger.propagate = False
     logger.setLevel((logging.INFO, logging.WARNING, logging.ERROR)[min(int(level), 2)])
 

@@ -44,6 +44,17 @@ def replacing(path: FilePath) -> Iterator[str]:
         _remove(partial)
 
 
+def check_writable(path: FilePath) -> None:
+    """Raises an OSError that names `path` unless a file can be written there."""
+    folder, name = os.path.split(os.path.abspath(path))
+    partial = os.path.join(folder, partial_name(name))
+    try:
+        with _naming(path, partial), open(partial, "xb") as file:
+            file.write(b"\0")
+    finally:
+        _remove(partial)
+
+
 def partial_name(name: str) -> str:
     """A new hidden name for the partial file of `name`, which says what process writes it."""
     return f".{name}.{_host()}-{os.getpid()}-{uuid.uuid4().hex[:4]}.partial"

@@ -24,6 +24,10 @@ Blobs = list[np.ndarray | None]
 _SMALL, _BEST_COMPRESSION = 1 << 26, 1100   # bytes that are always read; deflate's limit
 
 
+class DuplicateError(Exception):
+    """Two layers with learnable blobs have the name that this holds."""
+
+
 def read_weights(path: FilePath) -> OrderedDict[str, Blobs]:
     """OrderedDict: layer name -> list of float32 arrays, None for a blob that is shared."""
     with _opened(path) as file:
@@ -41,7 +45,11 @@ def write_weights(path: FilePath, layers: Iterable[tuple[Any, ...]]) -> None:
     """
     with h5py.File(path, "w") as file:
         file.create_group("data")
+        names: set[str] = set()
         for name, *lists in layers:
+            if name in names and lists[0]:
+                raise DuplicateError(name)
+            names.update([name] if lists[0] else [])
             for kind, arrays in zip(("data", "diff"), lists):
                 group = file.require_group(kind).require_group(name)
                 for index, array in enumerate(arrays):

@@ -60,20 +60,29 @@ _NET_LAYERS = {100: _V2, 2: _V1}
 def read_weights(path: FilePath) -> OrderedDict[str, list[np.ndarray | None]]:
     """OrderedDict of layer name -> list of float32 arrays; layers without blobs have empty lists.
 
+    Of several layers of one name the last one that has blobs counts, as in Caffe.
+
     Binary files of every age (V0, V1, V2) and Caffe's HDF5 files are told apart by content. In an
     HDF5 file a blob that is shared with an earlier layer is missing; None stands in its place.
     Arrays from legacy four-number shapes are `LegacyArray`s, see `fits`. Raises WeightsError.
     """
-    if _is_hdf5(path):
-        return hdf5.read_weights(path)
     layers: OrderedDict[str, list[np.ndarray | None]] = OrderedDict()
+    for name, blobs in read_layers(path):
+        if blobs or name not in layers:
+            layers[name] = blobs
+    return layers
+
+
+def read_layers(path: FilePath) -> list[tuple[str, list[np.ndarray | None]]]:
+    """As `read_weights`: all layers in the order of the file, also those of equal names."""
+    if _is_hdf5(path):
+        return list(hdf5.read_weights(path).items())
+    layers: list[tuple[str, list[np.ndarray | None]]] = []
     unknown: set[int] = set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
-            name, blobs = _read_layer(net.nested(value), _NET_LAYERS[number], unknown)
-            if blobs or name not in layers:
-                layers[name] = blobs
+            layers.append(_read_layer(net.nested(value), _NET_LAYERS[number], unknown))
     if not layers:
         raise WeightsError(f"{path}: holds no layers; this is not a .caffemodel")
     if unknown:
@@ -105,7 +114,11 @@ def write_weights_hdf5(path: FilePath, layers: Iterable[tuple[Any, ...]]) -> Non
     blob that an earlier layer owns.
     """
     with _replacing(path) as partial:
-        hdf5.write_weights(partial, layers)
+        try:
+            hdf5.write_weights(partial, layers)
+        except hdf5.DuplicateError as error:
+            raise WeightsError(f'{path}: HDF5 cannot hold two layers of the name "{error}"; rename '
+                               "one of them, or save a .caffemodel") from None
 
 
 def fits(array: np.ndarray, shape: Iterable[int]) -> bool:

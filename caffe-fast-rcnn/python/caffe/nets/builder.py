@@ -1,4 +1,5 @@
 """From a NetParameter to layers that are wired, shaped and filled (Caffe: Net::Init)."""
+import logging
 from typing import NamedTuple
 
 import caffe.layer_types  # noqa: F401 - registers all types
@@ -15,6 +16,7 @@ from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.python_runner import python_runner
 from caffe.runners.runner import LayerRunner
 
+log = logging.getLogger("caffe")
 _AUTOMATIC = "(automatic)"
 _SHARING_TYPES = ("Flatten", "Reshape")     # Caffe: their tops are the bottom's memory
 
@@ -77,7 +79,18 @@ class NetBuilder:
         self.outputs = sorted(self._available, key=lambda name: name.encode("utf-8"))
         self.learnables = [owner.learnable() for owner in self._owners]
         mark_backward(self.layers, self.message.force_backward)
+        self._warn_of_equal_names()
         return self
+
+    def _warn_of_equal_names(self) -> None:
+        """Weights are stored and shared by name, so that equal ones are mixed up elsewhere."""
+        first: dict[str, int] = {}
+        for index, layer in enumerate(self.layers):
+            other = first.setdefault(layer.name, index)
+            if other != index and (layer.blobs or self.layers[other].blobs):
+                log.warning('layers %d (%s) and %d (%s) of the net have the same name "%s"; Caffe '
+                            "would load the weights of the second into the first: rename one",
+                            other, self.layers[other].type, index, layer.type, layer.name)
 
     def _add_layer(self, message: LayerParameter) -> None:
         param = caffe_pb2.LayerParameter()

@@ -1,5 +1,6 @@
 """Weights of a net: from files, to files, and shared between nets (Caffe: net.cpp)."""
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,13 +32,11 @@ def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]],
     skip_mismatched the layers that have a blob of another shape are not filled instead.
     Returns a CopyReport; raises WeightsError.
     """
-    source = weights.read_weights(path)
-    copies, copied, mismatched, found = [], [], [], set()
-    for layer, owns in zip(layers, owned):
-        if layer.name not in source:
-            continue
-        found.add(layer.name)
-        arrays = source[layer.name]
+    source = weights.read_layers(path)
+    filled = _arrays_of_layers(layers, source)
+    copies, copied, mismatched = [], [], []
+    for index, arrays in sorted(filled.items()):
+        layer, owns = layers[index], owned[index]
         if len(arrays) < len(layer.blobs) and all(not own for own in owns[len(arrays):]):
             arrays = arrays + [None] * (len(layer.blobs) - len(arrays))
         if skip_mismatched and _has_other_shapes(layer, arrays):
@@ -49,11 +48,37 @@ def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]],
             copied.append(layer.name)
     for blob, array in copies:
         blob.values.load(np.reshape(array, blob.values.shape))
-    ignored = [name for name, arrays in source.items() if arrays and name not in found]
+    names = {layer.name for layer in layers}
+    ignored = list(dict.fromkeys(name for name, arrays in source if arrays and name not in names))
     for name in ignored:
         log.info("Ignoring source layer %s", name)
-    missing = [layer.name for layer in layers if layer.blobs and layer.name not in found]
+    missing = [layer.name for i, layer in enumerate(layers) if layer.blobs and i not in filled]
     return CopyReport(copied, ignored, missing, mismatched)
+
+
+def _arrays_of_layers(layers: Sequence[LayerRunner],
+                      source: Sequence[tuple[str, list[np.ndarray | None]]]
+                      ) -> dict[int, list[np.ndarray | None]]:
+    """{index of a layer: its arrays in the file}.
+
+    Caffe's rule: a layer of the file goes to the first layer of the net with that name, so that of
+    equal names the last one in the file wins. But where net and file have equally many learnable
+    layers of one name, which Caffe would mix up, each gets its own.
+    """
+    indices, entries = defaultdict(list), defaultdict(list)
+    for index, layer in enumerate(layers):
+        indices[layer.name].append(index)
+    for name, arrays in source:
+        entries[name].append(arrays)
+    found = {}
+    for name in entries.keys() & indices.keys():
+        learned = [arrays for arrays in entries[name] if arrays]
+        learners = [index for index in indices[name] if layers[index].blobs]
+        if len(learned) == len(learners) > 1:
+            found.update(zip(learners, learned))
+        else:
+            found[(learners or indices[name])[0]] = learned[-1] if learned else []
+    return found
 
 
 def _has_other_shapes(layer: LayerRunner, arrays: Sequence[np.ndarray | None]) -> bool:
@@ -117,9 +142,11 @@ def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) 
 
     Caffe: Net::ShareTrainedLayersWith.
     """
-    by_name = {layer.name: layer for layer in layers}
+    by_name = defaultdict(list)
+    for layer in layers:
+        by_name[layer.name].append(layer)
     for other in others:
-        layer = by_name.get(other.name)
+        layer = by_name[other.name].pop(0) if by_name[other.name] else None
         if layer is None:
             log.info("Ignoring source layer %s", other.name)
             continue

@@ -63,6 +63,21 @@ _POLICIES = {"fixed": _fixed, "step": _stairs, "multistep": _stairs, "exp": _exp
 _NEEDED = {"step": ("stepsize",), "sigmoid": ("stepsize",), "poly": ("max_iter",)}
 
 
+def check_policy(p: SolverParameter, origin: str = "solver") -> None:
+    """Raises a CaffeError for an unknown policy, or one that lacks an option; origin: the file."""
+    if p.lr_policy not in _POLICIES:
+        raise CaffeError(f'{origin}: unknown lr_policy "{p.lr_policy}"'
+                         f"{suggest(p.lr_policy, _POLICIES)}; known: {', '.join(_POLICIES)}")
+    for field in _NEEDED.get(p.lr_policy, ()):
+        if getattr(p, field) <= 0:
+            raise CaffeError(f'{origin}: lr_policy "{p.lr_policy}" needs {field} > 0, got '
+                             f"{getattr(p, field) if p.HasField(field) else 'none'}")
+    sizes = list(p.plateau_winsize)
+    if p.lr_policy == "plateau" and min(sizes, default=0) < 1:
+        raise CaffeError(f'{origin}: lr_policy "plateau" needs plateau_winsize, each > 0, got '
+                         f"{sizes or 'none'}")
+
+
 def advance(p: SolverParameter, iteration: int, state: PolicyState,
             averaged_loss: Callable[[], float]) -> tuple[float, PolicyState]:
     """(rate, PolicyState) of an iteration, from the PolicyState of the one before.
@@ -79,9 +94,6 @@ def advance(p: SolverParameter, iteration: int, state: PolicyState,
 def _watch_plateau(p: SolverParameter, iteration: int, state: PolicyState,
                    loss: float) -> PolicyState:
     """PVANet: a step when the loss had no new minimum for plateau_winsize[step] iterations."""
-    if not p.plateau_winsize or min(p.plateau_winsize) < 1:
-        raise CaffeError('solver: lr_policy "plateau" needs plateau_winsize, each > 0, got '
-                         f"{list(p.plateau_winsize) or 'none'}")
     if loss < state.minimum_loss:
         state = state._replace(minimum_loss=loss, iter_last_event=iteration)
     step = state.current_step
@@ -98,13 +110,7 @@ def learning_rate(p: SolverParameter, iteration: int, current_step: int) -> tupl
 
     `step` counts whole stepsizes; `multistep` advances by at most one stepvalue per iteration.
     """
-    if p.lr_policy not in _POLICIES:
-        raise CaffeError(f'solver: unknown lr_policy "{p.lr_policy}"'
-                         f"{suggest(p.lr_policy, _POLICIES)}; known: {', '.join(_POLICIES)}")
-    for field in _NEEDED.get(p.lr_policy, ()):
-        if getattr(p, field) <= 0:
-            raise CaffeError(f'solver: lr_policy "{p.lr_policy}" needs {field} > 0, got '
-                             f"{getattr(p, field) if p.HasField(field) else 'none'}")
+    check_policy(p)
     if p.lr_policy == "step":
         current_step = iteration // p.stepsize
     elif p.lr_policy == "multistep":

@@ -19,8 +19,8 @@ from caffe.core.types import FilePath
 from caffe.nets.net import Net
 from caffe.proto.caffe_pb2 import SolverParameter
 from caffe.solvers import updates
-from caffe.solvers.lr_policy import PolicyState, advance, learning_rate
-from caffe.solvers.parameters import read_parameters
+from caffe.solvers.lr_policy import PolicyState, advance, check_policy, learning_rate
+from caffe.solvers.parameters import check_snapshot_prefix, read_parameters
 from caffe.solvers.reports import RecentLosses, log_outputs
 from caffe.solvers.signals import Action
 from caffe.solvers.snapshots import (
@@ -52,6 +52,8 @@ class Solver:
 
     def __init__(self, source: FilePath | SolverParameter) -> None:
         self.param = read_parameters(source)
+        if self.param.snapshot and state.solver_rank() == 0:
+            check_snapshot_prefix(self.param)
         rule = self.rule(self.param)
         if self.param.random_seed >= 0:
             state.set_random_seed(self.param.random_seed + state.solver_rank())
@@ -100,6 +102,9 @@ class Solver:
         p = self.param
         log.info("Solving %s", self.net.name)
         log.info("Learning Rate Policy: %s", p.lr_policy)
+        check_policy(p)
+        if p.snapshot_after_train and state.solver_rank() == 0:
+            check_snapshot_prefix(p)
         if state_file is not None:
             self.restore(state_file)
         self.step(p.max_iter - self.iter)
@@ -173,6 +178,8 @@ class Solver:
         Returns {output name: array}.
         """
         net, passes = self.test_nets[index], self.param.test_iter[index]
+        if not passes:
+            return {}
         log.info("Iteration %d, Testing net (#%d)", self.iter, index)
         net.share_with(self.net)
         loss = 0.0

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from caffe.core.errors import DeviceError
-from caffe.files import prototxt
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import SolverParameter
+from caffe.solvers.parameters import read_parameters
 from caffe.solvers.signals import Action, SignalHandler
 from caffe.solvers.solver_types import get_solver
 from caffe.tools.command import Flags, UsageError
@@ -54,7 +54,7 @@ def _effect(flags: Flags, name: str) -> Action:
 
 def _solver_parameter(flags: Flags) -> SolverParameter:
     """The solver prototxt, with what the flags add to it."""
-    p = prototxt.read_solver(flags["solver"])
+    p = read_parameters(flags["solver"])
     if flags["level"]:
         p.train_state.level = flags["level"]
     p.train_state.stage.extend(stages(flags))
