@@ -29,7 +29,7 @@ ENGINE = {
     "nets": ("proto", "core", "files", "layer_types.common", "layer_types.inputs", "layer_types",
              "runners"),
     "solvers": ("proto", "core", "operators", "files", "nets"),
-    "export": ("core", "layer_types.maps", "runners"),
+    "export": ("core", "layer_types.maps", "runners", "nets"),
     "tools": ("proto", "core", "files", "nets", "solvers"),
     "": ("proto", "core", "operators", "files", "layer_types.common", "runners", "nets", "solvers",
          "tools"),

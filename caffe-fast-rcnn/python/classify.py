@@ -18,7 +18,7 @@ from caffe.tools.command import status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing, read_array, whole_numbers
 
 
-def classify(args):
+def classify(args: argparse.Namespace) -> None:
     """Writes the (N, classes) predictions of the images to args.output_file."""
     options = preprocessing(args)
     print("GPU mode" if args.gpu else "CPU mode")
@@ -35,7 +35,7 @@ def classify(args):
     write_bytes(args.output_file, content.getvalue())
 
 
-def read_images(path, extension):
+def read_images(path: str, extension: str) -> list[np.ndarray]:
     """Images (H, W, 3) from 0 to 1, RGB: of a .npy file, a folder or one file."""
     path = os.path.expanduser(path)
     if path.endswith("npy"):
@@ -51,7 +51,7 @@ def read_images(path, extension):
     return [caffe.io.load_image(name) for name in names]
 
 
-def main():
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("input_file", help="image, folder of images, or .npy (N, H, W, 3)")

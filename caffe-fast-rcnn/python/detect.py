@@ -9,10 +9,13 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 import caffe
+from caffe.core.regular_files import open_regular
 from caffe.files.atomic import write_bytes
 from caffe.tools.command import UsageError, status_of
 from caffe.tools.preprocessing import add_net_args, preprocessing
@@ -20,7 +23,7 @@ from caffe.tools.preprocessing import add_net_args, preprocessing
 CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 
-def detect(args):
+def detect(args: argparse.Namespace) -> None:
     """Writes a line with the corners and the predictions of each window to args.output_file."""
     for path in (args.input_file, args.output_file):
         if not path.lower().endswith((".csv", ".txt")):
@@ -40,17 +43,17 @@ def detect(args):
     print(f"Saved to {args.output_file}")
 
 
-def read_names(path):
+def read_names(path: str) -> list[str]:
     """The lines of a text file."""
-    with open(path, encoding="utf-8") as file:
+    with open_regular(path, "r", encoding="utf-8") as file:
         return [line.strip() for line in file if line.strip()]
 
 
-def read_windows(path):
+def read_windows(path: str) -> list[tuple[str, np.ndarray]]:
     """[(image, windows (W, 4) float: ymin, xmin, ymax, xmax)] of a CSV file, images in its order.
     """
     windows = {}
-    with open(path, encoding="utf-8", newline="") as file:
+    with open_regular(path, "r", encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         missing = {"filename", *CORNERS} - set(rows.fieldnames or ())
         if missing:
@@ -66,7 +69,7 @@ def read_windows(path):
     return [(name, np.array(corners)) for name, corners in windows.items()]
 
 
-def write_detections(path, detections):
+def write_detections(path: str, detections: Sequence[dict[str, Any]]) -> None:
     """Writes a CSV file; detections: dicts with filename, window (4,) and prediction (C,)."""
     classes = len(detections[0]["prediction"]) if detections else 0
     content = io.StringIO(newline="")
@@ -78,7 +81,7 @@ def write_detections(path, detections):
     write_bytes(path, content.getvalue().encode())
 
 
-def main():
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("input_file", help="list of windows (.csv) or of images (.txt)")

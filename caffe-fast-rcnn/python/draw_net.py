@@ -10,7 +10,7 @@ from caffe.tools.command import status_of
 PHASES = {"TRAIN": caffe.TRAIN, "TEST": caffe.TEST, "ALL": None}
 
 
-def draw(args):
+def draw(args: argparse.Namespace) -> None:
     """Draws the net of a prototxt into an image file, whose extension says of what kind."""
     net = caffe.prototxt.read_net(args.input_net_proto_file)
     print(f"Drawing net to {args.output_image_file}")
@@ -18,7 +18,7 @@ def draw(args):
                                 args.display_lrm)
 
 
-def main():
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("input_net_proto_file", help="net prototxt")

@@ -7,12 +7,13 @@ import argparse
 import multiprocessing
 import multiprocessing.connection
 import sys
+from collections.abc import Sequence
 
 import caffe
 from caffe.tools.command import status_of
 
 
-def train(solver, snapshot, gpus, timing=False):
+def train(solver: str, snapshot: str, gpus: Sequence[int], timing: bool = False) -> None:
     """Trains by the file `solver` on the GPUs `gpus`; snapshot: a .solverstate to continue from."""
     caffe.init_log()
     caffe.log(f"Using devices {gpus}")
@@ -36,13 +37,15 @@ def train(solver, snapshot, gpus, timing=False):
                                        f"with status {process.exitcode}")
 
 
-def work(solver, snapshot, gpus, timing, uid, rank):
+def work(solver: str, snapshot: str, gpus: Sequence[int], timing: bool, uid: bytes,
+         rank: int) -> None:
     """A process of the training; ends it with its exit status."""
     caffe.init_log()
     sys.exit(status_of(solve, solver, snapshot, gpus, timing, uid, rank))
 
 
-def solve(solver_file, snapshot, gpus, timing, uid, rank):
+def solve(solver_file: str, snapshot: str, gpus: Sequence[int], timing: bool, uid: bytes,
+          rank: int) -> None:
     """What a process does: trains its share on GPU gpus[rank]."""
     caffe.set_device(gpus[rank])
     caffe.set_mode_gpu()
@@ -64,17 +67,17 @@ def solve(solver_file, snapshot, gpus, timing, uid, rank):
     nccl.close()
 
 
-def time(solver, nccl):
+def time(solver: caffe.SGDSolver, nccl: caffe.NCCL) -> None:
     """Has the mean times of the passes and of the exchange logged at the solver's `display`."""
     timers = {name: caffe.Timer() for name in ("forward", "backward", "allreduce")}
     sums = dict.fromkeys(timers, 0.0)
     first, last = solver.iter, len(solver.net.layers) - 1
 
-    def stop(name):
+    def stop(name: str) -> None:
         timers[name].stop()
         sums[name] += timers[name].ms
 
-    def on_gradients_ready():
+    def on_gradients_ready() -> None:
         timers["allreduce"].start()
         nccl.on_gradients_ready()
         stop("allreduce")
@@ -91,7 +94,7 @@ def time(solver, nccl):
     solver.add_callback(nccl.on_start, on_gradients_ready)
 
 
-def main():
+def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--solver", required=True, help="solver prototxt")

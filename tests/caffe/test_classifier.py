@@ -52,12 +52,30 @@ def test_images_are_resized_to_the_net_by_default(saved):
 @pytest.mark.parametrize("text, options, message", [
     (MEANS, dict(image_dims=(3, 8)), r"at least the net's \(4, 4\), got \(3, 8\)"),
     (MEANS, dict(image_dims=(8,)), r"got \(8,\)"),
-    (input_layer("a", 1, 3, 4, 4) + input_layer("b", 1, 3, 4, 4) + layer("s", "Silence", "a b", ""),
-     {}, r"one input .* got a \(1, 3, 4, 4\), b"),
+    (layer("s", "DummyData", "", "s", "dummy_data_param { shape { dim: 1 } }"), {}, "got none"),
     (input_layer("a", 1, 3) + layer("s", "Silence", "a", ""), {}, r"got a \(1, 3\)")])
 def test_what_cannot_classify(saved, text, options, message):
     with pytest.raises(caffe.CaffeError, match=message):
         caffe.Classifier(*saved(text), **options)
+
+
+@pytest.mark.parametrize("phase", [caffe.TEST, caffe.TRAIN, 1, 0])
+def test_a_phase_in_the_place_of_image_dims(saved, phase):
+    """Caffe constructs Classifier(file, weights, caffe.TEST), which serves as a net."""
+    net = caffe.Classifier(*saved(MEANS), phase)
+    assert tuple(net.image_dims) == (4, 4)
+    net.blobs["data"].data[...] = 2
+    assert (net.forward()["prob"] == 2).all()
+    assert net.predict([np.full((4, 4, 3), 0.25, np.float32)]).shape == (1, 3)
+
+
+def test_a_net_of_two_inputs_is_constructed_but_cannot_predict(saved):
+    net = caffe.Classifier(*saved(input_layer("a", 1, 3, 4, 4) + input_layer("b", 1, 3, 4, 4)
+                                  + layer("sum", "Eltwise", "a b")))
+    net.blobs["a"].data[...], net.blobs["b"].data[...] = 1, 2
+    assert (net.forward()["sum"] == 3).all()
+    with pytest.raises(caffe.CaffeError, match="expected an array for each input"):
+        net.predict([np.zeros((4, 4, 3), np.float32)])
 
 
 @pytest.mark.parametrize("pictures, message", [

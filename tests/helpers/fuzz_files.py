@@ -85,7 +85,7 @@ def make_cases(folder):
     paths = [os.path.join(folder, name) for name in ("w", "w.h5", "s", "s.h5", "m")]
     net.save(paths[0])
     net.save_hdf5(paths[1])
-    history = solver._updater.history()
+    history = solver.updater.history()
     for path in paths[2:4]:
         weights.write_state(path, 7, paths[0], 1, history)
     weights.write_binaryproto(paths[4], net.blobs["data"].data)

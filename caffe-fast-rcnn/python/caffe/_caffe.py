@@ -5,29 +5,29 @@ What is a Boost vector there is a list here: indexing, len, iteration and append
 from caffe.core.blob import Blob, BlobVec
 from caffe.core.logs import Timer, init_log, log
 from caffe.core.state import (
-                                  set_device,
-                                  set_mode_cpu,
-                                  set_mode_gpu,
-                                  set_multiprocess,
-                                  set_random_seed,
-                                  set_solver_count,
-                                  set_solver_rank,
-                                  solver_count,
-                                  solver_rank,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
 )
 from caffe.layer_types.common.registry import layer_type_list
 from caffe.nets.net import Net
 from caffe.runners.python_layer import Layer
 from caffe.solvers.parallel import NCCL, has_nccl
-from caffe.solvers.solver import (
-                                  AdaDeltaSolver,
-                                  AdaGradSolver,
-                                  AdamSolver,
-                                  NesterovSolver,
-                                  RMSPropSolver,
-                                  SGDSolver,
-                                  Solver,
-                                  get_solver,
+from caffe.solvers.solver import Solver
+from caffe.solvers.solver_types import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
 )
 
 RawBlobVec = LayerVec = NetVec = IntVec = StringVec = BoolVec = DtypeVec = list

@@ -5,35 +5,44 @@
                                   channel_swap=(2, 1, 0))
     probabilities = classifier.predict([caffe.io.load_image("cat.jpg")])      # (1, classes)
 """
+from collections.abc import Iterable, Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from caffe import io
 from caffe.core.errors import CaffeError
-from caffe.core.state import TEST
+from caffe.core.state import TEST, TRAIN
+from caffe.core.types import FilePath
 from caffe.nets.net import Net
 
 
 class Classifier(Net):
-    """A net with one input, and what brings images into it.
+    """A net with one input, and a Transformer that preprocesses images for it.
 
     image_dims: (height, width) that images are resized to before crops of the net's size are
-    taken; the net's size by default. The other options are the Transformer's.
+    taken; the net's size by default, and where a phase stands in its place, as programs write it
+    that mean Net(file, weights, phase). The other options are the Transformer's.
 
     Attributes: transformer, crop_dims (height, width of the net's input), image_dims.
     """
 
-    def __init__(self, model_file, pretrained_file, image_dims=None, mean=None, input_scale=None,
-                 raw_scale=None, channel_swap=None):
+    def __init__(self, model_file: FilePath, pretrained_file: FilePath,
+                 image_dims: Sequence[int] | int | None = None, mean: ArrayLike | None = None,
+                 input_scale: float | None = None, raw_scale: float | None = None,
+                 channel_swap: Sequence[int] | None = None) -> None:
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = input_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = self.crop_dims if image_dims is None else np.array(image_dims, int)
+        if image_dims is None or isinstance(image_dims, int) and image_dims in (TRAIN, TEST):
+            image_dims = self.crop_dims
+        self.image_dims = np.array(image_dims, int)
         if self.image_dims.shape != (2,) or (self.image_dims < self.crop_dims).any():
             raise CaffeError(f"expected image_dims (height, width) of at least the net's "
                              f"{tuple(self.crop_dims.tolist())}, got "
                              f"{tuple(self.image_dims.tolist())}")
 
-    def predict(self, inputs, oversample=True):
+    def predict(self, inputs: Iterable[np.ndarray], oversample: bool = True) -> np.ndarray:
         """Predictions (N, C) for N images (H, W, K) of any size, RGB between 0 and 1.
 
         oversample: the mean over ten crops (corners, centre and their mirrors) instead of the
@@ -47,7 +56,7 @@ class Classifier(Net):
         else:
             y, x = (self.image_dims - self.crop_dims) // 2
             height, width = self.crop_dims
-            crops = [image[y:y + height, x:x + width] for image in images]
+            crops = np.array([image[y:y + height, x:x + width] for image in images])
         name = self.inputs[0]
         batch = np.stack([self.transformer.preprocess(name, crop) for crop in crops])
         predictions = self.forward_all(**{name: batch})[self.outputs[0]]
@@ -56,7 +65,7 @@ class Classifier(Net):
             predictions = predictions.mean(1).reshape(len(images), -1)
         return predictions
 
-    def _checked(self, image):
+    def _checked(self, image: np.ndarray) -> np.ndarray:
         channels = self.blobs[self.inputs[0]].channels
         if np.ndim(image) != 3 or np.shape(image)[2] != channels:
             raise CaffeError(f"expected images of shape (height, width, {channels}), got "
@@ -64,19 +73,23 @@ class Classifier(Net):
         return image
 
 
-def input_transformer(net, mean, input_scale, raw_scale, channel_swap):
-    """The Transformer from images (H, W, K) to the one input of a net; None leaves a step out."""
-    if len(net.inputs) != 1 or len(net.blobs[net.inputs[0]].shape) != 4:
+def input_transformer(net: Net, mean: ArrayLike | None, input_scale: float | None,
+                      raw_scale: float | None,
+                      channel_swap: Sequence[int] | None) -> io.Transformer:
+    """The Transformer from images (H, W, K) to a net's first input; None leaves a step out."""
+    if not net.inputs or len(net.blobs[net.inputs[0]].shape) != 4:
         shapes = ", ".join(f"{name} {net.blobs[name].shape}" for name in net.inputs)
-        raise CaffeError("expected a net with one input of shape (N, K, H, W), got "
+        raise CaffeError("expected a net whose first input has the shape (N, K, H, W), got "
                          f"{shapes or 'none'}; classification takes a deploy prototxt")
     name = net.inputs[0]
     transformer = io.Transformer({name: net.blobs[name].shape})
     transformer.set_transpose(name, (2, 0, 1))
-    settings = ((transformer.set_mean, mean), (transformer.set_input_scale, input_scale),
-                (transformer.set_raw_scale, raw_scale),
-                (transformer.set_channel_swap, channel_swap))
-    for setter, value in settings:
-        if value is not None:
-            setter(name, value)
+    if mean is not None:
+        transformer.set_mean(name, mean)
+    if input_scale is not None:
+        transformer.set_input_scale(name, input_scale)
+    if raw_scale is not None:
+        transformer.set_raw_scale(name, raw_scale)
+    if channel_swap is not None:
+        transformer.set_channel_swap(name, channel_swap)
     return transformer

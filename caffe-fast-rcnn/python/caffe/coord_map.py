@@ -1,36 +1,41 @@
-"""Where the coordinates of one blob lie in another (pycaffe: caffe.coord_map).
+"""Maps between the coordinates of two blobs (pycaffe: caffe.coord_map).
 
     from caffe.coord_map import crop
     n.score = crop(n.upscore, n.data)       # a Crop layer with the offset that aligns the two
 
-A map (axis, a, b) from the coordinates i of a blob to those of another is a * i + b on each axis
-behind `axis`, the one of the channels; (None, 1, 0), the identity, belongs to no axis. Maps of
-layers go from bottom to top. Made for nets in Python: blobs are the tops of a NetSpec.
+A map (axis, a, b) takes the coordinate i of one blob to a * i + b in another, on each axis after
+`axis`, the channel axis; (None, 1, 0) is the identity and has no axis. A layer's map goes from
+bottom to top. The blobs are the tops of a NetSpec, a net written in Python.
 """
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from caffe.core.errors import CaffeError
+from caffe.net_spec import Function, Top
 from caffe.net_spec import layers as L
 
 PASS_THROUGH_LAYERS = ["AbsVal", "BatchNorm", "Bias", "BNLL", "Clip", "Dropout", "Eltwise", "ELU",
                        "Exp", "Log", "LRN", "MVN", "Power", "PReLU", "ReLU", "Scale", "Sigmoid",
                        "Split", "Swish", "TanH", "Threshold"]
-_IDENTITY = None, 1, 0
+CoordMap = tuple[int | None, Any, Any]      # axis, a, b; numbers or an array per axis
+_IDENTITY: CoordMap = None, 1, 0
 
 
 class UndefinedMapException(CaffeError):
-    """A layer whose tops do not lie over its bottoms."""
+    """A layer without a map between the coordinates of its bottom and its top."""
 
 
 class AxisMismatchException(CaffeError):
-    """Maps that belong to different axes."""
+    """Maps with different axes."""
 
 
 class CropError(CaffeError, AssertionError):
     """Blobs of which one cannot be cropped to the other (pycaffe: an assertion)."""
 
 
-def conv_params(fn):
+def conv_params(fn: Function) -> tuple[int, Any, Any, Any]:
     """(axis, stride, extent of the dilated kernel, pad) of a layer with windows; arrays per axis.
     """
     params = fn.params.get("pooling_param" if fn.type_name == "Pooling" else "convolution_param",
@@ -43,20 +48,21 @@ def conv_params(fn):
             (kernel - 1) * dilation + 1, _per_axis(params, "pad", "pad_h", "pad_w", 0))
 
 
-def _per_axis(params, name, name_h, name_w, default):
+def _per_axis(params: dict[str, Any], name: str, name_h: str, name_w: str,
+              default: int | None) -> np.ndarray | None:
     if name_h in params or name_w in params:
         return np.array([params.get(name_h, default), params.get(name_w, default)])
     value = params.get(name, default)
     return None if value is None else np.array(value, ndmin=1)
 
 
-def crop_params(fn):
+def crop_params(fn: Function) -> tuple[int, np.ndarray]:
     """(axis, offset) of a Crop layer; offset is an array."""
     params = fn.params.get("crop_param", fn.params)
     return params.get("axis", 2), np.array(params.get("offset", 0), ndmin=1)
 
 
-def coord_map(fn):
+def coord_map(fn: Function) -> CoordMap:
     """The map of a layer (a net_spec.Function), from bottom to top."""
     if fn.type_name in ("Convolution", "Pooling", "Im2col"):
         axis, stride, extent, pad = conv_params(fn)
@@ -72,8 +78,8 @@ def coord_map(fn):
     raise UndefinedMapException(f"layers of type {fn.type_name} have no map of coordinates")
 
 
-def compose(base_map, next_map):
-    """The map that first does next_map, then base_map."""
+def compose(base_map: CoordMap, next_map: CoordMap) -> CoordMap:
+    """The map that applies next_map, then base_map."""
     axis1, a1, b1 = base_map
     axis2, a2, b2 = next_map
     if None not in (axis1, axis2) and axis1 != axis2:
@@ -81,16 +87,16 @@ def compose(base_map, next_map):
     return axis2 if axis1 is None else axis1, a1 * a2, a1 * b2 + b1
 
 
-def inverse(coord_map):
-    """The map in the other direction."""
+def inverse(coord_map: CoordMap) -> CoordMap:
+    """The inverse map."""
     axis, a, b = coord_map
     return axis, 1 / a, -b / a
 
 
-def coord_map_from_to(top_from, top_to):
-    """The map from the coordinates of top_from to those of top_to, over a blob below both.
+def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
+    """The map from the coordinates of top_from to those of top_to, by a blob that both depend on.
 
-    RuntimeError when there is none, or none that spatial layers lead to.
+    RuntimeError when no spatial layers connect them.
     """
     from_maps = dict(_maps_to_ancestors(top_from))
     for top, to_map in _maps_to_ancestors(top_to):
@@ -100,9 +106,8 @@ def coord_map_from_to(top_from, top_to):
                        "layers?")
 
 
-def _maps_to_ancestors(top):
-    """Yields (blob, map from that blob to `top`) for `top` and all blobs below, the nearest first.
-    """
+def _maps_to_ancestors(top: Top) -> Iterator[tuple[Top, CoordMap]]:
+    """Yields (blob, map from that blob to `top`) for `top` and all it depends on, nearest first."""
     maps, waiting = {top: _IDENTITY}, [top]
     for top in waiting:
         yield top, maps[top]
@@ -110,7 +115,7 @@ def _maps_to_ancestors(top):
             layer_map = coord_map(top.fn)
         except UndefinedMapException:
             continue
-        # the second bottom of a Crop gives its size only
+        # only the size of a Crop's second bottom counts
         bottoms = top.fn.inputs[:1] if top.fn.type_name == "Crop" else top.fn.inputs
         for bottom in bottoms:
             if bottom not in maps:
@@ -118,10 +123,10 @@ def _maps_to_ancestors(top):
                 waiting.append(bottom)
 
 
-def crop(top_from, top_to):
-    """A Crop layer that cuts top_from to the size of top_to, where top_to lies in it.
+def crop(top_from: Top, top_to: Top) -> Top:
+    """A Crop layer that crops top_from to the size of top_to, at the offset that aligns them.
 
-    CropError when the two differ in scale, or top_to does not lie in top_from by whole pixels.
+    CropError when the two differ in scale, or the offset is negative or not a whole number.
     """
     axis, a, b = coord_map_from_to(top_from, top_to)
     offset = -np.array(b, ndmin=1)
@@ -134,6 +139,6 @@ def crop(top_from, top_to):
     if (np.round(offset) != offset).any():
         raise CropError(f"the reference lies {offset} pixels inside the blob to be cropped, "
                         "which is no whole number; change a kernel or a pad")
-    axis = {} if axis is None else {"axis": axis + 1}
+    axes = {} if axis is None else {"axis": axis + 1}
     return L.Crop(top_from, top_to,
-                  crop_param=dict(offset=[int(n) for n in offset], **axis))
+                  crop_param=dict(offset=[int(n) for n in offset], **axes))

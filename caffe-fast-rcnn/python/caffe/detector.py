@@ -8,31 +8,40 @@ Windows are (ymin, xmin, ymax, xmax) in pixels.
 """
 import itertools
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from caffe import io
 from caffe.classifier import input_transformer
 from caffe.core.errors import CaffeError
 from caffe.core.state import TEST
+from caffe.core.types import FilePath
 from caffe.nets.net import Net
+
+Window = Sequence[float] | np.ndarray
+ImagesWindows = Iterable[tuple[FilePath, Iterable[Window]]]
 
 
 class Detector(Net):
     """A net with one input, into which windows of images are warped.
 
-    context_pad: pixels of the input on each side that show the window's surroundings, and the mean
-    where the image ends. The other options are the Transformer's.
+    context_pad: pixels on each side of the net's input that show the surroundings of the window;
+    outside the image they hold the mean. The other options are the Transformer's.
     """
 
-    def __init__(self, model_file, pretrained_file, mean=None, input_scale=None, raw_scale=None,
-                 channel_swap=None, context_pad=None):
+    def __init__(self, model_file: FilePath, pretrained_file: FilePath,
+                 mean: ArrayLike | None = None, input_scale: float | None = None,
+                 raw_scale: float | None = None, channel_swap: Sequence[int] | None = None,
+                 context_pad: int | None = None) -> None:
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = input_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.configure_crop(context_pad)
 
-    def configure_crop(self, context_pad):
-        """Sets context_pad, crop_dims (H, W, K) and crop_mean, the pixels that become 0."""
+    def configure_crop(self, context_pad: int | None) -> None:
+        """Sets context_pad, crop_dims (H, W, K) and crop_mean, which preprocessing turns into 0."""
         name = self.inputs[0]
         self.crop_mean = self.transformer.deprocess(
             name, np.zeros(self.blobs[name].shape[1:], np.float32))
@@ -42,7 +51,7 @@ class Detector(Net):
             raise CaffeError("expected a context_pad below half the net's input of "
                              f"{self.crop_dims[0]} x {self.crop_dims[1]}, got {context_pad}")
 
-    def detect_windows(self, images_windows):
+    def detect_windows(self, images_windows: ImagesWindows) -> list[dict[str, Any]]:
         """The net's predictions for windows of images.
 
         images_windows: pairs of an image file and its windows (W, 4). Returns a list of
@@ -57,7 +66,8 @@ class Detector(Net):
                            for (filename, window, _), prediction in zip(batch, predictions)]
         return detections
 
-    def _windows(self, images_windows):
+    def _windows(self, images_windows: ImagesWindows
+                 ) -> Iterator[tuple[FilePath, Window, np.ndarray]]:
         for filename, windows in images_windows:
             image = io.load_image(filename)
             for window in windows:
@@ -66,7 +76,7 @@ class Detector(Net):
                 except ValueError as problem:
                     raise CaffeError(f"{filename}: {problem}") from None
 
-    def detect_selective_search(self, image_fnames):
+    def detect_selective_search(self, image_fnames: Iterable[FilePath]) -> list[dict[str, Any]]:
         """As `detect_windows`, for the windows that selective search proposes.
 
         It needs the module selective_search_ijcv_with_python, which needs MATLAB.
@@ -81,7 +91,7 @@ class Detector(Net):
         paths = [os.path.abspath(name) for name in image_fnames]
         return self.detect_windows(zip(paths, selective_search.get_windows(paths)))
 
-    def crop(self, im, window):
+    def crop(self, im: np.ndarray, window: Window) -> np.ndarray:
         """The pixels (H, W, K) of a window; with context_pad already of the net's input size."""
         box = np.asarray(window, dtype=float).reshape(2, 2)     # two corners (y, x)
         if self.context_pad:
@@ -92,10 +102,10 @@ class Detector(Net):
         (y1, x1), (y2, x2) = box
         return im[y1:y2, x1:x2]
 
-    def _with_context(self, im, box):
-        """A box that is enlarged about its centre; the mean stands in for what is no image.
+    def _with_context(self, im: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """The box enlarged about its centre; outside the image it holds the mean.
 
-        pycaffe: the end of the box counts in its size, but is not copied.
+        As in pycaffe the last row and column count in the size of the box, but are not copied.
         """
         size = self.crop_dims[:2]
         half = (box[1] - box[0] + 1) / 2
@@ -115,7 +125,7 @@ class Detector(Net):
         return crop
 
 
-def _outside(window, im):
+def _outside(window: Window, im: np.ndarray) -> ValueError:
     corners = ", ".join(f"{float(number):g}" for number in window)
     return ValueError(f"the window (ymin, xmin, ymax, xmax) = ({corners}) does not lie in the "
                       f"image of {im.shape[0]} x {im.shape[1]} pixels, or is empty")

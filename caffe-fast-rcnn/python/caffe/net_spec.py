@@ -10,20 +10,26 @@
     print(n.to_proto())
 
 A keyword of a layer is a field of the layer type's own parameter block, or of LayerParameter
-itself (name, param, loss_weight, include, ..., any *_param block). Besides there are `ntop`, the
-number of tops, and `in_place`. What gets no name from a NetSpec is called after its type: "ReLU1".
+itself (name, param, loss_weight, include, ..., any *_param block). Two more keywords are `ntop`,
+the number of tops, and `in_place`. Tops without a name in the NetSpec are named after the layer's
+type: "ReLU1".
 """
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from caffe.core.errors import suggest
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
 _SUFFIX = "_param"
 
 
-def param_name_dict():
+def param_name_dict() -> dict[str, str]:
     """Layer type -> its parameter block without the suffix: {"InnerProduct": "inner_product"}."""
     return {field.message_type.name.removesuffix("Parameter"): field.name.removesuffix(_SUFFIX)
             for field in caffe_pb2.LayerParameter.DESCRIPTOR.fields if field.name.endswith(_SUFFIX)}
@@ -32,15 +38,17 @@ def param_name_dict():
 _PARAM_NAMES = param_name_dict()
 
 
-def to_proto(*tops):
+def to_proto(*tops: "Top | Function") -> NetParameter:
     """The NetParameter with every layer that is needed to compute the given tops."""
-    layers, names, autonames = OrderedDict(), {}, Counter()
+    layers: OrderedDict[Function, LayerParameter] = OrderedDict()
+    names: dict[Any, str] = {}
+    autonames: Counter[str] = Counter()
     for top in tops:
         top.fn._to_proto(layers, names, autonames)
     return caffe_pb2.NetParameter(layer=layers.values())
 
 
-def assign_proto(message, name, value):
+def assign_proto(message: Message, name: str, value: Any) -> None:
     """Sets a field of a message from Python values: dicts are messages, lists repeated fields.
 
     A single value for a repeated field is a list of one; an enum value may be given by name.
@@ -64,7 +72,7 @@ def assign_proto(message, name, value):
             setattr(message, name, _plain(field, item))
 
 
-def _assign_message(message, value):
+def _assign_message(message: Message, value: Any) -> None:
     if isinstance(value, dict):
         message.SetInParent()
         for key, item in value.items():
@@ -73,7 +81,7 @@ def _assign_message(message, value):
         message.CopyFrom(value)
 
 
-def _plain(field, value):
+def _plain(field: FieldDescriptor, value: Any) -> Any:
     """A number, a string or a bool; the number of an enum value that is given by name."""
     if field.enum_type is not None and isinstance(value, str):
         if value not in field.enum_type.values_by_name:
@@ -86,22 +94,23 @@ def _plain(field, value):
 class Top:
     """One output of a layer: output number `n` of Function `fn`."""
 
-    def __init__(self, fn, n):
+    def __init__(self, fn: "Function", n: int) -> None:
         self.fn = fn
         self.n = n
 
-    def to_proto(self):
+    def to_proto(self) -> NetParameter:
         """The NetParameter with every layer that is needed to compute this top."""
         return to_proto(self)
 
-    def _to_proto(self, layers, names, autonames):
+    def _to_proto(self, layers: dict["Function", LayerParameter], names: dict[Any, str],
+                  autonames: Counter[str]) -> None:
         return self.fn._to_proto(layers, names, autonames)
 
 
 class Function:
     """A layer: its type, its inputs (Tops) and its parameters; `tops` are its outputs."""
 
-    def __init__(self, type_name, inputs, params):
+    def __init__(self, type_name: str, inputs: Sequence[Top], params: dict[str, Any]) -> None:
         for index, top in enumerate(inputs):
             if not isinstance(top, Top):
                 raise TypeError(f"{type_name} input {index} is not a Top (type is {type(top)})")
@@ -113,22 +122,23 @@ class Function:
         self.tops = tuple(Top(self, n) for n in range(self.ntop))
 
     @property
-    def fn(self):
+    def fn(self) -> "Function":
         """A layer without tops can stand where a Top stands."""
         return self
 
-    def to_proto(self):
+    def to_proto(self) -> NetParameter:
         """The NetParameter with this layer and every layer before it."""
         return to_proto(self)
 
-    def _name(self, key, names, autonames):
+    def _name(self, key: "Top | Function", names: dict[Any, str], autonames: Counter[str]) -> str:
         """The name of a top or of this layer, given by the NetSpec or made from the type."""
         if key not in names:
             autonames[self.type_name] += 1
             names[key] = f"{self.type_name}{autonames[self.type_name]}"
         return names[key]
 
-    def _to_proto(self, layers, names, autonames):
+    def _to_proto(self, layers: dict["Function", LayerParameter], names: dict[Any, str],
+                  autonames: Counter[str]) -> None:
         """Adds this layer to `layers` (Function -> LayerParameter), those before it first."""
         if self in layers:
             return
@@ -146,8 +156,8 @@ class Function:
             self._assign(layer, name, value)
         layers[self] = layer
 
-    def _assign(self, layer, name, value):
-        """Sets a keyword in the type's own block if it is a field there, else in the layer."""
+    def _assign(self, layer: LayerParameter, name: str, value: Any) -> None:
+        """Sets a keyword in the type's own block if that has such a field, else in the layer."""
         block = _PARAM_NAMES.get(self.type_name, "") + _SUFFIX
         own = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name.get(block)
         own = own.message_type.fields_by_name if own is not None else {}
@@ -161,27 +171,28 @@ class Function:
 class NetSpec:
     """A net under construction: assign Tops to attributes or items, then call `to_proto`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__setattr__("tops", OrderedDict())
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         self.tops[name] = value
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         tops = vars(self).get("tops", {})      # not there yet while a copy is being made
         if name not in tops:
             raise AttributeError(f'the net has no top "{name}"{suggest(name, tops)}')
         return tops[name]
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         del self.tops[name]
 
     __setitem__, __getitem__, __delitem__ = __setattr__, __getattr__, __delattr__
 
-    def to_proto(self):
+    def to_proto(self) -> NetParameter:
         """The NetParameter with all layers, in the order in which their tops were assigned."""
         names = {top: name for name, top in self.tops.items()}
-        layers, autonames = OrderedDict(), Counter()
+        layers: OrderedDict[Function, LayerParameter] = OrderedDict()
+        autonames: Counter[str] = Counter()
         for top in self.tops.values():
             top._to_proto(layers, names, autonames)
         return caffe_pb2.NetParameter(layer=layers.values())
@@ -190,8 +201,8 @@ class NetSpec:
 class Layers:
     """`layers.Type(bottoms, parameters)` gives a Top, a tuple of Tops, or a Function (no tops)."""
 
-    def __getattr__(self, type_name):
-        def layer(*bottoms, **parameters):
+    def __getattr__(self, type_name: str) -> Callable[..., Any]:
+        def layer(*bottoms: Top, **parameters: Any) -> Any:
             fn = Function(type_name, bottoms, parameters)
             return fn if fn.ntop == 0 else fn.tops[0] if fn.ntop == 1 else fn.tops
         return layer
@@ -200,7 +211,7 @@ class Layers:
 class Parameters:
     """`params.Pooling.MAX`: the enum values of the parameter messages."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         message = getattr(caffe_pb2, f"{name}Parameter", None)
         if message is None:
             raise AttributeError(f"there is no {name}Parameter{suggest(name, _PARAM_NAMES)}")

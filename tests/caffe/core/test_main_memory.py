@@ -57,7 +57,7 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(16 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(sum([faults() for _ in range(24)][4:]) / 20)   # a block may be split once, later on too
+print(sorted([faults() for _ in range(24)])[12])     # some passes split a block and take new pages
 """
 PAGES = (64 << 20) // resource.getpagesize()
 
@@ -70,4 +70,4 @@ def test_freed_memory_is_used_again(variables, reused, monkeypatch):
         monkeypatch.setenv(name, value)
     done = subprocess.run([sys.executable, "-c", REUSE], capture_output=True, text=True,
                           check=True)
-    assert (float(done.stdout) < PAGES / 10) is reused
+    assert (int(done.stdout) < PAGES / 100) is reused

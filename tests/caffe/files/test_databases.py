@@ -59,7 +59,7 @@ def test_a_failed_block_leaves_nothing(tmp_path, backend):
 
 def test_an_existing_path_is_kept(tmp_path, backend):
     (tmp_path / "db").write_text("mine")
-    with pytest.raises(DataError, match="db: this is there already"), \
+    with pytest.raises(DataError, match="db: exists already"), \
             databases.new_database(tmp_path / "db", backend):
         pass
     assert (tmp_path / "db").read_text() == "mine"

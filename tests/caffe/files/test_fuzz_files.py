@@ -117,5 +117,5 @@ def test_impossible_iterations(tmp_path, content):
 
 
 def test_damaged_blobproto_vector():
-    with pytest.raises(CaffeError, match="no serialized BlobProtoVector"):
+    with pytest.raises(CaffeError, match="not a serialized BlobProtoVector"):
         io.blobprotovector_str_to_arraylist(b"\x0a\xff")

@@ -112,7 +112,6 @@ def test_a_block_that_is_not_closed_is_named():
     ('layer { type: "ReLU" } layers { type: RELU }', '"layers" (the old form)'),
     ('input: "a" input_dim: 1', "4 input_dim numbers"),
     ('input: "a" input: "b" input_shape { dim: 1 }', "2 input_shape blocks"),
-    ('input: "a"', "4 input_dim numbers"),
     ('layers { layer { type: "convs" name: "c" } }', 'did you mean "conv"?'),
     ('layers { layer { type: "padding" name: "p" pad: 1 } bottom: "a" top: "p" } '
      'layers { layer { type: "relu" name: "r" } bottom: "p" top: "p" }', 'padding layer "p"'),

@@ -126,7 +126,7 @@ def test_conversions_that_are_refused(tool, tmp_path, listed):
     assert_refused(tool(convert_imageset, "nowhere/", listed[1], target), "none of the 4 images")
     assert_refused(tool(convert_imageset, listed[0], "no.txt", target), "no.txt", "No such file")
     target.mkdir()
-    assert_refused(tool(convert_imageset, *listed, target), "db: this is there already")
+    assert_refused(tool(convert_imageset, *listed, target), "db: exists already")
     assert sorted(os.listdir(tmp_path)) == ["db", "images"]
 
 

@@ -1,8 +1,9 @@
-"""The process's main memory: what is freed is kept, and mapped files are read without staying.
+"""Main memory: freed blocks are kept for reuse, mapped files are copied without staying resident.
 """
 import ctypes
 import mmap
 import os
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,12 @@ _USERS_CHOICE = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNA
 _PIECE = 1 << 24        # bytes
 
 
-def keep_freed_memory():
-    """Tells glibc's malloc to keep what is freed for the next tensor of that size.
+def keep_freed_memory() -> None:
+    """Tells glibc's malloc to keep freed blocks for the next tensor of that size.
 
-    By default it gives every block over 32 MB back to the system, which then clears and maps all
-    its pages anew in the next pass: on the CPU a fifth of the time of a VGG16 net on a picture of
-    600 x 800. Does nothing with another C library, or where the user has set malloc's variables.
+    By default it returns every block over 32 MB to the system, which clears and maps all its pages
+    again in the next pass: on the CPU a fifth of the time of a VGG16 net on an image of 600 x 800.
+    Does nothing with another C library, or where the user has set malloc's variables.
     """
     if any(name in os.environ for name in _USERS_CHOICE):
         return
@@ -26,11 +27,11 @@ def keep_freed_memory():
         mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def copy_mapped(target, array):
+def copy_mapped(target: np.ndarray, array: np.ndarray) -> None:
     """target[...] = array, of the same shape; the array may lie in a file that is mapped.
 
-    The pages of a mapped file count as memory of the process once they were read. Copying a whole
-    file would take its size twice, so the copy goes piece by piece and releases the pages behind.
+    The pages of a mapped file count as memory of the process once they have been read. Copying a
+    file at once would take twice its size; so it is copied in pieces, whose pages are released.
     """
     if not array.ndim or array.nbytes <= _PIECE:
         target[...] = array
@@ -42,9 +43,9 @@ def copy_mapped(target, array):
         _release(array[begin:begin + step])
 
 
-def _release(array):
+def _release(array: np.ndarray) -> None:
     """Releases the pages under an array in a mapped file; they are read again when needed."""
-    file = array
+    file: Any = array
     while isinstance(file, np.ndarray):
         file = file.base
     file = file.obj if isinstance(file, memoryview) else file

@@ -1,10 +1,11 @@
 """A part of a net as an ONNX model, and the comparison of the two.
 
-Caffe's layers one by one: one function per layer type (windows.py, values.py, shapes.py). The
-operators are those of opset 14 (2021). Sizes are fixed: those
-that the net has when it is exported.
+One function per layer type makes its nodes (windows.py, values.py, shapes.py). The operators are
+those of opset 14 (2021). Sizes are fixed: those that the net has when it is exported.
 """
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,13 +14,16 @@ from onnx.reference import ReferenceEvaluator
 
 from caffe.core.errors import LayerError, WeightsError
 from caffe.export import shapes, values, windows
+from caffe.export.part import Part
 from caffe.export.reference_ops import LRN, MaxRoiPool
 from caffe.export.scope import Scope
+from caffe.nets.net import Net
+from caffe.runners.runner import LayerRunner
 
 OPSET, IR_VERSION = 14, 7
 _LIMIT = 2000 << 20     # bytes of weights; protobuf's largest message is 2 GB
 _PLAIN = {"Sigmoid": "Sigmoid", "TanH": "Tanh", "AbsVal": "Abs", "BNLL": "Softplus"}
-EXPORTERS = {
+EXPORTERS: dict[str, Callable[..., Any]] = {
     "ArgMax": shapes.arg_max, "Axpy": values.axpy, "BatchNorm": values.batch_norm,
     "BatchReindex": shapes.batch_reindex, "Bias": values.bias, "Clip": values.clip,
     "Concat": shapes.concat, "Convolution": windows.convolution,
@@ -40,7 +44,7 @@ EXPORTERS = {
 }
 
 
-def to_onnx(net, part):
+def to_onnx(net: Net, part: Part) -> onnx.ModelProto:
     """The onnx.ModelProto of a Part of a net, in the net's phase, with its weights inside.
 
     Inputs and outputs are called as the blobs. Raises LayerError for a layer that has no ONNX form,
@@ -70,7 +74,7 @@ def to_onnx(net, part):
     return model
 
 
-def largest_difference(net, part, model, seed=0):
+def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int = 0) -> float:
     """The largest difference of an output in the net and in ONNX's reference evaluator, as a share
     of the output's largest value; the inputs are random, rois lie on the map. A slow check.
     """
@@ -85,13 +89,13 @@ def largest_difference(net, part, model, seed=0):
                for a, b in zip(ours, theirs))
 
 
-def evaluate(model, feeds):
+def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The outputs of a model for {input name: array}, by onnx's reference evaluator."""
     evaluator = ReferenceEvaluator(model, new_ops=[LRN, MaxRoiPool])
     return evaluator.run(None, feeds)
 
 
-def _fill_randomly(net, part, name, generator):
+def _fill_randomly(net: Net, part: Part, name: str, generator: np.random.Generator) -> None:
     blob = net.blobs[name]
     values = generator.standard_normal(blob.shape)
     poolers = [net._runners[i] for i in part.layers if net._runners[i].type == "ROIPooling"]
@@ -103,11 +107,11 @@ def _fill_randomly(net, part, name, generator):
     blob.data[...] = values.reshape(blob.shape)
 
 
-def _last_writers(net, part):
+def _last_writers(net: Net, part: Part) -> dict[str, int]:
     return {name: index for index in part.layers for name in net._runners[index].top_names}
 
 
-def _exporter(net, layer):
+def _exporter(net: Net, layer: LayerRunner) -> Callable[..., Any]:
     if layer.type in EXPORTERS:
         return EXPORTERS[layer.type]
     end, start = (", ".join(_own_name(net, name) for name in names) or "other blobs"
@@ -116,7 +120,7 @@ def _exporter(net, layer):
                      f"before it (end: {end}) or behind it (start: {start}) instead")
 
 
-def _own_name(net, name):
+def _own_name(net: Net, name: str) -> str:
     """The name that the prototxt has for a blob that a Split layer of the engine made."""
     for runner in net._runners:
         if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
@@ -124,7 +128,7 @@ def _own_name(net, name):
     return name
 
 
-def _check_size(net, part):
+def _check_size(net: Net, part: Part) -> None:
     size = sum(4 * blob.count for index in part.layers for blob in net._runners[index].blobs)
     if size > _LIMIT:
         raise WeightsError(f"the weights have {size >> 20} MB; protobuf holds no more than "

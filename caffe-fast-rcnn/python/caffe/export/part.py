@@ -1,7 +1,9 @@
 """A part of a net: the layers between some blobs and others."""
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from caffe.core.errors import CaffeError, suggest
+from caffe.nets.net import Net
 
 
 class Part(NamedTuple):
@@ -12,7 +14,8 @@ class Part(NamedTuple):
     outputs: list
 
 
-def select(net, start=(), end=(), shapes=None):
+def select(net: Net, start: Iterable[str] = (), end: Iterable[str] = (),
+           shapes: Mapping[str, Sequence[int]] | None = None) -> Part:
     """The Part of a net that computes the blobs `end` from the blobs `start` and its inputs.
 
     start, end: blob names; a blob stands for its last value, after all layers that work in place.
@@ -44,16 +47,17 @@ def select(net, start=(), end=(), shapes=None):
     return part
 
 
-def _wiring(net):
+def _wiring(net: Net) -> tuple[list[list[tuple[str, int]]], dict[str, int]]:
     """Per layer the values (blob, layer that wrote it) it reads; per blob its last writer."""
-    sources, final = [], {}
+    sources: list[list[tuple[str, int]]] = []
+    final: dict[str, int] = {}
     for index, runner in enumerate(net._runners):
         sources.append([(name, final[name]) for name in runner.bottom_names])
         final.update((name, index) for name in runner.top_names)
     return sources, final
 
 
-def _reshape(net, part, shapes):
+def _reshape(net: Net, part: Part, shapes: Mapping[str, Sequence[int]]) -> None:
     for name, shape in shapes.items():
         if name not in part.inputs:
             raise CaffeError(f'"{name}" is no input here{suggest(name, part.inputs)}; the inputs '

@@ -1,7 +1,11 @@
 """The learnable blobs of a net as a dictionary of tensors, under PyTorch's names."""
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
+
+from caffe.nets.net import Net
+from caffe.runners.runner import LayerRunner
 
 _WEIGHT_AND_BIAS = ("weight", "bias")
 _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
@@ -10,12 +14,11 @@ _NAMES = {"Convolution": _WEIGHT_AND_BIAS, "Deconvolution": _WEIGHT_AND_BIAS,
           "PReLU": ("weight",), "Normalize": ("weight",), "Bias": ("bias",)}
 
 
-def state_dict(net):
+def state_dict(net: Net) -> OrderedDict[str, torch.Tensor]:
     """OrderedDict: "<layer>.weight", "<layer>.bias", ... -> float32 tensor on the CPU.
 
-    BatchNorm layers give running_mean and running_var (Caffe's sums divided by their weight); blobs
-    of types without names of their own are "<layer>.0", "<layer>.1", ... Every tensor has memory of
-    its own.
+    BatchNorm layers have running_mean and running_var (Caffe's sums divided by their weight); blobs
+    of types without such names are "<layer>.0", "<layer>.1", ... No two tensors share memory.
     """
     tensors = OrderedDict()
     for runner in net._runners:
@@ -24,20 +27,20 @@ def state_dict(net):
     return tensors
 
 
-def batch_statistics(runner):
+def batch_statistics(runner: LayerRunner) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and variance (C,) of a BatchNorm layer."""
     mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs[:3])
     factor = torch.where(weight == 0, 0, 1 / weight)
     return mean * factor, variance * factor
 
 
-def _values(runner):
+def _values(runner: LayerRunner) -> Sequence[torch.Tensor]:
     if runner.type == "BatchNorm":
         return [*batch_statistics(runner), *(blob.tensor.detach() for blob in runner.blobs[3:])]
     return [blob.tensor.detach() for blob in runner.blobs]
 
 
-def _blob_names(runner):
+def _blob_names(runner: LayerRunner) -> Sequence[str]:
     if runner.type == "BatchNorm":
         return "running_mean", "running_var", "weight", "bias"
     if runner.type == "Scale" and len(runner.bottoms) == 2:

@@ -1,55 +1,58 @@
-"""ONNX nodes of the layers that compute with single values, with blobs, and with whole items."""
+"""ONNX nodes of the layers that compute element by element, with blobs, or per item."""
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
+from caffe.core.types import Shape
+from caffe.export.scope import Scope
 from caffe.export.tensors import batch_statistics
 
 
-def number(scope, value):
+def number(scope: Scope, value: float) -> str:
     """A constant scalar."""
     return scope.constant(np.float32(value))
 
 
-def affine(scope, x, scale, shift):
-    """scale * x + shift, without the nodes that would do nothing."""
+def affine(scope: Scope, x: str, scale: float, shift: float) -> str:
+    """scale * x + shift, without nodes for a scale of 1 or a shift of 0."""
     x = x if scale == 1 else scope.op("Mul", x, number(scope, scale))
     return x if shift == 0 else scope.op("Add", x, number(scope, shift))
 
 
-def relu(scope, x):
+def relu(scope: Scope, x: str) -> str:
     slope = scope.module.slope
     return scope.op("LeakyRelu", x, alpha=slope) if slope else scope.op("Relu", x)
 
 
-def relu6(scope, x):
+def relu6(scope: Scope, x: str) -> str:
     return scope.op("Min", relu(scope, x), number(scope, 6))
 
 
-def prelu(scope, x):
+def prelu(scope: Scope, x: str) -> str:
     axes = len(scope.bottom_shapes[0])
     return scope.op("PRelu", x, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
 
 
-def elu(scope, x):
+def elu(scope: Scope, x: str) -> str:
     return scope.op("Elu", x, alpha=scope.module.alpha)
 
 
-def swish(scope, x):
+def swish(scope: Scope, x: str) -> str:
     return scope.op("Mul", x, scope.op("Sigmoid", affine(scope, x, scope.module.beta, 0)))
 
 
-def clip(scope, x):
+def clip(scope: Scope, x: str) -> str:
     return scope.op("Clip", x, number(scope, scope.module.min), number(scope, scope.module.max))
 
 
-def threshold(scope, x):
+def threshold(scope: Scope, x: str) -> str:
     above = scope.op("Greater", x, number(scope, scope.module.threshold))
     return scope.op("Cast", above, to=1)     # 1: float
 
 
-def power(scope, x):
-    """(shift + scale x) ^ power; with power or scale 0 a constant, whatever x holds."""
+def power(scope: Scope, x: str) -> str:
+    """(shift + scale x) ^ power; with power or scale 0 a constant, for any x."""
     module = scope.module
     if module.power == 0 or module.scale == 0:
         value = np.float32(module.shift) ** np.float32(module.power)
@@ -58,24 +61,24 @@ def power(scope, x):
     return y if module.power == 1 else scope.op("Pow", y, number(scope, module.power))
 
 
-def exp(scope, x):
+def exp(scope: Scope, x: str) -> str:
     module = scope.module
     return scope.op("Exp", affine(scope, x, module.log_base * module.scale,
                                   module.log_base * module.shift))
 
 
-def log(scope, x):
+def log(scope: Scope, x: str) -> str:
     module = scope.module
     return affine(scope, scope.op("Log", affine(scope, x, module.scale, module.shift)),
                   1 / module.log_base, 0)
 
 
-def dropout(scope, x):
-    """Nothing at test time; without scale_train a factor."""
+def dropout(scope: Scope, x: str) -> str:
+    """The identity at test time; without scale_train a factor."""
     return affine(scope, x, 1 if scope.module.scale_train else 1 - scope.module.ratio, 0)
 
 
-def eltwise(scope, *bottoms):
+def eltwise(scope: Scope, *bottoms: str) -> str:
     p = scope.layer.param.eltwise_param
     if p.operation == p.MAX:
         return scope.op("Max", *bottoms)
@@ -85,7 +88,7 @@ def eltwise(scope, *bottoms):
     return scope.op("Sum", *(affine(scope, x, c, 0) for c, x in zip(coefficients, bottoms)))
 
 
-def scale(scope, x, factor=None):
+def scale(scope: Scope, x: str, factor: str | None = None) -> str:
     if factor is None:
         factor = scope.blob(0, "weight", _place(scope, scope.layer.blobs[0].shape))
     else:
@@ -98,7 +101,7 @@ def scale(scope, x, factor=None):
                                          _place(scope, bias.shape)))
 
 
-def bias(scope, x, summand=None):
+def bias(scope: Scope, x: str, summand: str | None = None) -> str:
     if summand is None:
         summand = scope.blob(0, "bias", _place(scope, scope.layer.blobs[0].shape))
     else:
@@ -106,14 +109,14 @@ def bias(scope, x, summand=None):
     return scope.op("Add", x, summand)
 
 
-def _place(scope, shape):
+def _place(scope: Scope, shape: Sequence[int]) -> Shape:
     """The shape with which a blob of `shape` broadcasts to the bottom from `axis` on."""
     axes = len(scope.bottom_shapes[0])
     axis = scope.module.axis % axes if shape else axes
     return (*shape, *(1,) * (axes - axis - len(shape)))
 
 
-def batch_norm(scope, x):
+def batch_norm(scope: Scope, x: str) -> str:
     if not scope.module.use_global:
         raise scope.error("normalising with the statistics of the batch itself")
     mean, variance = (stat.cpu().numpy() for stat in batch_statistics(scope.layer))
@@ -126,7 +129,7 @@ def batch_norm(scope, x):
                     scope.constant(variance, "running_var"), epsilon=scope.module.eps)
 
 
-def mvn(scope, x):
+def mvn(scope: Scope, x: str) -> str:
     """(x - mean) / (standard deviation + eps) over the axes behind the channels (or the items)."""
     module, axes = scope.module, len(scope.bottom_shapes[0])
     over = list(range(1 if module.across else 2, axes))
@@ -137,7 +140,7 @@ def mvn(scope, x):
     return scope.op("Div", centred, affine(scope, scope.op("Sqrt", variance), 1, module.eps))
 
 
-def normalize(scope, x):
+def normalize(scope: Scope, x: str) -> str:
     """x / sqrt(eps + sum of squares) * scale."""
     p, axes = scope.module.p, len(scope.bottom_shapes[0])
     over = scope.integers(list(range(1, axes)) if p.across_spatial else [1])
@@ -146,17 +149,17 @@ def normalize(scope, x):
     return scope.op("Mul", unit, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
 
 
-def axpy(scope, factor, x, y):
+def axpy(scope: Scope, factor: str, x: str, y: str) -> str:
     items, channels, *size = scope.bottom_shapes[1]
     factor = scope.reshape(factor, (items, channels, *(1,) * len(size)))
     return scope.op("Add", scope.op("Mul", factor, x), y)
 
 
-def softmax(scope, x):
+def softmax(scope: Scope, x: str) -> str:
     return scope.op("Softmax", x, axis=scope.module.axis)
 
 
-def inner_product(scope, x):
+def inner_product(scope: Scope, x: str) -> str:
     module, blobs = scope.module, scope.layer.blobs
     rows = scope.op("Flatten", x, axis=module.axis)
     bias_of = [scope.blob(1, "bias")] if len(blobs) > 1 else []
@@ -165,6 +168,6 @@ def inner_product(scope, x):
     return top if module.axis == 1 else scope.reshape(top, scope.top_shapes[0])
 
 
-def embed(scope, index):
+def embed(scope: Scope, index: str) -> str:
     rows = scope.op("Gather", scope.blob(0, "weight"), scope.op("Cast", index, to=7))  # 7: int64
     return scope.op("Add", rows, scope.blob(1, "bias")) if len(scope.layer.blobs) > 1 else rows

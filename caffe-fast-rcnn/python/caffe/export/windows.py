@@ -1,11 +1,12 @@
-"""ONNX nodes of the layers that look through windows: convolutions, pooling, LRN, RoI pooling."""
+"""ONNX nodes of the layers with windows: convolutions, pooling, LRN, RoI pooling."""
 import numpy as np
 import torch
 
+from caffe.export.scope import Scope
 from caffe.layer_types.maps.pooling import AVE, MAX, STOCHASTIC, make_grid, window_divisors
 
 
-def convolution(scope, *bottoms):
+def convolution(scope: Scope, *bottoms: str) -> list[str]:
     """Convolutions (depthwise ones too) and Deconvolution, one node per bottom."""
     module, windows = scope.module, scope.module.windows
     if module.axis != 1:
@@ -18,8 +19,8 @@ def convolution(scope, *bottoms):
             for x in bottoms]
 
 
-def pooling(scope, x):
-    """MAX and AVE. The last windows stick out of the bottom as far as the pads say."""
+def pooling(scope: Scope, x: str) -> str:
+    """MAX and AVE. Pads extend the bottom as far as the last windows reach."""
     p, size = scope.module.p, scope.bottom_shapes[0][2:]
     if p.pool == STOCHASTIC:
         raise scope.error("stochastic pooling")
@@ -43,8 +44,8 @@ def pooling(scope, x):
     return top if (share == 1).all() else scope.op("Mul", top, scope.constant(share))
 
 
-def lrn(scope, x):
-    """Across channels it is ONNX's own; within, it is put together."""
+def lrn(scope: Scope, x: str) -> str:
+    """Across channels ONNX has the operator; within a channel it is composed of others."""
     p = scope.module.p
     if not scope.module.within:
         return scope.op("LRN", x, size=p.local_size, alpha=p.alpha, beta=p.beta, bias=p.k)
@@ -56,7 +57,7 @@ def lrn(scope, x):
     return scope.op("Div", x, scope.op("Pow", base, scope.constant(np.float32(p.beta))))
 
 
-def roi_pooling(scope, features, rois):
+def roi_pooling(scope: Scope, features: str, rois: str) -> str:
     """MaxRoiPool has Fast R-CNN's rounding and its inclusive corners."""
     if len(scope.bottom_shapes[1]) != 2:
         rois = scope.reshape(rois, (-1, 5))

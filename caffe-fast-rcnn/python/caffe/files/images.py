@@ -1,7 +1,7 @@
 """Images and lists of images from files and Datums: the one image reader.
 
-Pixels come as they are stored, as in Caffe and as annotations count them; with `upright` an image
-is turned as the camera's note (EXIF orientation) says, for people to look at.
+Pixels stay in the order of the file, as in Caffe and as annotations count them; with `upright` an
+image is rotated by its EXIF orientation, for display.
 """
 from typing import NamedTuple
 
@@ -10,7 +10,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from caffe.core.errors import DataError
+from caffe.core.regular_files import check_regular, open_regular
+from caffe.core.types import FilePath
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import Datum
 
 _FLAGS = {None: cv2.IMREAD_UNCHANGED, False: cv2.IMREAD_GRAYSCALE, True: cv2.IMREAD_COLOR}
 _LARGEST_LABEL = 2 ** 31 - 1
@@ -24,14 +27,14 @@ class ListedImage(NamedTuple):
     where: str      # "list.txt:3"
 
 
-def read_image_list(path):
+def read_image_list(path: FilePath) -> list[ListedImage]:
     """The lines of a list of images, in their order.
 
     The label is the word behind the last space, 0 where there is none; names may hold spaces.
     Blank lines do not count. Raises DataError, also for an empty list.
     """
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the list of images cannot be read: {error.strerror}") from None
@@ -41,7 +44,7 @@ def read_image_list(path):
     return images
 
 
-def _listed(line, where):
+def _listed(line: str, where: str) -> ListedImage:
     name, *label = line.rsplit(None, 1)
     try:
         value = int(label[0]) if label else 0
@@ -53,15 +56,17 @@ def _listed(line, where):
     return ListedImage(name, value, where)
 
 
-def read_bytes(path):
+def read_bytes(path: FilePath) -> np.ndarray:
     """The content of a file as a uint8 array."""
     try:
+        check_regular(path)
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise DataError(f"image {path} cannot be read: {error.strerror}") from None
 
 
-def read_image(path, size=(0, 0), color=True, upright=False):
+def read_image(path: FilePath, size: tuple[int, int] = (0, 0), color: bool | None = True,
+               upright: bool = False) -> np.ndarray:
     """The image of a file, (H, W, C) uint8: BGR, or C = 1 with color=False.
 
     size: height and width to resize to, (0, 0) for none; upright: see decoded. Raises DataError.
@@ -70,17 +75,18 @@ def read_image(path, size=(0, 0), color=True, upright=False):
     return resized(image, size) if any(size) else image
 
 
-def resized(image, size):
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """An image (H, W, C) resized to size = (height, width), as cv::resize does by default."""
     height, width = size
     return np.atleast_3d(cv2.resize(image, (int(width), int(height))))
 
 
-def decoded(data, color=None, upright=False, deep=False):
+def decoded(data: bytes | np.ndarray, color: bool | None = None, upright: bool = False,
+            deep: bool = False) -> np.ndarray | None:
     """The image in the bytes of a JPEG, PNG, ... file, (H, W, C); None if OpenCV cannot decode it.
 
     color: True for BGR, False for grey, None for the channels that are there
-    upright: turns the image as its EXIF orientation says (never with color=None)
+    upright: rotates the image by its EXIF orientation (never with color=None)
     deep: keeps 16 bits or floats, where these are stored; else they become bytes unless color=None
     """
     data = np.frombuffer(data, np.uint8)
@@ -92,7 +98,8 @@ def decoded(data, color=None, upright=False, deep=False):
     return None if image is None else np.atleast_3d(image)
 
 
-def decode_image(data, color=None, where="the image", upright=False):
+def decode_image(data: bytes | np.ndarray, color: bool | None = None, where: str = "the image",
+                 upright: bool = False) -> np.ndarray:
     """As `decoded`, of bytes (H, W, C) uint8; a DataError that begins with `where` otherwise."""
     try:
         image = decoded(data, color, upright)
@@ -106,7 +113,7 @@ def decode_image(data, color=None, where="the image", upright=False):
     return image
 
 
-def read_datum(source, key, value):
+def read_datum(source: FilePath, key: bytes, value: bytes) -> tuple[str, Datum]:
     """(where, Datum) of a database's record; `where` names the record in messages."""
     where = f'{source}, record "{bytes(key).decode("utf-8", "replace")}"'
     try:
@@ -115,7 +122,7 @@ def read_datum(source, key, value):
         raise DataError(f"{where} is not a Datum") from None
 
 
-def datum_image(datum, color=None, where="the Datum"):
+def datum_image(datum: Datum, color: bool | None = None, where: str = "the Datum") -> np.ndarray:
     """The array of a Datum, (C, H, W), uint8 or float32; encoded images are decoded.
 
     color: of encoded images, see decode_image.
@@ -130,7 +137,7 @@ def datum_image(datum, color=None, where="the Datum"):
     return values.reshape(shape)
 
 
-def image_datum(image, label):
+def image_datum(image: np.ndarray, label: int) -> Datum:
     """The Datum of an image (H, W, C) uint8."""
     height, width, channels = image.shape
     data = np.ascontiguousarray(image.transpose(2, 0, 1)).tobytes()

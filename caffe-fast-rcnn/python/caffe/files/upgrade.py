@@ -4,13 +4,17 @@
     V1 (2014)   layers { type: CONVOLUTION blobs_lr: 1 convolution_param { kernel_size: 3 } }
     V2          layer  { type: "Convolution" param { lr_mult: 1 } convolution_param { ... } }
 
-`upgrade_net` and `upgrade_solver` change the message in place and return it; a message that is
-current already is left as it is.
+`upgrade_net` and `upgrade_solver` change the message in place and return it; a message in the
+current form is not changed.
 """
+import logging
+
 from caffe.core.errors import PrototxtError
 from caffe.files.upgrade_v0 import upgrade_v0_layers
 from caffe.proto import caffe_pb2 as pb
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter, SolverParameter, V1LayerParameter
 
+log = logging.getLogger("caffe")
 # V1 enum name -> V2 type string, for all but the plain ones (INNER_PRODUCT -> InnerProduct).
 _V1_TYPES = {
     "NONE": "", "ABSVAL": "AbsVal", "ARGMAX": "ArgMax", "BNLL": "BNLL", "HDF5_DATA": "HDF5Data",
@@ -23,7 +27,7 @@ _SOLVER_TYPES = {"SGD": "SGD", "NESTEROV": "Nesterov", "ADAGRAD": "AdaGrad", "RM
                  "ADADELTA": "AdaDelta", "ADAM": "Adam"}
 
 
-def upgrade_net(net, origin="<net>"):
+def upgrade_net(net: NetParameter, origin: str = "<net>") -> NetParameter:
     """Brings a NetParameter to the current form; PrototxtError when it contradicts itself."""
     if net.layers and net.layer:
         raise PrototxtError(f'{origin}: both "layers" (the old form) and "layer" are used; write '
@@ -42,7 +46,7 @@ def upgrade_net(net, origin="<net>"):
     return net
 
 
-def _mark_cascade(net):
+def _mark_cascade(net: NetParameter) -> None:
     """ROIAlign of Cascade R-CNN's fork, known by its BoxGroupOutput, gives corners, not means."""
     if not any(layer.type == "BoxGroupOutput" for layer in net.layer):
         return
@@ -54,7 +58,7 @@ def _mark_cascade(net):
                 pad_ratio=p.pad_ratio, corners=True))
 
 
-def upgrade_solver(solver, origin="<solver>"):
+def upgrade_solver(solver: SolverParameter, origin: str = "<solver>") -> SolverParameter:
     """Brings a SolverParameter to the current form, with the nets that are written inside it."""
     if solver.HasField("solver_type"):
         if solver.HasField("type"):
@@ -70,13 +74,13 @@ def upgrade_solver(solver, origin="<solver>"):
     return solver
 
 
-def v1_type_name(number):
+def v1_type_name(number: int) -> str:
     """The type string of a V1LayerParameter.LayerType, such as "InnerProduct" for 14."""
     value = pb.V1LayerParameter.LayerType.Name(number)
     return _V1_TYPES.get(value, value.title().replace("_", ""))
 
 
-def _upgrade_v1_layers(net):
+def _upgrade_v1_layers(net: NetParameter) -> None:
     for old in net.layers:
         _move_data_transformation(old)
         new = net.layer.add(name=old.name, type=v1_type_name(old.type), bottom=old.bottom,
@@ -89,7 +93,7 @@ def _upgrade_v1_layers(net):
     net.ClearField("layers")
 
 
-def _upgrade_param_specs(old, new):
+def _upgrade_param_specs(old: V1LayerParameter, new: LayerParameter) -> None:
     """V1 wrote one list per property of the learnable blobs, V2 one ParamSpec per blob."""
     lists = {"name": old.param, "share_mode": old.blob_share_mode,
              "lr_mult": old.blobs_lr, "decay_mult": old.weight_decay}
@@ -100,7 +104,7 @@ def _upgrade_param_specs(old, new):
             setattr(spec, field, value)
 
 
-def _move_data_transformation(layer):
+def _move_data_transformation(layer: V1LayerParameter) -> None:
     """Data layers once held scale, mean, crop and mirror themselves; now transform_param does."""
     block = _V1_DATA_LAYERS.get(pb.V1LayerParameter.LayerType.Name(layer.type))
     if block is None or not layer.HasField(block):
@@ -112,23 +116,36 @@ def _move_data_transformation(layer):
             data_param.ClearField(field)
 
 
-def _upgrade_inputs(net, origin):
-    """`input`, `input_shape` and `input_dim` become one Input layer, the first of the net."""
-    count, dims, shapes = len(net.input), list(net.input_dim), list(net.input_shape)
-    if dims and shapes:
-        raise PrototxtError(f'{origin}: "input_dim" and "input_shape" are both given; keep '
-                            '"input_shape"')
-    if not shapes and len(dims) != 4 * count:
-        raise PrototxtError(f"{origin}: {count} input(s) need {4 * count} input_dim numbers (or an "
-                            f"input_shape each), {len(dims)} are given")
-    if shapes and len(shapes) != count:
-        raise PrototxtError(f"{origin}: {count} input(s) need {count} input_shape blocks, "
-                            f"{len(shapes)} are given")
-    layer = pb.LayerParameter(name="input", type="Input", top=net.input)
-    for i in range(count):
-        dim = shapes[i].dim if shapes else dims[4 * i:4 * i + 4]
-        layer.input_param.shape.add(dim=dim)
-    layers = [layer, *net.layer]
+def _upgrade_inputs(net: NetParameter, origin: str) -> None:
+    """`input`, `input_shape` and `input_dim` become one Input layer, the first of the net.
+
+    Caffe: UpgradeNetInput. `input_shape` takes precedence over `input_dim`; inputs without any
+    dimensions are dropped, since an Input layer may give their shape.
+    """
+    names, dims, shapes = list(net.input), list(net.input_dim), list(net.input_shape)
+    if shapes:
+        _check_count(origin, names, "input_shape blocks", len(names), len(shapes))
+        sizes = [list(shape.dim) for shape in shapes[:len(names)]]
+    else:
+        if dims:
+            _check_count(origin, names, "input_dim numbers", 4 * len(names), len(dims))
+        sizes = [dims[i:i + 4] for i in range(0, len(dims), 4)][:len(names)]
+    layers = list(net.layer)
+    if sizes:
+        layer = pb.LayerParameter(name="input", type="Input", top=names)
+        for dim in sizes:
+            layer.input_param.shape.add(dim=dim)
+        layers.insert(0, layer)
     for field in ("layer", "input", "input_dim", "input_shape"):
         net.ClearField(field)
     net.layer.extend(layers)
+
+
+def _check_count(origin: str, names: list[str], what: str, expected: int, given: int) -> None:
+    """Too few are an error; what is too much is ignored, as in Caffe."""
+    if given < expected:
+        raise PrototxtError(f"{origin}: {len(names)} input(s) need {expected} {what}, {given} are "
+                            "given")
+    if given > expected:
+        log.warning("%s: %d input(s) need %d %s, %d are given; the last ones are ignored", origin,
+                    len(names), expected, what, given)

@@ -1,8 +1,13 @@
 """V0 nets (2013: `layers { layer { type: "conv" ... } bottom: ... }`) turned into V1 layers."""
 import logging
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import Message
 
 from caffe.core.errors import PrototxtError, suggest
 from caffe.proto import caffe_pb2 as pb
+from caffe.proto.caffe_pb2 import NetParameter, V1LayerParameter
 
 log = logging.getLogger("caffe")
 
@@ -55,7 +60,7 @@ _TRANSFORMATION = {"scale": "scale", "meanfile": "mean_file", "cropsize": "crop_
                    "mirror": "mirror"}
 
 
-def upgrade_v0_layers(net, origin):
+def upgrade_v0_layers(net: NetParameter, origin: str) -> None:
     """Replaces the V0 layers of a NetParameter by V1 layers, in place."""
     upgraded = [_upgrade_layer(layer, origin) if layer.HasField("layer") else layer
                 for layer in _without_padding_layers(net.layers, origin)]
@@ -63,9 +68,11 @@ def upgrade_v0_layers(net, origin):
     net.layers.extend(upgraded)
 
 
-def _without_padding_layers(layers, origin):
+def _without_padding_layers(layers: Iterable[V1LayerParameter],
+                            origin: str) -> list[V1LayerParameter]:
     """Copies of the layers; a "padding" layer becomes the `pad` of the layer that reads it."""
-    producer, kept = {}, []
+    producer: dict[str, V1LayerParameter | None] = {}
+    kept = []
     for source in layers:
         layer = pb.V1LayerParameter.FromString(source.SerializeToString())
         for i, bottom in enumerate(layer.bottom):
@@ -81,7 +88,7 @@ def _without_padding_layers(layers, origin):
     return kept
 
 
-def _check_padding(padding, layer, origin):
+def _check_padding(padding: V1LayerParameter, layer: V1LayerParameter, origin: str) -> None:
     if layer.layer.type not in ("conv", "pool") or len(layer.bottom) != 1:
         raise PrototxtError(f'{origin}: padding layer "{padding.layer.name}" must feed a "conv" or '
                             f'"pool" layer with one bottom, not "{layer.layer.name}"')
@@ -90,7 +97,7 @@ def _check_padding(padding, layer, origin):
                             "and one top")
 
 
-def _upgrade_layer(connection, origin):
+def _upgrade_layer(connection: V1LayerParameter, origin: str) -> V1LayerParameter:
     """One V0 layer as a V1LayerParameter."""
     old = connection.layer
     if old.type not in _V0_TYPES:
@@ -114,7 +121,7 @@ def _upgrade_layer(connection, origin):
     return new
 
 
-def _assign(block, field, value):
+def _assign(block: Message, field: str, value: Any) -> None:
     """Sets a field that may be a number, a message, or repeated (pad, kernel_size, stride)."""
     target = getattr(block, field)
     if hasattr(target, "append"):

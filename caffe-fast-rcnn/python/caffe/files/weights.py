@@ -1,22 +1,26 @@
 """Weights (.caffemodel, .caffemodel.h5), solver states (.solverstate, .h5) and mean files.
 
 Reading maps the file into memory: the arrays are read-only views of it (possibly not aligned) that
-cost nothing until they are copied into a blob. Writing streams to a file beside the target, which
-takes the target's place only when it is complete.
+take no memory until they are copied into a blob. Writing streams to a temporary file beside the
+target, which replaces the target when it is complete.
 
-Of a layer only its name and its blobs are read, whose fields have the same numbers in all forks of
-Caffe; what else a fork keeps there, under numbers that mean other things elsewhere, is ignored.
+Of a layer only the name and the blobs are read, whose field numbers are the same in all forks of
+Caffe; all other fields, whose numbers differ between forks, are ignored.
 """
 import logging
 import mmap
 import os
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from google.protobuf.message import Message
 
 from caffe.core.errors import WeightsError
+from caffe.core.regular_files import open_regular
+from caffe.core.types import FilePath
 from caffe.files import hdf5, wire
 from caffe.files.atomic import replacing
 from caffe.proto import caffe_pb2
@@ -43,7 +47,7 @@ class _LayerForm(NamedTuple):
     known: frozenset
 
 
-def _known(message):
+def _known(message: type[Message]) -> frozenset[int]:
     return frozenset(message.DESCRIPTOR.fields_by_number)
 
 
@@ -53,25 +57,28 @@ _V0 = _LayerForm(1, 50, None, _known(caffe_pb2.V0LayerParameter))
 _NET_LAYERS = {100: _V2, 2: _V1}
 
 
-def read_weights(path):
+def read_weights(path: FilePath) -> OrderedDict[str, list[np.ndarray | None]]:
     """OrderedDict of layer name -> list of float32 arrays; layers without blobs have empty lists.
+
+    Of several layers of one name the last one that has blobs counts, as in Caffe.
 
     Binary files of every age (V0, V1, V2) and Caffe's HDF5 files are told apart by content. In an
     HDF5 file a blob that is shared with an earlier layer is missing; None stands in its place.
     Arrays from legacy four-number shapes are `LegacyArray`s, see `fits`. Raises WeightsError.
     """
-    layers = OrderedDict()
+    layers: OrderedDict[str, list[np.ndarray | None]] = OrderedDict()
     for name, blobs in read_layers(path):
         if blobs or name not in layers:
             layers[name] = blobs
     return layers
 
 
-def read_layers(path):
-    """As `read_weights`, but a list of (name, arrays): layers of one name all appear."""
+def read_layers(path: FilePath) -> list[tuple[str, list[np.ndarray | None]]]:
+    """As `read_weights`: all layers in the order of the file, also those of equal names."""
     if _is_hdf5(path):
         return list(hdf5.read_weights(path).items())
-    layers, unknown = [], set()
+    layers: list[tuple[str, list[np.ndarray | None]]] = []
+    unknown: set[int] = set()
     net = _mapped(path)
     for number, kind, value in net:
         if number in _NET_LAYERS and kind == wire.BYTES:
@@ -84,8 +91,8 @@ def read_layers(path):
     return layers
 
 
-def write_weights(path, net_name, layers):
-    """Writes a .caffemodel in the current format, in the place of an older one of that name.
+def write_weights(path: FilePath, net_name: str, layers: Iterable[tuple[Any, ...]]) -> None:
+    """Writes a .caffemodel in the current format; replaces an older file of that name.
 
     layers: iterable of (name, type, [array]) in net order, or (name, type, [array], [gradient]);
     arrays are stored as float32. It is consumed layer by layer, so that only one layer needs to be
@@ -100,17 +107,21 @@ def write_weights(path, net_name, layers):
             file.writelines(wire.sized(100, parts))
 
 
-def write_weights_hdf5(path, layers):
+def write_weights_hdf5(path: FilePath, layers: Iterable[tuple[Any, ...]]) -> None:
     """Writes Caffe's HDF5 layout.
 
     layers: iterable of (name, [array]), or (name, [array], [gradient]); the array is None for a
     blob that an earlier layer owns.
     """
     with _replacing(path) as partial:
-        hdf5.write_weights(partial, layers)
+        try:
+            hdf5.write_weights(partial, layers)
+        except hdf5.DuplicateError as error:
+            raise WeightsError(f'{path}: HDF5 cannot hold two layers of the name "{error}"; rename '
+                               "one of them, or save a .caffemodel") from None
 
 
-def fits(array, shape):
+def fits(array: np.ndarray, shape: Iterable[int]) -> bool:
     """Whether an array from a file can fill a blob of this shape (Caffe: Blob::ShapeEquals)."""
     shape = tuple(shape)
     if isinstance(array, wire.LegacyArray) and len(shape) <= 4:
@@ -118,7 +129,7 @@ def fits(array, shape):
     return array.shape == shape
 
 
-def read_state(path):
+def read_state(path: FilePath) -> State:
     """The State in a binary or HDF5 solver state file. Raises WeightsError."""
     state = State(*hdf5.read_state(path)) if _is_hdf5(path) else _read_binary_state(path)
     for name, count in (("iter", state.iter), ("current_step", state.current_step)):
@@ -127,7 +138,7 @@ def read_state(path):
     return state
 
 
-def _read_binary_state(path):
+def _read_binary_state(path: FilePath) -> State:
     message = _mapped(path)
     iteration = step = 0
     learned_net, history, plateau, known = "", [], {}, False
@@ -150,7 +161,8 @@ def _read_binary_state(path):
                  (plateau[5], plateau[6]) if len(plateau) == 2 else None)
 
 
-def write_state(path, iteration, learned_net, current_step, history, plateau=None):
+def write_state(path: FilePath, iteration: int, learned_net: str, current_step: int,
+                history: Sequence[np.ndarray], plateau: tuple[float, int] | None = None) -> None:
     """Writes a solver state: HDF5 when the name ends in .h5, else binary.
 
     history: list of arrays, in the order of the net's learnable blobs.
@@ -170,25 +182,27 @@ def write_state(path, iteration, learned_net, current_step, history, plateau=Non
                 file.write(wire.number(5, plateau[0]) + wire.integer(6, plateau[1]))
 
 
-def read_binaryproto(path):
+def read_binaryproto(path: FilePath) -> np.ndarray:
     """The array in a .binaryproto file (a BlobProto, such as an image mean), float32."""
     message = _mapped(path)
     return np.array(wire.read_blob(message), subok=False)
 
 
-def write_binaryproto(path, array):
+def write_binaryproto(path: FilePath, array: np.ndarray) -> None:
     """Writes an array as a BlobProto file."""
     header, *parts = wire.blob(1, array)
     with _replacing(path) as partial, open(partial, "wb") as file:
         file.writelines(parts)
 
 
-def _read_layer(message, form, unknown):
+def _read_layer(message: wire.Message, form: _LayerForm,
+                unknown: set[int]) -> tuple[str, list[np.ndarray | None]]:
     """(name, blobs) of a layer message; a V1 layer may hold a V0 layer that has both.
 
     Numbers of fields that the schema does not have are added to the set `unknown`.
     """
-    name, blobs = "", []
+    name = ""
+    blobs: list[np.ndarray | None] = []
     for number, kind, value in message:
         if number not in form.known:
             unknown.add(number)
@@ -203,18 +217,18 @@ def _read_layer(message, form, unknown):
     return name, blobs
 
 
-def _is_hdf5(path):
+def _is_hdf5(path: FilePath) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read(len(hdf5.SIGNATURE)) == hdf5.SIGNATURE
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _mapped(path):
+def _mapped(path: FilePath) -> wire.Message:
     """The whole file as one protobuf message, mapped into memory."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise WeightsError(f"{path}: the file is empty")
             buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -228,7 +242,7 @@ def _mapped(path):
 
 
 @contextmanager
-def _replacing(path):
+def _replacing(path: FilePath) -> Iterator[str]:
     """As atomic.replacing; a file that cannot be written is a WeightsError."""
     try:
         with replacing(path) as partial:

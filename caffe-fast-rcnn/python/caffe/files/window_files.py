@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from caffe.core.errors import DataError
+from caffe.core.regular_files import open_regular
+from caffe.core.types import FilePath
 
 
 class WindowList(NamedTuple):
@@ -29,15 +31,16 @@ class WindowList(NamedTuple):
     channels: int
 
 
-def read_window_file(path):
+def read_window_file(path: FilePath) -> WindowList:
     """The WindowList of a file; DataError with file and line when something is wrong in it."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the window file cannot be read: {error.strerror}") from None
     reader = _LineReader(path, [(number, line) for number, line in lines if line])
-    paths, tables, channels = [], [], 0
+    paths: list[str] = []
+    tables, channels = [], 0
     while reader.has_more():
         name, channels, windows = reader.image()
         tables.append((np.full(len(windows), len(paths), np.int32), windows))
@@ -53,13 +56,13 @@ def read_window_file(path):
 class _LineReader:
     """Takes lines one after the other; (line number, text) each, none of them blank."""
 
-    def __init__(self, path, lines):
+    def __init__(self, path: FilePath, lines: list[tuple[int, str]]) -> None:
         self._path, self._lines, self._next = path, lines, 0
 
-    def has_more(self):
+    def has_more(self) -> bool:
         return self._next < len(self._lines)
 
-    def image(self):
+    def image(self) -> tuple[str, int, np.ndarray]:
         """(path, channels, windows (n, 6)) of the next image."""
         if not self._line("# number").startswith("#"):
             raise self._error('expected "# number", with which an image begins')
@@ -69,7 +72,7 @@ class _LineReader:
             raise self._error(f"expected 1 or 3 channels, got {channels}")
         return name, channels, self._windows(self._number("the number of windows"))
 
-    def _windows(self, count):
+    def _windows(self, count: int) -> np.ndarray:
         first, end = self._next, self._next + count
         if end > len(self._lines):
             raise self._error(f"expected {count} windows, the file ends after "
@@ -84,17 +87,17 @@ class _LineReader:
                                 f'"{line}"') from None
         return rows
 
-    def _line(self, what):
+    def _line(self, what: str) -> str:
         if not self.has_more():
             raise self._error(f"the file ends where {what} is expected")
         self._next += 1
         return self._lines[self._next - 1][1]
 
-    def _number(self, what):
+    def _number(self, what: str) -> int:
         text = self._line(what)
         if not text.isdigit():
             raise self._error(f'expected {what}, got "{text}"')
         return int(text)
 
-    def _error(self, message):
+    def _error(self, message: str) -> DataError:
         return DataError(f"{self._path}:{self._lines[self._next - 1][0]}: {message}")

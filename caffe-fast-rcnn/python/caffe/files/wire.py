@@ -4,10 +4,16 @@ protobuf itself builds a Python object per message and copies every array severa
 for 500 MB of weights takes seconds and gigabytes. Here a file is mapped into memory and only the
 few bytes between the arrays are looked at.
 """
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from caffe.core.errors import WeightsError
 
+Extent = tuple[int, int]        # begin and end in the buffer
+Parts = list[Any]               # bytes and buffers that follow each other
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
 _RAW_TYPES = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}    # NVIDIA's enum Type
@@ -24,18 +30,18 @@ class Message:
     """Iterates over the fields of the message in buffer[begin:end].
 
     Yields (field number, wire type, value): value is an int for VARINT, else the (begin, end) of
-    the bytes. `position` is where the next field starts; who iterates may move it forward.
+    the bytes. `position` is where the next field starts; the caller may move it forward.
     """
 
-    def __init__(self, buffer, begin, end, origin):
+    def __init__(self, buffer: Any, begin: int, end: int, origin: str) -> None:
         self.buffer, self.position, self.end, self.origin = buffer, begin, end, origin
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[int, int, Any]]:
         while self.position < self.end:
             tag = self._varint()
             number, kind = tag >> 3, tag & 7
             if number == 0 or number >= 1 << 29:
-                raise self.damaged(f"{number} is no field number")
+                raise self.damaged(f"{number} is not a field number")
             if kind == VARINT:
                 yield number, kind, self._varint()
                 continue
@@ -43,18 +49,18 @@ class Message:
             if kind == BYTES:
                 size = self._varint()
             elif size is None:
-                raise self.damaged(f"{kind} is no wire type")
+                raise self.damaged(f"{kind} is not a wire type")
             begin, self.position = self.position, self.position + size
             if self.position > self.end:
                 raise self.damaged(f"{size} bytes are announced, {self.end - begin} are left; is "
                                    "the file truncated?", begin)
             yield number, kind, (begin, self.position)
 
-    def nested(self, value):
+    def nested(self, value: Extent) -> "Message":
         """The message in a BYTES field."""
         return Message(self.buffer, *value, self.origin)
 
-    def text(self, value):
+    def text(self, value: Extent) -> str:
         """The string in a BYTES field."""
         data = self.buffer[value[0]:value[1]]
         try:
@@ -62,22 +68,22 @@ class Message:
         except UnicodeDecodeError:
             return data.decode("latin-1")
 
-    def number(self, value):
+    def number(self, value: Extent) -> float:
         """The float in a FIXED32 field."""
         return float(np.frombuffer(self.buffer, _FLOAT, 1, value[0])[0])
 
-    def packed_varints(self, value):
+    def packed_varints(self, value: Extent) -> list[int]:
         """The integers of a packed field."""
         inner, integers = self.nested(value), []
         while inner.position < inner.end:
             integers.append(inner._varint())
         return integers
 
-    def values(self, kind, value, dtype):
+    def values(self, kind: int, value: Extent, dtype: np.dtype) -> np.ndarray:
         """An array from a repeated float or double field that starts here, packed or not.
 
-        The unpacked form has a tag before every number; the whole run of them is taken at once,
-        and `position` is moved behind it.
+        The unpacked form has a tag before every number; the whole run is read at once, and
+        `position` moves to its end.
         """
         begin, end = value
         if kind == BYTES:
@@ -90,13 +96,13 @@ class Message:
         records = np.frombuffer(self.buffer, np.uint8, count * record, begin - 1)
         return records.reshape(count, record)[:, 1:].copy().view(dtype).reshape(count)
 
-    def damaged(self, what, position=None):
+    def damaged(self, what: str, position: int | None = None) -> WeightsError:
         """A WeightsError that says where in the file the damage was noticed."""
         where = self.position if position is None else position
         return WeightsError(f"{self.origin}: damaged, or not a file of this kind: byte {where}: "
                             f"{what}")
 
-    def _run(self, begin, record):
+    def _run(self, begin: int, record: int) -> int:
         """How many records in a row start with the same byte as the first."""
         count, block = 0, 16
         most = (self.end - begin) // record
@@ -109,7 +115,7 @@ class Message:
             count, block = count + size, 2 * block
         return count
 
-    def _varint(self):
+    def _varint(self) -> int:
         result = shift = 0
         while self.position < self.end:
             byte = self.buffer[self.position]
@@ -123,14 +129,15 @@ class Message:
         raise self.damaged("the message ends inside a field; is the file truncated?")
 
 
-def read_blob(message):
+def read_blob(message: Message) -> np.ndarray:
     """A BlobProto as a float32 array: `shape` or legacy dimensions, float, double or raw values.
 
     Raises WeightsError when the shape and the number of values disagree.
     """
-    dims, legacy = [], {}
+    dims: list[int] = []
+    legacy: dict[int, int] = {}
     raw_type = raw = None
-    values = {_FLOAT: [], _DOUBLE: []}
+    values: dict[np.dtype, list[np.ndarray]] = {_FLOAT: [], _DOUBLE: []}
     for number, kind, value in message:
         if number == 7 and kind == BYTES:
             dims = _read_dims(message.nested(value))
@@ -155,7 +162,7 @@ def read_blob(message):
     return array.view(LegacyArray) if legacy else array
 
 
-def _raw_values(message, raw_type, raw):
+def _raw_values(message: Message, raw_type: int | None, raw: Extent | None) -> list[np.ndarray]:
     """NVIDIA's raw_data as a list of one array; an empty list where there is none."""
     if raw is None:
         return []
@@ -165,15 +172,15 @@ def _raw_values(message, raw_type, raw):
     return [message.values(BYTES, raw, _RAW_TYPES[raw_type])]
 
 
-def _read_dims(message):
-    dims = []
+def _read_dims(message: Message) -> list[int]:
+    dims: list[int] = []
     for number, kind, value in message:
         if number == 1:
             dims += [value] if kind == VARINT else message.packed_varints(value)
     return dims
 
 
-def varint(value):
+def varint(value: int) -> bytes:
     """A non-negative integer in protobuf's variable length form."""
     encoded = bytearray()
     while value > 0x7F:
@@ -183,29 +190,29 @@ def varint(value):
     return bytes(encoded)
 
 
-def integer(number, value):
+def integer(number: int, value: int) -> bytes:
     """An integer field."""
     return varint(number << 3 | VARINT) + varint(value)
 
 
-def number(field, value):
+def number(field: int, value: float) -> bytes:
     """A float field."""
     return varint(field << 3 | FIXED32) + np.asarray(value, _FLOAT).tobytes()
 
 
-def sized(number, *parts):
+def sized(number: int, *parts: Any) -> Parts:
     """The parts of a BYTES field: its header, then what `parts` holds (bytes or parts again)."""
     flat = [piece for part in parts for piece in (part if isinstance(part, list) else [part])]
     size = sum(memoryview(piece).nbytes for piece in flat)
     return [varint(number << 3 | BYTES) + varint(size), *flat]
 
 
-def text(number, value):
+def text(number: int, value: str) -> Parts:
     """The parts of a string field."""
     return sized(number, value.encode("utf-8"))
 
 
-def blob(number, array, gradient=None):
+def blob(number: int, array: ArrayLike, gradient: ArrayLike | None = None) -> Parts:
     """The parts of a BlobProto field: the shape, the values and perhaps their gradient (float32,
     without a copy).
     """
@@ -215,7 +222,7 @@ def blob(number, array, gradient=None):
     return sized(number, _packed(5, array), diff, sized(7, sized(1, dims)))
 
 
-def _packed(number, array):
+def _packed(number: int, array: ArrayLike) -> Parts:
     """The parts of a packed field of floats; nothing where there are none."""
     values = np.ascontiguousarray(array, dtype=_FLOAT).reshape(-1)
     return sized(number, values.data.cast("B")) if values.size else []

@@ -1,23 +1,29 @@
-"""What caffe.Net and its methods may be called with: files and phases, arrays of any length."""
+"""The arguments of caffe.Net and its methods: files and phases, arrays of any length."""
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from caffe.core.errors import CaffeError
+from caffe.core.types import FilePath
 from caffe.files import prototxt
 from caffe.files.upgrade import upgrade_net
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter
 
 
-def net_arguments(args, phase, level, stages, weights):
-    """The arguments behind the file, in the present order or in the older (weights, phase)."""
+def net_arguments(args: tuple[Any, ...], phase: int | None, level: int,
+                  stages: Sequence[str] | None, weights: FilePath | None
+                  ) -> tuple[int, int, Sequence[str] | None, FilePath | None]:
+    """(phase, level, stages, weights) from the arguments after the file, in either order."""
     if args and isinstance(args[0], (str, os.PathLike)):
         weights, args = args[0], args[1:]
         if args:
             phase, args = args[0], args[1:]
     elif args:
         phase, args = args[0], args[1:]
-        given = (level, stages, weights)
+        given: tuple[Any, ...] = (level, stages, weights)
         level, stages, weights = (*args, *given[len(args):])
         args = ()
     if args or phase is None:
@@ -26,8 +32,8 @@ def net_arguments(args, phase, level, stages, weights):
     return phase, level, stages, weights
 
 
-def read_network(network_file):
-    """The NetParameter of a path, or of one that is given; of today's form, a copy."""
+def read_network(network_file: FilePath | NetParameter) -> NetParameter:
+    """The NetParameter in a file, or a copy of one that is given; in the current form."""
     if isinstance(network_file, caffe_pb2.NetParameter):
         message = caffe_pb2.NetParameter()
         message.CopyFrom(network_file)
@@ -35,7 +41,14 @@ def read_network(network_file):
     return prototxt.read_net(os.fspath(network_file))
 
 
-def batches(arrays, size):
+def folder_of(network_file: FilePath | NetParameter) -> str | None:
+    """The folder of a prototxt, None for a message."""
+    if isinstance(network_file, caffe_pb2.NetParameter):
+        return None
+    return os.path.dirname(os.path.abspath(os.fspath(network_file)))
+
+
+def batches(arrays: Mapping[str, Any], size: int) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields ({name: array of `size` items}, how many of them count) (pycaffe: _Net_batch).
 
     The last batch is filled up with 0. arrays: {name: array}, all with the same number of items.
@@ -51,7 +64,7 @@ def batches(arrays, size):
                for name, array in arrays.items()}, count
 
 
-def _padded(array, size):
+def _padded(array: np.ndarray, size: int) -> np.ndarray:
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
@@ -60,14 +73,14 @@ def _padded(array, size):
 class Collected:
     """Results of batches, by name."""
 
-    def __init__(self):
-        self._parts = {}
+    def __init__(self) -> None:
+        self._parts: dict[str, list[np.ndarray]] = {}
 
-    def add(self, arrays, count):
+    def add(self, arrays: Mapping[str, np.ndarray], count: int) -> None:
         """Keeps copies of the first `count` items of a batch's {name: array}."""
         for name, array in arrays.items():
             self._parts.setdefault(name, []).append(np.array(array[:count]))
 
-    def stacked(self):
+    def stacked(self) -> dict[str, np.ndarray]:
         """{name: one array} of all batches."""
         return {name: np.concatenate(parts) for name, parts in self._parts.items()}

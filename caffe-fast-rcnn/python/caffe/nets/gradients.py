@@ -3,12 +3,16 @@
 Three steps: mark the layers that learn or depend on one that does; unmark those that no loss
 depends on; with `force_backward`, mark everything that can have a gradient.
 """
+from collections.abc import Sequence
+from typing import Any
+
+from caffe.runners.runner import LayerRunner
 
 
-def mark_backward(layers, force):
+def mark_backward(layers: Sequence[LayerRunner], force: bool) -> None:
     """Sets need_backward, propagate_down and param_propagate_down of the LayerRunners of a net."""
     _mark_learning(layers)
-    _prune_beside_losses(layers)
+    _prune_without_loss(layers)
     if force:
         for layer in layers:
             layer.need_backward = True
@@ -18,9 +22,9 @@ def mark_backward(layers, force):
     _mark_parameters(layers)
 
 
-def _mark_learning(layers):
+def _mark_learning(layers: Sequence[LayerRunner]) -> None:
     """A layer needs backward when it learns or when a blob below it does."""
-    learning = set()
+    learning: set[int] = set()
     for layer in layers:
         specs = layer.param.param
         rates = [specs[i].lr_mult if i < len(specs) else 1.0 for i in range(len(layer.blobs))]
@@ -36,12 +40,13 @@ def _mark_learning(layers):
             learning.update(map(id, layer.tops))
 
 
-def _prune_beside_losses(layers):
-    """No backward pass through layers that no loss depends on, nor where no gradient arrives.
+def _prune_without_loss(layers: Sequence[LayerRunner]) -> None:
+    """Switches backward off in layers that no loss depends on, or whose tops get no gradient.
 
-    `skipped` holds the blobs to which the layer that uses them passes no gradient.
+    `skipped` holds the blobs to which the layer that reads them passes no gradient.
     """
-    under_loss, skipped = set(), set()
+    under_loss: set[int] = set()
+    skipped: set[int] = set()
     for layer in reversed(layers):
         tops = [id(blob) for blob in layer.tops]
         contributes = any(layer.loss_weights) or not under_loss.isdisjoint(tops)
@@ -54,12 +59,12 @@ def _prune_beside_losses(layers):
         skipped.update(blob for blob, wanted in zip(bottoms, layer.propagate_down) if not wanted)
 
 
-def _mark_parameters(layers):
-    """requires_grad for those parameters only whose gradient some layer needs.
+def _mark_parameters(layers: Sequence[LayerRunner]) -> None:
+    """Sets requires_grad for the parameters whose gradient some layer needs.
 
-    Those for which the module itself has switched it off (statistics) stay off.
+    Where the module itself has switched it off (statistics), it stays off.
     """
-    wanted = {}
+    wanted: dict[int, tuple[Any, bool]] = {}
     for layer in layers:
         for blob, asked in zip(layer.blobs, layer.param_propagate_down):
             known = wanted.get(id(blob.parameter), (blob.parameter, False))[1]

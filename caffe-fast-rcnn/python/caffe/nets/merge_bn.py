@@ -2,23 +2,27 @@
 
     merged, weights, folded = merge_batch_norm(read_net("test.prototxt"), read_weights("net"))
 
-A layer is folded when it is the only one that reads the convolution's top, and acts on channels
-with numbers that no longer change: top = factor * bottom + shift. Then the convolution's weights
-are multiplied by the factor, and its bias becomes factor * bias + shift.
+A layer is folded when it alone reads the convolution's top, and multiplies and shifts each channel
+by constants: top = factor * bottom + shift. Then the convolution's weights are multiplied by the
+factor, and its bias becomes factor * bias + shift.
 """
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
 from caffe.core.errors import WeightsError
 from caffe.nets.rules import uses_of_tops
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
+Weights = OrderedDict[str, list[np.ndarray]]
 _HOSTS = ("Convolution", "Deconvolution", "InnerProduct")
 
 
-def merge_batch_norm(net, weights):
-    """Folds what can be folded.
+def merge_batch_norm(net: NetParameter, weights: Weights
+                     ) -> tuple[NetParameter, Weights, list[str]]:
+    """Folds every layer that can be folded.
 
     net: NetParameter of the current form; weights: {layer name: [array]} as read_weights gives
     them. Neither is changed. Returns the new NetParameter, the new OrderedDict of weights, and the
@@ -33,7 +37,7 @@ def merge_batch_norm(net, weights):
             hosts[i, 0] = merged.layer[i]
             continue
         source = sources.get((i, 0))
-        host = hosts.get(source) if uses[source] == 1 else None
+        host = hosts.get(source) if source is not None and uses[source] == 1 else None
         if host is None or not _is_foldable(layer, weights):
             continue
         _fold(host, weights, *_factor_and_shift(layer, weights[layer.name]))
@@ -47,7 +51,7 @@ def merge_batch_norm(net, weights):
     return merged, weights, folded
 
 
-def _is_host(layer, weights):
+def _is_host(layer: LayerParameter, weights: Weights) -> bool:
     if layer.type not in _HOSTS or len(layer.top) != 1 or not _owns_blobs(layer, weights):
         return False
     if layer.type == "InnerProduct":
@@ -55,7 +59,7 @@ def _is_host(layer, weights):
     return layer.convolution_param.axis == 1
 
 
-def _is_foldable(layer, weights):
+def _is_foldable(layer: LayerParameter, weights: Weights) -> bool:
     if len(layer.bottom) != 1 or len(layer.top) != 1:
         return False
     if layer.type == "BatchNorm":
@@ -68,7 +72,7 @@ def _is_foldable(layer, weights):
     return p.axis == 1 and p.num_axes == 1 and _owns_blobs(layer, weights)
 
 
-def _owns_blobs(layer, weights):
+def _owns_blobs(layer: LayerParameter, weights: Weights) -> bool:
     """Whether the layer is in all phases and shares no blob; WeightsError when it has none."""
     if layer.name not in weights:
         raise WeightsError(f'the weights have no layer "{layer.name}" ({layer.type}); they are '
@@ -77,7 +81,8 @@ def _owns_blobs(layer, weights):
     return not (shared or layer.include or layer.exclude)
 
 
-def _factor_and_shift(layer, blobs):
+def _factor_and_shift(layer: LayerParameter,
+                      blobs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(C,) float64 each, or 1 and 0, of top = factor * bottom + shift."""
     blobs = [np.asarray(blob, np.float64).ravel() for blob in blobs]
     p = layer.batch_norm_param
@@ -97,8 +102,8 @@ def _factor_and_shift(layer, blobs):
     return blobs[0], blobs[1] if len(blobs) > 1 else np.zeros(1)
 
 
-def _fold(host, weights, factor, shift):
-    """Changes a layer and its blobs so that its top is factor * top + shift."""
+def _fold(host: LayerParameter, weights: Weights, factor: np.ndarray, shift: np.ndarray) -> None:
+    """Changes a layer and its blobs so that its new top is factor * top + shift."""
     blobs = [np.asarray(blob, np.float64) for blob in weights[host.name]]
     p = host.inner_product_param if host.type == "InnerProduct" else host.convolution_param
     outputs = p.num_output
@@ -115,7 +120,7 @@ def _fold(host, weights, factor, shift):
                           (bias * factor + shift).astype(np.float32)]
 
 
-def _scaled(host, weight, factor):
+def _scaled(host: LayerParameter, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """The weight with every output multiplied by its factor."""
     if host.type != "Deconvolution":
         return weight * factor.reshape(-1, *(1,) * (weight.ndim - 1))

@@ -5,39 +5,47 @@
     scores = net.forward()["prob"]
 
 The net is the tape: a forward pass runs layer after layer, a backward pass asks each for its
-gradients in the opposite order, and what flows between them are blobs, not autograd's graph. So
-passes may begin and end anywhere, and every blob may be read and written in between.
-What the gradients need is recorded in the forward pass of exactly those layers that backward
-reaches by Caffe's rules (gradients.py). A net to test with has no loss, hence records nothing;
-with `force_backward: true` it can be differentiated like any other.
+gradients in the opposite order, and only blobs connect them, not autograd's graph. So a pass may
+begin and end at any layer, and every blob may be read and written in between.
+The forward pass records what gradients need in exactly those layers that backward reaches by
+Caffe's rules (gradients.py). A test net has no loss and records nothing; with `force_backward:
+true` it can be differentiated like any other.
 """
 import os
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
+from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError, suggest
 from caffe.core.state import Phase
+from caffe.core.types import FilePath
 from caffe.layer_types.inputs.memory_data import MemoryData
-from caffe.nets.arguments import Collected, batches, net_arguments, read_network
+from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
 from caffe.nets.net_weights import (
+    CopyReport,
     copy_weights,
     save_weights,
     save_weights_hdf5,
     share_weights,
-    warn_of_equal_names,
 )
 from caffe.nets.private_names import PrivateNames
+from caffe.proto.caffe_pb2 import NetParameter
 
 
 class Net(PrivateNames):
     """A net from a prototxt, on the device that is set at this moment.
 
     Net(file, phase, level=0, stages=None, weights=None), or, older, Net(file, weights, phase);
-    file: a path or a NetParameter.
+    file: a path or a NetParameter. folder: where modules of Python layers are looked for after
+    sys.path; the prototxt's own by default.
 
     Attributes (in net order):
       blobs        OrderedDict: name -> Blob             blob_loss_weights  name -> float
@@ -48,7 +56,10 @@ class Net(PrivateNames):
       last_copy    CopyReport of the last copy_from
     """
 
-    def __init__(self, network_file, *args, phase=None, level=0, stages=None, weights=None):
+    def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
+                 level: int = 0, stages: Sequence[str] | None = None,
+                 weights: FilePath | None = None,
+                 folder: FilePath | None = None) -> None:
         phase, level, stages, weights = net_arguments(args, phase, level, stages, weights)
         message = read_network(network_file)
         message.state.phase = int(phase)
@@ -56,17 +67,17 @@ class Net(PrivateNames):
         message.state.stage.extend(stages or ())
         self.name = message.name
         self.phase = Phase(phase)
-        self.last_copy = None
-        self._callbacks = {moment: [] for moment in ("before_forward", "after_forward",
-                                                     "before_backward", "after_backward")}
-        self._take(NetBuilder(message).build())
-        warn_of_equal_names(self._runners)
+        self.last_copy: CopyReport | None = None
+        self._callbacks: dict[str, list[Callable[[int], object]]] = {
+            moment: [] for moment in ("before_forward", "after_forward", "before_backward",
+                                      "after_backward")}
+        self._take(NetBuilder(message, folder or folder_of(network_file)).build())
         if message.debug_info:
             log_passes(self, lambda: True)
         if weights is not None:
             self.copy_from(weights)
 
-    def _take(self, built):
+    def _take(self, built: NetBuilder) -> None:
         self._runners, self._owned = built.layers, built.owned
         self.learnables = built.learnables
         self._blob_names, self._blobs = built.blob_names, built.blobs
@@ -84,7 +95,8 @@ class Net(PrivateNames):
 
     # ----------------------------------------------------------------------------------- passes
 
-    def forward(self, blobs=None, start=None, end=None, **inputs):
+    def forward(self, blobs: Iterable[str] | None = None, start: str | None = None,
+                end: str | None = None, **inputs: Any) -> dict[str, np.ndarray]:
         """A forward pass from layer `start` to layer `end` (names; all layers by default).
 
         inputs: an array for each of the net's inputs, or none at all. Returns {blob name: array}
@@ -98,7 +110,8 @@ class Net(PrivateNames):
         self.run_forward(first, last)
         return {name: self._blob(name).data for name in [*names, *(blobs or ())]}
 
-    def backward(self, diffs=None, start=None, end=None, **top_diffs):
+    def backward(self, diffs: Iterable[str] | None = None, start: str | None = None,
+                 end: str | None = None, **top_diffs: Any) -> dict[str, np.ndarray]:
         """A backward pass from layer `start` down to layer `end` (names; all by default).
 
         top_diffs: an array for each of the net's outputs, or none at all. Returns {blob name:
@@ -112,7 +125,8 @@ class Net(PrivateNames):
         self.run_backward(first, last)
         return {name: self._blob(name).diff for name in [*names, *(diffs or ())]}
 
-    def run_forward(self, start=0, end=None, record=True):
+    def run_forward(self, start: int = 0, end: int | None = None,
+                    record: bool = True) -> Tensor | float:
         """Runs layers number `start` to `end` (the last by default); returns the weighted sum of
         their losses, a scalar on the device (no synchronisation).
 
@@ -138,7 +152,7 @@ class Net(PrivateNames):
                     blob.values.settle()
         return loss
 
-    def run_backward(self, start=None, end=0):
+    def run_backward(self, start: int | None = None, end: int = 0) -> None:
         """Runs layers number `start` (the last by default) down to `end` backwards."""
         start = len(self._runners) - 1 if start is None else start
         before, after = self._callbacks["before_backward"], self._callbacks["after_backward"]
@@ -157,17 +171,18 @@ class Net(PrivateNames):
                 if learnable.blob.gradient.is_viewed:
                     learnable.blob.gradient.settle()
 
-    def _index(self, name):
+    def _index(self, name: str) -> int:
         if name not in self.layer_dict:
             raise ValueError(f'the net has no layer "{name}"{suggest(name, self._layer_names)}')
         return self._layer_names.index(name)
 
-    def _blob(self, name):
+    def _blob(self, name: str) -> Blob:
         if name not in self.blobs:
             raise KeyError(f'the net has no blob "{name}"{suggest(name, self.blobs)}')
         return self.blobs[name]
 
-    def _feed(self, arrays, names, what, memory):
+    def _feed(self, arrays: Mapping[str, ArrayLike], names: Sequence[str], what: str,
+              memory: Callable[[Blob], np.ndarray]) -> None:
         if set(arrays) != set(names):
             raise CaffeError(f"expected an array for each {what} of the net ({', '.join(names)}), "
                              f"got {', '.join(arrays)}")
@@ -182,14 +197,15 @@ class Net(PrivateNames):
                 raise CaffeError(f'{what} "{name}": an array of shape {array.shape} does not fit '
                                  f"the blob of shape {blob.shape}; reshape the blob") from None
 
-    def set_input_arrays(self, data, labels):
-        """The arrays from which the net's first layer, a MemoryData, takes its batches in turn."""
+    def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
+        """Sets the arrays from which the first layer, a MemoryData, takes its batches in turn."""
         module = getattr(self._runners[0], "module", None) if self._runners else None
         if not isinstance(module, MemoryData):
             raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
         module.set_arrays(data, labels)
 
-    def forward_all(self, blobs=None, **inputs):
+    def forward_all(self, blobs: Iterable[str] | None = None,
+                    **inputs: ArrayLike) -> dict[str, np.ndarray]:
         """Forward passes over as many items as given, in batches; returns copies of all results.
         """
         results = Collected()
@@ -197,7 +213,10 @@ class Net(PrivateNames):
             results.add(self.forward(blobs=blobs, **batch), count)
         return results.stacked()
 
-    def forward_backward_all(self, blobs=None, diffs=None, **arrays):
+    def forward_backward_all(self, blobs: Iterable[str] | None = None,
+                             diffs: Iterable[str] | None = None,
+                             **arrays: ArrayLike
+                             ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Forward and backward passes over as many items as given, in batches.
 
         arrays: inputs and gradients of outputs, by blob name. Returns (results, gradients).
@@ -210,55 +229,57 @@ class Net(PrivateNames):
             gradients.add(self.backward(diffs=diffs, **top_diffs), count)
         return results.stacked(), gradients.stacked()
 
-    def _batches(self, arrays):
+    def _batches(self,
+                 arrays: Mapping[str, ArrayLike]) -> Iterator[tuple[dict[str, Any], int]]:
         return batches(arrays, self.blobs[self.inputs[0]].num)
 
-    def reshape(self):
-        """Gives all blobs the shapes that follow from the shapes of the inputs."""
+    def reshape(self) -> None:
+        """Shapes all blobs anew, starting from the shapes of the inputs."""
         for runner in self._runners:
             runner.reshape()
 
-    def clear_param_diffs(self):
+    def clear_param_diffs(self) -> None:
         """Sets the gradients of all learnable blobs to 0."""
         for learnable in self.learnables:
             learnable.blob.gradient.unset()
 
-    def before_forward(self, callback):
+    def before_forward(self, callback: Callable[[int], object]) -> None:
         """Calls callback(layer index) before each layer's forward pass."""
         self._callbacks["before_forward"].append(callback)
 
-    def after_forward(self, callback):
+    def after_forward(self, callback: Callable[[int], object]) -> None:
         """Calls callback(layer index) after each layer's forward pass."""
         self._callbacks["after_forward"].append(callback)
 
-    def before_backward(self, callback):
+    def before_backward(self, callback: Callable[[int], object]) -> None:
         """Calls callback(layer index) before each layer's backward pass."""
         self._callbacks["before_backward"].append(callback)
 
-    def after_backward(self, callback):
+    def after_backward(self, callback: Callable[[int], object]) -> None:
         """Calls callback(layer index) after each layer's backward pass."""
         self._callbacks["after_backward"].append(callback)
 
     # ---------------------------------------------------------------------------------- weights
 
-    def copy_from(self, path, skip_mismatched=False):
+    def copy_from(self, path: FilePath, skip_mismatched: bool = False) -> CopyReport:
         """Fills the blobs of layers with the same name from a .caffemodel or .h5 file.
 
-        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError, or
-        with skip_mismatched leaves its layer as it is."""
-        self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
-        return self.last_copy
+        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError;
+        with skip_mismatched its layer is not filled instead."""
+        report = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
+        self.last_copy = report
+        return report
 
     load_hdf5 = copy_from
 
-    def share_with(self, other):
+    def share_with(self, other: "Net") -> None:
         """Uses the learnable blobs of another net's layers of the same names, now and later."""
         share_weights(self._runners, other._runners)
 
-    def save(self, path, write_diff=False):
+    def save(self, path: FilePath, write_diff: bool = False) -> None:
         """Writes all learnable blobs to a .caffemodel; write_diff: with their gradients."""
         save_weights(self._runners, str(self.name), os.fspath(path), write_diff)
 
-    def save_hdf5(self, path, write_diff=False):
+    def save_hdf5(self, path: FilePath, write_diff: bool = False) -> None:
         """Writes all learnable blobs to an HDF5 file in Caffe's layout; write_diff as in `save`."""
         save_weights_hdf5(self._runners, self._owned, os.fspath(path), write_diff)

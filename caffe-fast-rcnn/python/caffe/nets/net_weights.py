@@ -1,11 +1,15 @@
 """Weights of a net: from files, to files, and shared between nets (Caffe: net.cpp)."""
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from caffe.core.blob import Blob
 from caffe.core.errors import ShapeMismatchError, WeightsError
 from caffe.files import weights
+from caffe.runners.runner import LayerRunner
 
 log = logging.getLogger("caffe")
 
@@ -13,28 +17,26 @@ log = logging.getLogger("caffe")
 class CopyReport(NamedTuple):
     """What copy_from did: names of layers."""
 
-    copied: list            # layers that got their blobs from the file
+    copied: list            # layers filled from the file
     ignored_source: list    # layers with blobs in the file that the net does not have
     missing: list           # layers with blobs in the net that the file does not have
-    mismatched: list        # layers left alone since a blob of theirs has another shape in the file
+    mismatched: list        # layers not filled because a blob has another shape in the file
 
 
-def copy_weights(layers, owned, path, skip_mismatched=False):
+def copy_weights(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
+                 skip_mismatched: bool = False) -> CopyReport:
     """Fills the blobs of LayerRunners from a .caffemodel or HDF5 file, by layer name.
 
     owned: per layer and blob, whether the layer is its first user; a blob that is shared with an
-    earlier layer may be missing in an HDF5 file. Nothing is changed when something does not fit,
-    unless skip_mismatched: then layers with a blob of another shape stay as they are.
+    earlier layer may be missing in an HDF5 file. If anything does not fit, nothing is changed; with
+    skip_mismatched the layers that have a blob of another shape are not filled instead.
     Returns a CopyReport; raises WeightsError.
     """
-    stored = weights.read_layers(path)
-    by_layer = _arrays_of(layers, stored)
-    copies, copied, mismatched, found = [], [], [], set()
-    for layer, owns in zip(layers, owned):
-        arrays = by_layer.get(id(layer))
-        if arrays is None:
-            continue
-        found.add(layer.name)
+    source = weights.read_layers(path)
+    filled = _arrays_of_layers(layers, source)
+    copies, copied, mismatched = [], [], []
+    for index, arrays in sorted(filled.items()):
+        layer, owns = layers[index], owned[index]
         if len(arrays) < len(layer.blobs) and all(not own for own in owns[len(arrays):]):
             arrays = arrays + [None] * (len(layer.blobs) - len(arrays))
         if skip_mismatched and _has_other_shapes(layer, arrays):
@@ -46,58 +48,47 @@ def copy_weights(layers, owned, path, skip_mismatched=False):
             copied.append(layer.name)
     for blob, array in copies:
         blob.values.load(np.reshape(array, blob.values.shape))
-    ignored = list(dict.fromkeys(name for name, arrays in stored if arrays and name not in found))
+    names = {layer.name for layer in layers}
+    ignored = list(dict.fromkeys(name for name, arrays in source if arrays and name not in names))
     for name in ignored:
         log.info("Ignoring source layer %s", name)
-    missing = [layer.name for layer in layers if layer.blobs and id(layer) not in by_layer]
+    missing = [layer.name for i, layer in enumerate(layers) if layer.blobs and i not in filled]
     return CopyReport(copied, ignored, missing, mismatched)
 
 
-def _arrays_of(layers, stored):
-    """{id of a layer: its arrays in a file}; stored: (name, arrays) of the file's layers.
+def _arrays_of_layers(layers: Sequence[LayerRunner],
+                      source: Sequence[tuple[str, list[np.ndarray | None]]]
+                      ) -> dict[int, list[np.ndarray | None]]:
+    """{index of a layer: its arrays in the file}.
 
-    Layers are matched by name. Where a name occurs several times on both sides, the first gets the
-    first's arrays, and so on, so that what was saved is loaded; Caffe loads all into the first. In
-    all other cases Caffe's rule holds: the first layer gets the last arrays of its name.
+    Caffe's rule: a layer of the file goes to the first layer of the net with that name, so that of
+    equal names the last one in the file wins. But where net and file have equally many learnable
+    layers of one name, which Caffe would mix up, each gets its own.
     """
-    by_name, arrays_of = {}, {}
-    for name, arrays in stored:
-        known = by_name.setdefault(name, [])
-        if arrays or not known:
-            by_name[name] = [*filter(None, known), arrays]
-    for name, group in _by_name(layers).items():
-        arrays = by_name.get(name, [])
-        arrays = arrays if len(group) > 1 else arrays[-1:]
-        arrays_of.update((id(layer), one) for layer, one in zip(group, arrays))
-    return arrays_of
+    indices, entries = defaultdict(list), defaultdict(list)
+    for index, layer in enumerate(layers):
+        indices[layer.name].append(index)
+    for name, arrays in source:
+        entries[name].append(arrays)
+    found = {}
+    for name in entries.keys() & indices.keys():
+        learned = [arrays for arrays in entries[name] if arrays]
+        learners = [index for index in indices[name] if layers[index].blobs]
+        if len(learned) == len(learners) > 1:
+            found.update(zip(learners, learned))
+        else:
+            found[(learners or indices[name])[0]] = learned[-1] if learned else []
+    return found
 
 
-def _by_name(layers):
-    """{name: layers}; those without learnable blobs only where no layer of the name has some."""
-    groups = {}
-    for layer in layers:
-        groups.setdefault(layer.name, []).append(layer)
-    return {name: [layer for layer in group if len(layer.blobs)] or group
-            for name, group in groups.items()}
-
-
-def warn_of_equal_names(layers):
-    """A warning for each name that several layers with learnable blobs have."""
-    for name, group in _by_name(layers).items():
-        if len(group) > 1 and len(group[0].blobs):
-            kinds = " and ".join(f"number {layers.index(layer)} ({layer.type})" for layer in group)
-            log.warning('Layers %s are all named "%s". Caffe loads the weights of them all into '
-                        "the first; here each gets its own, in their order. Rename all but one.",
-                        kinds, name)
-
-
-def _has_other_shapes(layer, arrays):
+def _has_other_shapes(layer: LayerRunner, arrays: Sequence[np.ndarray | None]) -> bool:
     return len(arrays) == len(layer.blobs) and any(
         array is not None and not weights.fits(array, blob.shape)
         for array, blob in zip(arrays, layer.blobs))
 
 
-def _check_fit(layer, owns, arrays, path):
+def _check_fit(layer: LayerRunner, owns: Sequence[bool], arrays: Sequence[np.ndarray | None],
+               path: str) -> None:
     if len(arrays) != len(layer.blobs):
         raise WeightsError(f'{path}: layer "{layer.name}" ({layer.type}) has {len(arrays)} blobs '
                            f"in the file and {len(layer.blobs)} in the net")
@@ -113,7 +104,8 @@ def _check_fit(layer, owns, arrays, path):
                 "from a saved net, rename the layer.")
 
 
-def save_weights(layers, net_name, path, write_diff=False):
+def save_weights(layers: Sequence[LayerRunner], net_name: str, path: str,
+                 write_diff: bool = False) -> None:
     """Writes all layers to a .caffemodel; every user of a shared blob gets a copy of it.
 
     write_diff: writes the gradients as well.
@@ -124,7 +116,8 @@ def save_weights(layers, net_name, path, write_diff=False):
         for layer in layers))
 
 
-def save_weights_hdf5(layers, owned, path, write_diff=False):
+def save_weights_hdf5(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
+                      write_diff: bool = False) -> None:
     """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user.
 
     write_diff: writes the gradients as well, of shared blobs with every user, as Caffe does.
@@ -135,35 +128,34 @@ def save_weights_hdf5(layers, owned, path, write_diff=False):
         for layer, owns in zip(layers, owned)))
 
 
-def _diffs(layer, wanted):
+def _diffs(layer: LayerRunner, wanted: bool) -> list[list[np.ndarray]]:
     """One list, the gradients of a layer's learnable blobs, or no list at all."""
     return [[blob.diff for blob in layer.blobs]] if wanted else []
 
 
-def _stored(blob):
+def _stored(blob: Blob) -> np.ndarray:
     return blob.tensor.detach().cpu().contiguous().numpy()
 
 
-def share_weights(layers, others):
-    """Gives layers the memory of the blobs of layers with the same name (ShareTrainedLayersWith).
+def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) -> None:
+    """Shares the blobs of other layers with the layers of the same names.
+
+    Caffe: Net::ShareTrainedLayersWith.
     """
-    partners = _by_name(layers)
-    for name, sources in _by_name(others).items():
-        if name not in partners:
-            log.info("Ignoring source layer %s", name)
+    by_name = defaultdict(list)
+    for layer in layers:
+        by_name[layer.name].append(layer)
+    for other in others:
+        layer = by_name[other.name].pop(0) if by_name[other.name] else None
+        if layer is None:
+            log.info("Ignoring source layer %s", other.name)
             continue
-        targets = partners[name]
-        for number, source in enumerate(sources):
-            _share(targets[min(number, len(targets) - 1)], source)
-
-
-def _share(layer, other):
-    if len(layer.blobs) != len(other.blobs):
-        raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
-                          f"{len(layer.blobs)} here")
-    for i, (blob, source) in enumerate(zip(layer.blobs, other.blobs)):
-        if blob.shape != source.shape:
-            raise layer.error(f"cannot share param {i}: shape {source.shape} there, "
-                              f"{blob.shape} here; to learn it from scratch, rename the layer")
-        if blob.values is not source.values:
-            blob.share_values(source)
+        if len(layer.blobs) != len(other.blobs):
+            raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
+                              f"{len(layer.blobs)} here")
+        for i, (blob, source) in enumerate(zip(layer.blobs, other.blobs)):
+            if blob.shape != source.shape:
+                raise layer.error(f"cannot share param {i}: shape {source.shape} there, "
+                                  f"{blob.shape} here; to learn it from scratch, rename the layer")
+            if blob.values is not source.values:
+                blob.share_values(source)

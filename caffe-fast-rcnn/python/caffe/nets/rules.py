@@ -3,13 +3,17 @@
 Both functions take a NetParameter of the current form and give a new one.
 """
 from collections import Counter
+from collections.abc import Iterable
 
 from caffe.core.errors import LayerError, suggest
 from caffe.core.state import Phase
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import LayerParameter, NetParameter, NetState, NetStateRule
+
+_Place = tuple[int, int]    # layer, and which of its bottoms or tops
 
 
-def filter_layers(net):
+def filter_layers(net: NetParameter) -> NetParameter:
     """The layers whose include and exclude rules admit the net's state (Caffe: Net::FilterNet)."""
     filtered = caffe_pb2.NetParameter()
     filtered.CopyFrom(net)
@@ -18,7 +22,7 @@ def filter_layers(net):
     return filtered
 
 
-def _is_included(layer, state):
+def _is_included(layer: LayerParameter, state: NetState) -> bool:
     if layer.include and layer.exclude:
         raise LayerError(f'layer "{layer.name}" ({layer.type}): expected include rules or exclude '
                          "rules, got both")
@@ -27,7 +31,7 @@ def _is_included(layer, state):
     return not any(meets(rule, state) for rule in layer.exclude)
 
 
-def meets(rule, state):
+def meets(rule: NetStateRule, state: NetState) -> bool:
     """Whether a NetState fulfils all conditions of a NetStateRule (Caffe: StateMeetsRule)."""
     if rule.HasField("phase") and rule.phase != state.phase:
         return False
@@ -39,17 +43,17 @@ def meets(rule, state):
     return stages.issuperset(rule.stage) and stages.isdisjoint(rule.not_stage)
 
 
-def insert_splits(net):
+def insert_splits(net: NetParameter) -> NetParameter:
     """A Split layer behind every top that is used more than once (Caffe: InsertSplits).
 
-    Each use then has a blob of its own, "<blob>_<layer>_<top index>_split_<use>". Counting in the
-    objective is a use too.
+    Each use then has a blob of its own, "<blob>_<layer>_<top index>_split_<use>". A loss weight
+    counts as a use.
     """
     sources, uses, loss_weights = uses_of_tops(net)
     result = caffe_pb2.NetParameter()
     result.CopyFrom(net)
     del result.layer[:]
-    next_use = Counter()
+    next_use: Counter[_Place] = Counter()
     for i, layer in enumerate(net.layer):
         layer = _appended(result, layer)
         for j, blob in enumerate(layer.bottom):
@@ -68,9 +72,13 @@ def insert_splits(net):
     return result
 
 
-def uses_of_tops(net):
-    """Of each bottom (layer, index) the top it comes from; of each top its uses and loss weight."""
-    last, sources, uses, loss_weights = {}, {}, Counter(), {}
+def uses_of_tops(net: NetParameter
+                 ) -> tuple[dict[_Place, _Place], Counter[_Place], dict[_Place, float]]:
+    """For each bottom (layer, index) its top; for each top its number of uses and loss weight."""
+    last: dict[str, _Place] = {}
+    sources: dict[_Place, _Place] = {}
+    uses: Counter[_Place] = Counter()
+    loss_weights: dict[_Place, float] = {}
     for i, layer in enumerate(net.layer):
         for j, blob in enumerate(layer.bottom):
             if blob not in last:
@@ -86,24 +94,24 @@ def uses_of_tops(net):
     return sources, uses, loss_weights
 
 
-def unknown_bottom(layer, index, known):
-    """The LayerError for a bottom that no layer above makes."""
+def unknown_bottom(layer: LayerParameter, index: int, known: Iterable[str]) -> LayerError:
+    """The LayerError for a bottom that is not a top of an earlier layer."""
     name = layer.bottom[index]
     phase = f" in phase {Phase(layer.phase)}" if layer.HasField("phase") else ""
     return LayerError(f'layer "{layer.name}" ({layer.type}): no layer above it has the top '
                       f'"{name}" (bottom {index}){phase}{suggest(name, known)}')
 
 
-def _appended(net, layer):
+def _appended(net: NetParameter, layer: LayerParameter) -> LayerParameter:
     net.layer.add().CopyFrom(layer)
     return net.layer[-1]
 
 
-def _split_name(blob, layer, index):
+def _split_name(blob: str, layer: str, index: int) -> str:
     return f"{blob}_{layer}_{index}_split"
 
 
-def _add_split(net, blob, name, uses, loss_weight):
+def _add_split(net: NetParameter, blob: str, name: str, uses: int, loss_weight: float) -> None:
     split = net.layer.add(name=name, type="Split", bottom=[blob])
     split.top.extend(f"{name}_{k}" for k in range(uses))
     if loss_weight:

@@ -24,7 +24,7 @@ builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, __name__, globals())
 '''
 
 
-def generate(schema=SCHEMA, out_dir=HERE):
+def generate(schema: str = SCHEMA, out_dir: str = HERE) -> str:
     """Writes caffe_pb2.py into `out_dir` unless it is newer than the schema; returns its path."""
     target, schema = os.path.join(out_dir, "caffe_pb2.py"), os.path.abspath(schema)
     newest_source = max(os.path.getmtime(schema), os.path.getmtime(__file__))
@@ -39,7 +39,7 @@ def generate(schema=SCHEMA, out_dir=HERE):
     return target
 
 
-def compile_schema(schema):
+def compile_schema(schema: str) -> bytes:
     """The serialized FileDescriptorProto of a .proto file; RuntimeError when protoc refuses it."""
     from google.protobuf import descriptor_pb2
     from grpc_tools import protoc

@@ -8,6 +8,7 @@
     NumpyRunner     python_runner.py   a user's caffe.Layer: numpy blobs, its own backward
     TensorRunner    python_runner.py   a GraphRunner: a user's caffe.TensorLayer
 
-Belongs here: what the net calls in a pass, and the base classes of users' Python layers
-(python_layer.py). May import: core, proto, layer_types.common.
+Belongs here: what the net calls in a pass, and users' Python layers: their base classes
+(python_layer.py), the modules that may hold them (user_modules.py), the older names that they may
+use (old_names.py). May import: core, proto, layer_types.common.
 """

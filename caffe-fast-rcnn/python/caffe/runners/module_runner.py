@@ -1,8 +1,15 @@
-"""Built-in layers in a net: the one place where the modules of caffe.layer_types meet blobs."""
-import torch
+"""Runners of built-in layers: they join the modules of caffe.layer_types with blobs."""
+from collections.abc import Iterable
+from typing import Any
 
-from caffe.core.blob import BlobVec, ParamBlob
+import torch
+from torch import Tensor
+
+from caffe.core.blob import Blob, BlobVec, ParamBlob
+from caffe.core.errors import LayerError
+from caffe.core.types import Shape
 from caffe.layer_types.common.registry import lookup
+from caffe.proto.caffe_pb2 import LayerParameter
 from caffe.runners.runner import GraphRunner, LayerRunner
 
 _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, MemoryError)
@@ -11,7 +18,8 @@ _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedErro
 class ModuleRunner(GraphRunner):
     """Runs a caffe.layer_types.common.module.Module."""
 
-    def __init__(self, param, bottoms, tops, device):
+    def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob],
+                 device: torch.device) -> None:
         super().__init__(param, bottoms, tops)
         shapes = [blob.shape for blob in bottoms]
         try:
@@ -34,33 +42,33 @@ class ModuleRunner(GraphRunner):
             if tensor is not None:
                 blob.tensor = tensor
 
-    def _shape_tops(self, shapes):
+    def _shape_tops(self, shapes: Iterable[Shape | None]) -> None:
         for blob, shape in zip(self.tops, shapes):
             if shape is not None and tuple(shape) != blob.shape:
                 blob.reshape(*shape)
 
-    def use_blob(self, index, blob):
+    def use_blob(self, index: int, blob: Any) -> None:
         own = self.blobs[index]
         self._changing = [blob if known is own else known for known in self._changing]
         super().use_blob(index, blob)
         self.module.blobs[index] = blob.parameter
 
-    def reshape(self):
+    def reshape(self) -> None:
         if self.bottoms:
             self._shape_tops(self.module.top_shapes([blob.shape for blob in self.bottoms]))
 
-    def allows_gradient(self, index):
+    def allows_gradient(self, index: int) -> bool:
         return index not in self._forbidden
 
-    def default_loss_weights(self):
+    def default_loss_weights(self) -> list[float]:
         return [float(self.module.is_loss and i == 0) for i in range(len(self.tops))]
 
-    def wanted(self, index):
+    def wanted(self, index: int) -> bool:
         if index in self._optional and self.bottoms[index].values.is_dead_end:
             return False
         return self.propagate_down[index] and index not in self._forbidden
 
-    def compute(self, *tensors):
+    def compute(self, *tensors: Tensor) -> Tensor | tuple[Tensor | None, ...]:
         if self._uploads:
             for blob in self.blobs:
                 blob.values.get()
@@ -72,25 +80,25 @@ class ModuleRunner(GraphRunner):
             blob.values.touch()
         return outputs
 
-    def _backward_through_graph(self):
+    def _backward_through_graph(self) -> None:
         try:
             super().backward()
         except _FAILURES as problem:
             raise self._explained(problem) from problem
 
-    def _explained(self, problem):
+    def _explained(self, problem: BaseException) -> LayerError:
         shapes = ", ".join(str(blob.shape) for blob in self.bottoms) or "no"
         sentence = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         return self.error(f"failed with bottoms of shape {shapes}: {sentence}")
 
-    def store(self, outputs):
+    def store(self, outputs: Iterable[Tensor | None]) -> None:
         fresh = self.module.fresh_tops
         for blob, tensor in zip(self.tops, outputs):
             if tensor is not None:
                 blob.values.set(tensor)
                 blob.values.fresh = fresh
 
-    def forward(self, record):
+    def forward(self, record: bool) -> None:
         self._changed = None
         if not self._can_change_bottom():
             super().forward(record)
@@ -104,11 +112,11 @@ class ModuleRunner(GraphRunner):
         else:
             values.fresh = True
 
-    def _can_change_bottom(self):
+    def _can_change_bottom(self) -> bool:
         return (self._may_change_bottom and self.bottoms[0].values.fresh
                 and (self.module.in_place or not self.need_backward))
 
-    def backward(self):
+    def backward(self) -> None:
         for i in self._forbidden:
             if self.propagate_down[i] and not self.module.ignores_forbidden_gradient:
                 raise self.error(f"cannot pass a gradient to bottom {i} "
@@ -123,17 +131,17 @@ class ModuleRunner(GraphRunner):
 
 
 class SplitRunner(LayerRunner):
-    """One blob under several names: the tops are the bottom's memory, the gradients add up."""
+    """One blob under several names: the tops share the bottom's memory, the gradients add up."""
 
-    def __init__(self, param, bottoms, tops):
+    def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> None:
         super().__init__(param, bottoms, tops)
         for top in tops:
             top.values = bottoms[0].values
 
-    def forward(self, record):
+    def forward(self, record: bool) -> None:
         """Nothing: the tops are the bottom."""
 
-    def backward(self):
+    def backward(self) -> None:
         if not self.propagate_down[0]:
             return
         diffs = [diff for diff in (top.top_diff() for top in self.tops) if diff is not None]

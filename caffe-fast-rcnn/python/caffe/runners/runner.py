@@ -1,7 +1,13 @@
-"""A layer of a net at work: its blobs, and what the net decided about its gradients."""
-import torch
+"""The base classes of runners: a layer in a net, its blobs and its gradients."""
+from collections.abc import Iterable
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from caffe.core.blob import Blob
 from caffe.core.errors import LayerError
+from caffe.proto.caffe_pb2 import LayerParameter
 
 
 class LayerRunner:
@@ -22,37 +28,38 @@ class LayerRunner:
       public                   what net.layers shows
     """
 
-    def __init__(self, param, bottoms, tops):
+    def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> None:
         self.name, self.type, self.phase = param.name, param.type, param.phase
         self.param = param
         self.bottoms, self.tops = bottoms, tops
         self.bottom_names, self.top_names = list(param.bottom), list(param.top)
-        self.blobs = []
+        self.blobs: list[Any] = []
         self.need_backward = False
         self.propagate_down = [False] * len(bottoms)
-        self.param_propagate_down = []
+        self.param_propagate_down: list[bool] = []
         self.loss_weights = [0.0] * len(tops)
-        self.losses = []            # tops that count in the objective
-        self.same_memory = []       # blobs that show what this layer does to its bottom in place
+        self.losses: list[Blob] = []        # tops that count in the objective
+        # blobs that show what this layer does to its bottom in place
+        self.same_memory: list[Blob] = []
 
     @property
-    def public(self):
+    def public(self) -> Any:
         return self
 
-    def error(self, message):
+    def error(self, message: str) -> LayerError:
         """A LayerError that names this layer."""
         return LayerError(f'layer "{self.name}" ({self.type}): {message}')
 
-    def allows_gradient(self, index):
+    def allows_gradient(self, index: int) -> bool:
         """Whether `force_backward` may ask for the gradient of a bottom (AllowForceBackward)."""
         return True
 
-    def default_loss_weights(self):
+    def default_loss_weights(self) -> list[float]:
         """The loss weight of each top where the prototxt gives none."""
         return [0.0] * len(self.tops)
 
-    def set_loss_weights(self):
-        """Notes the loss weights; they are the gradients of the tops from now on.
+    def set_loss_weights(self) -> None:
+        """Sets the loss weights, which become the gradients of the tops.
 
         Caffe: Layer::SetLossWeights.
         """
@@ -67,11 +74,11 @@ class LayerRunner:
                 top.gradient.unset(top.shape)
                 self.losses.append(top)
 
-    def use_blob(self, index, blob):
+    def use_blob(self, index: int, blob: Any) -> None:
         """Replaces a learnable blob by another layer's."""
         self.blobs[index] = blob
 
-    def loss(self):
+    def loss(self) -> Tensor | float:
         """The weighted sum of the tops that count in the objective, a scalar on the device."""
         total = 0.0
         for top in self.losses:
@@ -82,18 +89,18 @@ class LayerRunner:
                 total = total + (value * weight.get().view(value.shape)).sum()
         return total
 
-    def reshape(self):
-        """Gives the tops the shapes that follow from those of the bottoms."""
+    def reshape(self) -> None:
+        """Shapes the tops after the bottoms."""
 
-    def forward(self, record):
-        """Computes the tops; record: remember what `backward` needs, if it will be called."""
+    def forward(self, record: bool) -> None:
+        """Computes the tops; record: keep what `backward` needs."""
         raise self.error("has no forward pass")
 
-    def backward(self):
+    def backward(self) -> None:
         """Computes the wanted gradients of bottoms (replaced) and learnable blobs (added to)."""
         raise self.error("has no backward pass")
 
-    def spread_in_place(self):
+    def spread_in_place(self) -> None:
         """Copies the changed bottom to the blobs that share its memory in Caffe (see same_memory).
         """
         for blob in self.same_memory:
@@ -103,24 +110,26 @@ class LayerRunner:
 class GraphRunner(LayerRunner):
     """A layer that computes with tensors, and whose gradients autograd finds.
 
-    Every pass is a small graph of its own, with the bottoms as its leaves: how their values were
-    made, and what the next layers do with the tops, does not matter.
+    Every pass is a small graph of its own, with the bottoms as its leaves; it does not extend into
+    the layers before or after.
     """
 
-    def __init__(self, param, bottoms, tops):
+    def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob]) -> None:
         super().__init__(param, bottoms, tops)
-        self._graph = None      # (leaves, outputs) of the last recorded pass
-        self._unrecorded = None  # or, where the last pass was not recorded, what the bottoms held
+        # (leaves, outputs) of the last recorded pass
+        self._graph: Any = None
+        # or, where the last pass was not recorded, what the bottoms held
+        self._unrecorded: list[Tensor] | None = None
 
-    def compute(self, *tensors):
+    def compute(self, *tensors: Tensor) -> Tensor | tuple[Tensor | None, ...]:
         """Tensors of the tops from those of the bottoms; None for a top that keeps its values."""
         raise self.error("has no forward pass")
 
-    def wanted(self, index):
+    def wanted(self, index: int) -> bool:
         """Whether autograd is asked for the gradient of a bottom."""
         return self.propagate_down[index]
 
-    def forward(self, record):
+    def forward(self, record: bool) -> None:
         tensors = [blob.values.get() for blob in self.bottoms]
         self._graph = self._unrecorded = None   # frees memory before this pass takes some
         if record and self.need_backward:
@@ -133,7 +142,7 @@ class GraphRunner(LayerRunner):
             self._unrecorded = tensors if self.need_backward else None
             self.store(outputs if isinstance(outputs, tuple) else (outputs,))
 
-    def _recorded(self, tensors):
+    def _recorded(self, tensors: list[Tensor]) -> tuple[Tensor | None, ...]:
         leaves = [tensor.detach().requires_grad_() if self.wanted(i) else tensor
                   for i, tensor in enumerate(tensors)]
         with torch.enable_grad():
@@ -142,18 +151,18 @@ class GraphRunner(LayerRunner):
         self._graph = leaves, outputs
         return tuple(None if out is None else out.detach() for out in outputs)
 
-    def _passes_gradients_on(self):
-        """Whether a gradient of the tops may reach something that learns."""
+    def _passes_gradients_on(self) -> bool:
+        """Whether a gradient of the tops may reach a learnable blob."""
         return any(self.param_propagate_down) or any(
             self.wanted(i) and not blob.values.is_dead_end for i, blob in enumerate(self.bottoms))
 
-    def store(self, outputs):
+    def store(self, outputs: Iterable[Tensor | None]) -> None:
         """Puts the results into the tops."""
         for blob, tensor in zip(self.tops, outputs):
             if tensor is not None:
                 blob.values.set(tensor)
 
-    def backward(self):
+    def backward(self) -> None:
         if self._graph is None:     # repeat the last pass; layers with random numbers draw anew
             self._recorded(self._unrecorded or [blob.values.get() for blob in self.bottoms])
         leaves, outputs = self._graph
@@ -165,7 +174,7 @@ class GraphRunner(LayerRunner):
         params = [blob for blob, wanted in zip(self.blobs, self.param_propagate_down)
                   if wanted and blob.parameter.requires_grad]
         inputs = [leaves[i] for i in asked] + [blob.parameter for blob in params]
-        gradients = [None] * len(inputs)
+        gradients: Any = [None] * len(inputs)
         if reached and inputs:
             outs, diffs = zip(*reached)
             gradients = torch.autograd.grad(outs, inputs, diffs, retain_graph=True,

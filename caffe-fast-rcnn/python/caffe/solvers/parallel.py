@@ -18,18 +18,24 @@ import datetime
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import distributed
 
 from caffe.core import state
+from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError
+
+if TYPE_CHECKING:
+    from caffe.solvers.solver import Solver
 
 # How long solvers wait for each other: rank 0 may test for hours.
 PATIENCE = datetime.timedelta(days=7)
 
 
-def has_nccl():
+def has_nccl() -> bool:
     """Whether solvers can train together here."""
     return distributed.is_available()
 
@@ -43,7 +49,7 @@ class NCCL:
     (after_backward). Raises CaffeError.
     """
 
-    def __init__(self, solver, uid=None):
+    def __init__(self, solver: "Solver", uid: bytes | str | os.PathLike[str] | None = None) -> None:
         if not has_nccl():
             raise CaffeError("solvers cannot train together: this PyTorch has no distributed part")
         self._solver = solver
@@ -52,17 +58,18 @@ class NCCL:
         self._learned = [learnable.blob for learnable in solver.net.learnables
                          if learnable.lr_mult]
         self._early = _blobs_by_layer(solver)
-        self._under_way = {}    # id of a blob -> (handle of its all_reduce, tensor that is reduced)
+        # id of a blob -> (handle of its all_reduce, tensor that is reduced)
+        self._under_way: dict[int, tuple[Any, torch.Tensor]] = {}
         self._join(uid)
 
     @staticmethod
-    def new_uid():
-        """The path of a new rendezvous file for processes on this machine."""
+    def new_uid() -> bytes:
+        """The path of a new rendezvous file for processes on this machine, as bytes."""
         folder = tempfile.mkdtemp(prefix="caffe-nccl-")
         atexit.register(_remove, folder, os.getpid())
-        return os.path.join(folder, "store")
+        return os.fsencode(os.path.join(folder, "store"))
 
-    def _join(self, uid):
+    def _join(self, uid: bytes | str | os.PathLike[str] | None) -> None:
         rank = state.solver_rank()
         if not 0 <= rank < self._count:
             raise CaffeError(f"expected a solver_rank from 0 to {self._count - 1} (solver_count is "
@@ -72,41 +79,41 @@ class NCCL:
                 raise CaffeError("expected a uid from caffe.NCCL.new_uid(), got none")
             backend = "nccl" if self._device.type == "cuda" else "gloo"
             together(distributed.init_process_group, backend, rank=rank, timeout=PATIENCE,
-                     init_method=f"file://{os.fspath(uid)}", world_size=self._count)
+                     init_method=f"file://{os.fsdecode(uid)}", world_size=self._count)
         if distributed.get_world_size() != self._count:
             raise CaffeError(f"solver_count is {self._count}, but this process is already one of "
                              f"{distributed.get_world_size()}")
 
-    def bcast(self):
-        """Gives all solvers the learnable blobs of rank 0."""
+    def bcast(self) -> None:
+        """Broadcasts the learnable blobs of rank 0 to all solvers."""
         for learnable in self._solver.net.learnables:
             values = learnable.blob.values
             tensor = _plain_copy(values.get())
             together(distributed.broadcast, tensor, src=0)
             values.copy_(tensor)
 
-    def agree(self, number):
-        """As the function `agree`."""
+    def agree(self, number: int) -> int:
+        """See the function `agree`."""
         return agree(number, self._device)
 
-    def close(self):
+    def close(self) -> None:
         """Destroys the process group; the process may join another one afterwards."""
         distributed.destroy_process_group()
 
-    def on_start(self):
-        """Called before each iteration; there is nothing to do, the weights agree already."""
+    def on_start(self) -> None:
+        """Called before each iteration; does nothing, since the weights are equal already."""
 
-    def __call__(self, layer):
-        """Called after a layer's backward pass: starts the exchange of the gradients it finished.
+    def __call__(self, layer: int) -> None:
+        """Called after a layer's backward pass: starts to reduce the gradients that are complete.
 
-        With iter_size > 1 gradients are finished by the last pass only, and nothing starts early.
+        With iter_size > 1 only the last pass completes gradients, and nothing starts early.
         """
         if self._solver.param.layer_wise_reduce and self._solver.param.iter_size == 1:
             for blob in self._early[layer]:
                 self._start(blob)
 
-    def on_gradients_ready(self):
-        """Called before each update: the gradients become their mean over all solvers."""
+    def on_gradients_ready(self) -> None:
+        """Called before each update: replaces the gradients by their mean over all solvers."""
         for blob in self._learned:
             if id(blob) not in self._under_way:
                 self._start(blob)
@@ -115,14 +122,14 @@ class NCCL:
             together(exchange.wait)
             blob.gradient.set(total.div_(self._count))
 
-    def _start(self, blob):
+    def _start(self, blob: Blob) -> None:
         # A gradient of all zeros takes part too: another solver's may be none.
         blob.gradient.fit(blob.shape)
         total = _plain_copy(blob.gradient.get())
         self._under_way[id(blob)] = together(distributed.all_reduce, total, async_op=True), total
 
 
-def agree(number, device="cpu"):
+def agree(number: int, device: torch.device | str = "cpu") -> int:
     """Broadcasts the integer of rank 0; a barrier as well.
 
     device: on which the backend exchanges tensors.
@@ -133,8 +140,8 @@ def agree(number, device="cpu"):
     return int(total)
 
 
-def together(collective, *arguments, **options):
-    """Calls a collective operation; CaffeError where one of the processes is gone."""
+def together(collective: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Calls a collective operation; CaffeError when one of the processes has ended."""
     try:
         return collective(*arguments, **options)
     except RuntimeError as problem:
@@ -142,7 +149,7 @@ def together(collective, *arguments, **options):
                          f"processes end? ({problem})") from None
 
 
-def _blobs_by_layer(solver):
+def _blobs_by_layer(solver: "Solver") -> list[list[Blob]]:
     """Per layer of the net: the learned blobs that no other layer uses."""
     learned = {id(learnable.blob) for learnable in solver.net.learnables if learnable.lr_mult}
     layers = [list(solver.net.params.get(name, ())) for name in solver.net._layer_names]
@@ -152,11 +159,11 @@ def _blobs_by_layer(solver):
             for blobs in layers]
 
 
-def _plain_copy(tensor):
-    """A copy in the usual order of memory, which is the same for all solvers."""
+def _plain_copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A contiguous copy, so that the memory order is the same for all solvers."""
     return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
-def _remove(folder, process):
+def _remove(folder: str, process: int) -> None:
     if os.getpid() == process:      # not in its children
         shutil.rmtree(folder, ignore_errors=True)

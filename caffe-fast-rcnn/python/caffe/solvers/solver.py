@@ -4,25 +4,31 @@
     solver.net.copy_from("pretrained.caffemodel")
     solver.step(100)
 
-As in pycaffe the paths in a solver file count from the current folder, the class alone decides the
-type (`get_solver` goes by the file), and `solver_mode` is left to the command line: nets compute
-where caffe.set_mode_cpu or set_mode_gpu says.
+As in pycaffe the paths in a solver file are relative to the current folder; the class decides the
+type (`get_solver` takes the file's); and only the command line reads `solver_mode`: otherwise nets
+compute where caffe.set_mode_cpu or set_mode_gpu says.
 """
-import copy
 import logging
-import os
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from caffe.core import state
-from caffe.core.errors import CaffeError, WeightsError, suggest
-from caffe.files import prototxt, weights
-from caffe.files.upgrade import upgrade_solver
-from caffe.proto import caffe_pb2
+from caffe.core.types import FilePath
+from caffe.nets.net import Net
+from caffe.proto.caffe_pb2 import SolverParameter
 from caffe.solvers import updates
-from caffe.solvers.lr_policy import PolicyState, advance, learning_rate
+from caffe.solvers.lr_policy import PolicyState, advance, check_policy, learning_rate
+from caffe.solvers.parameters import check_snapshot_prefix, read_parameters
 from caffe.solvers.reports import RecentLosses, log_outputs
 from caffe.solvers.signals import Action
+from caffe.solvers.snapshots import (
+    exact_state,
+    load_exact_state,
+    restore_snapshot,
+    write_snapshot,
+)
 from caffe.solvers.solver_nets import make_test_nets, make_train_net
 from caffe.solvers.testing import test_net
 
@@ -34,17 +40,21 @@ class Solver:
 
     Attributes:
       net, test_nets   the nets
-      iter             how often the weights have been updated
+      iter             number of updates so far
       param            the SolverParameter; changes take effect at once
       action           called after each iteration; the signals.Action that it returns is done
+      updater          the update rule and what it remembers of each learnable blob
+      policy_state     what the learning rate policy remembers; losses: the RecentLosses
 
-    Of solvers that train together only the one of rank 0 tests, reports and writes snapshots.
+    Of several solvers that train together only rank 0 tests, logs and writes snapshots.
     """
 
     rule = updates.Rule
 
-    def __init__(self, source):
-        self.param = _read(source)
+    def __init__(self, source: FilePath | SolverParameter) -> None:
+        self.param = read_parameters(source)
+        if self.param.snapshot and state.solver_rank() == 0:
+            check_snapshot_prefix(self.param)
         rule = self.rule(self.param)
         if self.param.random_seed >= 0:
             state.set_random_seed(self.param.random_seed + state.solver_rank())
@@ -54,29 +64,30 @@ class Solver:
                 self.net.copy_from(path.strip())
         self.test_nets = make_test_nets(self.param)
         self.iter = 0
-        self._updater = updates.Updater(rule, self.net.learnables)
-        self._policy_state = PolicyState()
+        self.updater = updates.Updater(rule, self.net.learnables)
+        self.policy_state = PolicyState()
         self.action = lambda: Action.NONE
         self._stopped = False
-        self._callbacks = []
-        self._losses = RecentLosses(max(1, self.param.average_loss))
+        self._callbacks: list[tuple[Callable[[], object], Callable[[], object]]] = []
+        self.losses = RecentLosses(max(1, self.param.average_loss))
 
     @property
-    def lr(self):
+    def lr(self) -> float:
         """The learning rate of the next update."""
-        return learning_rate(self.param, self.iter, self._policy_state.current_step)[0]
+        return learning_rate(self.param, self.iter, self.policy_state.current_step)[0]
 
     @property
-    def last_loss(self):
+    def last_loss(self) -> float:
         """The loss of the last iteration, a mean over iter_size passes; NaN before the first."""
-        return self._losses.last
+        return self.losses.last
 
     @property
-    def smoothed_loss(self):
+    def smoothed_loss(self) -> float:
         """The mean loss of the last `average_loss` iterations; NaN before the first."""
-        return self._losses.mean
+        return self.losses.mean
 
-    def add_callback(self, on_start, on_gradients_ready=None):
+    def add_callback(self, on_start: Any,
+                     on_gradients_ready: Callable[[], object] | None = None) -> None:
         """Calls the two without arguments in every iteration: before it, and before its update.
 
         One argument, such as a caffe.NCCL, is an object with two methods of these names.
@@ -87,11 +98,14 @@ class Solver:
 
     # --------------------------------------------------------------------------------- training
 
-    def solve(self, state_file=None):
+    def solve(self, state_file: FilePath | None = None) -> None:
         """Trains up to max_iter, from a solver state if given, and writes the last snapshot."""
         p = self.param
         log.info("Solving %s", self.net.name)
         log.info("Learning Rate Policy: %s", p.lr_policy)
+        check_policy(p)
+        if p.snapshot_after_train and state.solver_rank() == 0:
+            check_snapshot_prefix(p)
         if state_file is not None:
             self.restore(state_file)
         self.step(p.max_iter - self.iter)
@@ -103,13 +117,13 @@ class Solver:
             log.info("Optimization stopped early.")
             return
         if p.display and self.iter % p.display == 0:
-            self._losses.add(self.net.run_forward(record=False))
+            self.losses.add(self.net.run_forward(record=False))
             log.info("Iteration %d, loss = %.6g", self.iter, self.smoothed_loss)
         if p.test_interval and self.iter % p.test_interval == 0:
             self.test_all()
         log.info("Optimization Done.")
 
-    def step(self, n):
+    def step(self, n: int) -> None:
         """Trains for n iterations, or until `action` asks for a stop."""
         self._stopped = False
         for _ in range(n):
@@ -122,7 +136,7 @@ class Solver:
                 self._stopped = True
                 break
 
-    def _iterate(self):
+    def _iterate(self) -> None:
         p = self.param
         self.net.clear_param_diffs()
         if p.test_interval and self.iter % p.test_interval == 0 and (
@@ -130,11 +144,11 @@ class Solver:
             self.test_all()
         for on_start, _ in self._callbacks:
             on_start()
-        loss = 0.0
+        loss: Any = 0.0
         for _ in range(p.iter_size):
             loss = loss + self.net.run_forward()
             self.net.run_backward()
-        self._losses.add(loss / p.iter_size)
+        self.losses.add(loss / p.iter_size)
         if p.display and self.iter % p.display == 0:
             log.info("Iteration %d, loss = %.6g", self.iter, self.smoothed_loss)
             log_outputs("Train", self.net,
@@ -143,149 +157,54 @@ class Solver:
             on_gradients_ready()
         self.apply_update()
 
-    def apply_update(self):
-        """Updates the weights from the gradients that are there, and counts the iteration."""
-        rate, self._policy_state = advance(self.param, self.iter, self._policy_state,
+    def apply_update(self) -> None:
+        """Updates the weights by the present gradients, and counts the iteration."""
+        rate, self.policy_state = advance(self.param, self.iter, self.policy_state,
                                        lambda: self.smoothed_loss)
         if self.param.display and self.iter % self.param.display == 0:
             log.info("Iteration %d, lr = %.6g", self.iter, rate)
-        self._updater.apply(rate, self.iter)
+        self.updater.apply(rate, self.iter)
         self.iter += 1
 
     # ---------------------------------------------------------------------------------- testing
 
-    def test_all(self):
+    def test_all(self) -> None:
         """Tests all test nets with the weights of the training net."""
         for i in range(len(self.test_nets)):
             self.test(i)
 
-    def test(self, index):
+    def test(self, index: int) -> dict[str, np.ndarray]:
         """A test net's results over its test_iter passes, as eval_type says (see test_net).
 
         Returns {output name: array}.
         """
-        net = self.test_nets[index]
+        net, passes = self.test_nets[index], self.param.test_iter[index]
+        if not passes:
+            return {}
         log.info("Iteration %d, Testing net (#%d)", self.iter, index)
         net.share_with(self.net)
-        return test_net(net, self.param.test_iter[index], self.param)
+        return test_net(net, passes, self.param)
 
-    def share_weights(self, net):
-        """Gives a net the memory of the weights that are trained here."""
+    def share_weights(self, net: Net) -> None:
+        """Shares the trained weights with another net."""
         net.share_with(self.net)
 
     # -------------------------------------------------------------------------------- snapshots
 
-    def snapshot(self):
+    def snapshot(self) -> tuple[str, str]:
         """Writes <snapshot_prefix>_iter_<iter>.caffemodel and .solverstate (each with .h5 if
         snapshot_format is HDF5); returns both paths.
         """
-        if not self.param.snapshot_prefix:
-            raise CaffeError("solver: a snapshot needs a snapshot_prefix, got none")
-        stem = f"{self.param.snapshot_prefix}_iter_{self.iter}"
-        hdf5 = self.param.snapshot_format == caffe_pb2.SolverParameter.HDF5
-        model, history = (f"{stem}.{kind}{'.h5' if hdf5 else ''}"
-                          for kind in ("caffemodel", "solverstate"))
-        log.info("Snapshotting to %s file %s", "HDF5" if hdf5 else "binary proto", model)
-        (self.net.save_hdf5 if hdf5 else self.net.save)(model, self.param.snapshot_diff)
-        log.info("Snapshotting solver state to %s file %s", "HDF5" if hdf5 else "binary proto",
-                 history)
-        weights.write_state(history, self.iter, model, self._policy_state.current_step,
-                            self._updater.history(), self._policy_state.plateau(self.param))
-        return model, history
+        return write_snapshot(self)
 
-    def restore(self, path):
-        """Continues from a .solverstate (binary or HDF5), with the weights of the net it names."""
-        saved = weights.read_state(os.fspath(path))
-        try:
-            self._updater.load_history(saved.history)
-        except CaffeError as problem:
-            raise WeightsError(f"{path}: {problem}") from None
-        if saved.learned_net:
-            self.net.copy_from(saved.learned_net)
-        self.iter = saved.iter
-        self._policy_state = PolicyState(saved.current_step, *saved.plateau or ())
+    def restore(self, path: FilePath) -> None:
+        """Continues from a .solverstate (binary or HDF5), with the weights that it names."""
+        restore_snapshot(self, path)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, np.ndarray]:
         """All that training depends on here, as arrays: what an exact continuation needs."""
-        arrays = {"iter": np.array(self.iter), **self._policy_state.as_arrays()}
-        for i, learnable in enumerate(self.net.learnables):
-            arrays[f"param/{i}"] = learnable.blob.tensor.detach().cpu().numpy().copy()
-        for i, array in enumerate(self._updater.history()):
-            arrays[f"history/{i}"] = array.copy()
-        arrays["losses"] = np.array(self._losses.values(), dtype=np.float64)
-        return arrays
+        return exact_state(self)
 
-    def load_state_dict(self, arrays):
-        """Continues from what `state_dict` gave; CaffeError when it is another net's."""
-        blobs = [learnable.blob for learnable in self.net.learnables]
-        params = _numbered(arrays, "param")
-        if [array.shape for array in params] != [blob.shape for blob in blobs]:
-            raise CaffeError("the state does not fit the net: expected learnable blobs of shape "
-                             f"{[blob.shape for blob in blobs]}, got "
-                             f"{[array.shape for array in params]}")
-        self._updater.load_history(_numbered(arrays, "history"))
-        for blob, array in zip(blobs, params):
-            blob.values.load(array)
-        self.iter, self._policy_state = int(arrays["iter"]), PolicyState.from_arrays(arrays)
-        self._losses.load(arrays["losses"])
-
-
-def _numbered(arrays, group):
-    """The arrays "<group>/0", "<group>/1", ..."""
-    count = sum(name.startswith(f"{group}/") for name in arrays)
-    return [np.asarray(arrays[f"{group}/{i}"]) for i in range(count)]
-
-
-def _read(source):
-    if isinstance(source, caffe_pb2.SolverParameter):
-        return upgrade_solver(copy.deepcopy(source))
-    return prototxt.read_solver(os.fspath(source))
-
-
-class SGDSolver(Solver):
-    """Stochastic gradient descent with momentum (updates.SGD)."""
-
-    rule = updates.SGD
-
-
-class NesterovSolver(Solver):
-    """Nesterov's accelerated gradient (updates.Nesterov)."""
-
-    rule = updates.Nesterov
-
-
-class AdaGradSolver(Solver):
-    """AdaGrad (updates.AdaGrad)."""
-
-    rule = updates.AdaGrad
-
-
-class RMSPropSolver(Solver):
-    """RMSProp (updates.RMSProp)."""
-
-    rule = updates.RMSProp
-
-
-class AdaDeltaSolver(Solver):
-    """AdaDelta (updates.AdaDelta)."""
-
-    rule = updates.AdaDelta
-
-
-class AdamSolver(Solver):
-    """Adam (updates.Adam)."""
-
-    rule = updates.Adam
-
-
-_SOLVERS = {"SGD": SGDSolver, "Nesterov": NesterovSolver, "AdaGrad": AdaGradSolver,
-            "RMSProp": RMSPropSolver, "AdaDelta": AdaDeltaSolver, "Adam": AdamSolver}
-
-
-def get_solver(source):
-    """The solver of the type that the file (or SolverParameter) names."""
-    p = _read(source)
-    if p.type not in _SOLVERS:
-        raise CaffeError(f'solver: unknown type "{p.type}"{suggest(p.type, _SOLVERS)}; known: '
-                         f"{', '.join(_SOLVERS)}")
-    return _SOLVERS[p.type](p)
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Continues from what `state_dict` gave; CaffeError when it belongs to another net."""
+        load_exact_state(self, arrays)

@@ -1,21 +1,24 @@
 """The nets of a solver (Caffe: Solver::InitTrainNet, InitTestNets)."""
 import os
+from collections.abc import Callable
 
 from caffe.core.errors import CaffeError
 from caffe.core.state import Phase
 from caffe.files import prototxt
+from caffe.nets.arguments import folder_of
 from caffe.nets.debug import log_passes
 from caffe.nets.net import Net
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import NetParameter, NetState, SolverParameter
 
 _TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
 
-def make_train_net(p, iteration):
-    """The net in the one field of SolverParameter p that gives it, in phase TRAIN.
+def make_train_net(p: SolverParameter, iteration: Callable[[], int]) -> Net:
+    """The training net, from the one field of SolverParameter p that names it.
 
-    iteration: a function that tells the present one; with p's debug_info the net logs its passes in
-    those that are displayed. The net's own debug_info counts for nothing here, as in Caffe.
+    iteration: a function that returns the current one; with p's debug_info the net logs its passes
+    in the iterations that are displayed. The net's own debug_info is ignored, as in Caffe.
     """
     given = [field for field in _TRAIN_FIELDS if p.HasField(field)]
     if len(given) != 1:
@@ -24,15 +27,15 @@ def make_train_net(p, iteration):
     message = caffe_pb2.NetParameter()
     message.CopyFrom(_message(getattr(p, given[0])))
     message.ClearField("debug_info")
-    net = _make_net(message, Phase.TRAIN, p.train_state)
+    net = _make_net(message, Phase.TRAIN, p.train_state, folder_of(getattr(p, given[0])))
     if p.debug_info:
         log_passes(net, lambda: p.display and iteration() % p.display == 0)
     return net
 
 
-def make_test_nets(p):
-    """The nets to test with: those in test_net_param, in test_net, then the common net as often as
-    there are test_iter numbers left.
+def make_test_nets(p: SolverParameter) -> list[Net]:
+    """The test nets: those in test_net_param, in test_net, then the common net once for each
+    test_iter that is left.
     """
     sources = [*p.test_net_param, *p.test_net]
     common = [getattr(p, field) for field in ("net_param", "net") if p.HasField(field)]
@@ -47,15 +50,15 @@ def make_test_nets(p):
     if sources and p.test_interval <= 0:
         raise CaffeError("solver: expected test_interval > 0 for the test nets, got none")
     states = list(p.test_state) or [caffe_pb2.NetState()] * len(sources)
-    return [_make_net(_message(source), Phase.TEST, extra)
+    return [_make_net(_message(source), Phase.TEST, extra, folder_of(source))
             for source, extra in zip(sources, states)]
 
 
-def _message(source):
+def _message(source: str | NetParameter) -> NetParameter:
     return prototxt.read_net(os.fspath(source)) if isinstance(source, str) else source
 
 
-def _make_net(message, phase, extra):
+def _make_net(message: NetParameter, phase: Phase, extra: NetState, folder: str | None) -> Net:
     """A net whose state is the phase, what the net itself says, and what the solver adds."""
     state = caffe_pb2.NetState(phase=phase)
     state.MergeFrom(message.state)
@@ -63,4 +66,5 @@ def _make_net(message, phase, extra):
     stated = caffe_pb2.NetParameter()
     stated.CopyFrom(message)
     stated.ClearField("state")
-    return Net(stated, Phase(state.phase), level=state.level, stages=list(state.stage))
+    return Net(stated, Phase(state.phase), level=state.level, stages=list(state.stage),
+               folder=folder)

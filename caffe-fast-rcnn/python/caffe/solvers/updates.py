@@ -1,25 +1,36 @@
-"""The six ways from gradients to new weights (Caffe: solvers/*_solver.cpp).
+"""The six update rules (Caffe: solvers/*_solver.cpp).
 
-Each rule is a class with `update(slots, weight, gradient, rate, iteration)`, which changes
-`slots`, the tensors that it remembers for one learnable blob, and returns what is to be subtracted
-from the weights. `gradient` already contains weight decay and is None where it is 0 everywhere.
+Each rule is a class with `update(slots, gradient, rate, iteration)`, which changes `slots`, the
+tensors that it keeps for one learnable blob, and returns what is to be subtracted from the weights.
+`gradient` already contains weight decay.
 """
-import torch
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from caffe.core.blob import AnyParamBlob
 from caffe.core.errors import CaffeError
+from caffe.nets.builder import Learnable
 from caffe.operators import ops
+from caffe.proto.caffe_pb2 import SolverParameter
 
 
 class Rule:
-    """Base; p is the SolverParameter. slots: number of tensors remembered per learnable blob."""
+    """Base; p is the SolverParameter. slots: number of tensors kept per learnable blob."""
 
     slots = 1
     zero_rate_does_nothing = False
 
-    def __init__(self, p):
+    def __init__(self, p: SolverParameter) -> None:
         self.p = p
 
-    def _refuse_momentum(self, name):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
+        """What is to be subtracted from the weights; changes the slots."""
+        raise NotImplementedError
+
+    def _refuse_momentum(self, name: str) -> None:
         if self.p.momentum:
             raise CaffeError(f"solver: {name} takes no momentum, got {self.p.momentum:g}")
 
@@ -29,10 +40,11 @@ class SGD(Rule):
 
     zero_rate_does_nothing = True
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         return slots[0].mul_(self.p.momentum).add_(gradient, alpha=rate)
 
-    def fused(self, slots, weight, gradient, rate, decay):
+    def fused(self, slots: list[Tensor], weight: Tensor, gradient: Tensor, rate: float,
+              decay: float) -> Tensor:
         """The update with L2 decay in one pass over memory, weights included."""
         ops.sgd_update_(weight, gradient, slots[0], rate, self.p.momentum, decay)
         return slots[0]
@@ -43,7 +55,7 @@ class Nesterov(Rule):
 
     zero_rate_does_nothing = True
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         momentum, before = self.p.momentum, slots[0].clone()
         after = slots[0].mul_(momentum).add_(gradient, alpha=rate)
         return (1 + momentum) * after - momentum * before
@@ -52,11 +64,11 @@ class Nesterov(Rule):
 class AdaGrad(Rule):
     """h += g^2; w -= rate * g / (sqrt(h) + delta)."""
 
-    def __init__(self, p):
+    def __init__(self, p: SolverParameter) -> None:
         super().__init__(p)
         self._refuse_momentum("AdaGrad")
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         slots[0].addcmul_(gradient, gradient)
         return rate * gradient / (slots[0].sqrt() + self.p.delta)
 
@@ -64,13 +76,13 @@ class AdaGrad(Rule):
 class RMSProp(Rule):
     """h = rms_decay * h + (1 - rms_decay) * g^2; w -= rate * g / (sqrt(h) + delta)."""
 
-    def __init__(self, p):
+    def __init__(self, p: SolverParameter) -> None:
         super().__init__(p)
         self._refuse_momentum("RMSProp")
         if not 0 <= p.rms_decay < 1:
             raise CaffeError(f"solver: expected rms_decay in [0, 1), got {p.rms_decay:g}")
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         decay = self.p.rms_decay
         slots[0].mul_(decay).addcmul_(gradient, gradient, value=1 - decay)
         return rate * gradient / (slots[0].sqrt() + self.p.delta)
@@ -83,7 +95,7 @@ class AdaDelta(Rule):
 
     slots = 2
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         momentum, delta = self.p.momentum, self.p.delta
         slots[0].mul_(momentum).addcmul_(gradient, gradient, value=1 - momentum)
         step = gradient * ((slots[1] + delta) / (slots[0] + delta)).sqrt()
@@ -96,7 +108,7 @@ class Adam(Rule):
 
     slots = 2
 
-    def update(self, slots, gradient, rate, iteration):
+    def update(self, slots: list[Tensor], gradient: Tensor, rate: float, iteration: int) -> Tensor:
         one, two, t = self.p.momentum, self.p.momentum2, iteration + 1
         slots[0].mul_(one).add_(gradient, alpha=1 - one)
         slots[1].mul_(two).addcmul_(gradient, gradient, value=1 - two)
@@ -105,17 +117,17 @@ class Adam(Rule):
 
 
 class Updater:
-    """Applies a rule to all learnable blobs of a net; keeps what the rule remembers of them.
+    """Applies a rule to all learnable blobs of a net, and keeps its slots.
 
     rule: a Rule; learnables: the net's Learnables.
     """
 
-    def __init__(self, rule, learnables):
+    def __init__(self, rule: Rule, learnables: Sequence[Learnable]) -> None:
         self.rule, self.learnables = rule, learnables
-        self._slots = [None] * len(learnables)      # None: all zeros
+        self._slots: list[list[Tensor] | None] = [None] * len(learnables)   # None: all zeros
 
     @torch.no_grad()
-    def apply(self, rate, iteration):
+    def apply(self, rate: float, iteration: int) -> None:
         """One step. The gradients of the blobs become what was subtracted, as in Caffe.
 
         Caffe: clip, divide by iter_size, add the decay, then the rule of the solver type.
@@ -135,7 +147,8 @@ class Updater:
             if blob.gradient.is_viewed:
                 blob.gradient.settle()
 
-    def _step(self, i, blob, rate, decay, scale, iteration):
+    def _step(self, i: int, blob: AnyParamBlob, rate: float, decay: float, scale: float,
+              iteration: int) -> Tensor:
         p, weight = self.rule.p, blob.values.get().data
         slots = self.slots(i)
         gradient = blob.top_diff()
@@ -149,8 +162,8 @@ class Updater:
         weight.sub_(change)
         return change
 
-    def _clip_factor(self):
-        """What all gradients are multiplied by so that their norm is at most clip_gradients."""
+    def _clip_factor(self) -> float:
+        """The factor of all gradients that limits their norm to clip_gradients."""
         limit = self.rule.p.clip_gradients
         diffs = [blob.top_diff() for blob, *_ in self.learnables] if limit >= 0 else []
         norms = [torch.linalg.vector_norm(diff) for diff in diffs if diff is not None]
@@ -159,26 +172,27 @@ class Updater:
 
     # ---------------------------------------------------------------------------------- history
 
-    def slots(self, i):
-        """What the rule remembers of learnable blob i: a list of tensors."""
-        if self._slots[i] is None:
+    def slots(self, i: int) -> list[Tensor]:
+        """The tensors that the rule keeps for learnable blob i."""
+        slots = self._slots[i]
+        if slots is None:
             weight = self.learnables[i].blob.values.get().data
-            self._slots[i] = [torch.zeros_like(weight) for _ in range(self.rule.slots)]
-        return self._slots[i]
+            slots = self._slots[i] = [torch.zeros_like(weight) for _ in range(self.rule.slots)]
+        return slots
 
-    def history(self):
-        """All that is remembered as arrays, in Caffe's order: one per blob, then the second ones.
-        """
+    def history(self) -> list[np.ndarray]:
+        """All slots as arrays, in Caffe's order: the first of every blob, then the second ones."""
         return [self._array(i, k) for k in range(self.rule.slots)
                 for i in range(len(self.learnables))]
 
-    def _array(self, i, k):
-        if self._slots[i] is None:
+    def _array(self, i: int, k: int) -> np.ndarray:
+        slots = self._slots[i]
+        if slots is None:
             return torch.zeros(self.learnables[i].blob.shape).numpy()
-        return self._slots[i][k].cpu().contiguous().numpy()
+        return slots[k].cpu().contiguous().numpy()
 
-    def load_history(self, arrays):
-        """Takes what `history` gave."""
+    def load_history(self, arrays: Sequence[np.ndarray]) -> None:
+        """Restores what `history` returned."""
         count = len(self.learnables)
         shapes = [learnable.blob.shape for learnable in self.learnables] * self.rule.slots
         if len(arrays) != len(shapes):

@@ -1,5 +1,5 @@
 """Caffe's command line: the command `caffe`, and its tools (`python -m caffe.tools.NAME`).
 
-Belongs here: what reads words from a command line; each tool has a `main(argv)`. May import: core,
+Belongs here: what parses a command line; each tool has a `main(argv)`. May import: core,
 proto, files, nets, solvers.
 """

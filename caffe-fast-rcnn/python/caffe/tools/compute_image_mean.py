@@ -1,14 +1,16 @@
 """The mean image of a database (Caffe: tools/compute_image_mean.cpp)."""
 import logging
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
 from caffe.core.errors import DataError
+from caffe.core.types import FilePath
 from caffe.files.databases import open_database
 from caffe.files.images import datum_image, read_datum
 from caffe.files.weights import write_binaryproto
-from caffe.tools.command import run_tool
+from caffe.tools.command import Flags, run_tool
 
 USAGE = """usage: compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]
 
@@ -21,7 +23,7 @@ REPORT_EVERY = 10000
 log = logging.getLogger("caffe")
 
 
-def mean_image(source, backend):
+def mean_image(source: FilePath, backend: str) -> np.ndarray:
     """The mean of all images of a database, (C, H, W) float32."""
     total, count = None, 0
     for key, value in open_database(source, backend).items():
@@ -43,7 +45,7 @@ def mean_image(source, backend):
     return (total / count).astype(np.float32)
 
 
-def compute(flags, words):
+def compute(flags: Flags, words: list[str]) -> None:
     """Computes, writes and logs the mean."""
     mean = mean_image(words[0], flags["backend"])
     for path in words[1:]:
@@ -54,7 +56,7 @@ def compute(flags, words):
         log.info("mean_value channel [%d]: %.6g", channel, value)
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """The tool; returns the exit status."""
     return run_tool(compute, argv, USAGE, FLAGS, (1, 2))
 

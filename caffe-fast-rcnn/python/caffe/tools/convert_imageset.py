@@ -2,6 +2,7 @@
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -11,7 +12,8 @@ from caffe.core.errors import DataError
 from caffe.files.databases import new_database
 from caffe.files.images import image_datum, read_bytes, read_image, read_image_list
 from caffe.proto import caffe_pb2
-from caffe.tools.command import UsageError, run_tool
+from caffe.proto.caffe_pb2 import Datum
+from caffe.tools.command import Flags, UsageError, run_tool
 
 USAGE = """usage: convert_imageset [FLAGS] ROOTFOLDER/ LISTFILE DB_NAME
 
@@ -40,7 +42,7 @@ class ImagesetOptions(NamedTuple):
     encoding: str
 
 
-def convert(flags, words):
+def convert(flags: Flags, words: list[str]) -> None:
     """Writes the database."""
     root_folder, list_file, name = words
     images = read_image_list(list_file)
@@ -71,7 +73,7 @@ def convert(flags, words):
         log.info("Processed %d files.", count)
 
 
-def _options(flags):
+def _options(flags: Flags) -> ImagesetOptions:
     size = max(0, flags["resize_height"]), max(0, flags["resize_width"])
     if any(size) and not all(size):
         raise UsageError("give both -resize_height and -resize_width, or neither")
@@ -84,7 +86,7 @@ def _options(flags):
     return ImagesetOptions(not flags["gray"], size, encoding)
 
 
-def make_datum(path, label, options):
+def make_datum(path: str, label: int, options: ImagesetOptions) -> Datum:
     """The Datum of an image file. A file that needs no change is kept byte for byte if encoded."""
     if not options.encoding:
         return image_datum(read_image(path, options.size, options.color), label)
@@ -102,17 +104,17 @@ def make_datum(path, label, options):
     return caffe_pb2.Datum(data=data.tobytes(), label=label, encoded=True)
 
 
-def _extension(path):
+def _extension(path: str) -> str:
     """The form that a file's name tells: "jpg", "png", ..., or ""."""
     own = os.path.splitext(path)[1].lower().lstrip(".")
     return "jpg" if own == "jpeg" else own
 
 
-def _has_color(path):
+def _has_color(path: str) -> bool:
     return read_image(path, color=None).shape[2] == 3
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """The tool; returns the exit status."""
     return run_tool(convert, argv, USAGE, FLAGS, (3, 3))
 

@@ -2,13 +2,16 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from caffe.core import state
+from caffe.core.blob import Blob
 from caffe.core.errors import suggest
 from caffe.files.databases import new_database
 from caffe.nets.net import Net
 from caffe.proto import caffe_pb2
-from caffe.tools.command import UsageError, run_tool
+from caffe.tools.command import Flags, UsageError, run_tool
 
 USAGE = """usage: extract_features WEIGHTS NET BLOB[,BLOB...] DATABASE[,DATABASE...] BATCHES BACKEND
                         [CPU|GPU] [DEVICE_ID]
@@ -23,7 +26,7 @@ REPORT_EVERY = 1000
 log = logging.getLogger("caffe")
 
 
-def extract(_, words):
+def extract(_: Flags, words: list[str]) -> None:
     """Writes the databases."""
     weights, prototxt, blobs, databases, batches, backend, *device = words
     names, paths = blobs.split(","), databases.split(",")
@@ -43,7 +46,7 @@ def extract(_, words):
             log.info("Opening dataset %s", path)
         writers = [stack.enter_context(new_database(path, backend.lower())) for path in paths]
         counts = [0] * len(names)
-        for _ in range(int(batches)):
+        for _batch in range(int(batches)):
             net.run_forward(record=False)
             for i, (name, writer) in enumerate(zip(names, writers)):
                 counts[i] = _write_items(net.blobs[name], name, writer, counts[i])
@@ -53,7 +56,7 @@ def extract(_, words):
     log.info("Successfully extracted the features!")
 
 
-def _use_device(mode="CPU", device_id="0"):
+def _use_device(mode: str = "CPU", device_id: str = "0") -> None:
     if mode not in ("CPU", "GPU") or not device_id.isdigit():
         raise UsageError(f"expected CPU or GPU and the number of the GPU, got {mode} {device_id}")
     if mode == "CPU":
@@ -65,7 +68,7 @@ def _use_device(mode="CPU", device_id="0"):
     state.set_mode_gpu()
 
 
-def _write_items(blob, name, writer, count):
+def _write_items(blob: Blob, name: str, writer: Any, count: int) -> int:
     """Writes the items of a blob under the numbers from `count` on; returns the next number."""
     for item in blob.data.reshape(blob.num, -1):
         datum = caffe_pb2.Datum(channels=blob.channels, height=blob.height, width=blob.width,
@@ -77,7 +80,7 @@ def _write_items(blob, name, writer, count):
     return count
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """The tool; returns the exit status."""
     return run_tool(extract, argv, USAGE, {}, (6, 8))
 

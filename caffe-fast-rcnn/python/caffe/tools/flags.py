@@ -6,42 +6,42 @@ import torch
 from caffe.core import state
 from caffe.core.state import Phase
 from caffe.nets.net import Net
-from caffe.tools.command import UsageError
+from caffe.tools.command import Flags, UsageError
 
 log = logging.getLogger("caffe")
 
 
-def required(flags, name, purpose):
+def required(flags: Flags, name: str, purpose: str) -> None:
     """Raises UsageError unless a flag has been given."""
     if not flags[name]:
         raise UsageError(f"-{name} is missing: what {purpose}?")
 
 
-def positive_iterations(flags):
+def positive_iterations(flags: Flags) -> int:
     """The flag -iterations."""
     if flags["iterations"] <= 0:
         raise UsageError(f"-iterations: expected 1 or more, got {flags['iterations']}")
     return flags["iterations"]
 
 
-def phase(flags, default):
+def phase(flags: Flags, default: Phase) -> Phase:
     """The Phase in the flag -phase."""
     if flags["phase"] not in ("", *Phase.__members__):
         raise UsageError(f'-phase: expected TRAIN or TEST, got "{flags["phase"]}"')
     return Phase[flags["phase"]] if flags["phase"] else default
 
 
-def stages(flags):
+def stages(flags: Flags) -> list[str]:
     """The names in the flag -stage."""
     return [name.strip() for name in flags["stage"].split(",") if name.strip()]
 
 
-def model_net(flags, net_phase):
+def model_net(flags: Flags, net_phase: Phase) -> Net:
     """The net in -model, with the layers that the phase, -level and -stage allow."""
     return Net(flags["model"], net_phase, level=flags["level"], stages=stages(flags))
 
 
-def gpus(text):
+def gpus(text: str) -> list[int]:
     """The numbers of the GPUs in the flag -gpu, such as "0,1" or "all"; none for ""."""
     count = torch.cuda.device_count()
     if text == "all" and count:
@@ -60,13 +60,13 @@ def gpus(text):
     return numbers
 
 
-def use_one(text):
+def use_one(text: str) -> None:
     """Computes on the (first) GPU of the flag -gpu, or on the CPU without one."""
     numbers = gpus(text)
     use(numbers[0] if numbers else None)
 
 
-def use(gpu):
+def use(gpu: int | None) -> None:
     """Computes on a GPU (a number), or on the CPU (None)."""
     if gpu is None:
         log.info("Use CPU.")
@@ -77,7 +77,7 @@ def use(gpu):
     log.info("GPU %d: %s", gpu, torch.cuda.get_device_name(gpu))
 
 
-def device_query(flags):
+def device_query(flags: Flags) -> None:
     """Logs what the GPUs in -gpu (all by default) are."""
     log.info("Querying GPUs %s", flags["gpu"] or "all")
     if not torch.cuda.is_available():

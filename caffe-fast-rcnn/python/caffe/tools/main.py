@@ -1,9 +1,11 @@
 """The command `caffe` (Caffe: tools/caffe.cpp), also `python -m caffe`."""
 import importlib
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from caffe.core.errors import suggest
-from caffe.tools.command import UsageError, run_tool
+from caffe.tools.command import Flags, UsageError, run_tool
 
 USAGE = """usage: caffe COMMAND [FLAGS]
 
@@ -42,19 +44,19 @@ TOOLS = {"compute_image_mean": ("compute_image_mean", "main"),
          "upgrade_solver_proto_text": ("upgrade_proto", "solver_text")}
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     """The command; returns the exit status: 0, 1 after the usage, 2 with one line."""
     if argv and argv[0] in TOOLS:
         return _function(*TOOLS[argv[0]])(argv[1:])
     return run_tool(_work, argv, USAGE + ", ".join(TOOLS), FLAGS, (1, 1))
 
 
-def script():
+def script() -> None:
     """The entry point of the console script."""
     sys.exit(main(sys.argv[1:]))
 
 
-def _work(flags, words):
+def _work(flags: Flags, words: list[str]) -> None:
     if words[0] not in COMMANDS:
         known = [*COMMANDS, *TOOLS]
         raise UsageError(f'unknown command "{words[0]}"{suggest(words[0], known)}; known: '
@@ -62,7 +64,7 @@ def _work(flags, words):
     _function(*COMMANDS[words[0]])(flags)
 
 
-def _function(module, name):
+def _function(module: str, name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(f".{module}", __package__), name)
 
 

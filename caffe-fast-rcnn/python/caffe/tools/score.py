@@ -5,12 +5,13 @@ import numpy as np
 
 from caffe.core.state import TEST
 from caffe.solvers.reports import with_weight
+from caffe.tools.command import Flags
 from caffe.tools.flags import model_net, positive_iterations, required, use_one
 
 log = logging.getLogger("caffe")
 
 
-def score(flags):
+def score(flags: Flags) -> None:
     """Runs the model in phase TEST and logs every batch's outputs and their means."""
     required(flags, "model", "to score")
     required(flags, "weights", "to score")
@@ -20,7 +21,8 @@ def score(flags):
     for path in flags["weights"].split(","):
         net.copy_from(path.strip())
     log.info("Running for %d iterations.", iterations)
-    loss, sums = 0.0, {}
+    loss = 0.0
+    sums: dict[str, np.ndarray] = {}
     for i in range(iterations):
         loss += float(net.run_forward(record=False))
         for name in net.outputs:

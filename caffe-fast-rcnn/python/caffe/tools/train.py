@@ -1,14 +1,16 @@
 """`caffe train` (Caffe: tools/caffe.cpp, train)."""
 import logging
+from collections.abc import Sequence
 
 import torch
 
 from caffe.core.errors import DeviceError
-from caffe.files import prototxt
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import SolverParameter
+from caffe.solvers.parameters import read_parameters
 from caffe.solvers.signals import Action, SignalHandler
-from caffe.solvers.solver import get_solver
-from caffe.tools.command import UsageError
+from caffe.solvers.solver_types import get_solver
+from caffe.tools.command import Flags, UsageError
 from caffe.tools.flags import gpus as gpus_of
 from caffe.tools.flags import required, stages, use
 from caffe.tools.workers import train_together
@@ -17,7 +19,7 @@ EFFECTS = {"stop": Action.STOP, "snapshot": Action.SNAPSHOT, "none": Action.NONE
 log = logging.getLogger("caffe")
 
 
-def train(flags):
+def train(flags: Flags) -> None:
     """Trains as the flags say, on one device or on several GPUs."""
     required(flags, "solver", "to train by")
     if flags["snapshot"] and flags["weights"]:
@@ -34,7 +36,7 @@ def train(flags):
     log.info("Optimization Done.")
 
 
-def _train_alone(p, snapshot, signals):
+def _train_alone(p: SolverParameter, snapshot: str, signals: SignalHandler) -> None:
     solver = get_solver(p)
     solver.action = signals.requested
     if snapshot:
@@ -44,15 +46,15 @@ def _train_alone(p, snapshot, signals):
     solver.solve()
 
 
-def _effect(flags, name):
+def _effect(flags: Flags, name: str) -> Action:
     if flags[name] not in EFFECTS:
         raise UsageError(f'-{name}: expected {", ".join(EFFECTS)}, got "{flags[name]}"')
     return EFFECTS[flags[name]]
 
 
-def _solver_parameter(flags):
+def _solver_parameter(flags: Flags) -> SolverParameter:
     """The solver prototxt, with what the flags add to it."""
-    p = prototxt.read_solver(flags["solver"])
+    p = read_parameters(flags["solver"])
     if flags["level"]:
         p.train_state.level = flags["level"]
     p.train_state.stage.extend(stages(flags))
@@ -63,7 +65,7 @@ def _solver_parameter(flags):
     return p
 
 
-def _gpus(flags, p):
+def _gpus(flags: Flags, p: SolverParameter) -> Sequence[int | None]:
     """The numbers of the GPUs to train on, or [None] for the CPU.
 
     Without -gpu the solver prototxt decides: a GPU if it says solver_mode: GPU, else the CPU.

@@ -1,6 +1,6 @@
-"""Training on several devices at once: one process each, this one being the first.
+"""Training on several devices at once: a process for each; this process is rank 0.
 
-Every device computes its own batch, so an update sees a batch that is N times larger on N devices.
+Every device computes its own batch, so the effective batch is N times larger on N devices.
 """
 import logging
 import multiprocessing
@@ -9,19 +9,24 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from caffe.core import state
 from caffe.proto import caffe_pb2
+from caffe.proto.caffe_pb2 import SolverParameter
 from caffe.solvers.parallel import NCCL
-from caffe.solvers.signals import Action
-from caffe.solvers.solver import get_solver
+from caffe.solvers.signals import Action, SignalHandler
+from caffe.solvers.solver_types import get_solver
 from caffe.tools.command import status_of
 from caffe.tools.flags import use
 
 log = logging.getLogger("caffe")
 
 
-def train_together(p, gpus, snapshot, signals):
+def train_together(p: SolverParameter, gpus: Sequence[int | None], snapshot: str,
+                   signals: SignalHandler) -> None:
     """Trains by SolverParameter p on all `gpus` (numbers, or None for the CPU).
 
     snapshot: a .solverstate to continue from, or ""; signals: a SignalHandler.
@@ -45,8 +50,9 @@ def train_together(p, gpus, snapshot, signals):
         state.set_solver_count(1)
 
 
-def _work(serialized, gpus, snapshot, uid, rank):
-    """The work of the other processes; the first one decides what a signal does."""
+def _work(serialized: bytes, gpus: Sequence[int | None], snapshot: str, uid: bytes,
+          rank: int) -> None:
+    """The work of the other processes; rank 0 decides what a signal does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -54,7 +60,8 @@ def _work(serialized, gpus, snapshot, uid, rank):
     sys.exit(status_of(_solve, p, gpus, snapshot, uid, rank, lambda: Action.NONE))
 
 
-def _solve(p, gpus, snapshot, uid, rank, action):
+def _solve(p: SolverParameter, gpus: Sequence[int | None], snapshot: str, uid: bytes, rank: int,
+           action: Callable[[], Action]) -> None:
     state.set_solver_count(len(gpus))
     state.set_solver_rank(rank)
     use(gpus[rank])
@@ -73,15 +80,15 @@ def _solve(p, gpus, snapshot, uid, rank, action):
 
 
 class _Watch(threading.Thread):
-    """Ends this process when another one fails; else it would wait for that one forever."""
+    """Ends this process when another one fails, which it would wait for forever."""
 
-    def __init__(self, processes, gpus):
+    def __init__(self, processes: Sequence[SpawnProcess], gpus: Sequence[int | None]) -> None:
         super().__init__(daemon=True)
         self._processes, self._gpus = list(processes), list(gpus)
         self.is_over = False
 
-    def run(self):
-        waiting = {process.sentinel: i for i, process in enumerate(self._processes)}
+    def run(self) -> None:
+        waiting: dict[Any, int] = {process.sentinel: i for i, process in enumerate(self._processes)}
         while waiting:
             for sentinel in multiprocessing.connection.wait(list(waiting)):
                 i = waiting.pop(sentinel)
@@ -89,7 +96,7 @@ class _Watch(threading.Thread):
                 if self._processes[i].exitcode and not self.is_over:
                     self._give_up(i)
 
-    def _give_up(self, i):
+    def _give_up(self, i: int) -> None:
         print(f"error: the process of GPU {self._gpus[i]} ended with status "
               f"{self._processes[i].exitcode}; training stops", file=sys.stderr, flush=True)
         for process in self._processes:
