@@ -10,8 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-import caffe
-
+from caffe.solvers.solver import Solver
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.config import cfg
@@ -29,7 +28,7 @@ class Curves:
         self._events: Any = None         # a SummaryWriter of TensorBoard
         self._stem, self._first = stem, first_iteration
 
-    def add_losses(self, solver: caffe.SGDSolver) -> None:
+    def add_losses(self, solver: Solver) -> None:
         """Adds a point for the solver's last iteration, every TRAIN.CURVE_ITERS iterations."""
         if not cfg.TRAIN.CURVE_ITERS or solver.iter % cfg.TRAIN.CURVE_ITERS:
             return

@@ -16,9 +16,10 @@ import torch
 from torch import distributed
 
 import caffe
-from caffe.solvers import parallel
 from caffe.core.errors import UserError
+from caffe.solvers import parallel
 from caffe.solvers.parallel import PATIENCE, together
+from caffe.solvers.solver import Solver
 
 # torchrun's key-value store, once `start` has found it
 _rendezvous: dict[str, Any] = {"store": None}
@@ -126,7 +127,7 @@ def seed_ranks_differently() -> None:
         caffe.set_random_seed(seeds[-1])
 
 
-def average_gradients(solver: caffe.SGDSolver) -> None:
+def average_gradients(solver: Solver) -> None:
     """Gives a solver rank 0's weights, and all its updates the mean gradient of all processes."""
     if is_alone():
         return

@@ -4,7 +4,6 @@ import logging
 import os
 
 import numpy as np
-import torch
 
 import caffe
 from caffe.core.errors import CaffeError, UserError, WeightsError
@@ -194,7 +193,7 @@ class SolverWrapper:
 
     def _check_weights(self) -> None:
         bad = [name for name, blobs in self.solver.net.params.items()
-               if not all(torch.isfinite(blob.tensor).all() for blob in blobs)]
+               if not all(np.isfinite(blob.data).all() for blob in blobs)]
         if bad:
             raise TrainingError(f"iteration {self.solver.iter}: weights of {', '.join(bad)} are "
                                 "not finite, so nothing was written; check the annotations, or "

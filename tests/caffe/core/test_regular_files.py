@@ -3,8 +3,8 @@ import os
 
 import pytest
 from caffe.core.errors import CaffeError
-from caffe.files import hdf5, images, prototxt, weights, window_files
 from caffe.core.regular_files import open_regular
+from caffe.files import hdf5, images, prototxt, weights, window_files
 
 import caffe
 

@@ -48,7 +48,7 @@ def database(tmp_path):
     for path in paths:
         (tmp_path / path).parent.mkdir()
         cv2.imwrite(path, IM)
-    return ListedImages(paths, classes=["__background__", "cell"])
+    return ListedImages(paths, classes=["__background__", "cell"], name="golden")
 
 
 def nothing(fed, call, blobs):
@@ -120,7 +120,7 @@ def test_a_scale_that_no_memory_holds_is_refused_with_the_image_named(database):
     with cfg_override(TEST={"SCALES": (100000,), "MAX_SIZE": 200000}):
         for function in (detection.test_net, imdb_proposals):
             with pytest.raises(ImageError, match=r"a/same\.png: an image of 40 x 30 pixels would "
-                                                 r"be scaled to 133333 x 100000, .* lower SCALES"):
+                                                 r"be scaled to 133333 x 100000"):
                 function(AnsweringNet(one), database)
 
 
@@ -142,7 +142,7 @@ def test_an_exception_inside_a_net_names_the_image_and_keeps_its_class(database)
 def test_pictures_of_one_name_do_not_overwrite_each_other(database, tmp_path):
     detection.test_net(AnsweringNet(one), database, vis=True)
     folder = tmp_path / "output/default/golden/answering/pictures"
-    assert sorted(path.name for path in folder.iterdir()) == ["same_1.jpg", "same_2.jpg"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a_same_png.jpg", "b_same_png.jpg"]
 
 
 @pytest.mark.parametrize("given, meant", [(0, ""), (1, "linear"), (2, "gaussian"),

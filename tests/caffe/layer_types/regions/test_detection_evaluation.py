@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from caffe.core.errors import DataError, LayerError
-from caffe.files.label_maps import read_label_map, read_name_sizes
+from caffe.layer_types.regions.label_maps import read_label_map, read_name_sizes
 from caffe.layer_types.regions.image_boxes import on_image, pixel_overlaps
 from caffe.proto import caffe_pb2 as pb
 from google.protobuf import text_format

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from caffe.core.errors import DataError
-from caffe.files.label_maps import read_name_sizes
+from caffe.layer_types.regions.label_maps import read_name_sizes
 from caffe.layer_types.common.boxes import overlaps
 from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
