@@ -10,6 +10,7 @@ from faster_rcnn.datasets import factory
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.own_classes import DatasetError
 from faster_rcnn.evaluation import recall
+from faster_rcnn.minibatches.roidb import prepare_roidb
 
 
 class listed(imdb):
@@ -63,6 +64,7 @@ def test_boxes_beyond_the_border_are_clamped_with_a_warning(tmp_path, dtype, cap
     below = [65535, 65535, 9, 5] if dtype == np.uint16 else [-1, -1, 9, 5]
     boxes = entry([[1, 1, 5, 5], [0, 0, 50, 60], below, [45, 2, 52, 9]], [1, 1, 2, 1], dtype)
     data_set = listed(tmp_path, [50], [boxes])
+    data_set.clamp_boxes()
     data_set.append_flipped_images()
     first, second = data_set.roidb
     assert first["boxes"].tolist() == [[1, 1, 5, 5], [0, 0, 49, 59], [0, 0, 9, 5], [45, 2, 49, 9]]
@@ -74,10 +76,22 @@ def test_boxes_beyond_the_border_are_clamped_with_a_warning(tmp_path, dtype, cap
         lines[0].endswith("clamped to [0.0, 0.0, 49.0, 59.0]")
 
 
+def test_mirroring_clamps_along_its_axis_and_training_along_both(tmp_path, caplog):
+    data_set = listed(tmp_path, [50], [entry([[0, 0, 50, 60], [1, 1, 5, 5]], [1, 2])])
+    data_set.append_flipped_images()
+    assert [e["boxes"][0].tolist() for e in data_set.roidb] == [[0, 0, 49, 60]] * 2
+    prepare_roidb(data_set)
+    assert [e["boxes"][0].tolist() for e in data_set.roidb] == [[0, 0, 49, 59]] * 2
+    assert caplog.text.count("box 1 is") == 2       # the mirrored entry is not told again
+    assert [e["boxes"][1].tolist() for e in data_set.roidb] == [[1, 1, 5, 5], [44, 1, 48, 5]]
+
+
 def test_proposals_are_not_clamped(tmp_path):
     boxes = entry([[0, 0, 50, 5]], [1], np.float32)
     boxes["gt_classes"][:] = 0
-    assert listed(tmp_path, [50], [boxes]).roidb[0]["boxes"].tolist() == [[0, 0, 50, 5]]
+    data_set = listed(tmp_path, [50], [boxes])
+    data_set.clamp_boxes()
+    assert data_set.roidb[0]["boxes"].tolist() == [[0, 0, 50, 5]]
 
 
 def test_an_error_in_a_users_class_has_file_and_line(tmp_path, monkeypatch):
