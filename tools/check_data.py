@@ -4,12 +4,15 @@
 Exit status 0: clean; 1: something was found; 2: the data set cannot be used.
 """
 import argparse
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from caffe.core.errors import UserError
+from faster_rcnn.annotations.check import Problem
 from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card
@@ -51,18 +54,35 @@ def data_sets(text: str) -> list[card_imdb]:
     return [imdb]
 
 
-def main() -> int:
-    args = parse_args()
-    logging.getLogger("faster_rcnn").setLevel(logging.ERROR)   # its problems are printed below
+@contextlib.contextmanager
+def problems_not_logged() -> Iterator[None]:
+    """Silences the log of data sets: their problems are printed here, each once."""
+    logger = logging.getLogger("faster_rcnn")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def checked(text: str, decode: bool) -> list[tuple[card_imdb, list[Problem], dict]]:
+    """Each data set with its problems and statistics, which are printed."""
     checks, named = [], set()
-    for imdb in data_sets(args.data):
-        problems = [problem for problem in find_problems(imdb, decode=not args.quick)
-                    if problem not in named]
+    for imdb in data_sets(text):
+        problems = [problem for problem in find_problems(imdb, decode) if problem not in named]
         named.update(problems)
         checks.append((imdb, problems, statistics(imdb)))
         for problem in problems:
             print(problem)
         print("\n".join(summary_lines(checks[-1][2], imdb.notes)), flush=True)
+    return checks
+
+
+def main() -> int:
+    args = parse_args()
+    with problems_not_logged():
+        checks = checked(args.data, decode=not args.quick)
     name = os.path.splitext(os.path.basename(args.data))[0].replace(":", "_")
     report = write_data_report(checks, args.out or os.path.join(cfg.ROOT_DIR, "output",
                                                                 "check_data", name))

@@ -173,8 +173,17 @@ class imdb:
     def _get_sizes(self) -> list[tuple[int, int]]:
         return [image_size(self.image_path_at(i)) for i in range(self.num_images)]
 
+    def clamp_boxes(self, axes: Sequence[int] = (0, 1)) -> None:
+        """Clamps annotated boxes that reach beyond their image, with a warning.
+
+        axes: 0 for x, 1 for y.
+        """
+        if not self.boxes_are_checked:
+            report(clamp_to_images(self.roidb, self.image_path_at, axes), self.name)
+
     def append_flipped_images(self) -> None:
-        """Appends an entry per image for the image mirrored left to right."""
+        """Appends an entry per image for the image mirrored left to right; clamps in x."""
+        self.clamp_boxes(axes=(0,))
         widths = self._get_widths()
         for i, width in enumerate(widths):
             entry = self.roidb[i]
@@ -184,7 +193,8 @@ class imdb:
         self._image_index = list(self._image_index) * 2
 
     def append_vflipped_images(self) -> None:
-        """Appends an entry per entry for the image mirrored top to bottom."""
+        """Appends an entry per entry for the image mirrored top to bottom; clamps in y."""
+        self.clamp_boxes(axes=(1,))
         for i, (_, height) in enumerate(self._get_sizes()):
             entry = self.roidb[i]
             boxes = self._mirrored_boxes(transposed(entry["boxes"]), height, i, "high")

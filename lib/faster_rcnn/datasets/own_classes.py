@@ -3,7 +3,7 @@ import contextlib
 import os
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -43,11 +43,13 @@ def users_errors(name: str) -> Iterator[None]:
                            f"{place.name}, of data set {name})") from error
 
 
-def clamp_to_images(roidb: list[dict], path_at: Callable[[int], str]) -> list[Problem]:
+def clamp_to_images(roidb: list[dict], path_at: Callable[[int], str],
+                    axes: Sequence[int] = (0, 1)) -> list[Problem]:
     """Clamps annotated boxes that reach beyond their image, in place; returns what was changed.
 
-    A side of -1 that an unsigned dtype holds as 65535 counts as -1. Boxes without a part in the
-    image stay: training refuses them.
+    axes: 0 for x, 1 for y. A side of -1 that an unsigned dtype holds as 65535 counts as -1. Boxes
+    without a part in the image stay: training refuses them. Entries of mirrored images are clamped
+    without being returned.
     """
     problems = []
     for i, entry in enumerate(roidb):
@@ -55,25 +57,30 @@ def clamp_to_images(roidb: list[dict], path_at: Callable[[int], str]) -> list[Pr
             continue
         try:
             path = path_at(i)
-            size = image_size(path)
+            size = image_size(path)[::-1 if entry.get("transposed") else 1]
         except (ImageError, OSError):       # named by whoever reads the image
             continue
-        problems += [Problem(path, *words) for words in _clamp(entry, size)]
+        found = [Problem(path, *words) for words in _clamp(entry, size, axes)]
+        if not any(entry.get(key) for key in ("flipped", "vflipped", "transposed")):
+            problems += found
     return problems
 
 
-def _clamp(entry: dict, size: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+def _clamp(entry: dict, size: tuple[int, int],
+           axes: Sequence[int]) -> Iterator[tuple[str, str, str]]:
     """Clamps the boxes of an entry; yields (box, what is wrong, what was done)."""
-    last = np.array(size * 2) - 1
-    boxes = _signed(entry["boxes"])
-    beyond = (entry["gt_classes"] > 0) & ((boxes < 0) | (boxes > last)).any(axis=1)
-    for row in np.where(beyond)[0]:
-        clamped = np.clip(boxes[row], 0, last)
-        x1, y1, x2, y2 = boxes[row]
-        if x1 <= x2 and y1 <= y2 and x2 >= 0 and y2 >= 0 and x1 <= last[0] and y1 <= last[1]:
+    last, boxes = np.array(size * 2) - 1, _signed(entry["boxes"])
+    columns = [column for axis in axes for column in (axis, axis + 2)]
+    beyond = ((boxes < 0) | (boxes > last))[:, columns].any(axis=1)
+    for row in np.where(beyond & (entry["gt_classes"] > 0))[0]:
+        low, high = boxes[row, :2], boxes[row, 2:]
+        inside = (low <= high) & (high >= 0) & (low <= last[:2])
+        if inside[list(axes)].all():
+            clamped = boxes[row].copy()
+            clamped[columns] = np.clip(clamped, 0, last)[columns]
             if not entry["boxes"].flags.writeable:
                 entry["boxes"] = entry["boxes"].copy()
-            entry["boxes"][row] = clamped
+            entry["boxes"][row, columns] = clamped[columns]
             yield (f"box {row + 1}", f"is {boxes[row].tolist()}, which reaches beyond the image "
                    f"({size[0]} x {size[1]})", f"clamped to {clamped.tolist()}")
 

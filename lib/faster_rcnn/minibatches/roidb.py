@@ -25,6 +25,7 @@ def prepare_roidb(imdb: Any) -> None:
 
     Raises ValueError, naming the image, for boxes that cannot be trained on.
     """
+    imdb.clamp_boxes()
     sizes = {}
     roidb = imdb.roidb
     for i, entry in enumerate(roidb):

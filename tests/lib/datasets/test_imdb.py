@@ -10,6 +10,7 @@ from faster_rcnn.datasets import factory
 from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.own_classes import DatasetError
 from faster_rcnn.evaluation import recall
+from faster_rcnn.minibatches.roidb import prepare_roidb
 
 
 class listed(ListedImages):
@@ -66,6 +67,16 @@ def test_boxes_beyond_the_border_are_clamped_with_a_warning(tmp_path, dtype, cap
     assert len(lines) == 4 and "3 problems in 1 files" in lines[3]
     assert lines[0].endswith("beyond the image (50 x 60); clamped to [0, 0, 49, 59]") or \
         lines[0].endswith("clamped to [0.0, 0.0, 49.0, 59.0]")
+
+
+def test_mirroring_clamps_along_its_axis_and_training_along_both(tmp_path, caplog):
+    data_set = listed(tmp_path, [50], [entry([[0, 0, 50, 60], [1, 1, 5, 5]], [1, 2])])
+    data_set.append_flipped_images()
+    assert [e["boxes"][0].tolist() for e in data_set.roidb] == [[0, 0, 49, 60]] * 2
+    prepare_roidb(data_set)
+    assert [e["boxes"][0].tolist() for e in data_set.roidb] == [[0, 0, 49, 59]] * 2
+    assert caplog.text.count("box 1 is") == 2       # the mirrored entry is not told again
+    assert [e["boxes"][1].tolist() for e in data_set.roidb] == [[1, 1, 5, 5], [44, 1, 48, 5]]
 
 
 def test_proposals_are_not_clamped(tmp_path):
