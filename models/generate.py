@@ -17,10 +17,10 @@ MODELS = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(MODELS)
 sys.path[:0] = [os.path.join(ROOT, "caffe-fast-rcnn", "python"), os.path.join(ROOT, "lib")]
 
+from faster_rcnn.anchors.options import AnchorOptions  # noqa: E402
 from faster_rcnn.networks.catalogue import folders, text_of  # noqa: E402  (needs the path above)
 from faster_rcnn.networks.repository import Link, make_link, out_of_date  # noqa: E402
 from faster_rcnn.networks.store import write_at  # noqa: E402
-from faster_rcnn.anchors.options import AnchorOptions  # noqa: E402
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -16,12 +16,12 @@ from faster_rcnn.anchors.coverage import (
     scaled_objects,
 )
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.evaluation.recall import AREA_RANGES
 from faster_rcnn.prototxts.anchor_layers import anchor_params
 from faster_rcnn.prototxts.changes import change_net
-from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
 

@@ -14,6 +14,7 @@ from caffe.files import prototxt, weights
 from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.files.atomic import write_text
+from faster_rcnn.networks.text import net_text
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
@@ -26,7 +27,6 @@ from faster_rcnn.pretrained.input_scale import (
     means_option,
     pixel_means,
 )
-from faster_rcnn.networks.text import net_text
 
 EXAMPLES = """\
   tools/import_weights.py --from vgg16-397923af.pth --out data/imagenet_models/VGG16.v2.caffemodel

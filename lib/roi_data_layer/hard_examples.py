@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 import caffe
+from caffe.core.errors import InputError
 from caffe.operators import ops
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.settings.layer_params import layer_params
-
 
 # More than any data set has classes
 MANY_LABELS = 2 ** 31
@@ -38,7 +38,7 @@ class OHEMDataLayer(caffe.TensorLayer):
         self._nms_thresh = cfg.TRAIN.OHEM_NMS_THRESH if cfg.TRAIN.OHEM_USE_NMS else None
         wanted = 7 if cfg.TRAIN.BBOX_REG else 4
         if len(bottom) != wanted or len(top) != wanted - 2:
-            raise ValueError(f'layer "{self.name}": with TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} '
+            raise InputError(f'layer "{self.name}": with TRAIN.BBOX_REG {cfg.TRAIN.BBOX_REG} '
                              f"{wanted} bottoms and {wanted - 2} tops were expected; found "
                              f"{len(bottom)} and {len(top)}")
         for blob, shape in zip(top, [(1, 5), (1,)] + [(1, 4 * num_classes)] * 3):

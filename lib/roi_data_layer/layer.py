@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 import caffe
+from caffe.core.errors import InputError
 from faster_rcnn.images.augment import turned_words
 from faster_rcnn.minibatches.loader import MinibatchLoader
 from faster_rcnn.minibatches.minibatch import get_minibatch
@@ -50,7 +51,7 @@ class RoIDataLayer(caffe.TensorLayer):
         classes = roidb[0]["gt_overlaps"].shape[1]
         counts = not options.has_rpn and not options.rois.agnostic
         if classes != self._num_classes and counts:
-            raise ValueError(f"RoIDataLayer: the net is for {self._num_classes} classes "
+            raise InputError(f"RoIDataLayer: the net is for {self._num_classes} classes "
                              f"(num_classes), the data set has {classes}, with the background")
         wide = None
         if options.aspect_grouping:

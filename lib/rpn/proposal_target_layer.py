@@ -4,6 +4,7 @@ from typing import Any
 import torch
 
 import caffe
+from caffe.core.errors import InputError
 from faster_rcnn.anchors.batches import boxes_of_images, with_image
 from faster_rcnn.boxes.sampling import with_four_axes
 from faster_rcnn.minibatches.options import RoiOptions
@@ -52,7 +53,7 @@ class ProposalTargetLayer(caffe.TensorLayer):
         rpn_rois = rpn_rois if self._differentiable else rpn_rois.detach()
         if gt_boxes.shape[1] == 5:
             if bool(rpn_rois[:, 0].any()):
-                raise ValueError(f'layer "{self.name}": one image per batch was expected with '
+                raise InputError(f'layer "{self.name}": one image per batch was expected with '
                                  "gt_boxes (G, 5); received rois of several")
             return self._tops([self._of_image(rpn_rois, gt_boxes, 0, 1)])
         num_images = self._options.ims_per_batch

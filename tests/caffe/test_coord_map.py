@@ -1,6 +1,8 @@
 """caffe.coord_map: the values that pycaffe's own tests pin, errors, and a crop that runs."""
 import numpy as np
 import pytest
+
+import caffe
 from caffe import layers as L
 from caffe import params as P
 from caffe.coord_map import (
@@ -12,8 +14,6 @@ from caffe.coord_map import (
     crop,
     inverse,
 )
-
-import caffe
 
 
 def spec(kernel=3, stride=1, pad=0, pool=2, dstride=2, dpad=0):

@@ -2,13 +2,13 @@
 import data_files
 import numpy as np
 import pytest
+from net_texts import conv, layer
+
+import caffe
 from caffe.core.errors import CaffeError
 from caffe.proto import caffe_pb2 as pb
 from caffe.solvers.testing import average_precision, average_precisions
 from caffe.tools.main import main
-from net_texts import conv, layer
-
-import caffe
 
 # -- average precision
 

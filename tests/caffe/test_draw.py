@@ -5,10 +5,10 @@ import shutil
 
 import pydot
 import pytest
-from caffe import draw
-from faster_rcnn.settings.config import cfg
 
 import caffe
+from caffe import draw
+from faster_rcnn.settings.config import cfg
 
 TEXT = """name: "a \\"net\\""
 layer { name: "data" type: "Data" top: "data" top: "label" include { phase: TRAIN }

@@ -1,12 +1,12 @@
 """Files of Caffe's forks: their prototxts are read, build nets that run, and their weights load."""
 import numpy as np
 import pytest
-from caffe.core.errors import PrototxtError
-from caffe.files import prototxt, weights, wire
-from caffe.proto import caffe_pb2 as pb
 from net_texts import conv, fc, input_layer, layer, net
 
 import caffe
+from caffe.core.errors import PrototxtError
+from caffe.files import prototxt, weights, wire
+from caffe.proto import caffe_pb2 as pb
 
 
 def feed(a_net, **arrays):

@@ -3,6 +3,7 @@ import cv2
 import golden
 import numpy as np
 import pytest
+
 from caffe import io
 from caffe.core.errors import CaffeError
 from caffe.proto import caffe_pb2 as pb

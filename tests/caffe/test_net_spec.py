@@ -3,6 +3,7 @@ import copy
 
 import numpy as np
 import pytest
+
 from caffe.files import prototxt
 from caffe.net_spec import NetSpec, to_proto
 from caffe.net_spec import layers as L

@@ -4,13 +4,13 @@ Each test is written as its users write; small random nets stand in for the publ
 """
 import numpy as np
 import pytest
+from net_texts import CLASSIFIER, conv, fc, input_layer, layer
+
+import caffe
 from caffe import _caffe
 from caffe import layers as L
 from caffe import params as P
 from caffe.coord_map import crop
-from net_texts import CLASSIFIER, conv, fc, input_layer, layer
-
-import caffe
 
 pytestmark = pytest.mark.usefixtures("seeds")
 

@@ -4,11 +4,11 @@ Each test is written as its users write; small random nets stand in for the publ
 """
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from net_texts import CLASSIFIER, conv, input_layer, layer
 
 import caffe
+from caffe.proto import caffe_pb2
 
 pytestmark = pytest.mark.usefixtures("seeds")
 

@@ -5,12 +5,12 @@ Each test is written as its users write.
 import numpy as np
 import pytest
 import yaml
-from caffe import layers as L
-from caffe import params as P
-from caffe.proto import caffe_pb2
 from net_texts import fc, input_layer, layer
 
 import caffe
+from caffe import layers as L
+from caffe import params as P
+from caffe.proto import caffe_pb2
 
 pytestmark = pytest.mark.usefixtures("seeds")
 

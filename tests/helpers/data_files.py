@@ -2,7 +2,9 @@
 import cv2
 import h5py
 import numpy as np
-from caffe.files import databases, images as image_files
+
+from caffe.files import databases
+from caffe.files import images as image_files
 from caffe.proto import caffe_pb2
 
 

@@ -18,14 +18,13 @@ import tempfile
 import cv2
 import h5py
 import numpy as np
+from layer_harness import EXAMPLES
+
+import caffe
 from caffe import io
 from caffe.core.errors import CaffeError
 from caffe.files import prototxt, weights
 from caffe.proto import caffe_pb2 as pb
-from layer_harness import EXAMPLES
-
-import caffe
-
 
 ACCEPTED = (CaffeError, ValueError, OSError)
 MEMORY, SECONDS = 2 << 30, 20       # more address space than at the start; per file

@@ -2,13 +2,14 @@
 import pathlib
 import tempfile
 
-import caffe.layer_types  # noqa: F401 - registers the types
 import data_files
 import numpy as np
 import torch
+from google.protobuf import text_format
+
+import caffe.layer_types  # noqa: F401 - registers the types
 from caffe.layer_types.common import registry
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
 
 
 def build(text, *shapes, tops=1, phase=caffe_pb2.TRAIN):

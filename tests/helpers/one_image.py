@@ -5,8 +5,8 @@ import scipy.sparse
 from listed_images import ListedImages
 
 import caffe
-from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.minibatches.roidb import prepare_roidb
+from faster_rcnn.settings.config import cfg_override
 
 SIZE = (96, 128)
 JOINT = {"HAS_RPN": True, "IMS_PER_BATCH": 1, "BBOX_NORMALIZE_TARGETS_PRECOMPUTED": True,

@@ -5,10 +5,10 @@ import numpy as np
 import one_image
 
 from caffe.files import prototxt
+from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg, cfg_override
-from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 
 NET = os.path.join(cfg.MODELS_DIR, "VGG_CNN_M_1024", "fast_rcnn_ohem", "train.prototxt")
 

@@ -12,10 +12,10 @@ from test_resnet import FROZEN, RPN, published
 
 import caffe
 from caffe.files import prototxt
+from faster_rcnn.detection.detect import im_detect
 from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg
-from faster_rcnn.detection.detect import im_detect
 
 NETS = ("ResNet-50", "ResNet-101")
 MAPS = ["conv_new_1", "rfcn_cls", "rfcn_bbox"]

@@ -1,7 +1,9 @@
 """The nets that checkpoints come from, built of nn layers, narrow; and Caffe nets of their size."""
 import torch
-from caffe.net_spec import NetSpec, layers as L
 from torch import nn
+
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 
 VGG = (2, 2, 3, 3, 3)
 

@@ -12,8 +12,8 @@ from handful import MODEL, command, output_of, places, results_of, run_command
 from scripted import run_script
 
 from caffe.files import prototxt, weights
-from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
+from faster_rcnn.settings.config import cfg
 
 TRAIN = "train_faster_rcnn_alt_opt.py"
 STEPS = ["stage1_rpn", "stage1_proposals", "stage1_fast_rcnn", "stage2_rpn", "stage2_proposals",

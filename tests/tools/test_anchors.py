@@ -4,8 +4,8 @@ import os
 from handful import MODEL, places
 from test_tool_errors import assert_refused
 
-from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.files import safe_yaml
+from faster_rcnn.settings.config import cfg_override
 
 
 def rows(text, title):

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from measure import bare_net
 
 import caffe
 from caffe.files import prototxt
 from faster_rcnn.settings.config import cfg_override
-from measure import bare_net
 
 ROOT = Path(__file__).resolve().parents[2]
 

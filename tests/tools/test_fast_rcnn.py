@@ -9,8 +9,8 @@ from scripted import run_script
 from test_tool_errors import assert_refused
 
 from caffe.files import weights
-from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
+from faster_rcnn.settings.config import cfg
 
 CONVOLUTIONS, HEAD = {f"conv{i}" for i in range(1, 7)}, {"fc6", "fc7", "cls_score", "bbox_pred"}
 

@@ -2,9 +2,9 @@
 import numpy as np
 from test_tool_errors import assert_refused
 from torch_nets import caffe_resnet50
-from faster_rcnn.networks.text import net_text
 
 import caffe
+from faster_rcnn.networks.text import net_text
 
 TOOL = "gen_merged_model.py"
 

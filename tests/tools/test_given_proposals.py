@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import scipy.io
-from given_proposals import (MODEL, TEST_NET, scores_and_features, write_detector,
-                             write_proposals)
+from given_proposals import MODEL, TEST_NET, scores_and_features, write_detector, write_proposals
 from handful import places
 from test_tool_errors import assert_refused
 

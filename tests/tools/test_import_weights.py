@@ -10,8 +10,8 @@ from torch_nets import ResNet, SimpleFasterRcnn, Vgg16, caffe_resnet50, randomiz
 
 import caffe
 from caffe.files import weights
-from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
 from faster_rcnn.networks.text import net_text
+from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
 
 TOOL = "import_weights.py"
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
+
 from faster_rcnn.synthetic import shapes
 
 ROOT = Path(__file__).resolve().parents[2]

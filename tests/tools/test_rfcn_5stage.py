@@ -10,12 +10,12 @@ from small_rfcn import write_nets
 
 import caffe
 from caffe.files import weights
+from faster_rcnn.files import safe_pickle
 from faster_rcnn.schedules import actions
 from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions
 from faster_rcnn.schedules.rfcn import RFCN_5_STAGES
 from faster_rcnn.schedules.tables import SECTIONS
 from faster_rcnn.settings.config import cfg, cfg_override
-from faster_rcnn.files import safe_pickle
 
 TRAIN = "train_rfcn_alt_opt_5stage.py"
 CFG = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs", "rfcn_alt_opt_5step_ohem.yml")

@@ -11,9 +11,9 @@ from given_proposals import MODEL, TEST_NET, write_proposals
 from handful import command, places
 
 from caffe.files import weights
-from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.runs import processes
+from faster_rcnn.settings.config import cfg
 
 CFGS = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs")
 JOINT = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_alt_opt")

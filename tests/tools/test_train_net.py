@@ -16,9 +16,9 @@ from handful import command, output_of, places, results_of, run_command
 from scripted import run_script
 
 from caffe.files import prototxt, weights
-from faster_rcnn.settings.config import cfg
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.runs.lock import RunLock
+from faster_rcnn.settings.config import cfg
 
 TRAIN = "train_net.py"
 MODEL = os.path.join(cfg.MODELS_DIR, "Tiny", "faster_rcnn_end2end")

@@ -5,15 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
-from given_proposals import (MODEL, TEST_NET, scores_and_features, write_detector,
-                             write_proposals)
+from given_proposals import MODEL, TEST_NET, scores_and_features, write_detector, write_proposals
 from sklearn.svm import LinearSVC
 from test_tool_errors import assert_refused
 
 from caffe.files import weights
+from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files import safe_pickle
-from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.images.reading import read_image
 
 SVM_CFG = "experiments/cfgs/svm.yml"

@@ -5,6 +5,8 @@ py-faster-rcnn; with several it is (G, 6), the last column being the index of th
 """
 import torch
 
+from caffe.core.errors import InputError
+
 
 def boxes_of_images(gt_boxes: torch.Tensor, num_images: int,
                     layer_name: str) -> list[torch.Tensor]:
@@ -13,7 +15,7 @@ def boxes_of_images(gt_boxes: torch.Tensor, num_images: int,
     if num_images == 1 and gt_boxes.shape[1] == 5:
         return [gt_boxes]
     if gt_boxes.shape[1] != 6:
-        raise ValueError(f'layer "{layer_name}": {num_images} images need gt_boxes (G, 6), the '
+        raise InputError(f'layer "{layer_name}": {num_images} images need gt_boxes (G, 6), the '
                          "last column being the image's index; received (G, "
                          f"{gt_boxes.shape[1]}), which is for one image per batch")
     return [gt_boxes[gt_boxes[:, 5] == image, :5] for image in range(num_images)]
@@ -22,7 +24,7 @@ def boxes_of_images(gt_boxes: torch.Tensor, num_images: int,
 def check_info(im_info: torch.Tensor, num_images: int, layer_name: str) -> None:
     """ValueError unless im_info has a row per image."""
     if len(im_info) != num_images:
-        raise ValueError(f'layer "{layer_name}": im_info has {len(im_info)} rows for '
+        raise InputError(f'layer "{layer_name}": im_info has {len(im_info)} rows for '
                          f"{num_images} images; one per image was expected")
 
 

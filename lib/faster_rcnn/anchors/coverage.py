@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.cluster import KMeans
 
+from caffe.core.errors import InputError
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import sizes
@@ -78,7 +79,7 @@ def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: i
     ValueError without objects.
     """
     if not objects:
-        raise ValueError("there are no objects to propose anchors for")
+        raise InputError("there are no objects to propose anchors for")
     widths, heights = sizes(np.concatenate([image.boxes for image in objects]))
     scales = np.exp(_centres(np.log(np.sqrt(widths * heights) / base_size), num_scales))
     ratios = np.exp(_centres(np.log(heights / widths), num_ratios))

@@ -74,7 +74,7 @@ class AnchorOptions:
     ratios: Sequence[float] = ()    # height by width
     base_size: int = 0              # pixels
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, values in (("ANCHOR_SCALES", self.scales), ("ANCHOR_RATIOS", self.ratios)):
             if not all(isinstance(value, Real) and value > 0 for value in values):
                 raise ConfigValueError(f"{name} must be positive numbers; received {list(values)}")

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 import caffe
+from caffe.core.errors import InputError
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
 from faster_rcnn.anchors.options import AnchorTargetOptions
@@ -36,12 +37,12 @@ def anchor_target_statistics(path: str, imdb: Any) -> tuple[np.ndarray, np.ndarr
         sums += targets.sum(0)
         squares += np.square(targets).sum(0)
     if not count:
-        raise ValueError(f"{imdb.name}: no anchor overlaps an annotated box, so the RPN's targets "
+        raise InputError(f"{imdb.name}: no anchor overlaps an annotated box, so the RPN's targets "
                          "cannot be measured (ANCHOR_SCALES)")
     means = sums / count
     stds = np.sqrt(np.maximum(squares / count - means ** 2, 0))
     if not (stds > 0).all():
-        raise ValueError(f"{imdb.name}: the RPN's targets do not vary, so that they cannot be "
+        raise InputError(f"{imdb.name}: the RPN's targets do not vary, so that they cannot be "
                          "normalised; set TRAIN.RPN_NORMALIZE_TARGETS False")
     return means, stds
 
@@ -79,4 +80,4 @@ def _grid(path: str) -> AnchorGrid:
         if layer.python_param.layer == "ProposalLayer":
             params = safe_yaml.load(layer.python_param.param_str, path)
             return AnchorGrid(**{name: params[name] for name in GRID_PARAMS if name in params})
-    raise ValueError(f"{path}: no ProposalLayer, which states the anchors")
+    raise InputError(f"{path}: no ProposalLayer, which states the anchors")

@@ -1,6 +1,7 @@
 """Helpers for lists of boxes (R, 4), x1, y1, x2, y2, inclusive pixels (datasets.ds_utils)."""
 import numpy as np
 
+from caffe.core.errors import InputError
 from faster_rcnn.boxes.geometry import sizes
 
 
@@ -27,7 +28,7 @@ def validate_boxes(boxes: np.ndarray, width: float = 0, height: float = 0) -> No
     good = (x1 >= 0) & (y1 >= 0) & (x2 >= x1) & (y2 >= y1) & (x2 < width) & (y2 < height)
     if not good.all():
         first = int(np.argmin(good))
-        raise ValueError(f"box {first + 1} {np.asarray(boxes)[first].tolist()} does not lie in an "
+        raise InputError(f"box {first + 1} {np.asarray(boxes)[first].tolist()} does not lie in an "
                          f"image of {width} x {height} pixels")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from caffe.core.errors import InputError
 from faster_rcnn.boxes import geometry
 from faster_rcnn.boxes.geometry import Array
 from faster_rcnn.boxes.transform import bbox_transform
@@ -23,7 +24,7 @@ def rois_per_image(batch_size: int, num_images: int) -> int:
     if batch_size == -1:
         return -1
     if batch_size < 1 or batch_size % num_images:
-        raise ValueError(f"TRAIN.BATCH_SIZE {batch_size} cannot be shared evenly by {num_images} "
+        raise InputError(f"TRAIN.BATCH_SIZE {batch_size} cannot be shared evenly by {num_images} "
                          "images (TRAIN.IMS_PER_BATCH)")
     return batch_size // num_images
 

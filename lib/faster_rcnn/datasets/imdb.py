@@ -116,14 +116,6 @@ class imdb:
             self._roidb = roidb
         return self._roidb
 
-    def clamp_boxes(self) -> None:
-        """Clamps annotated boxes that reach beyond their images, with a warning for each.
-
-        Training calls it first. Classes that have done it themselves set `boxes_are_checked`.
-        """
-        if not self.boxes_are_checked:
-            report(clamp_to_images(self.roidb, self.image_path_at), self.name)
-
     def set_proposal_method(self, method: str, path: str = "") -> None:
         """Makes the method `<method>_roidb` the source of the roidb.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from caffe.core.errors import InputError
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
 from faster_rcnn.detection.inputs import NetInput, forward
@@ -70,7 +71,7 @@ def _for_all_classes(boxes: np.ndarray, num_classes: int, agnostic: bool) -> np.
     if agnostic:
         return np.tile(boxes[:, 4:8], (1, num_classes))
     if boxes.shape[1] != 4 * num_classes:
-        raise ValueError(f"bbox_pred has {boxes.shape[1]} columns for {num_classes} classes; a net "
+        raise InputError(f"bbox_pred has {boxes.shape[1]} columns for {num_classes} classes; a net "
                          "that regresses boxes of all classes alike (8 columns) needs "
                          "TEST.AGNOSTIC True")
     return boxes

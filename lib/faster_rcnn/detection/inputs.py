@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from caffe.core.errors import InputError
 from faster_rcnn.boxes import geometry
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.images.blob import im_list_to_blob, image_pyramid_blob, prep_im_for_blob
@@ -31,7 +32,7 @@ class NetInput:
             self.blobs = image_and_info_blobs(im, options)
             return
         if boxes is None:
-            raise ValueError("im_detect needs boxes for a net without RPN; set TEST.HAS_RPN True "
+            raise InputError("im_detect needs boxes for a net without RPN; set TEST.HAS_RPN True "
                              "(--cfg experiments/cfgs/...) for a net with one")
         blob, scales = image_blob(im, options)
         rois = rois_blob(boxes, scales)
@@ -124,6 +125,6 @@ def _forward_without_sources(net: Any, blobs: dict[str, np.ndarray]) -> dict[str
 def _require(net: Any, names: Iterable[str], present: Iterable[str], has_rpn: bool) -> None:
     absent = [name for name in names if name not in present]
     if absent:
-        raise ValueError(f"the net {getattr(net, 'name', '')} has no blob "
+        raise InputError(f"the net {getattr(net, 'name', '')} has no blob "
                          f"{' and no '.join(absent)}; is it the right net (--def), and "
                          f"TEST.HAS_RPN {has_rpn} right for it (--cfg, --set)?")

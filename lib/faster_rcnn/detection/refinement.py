@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from caffe.core.errors import InputError
 from caffe.operators import ops
 from faster_rcnn.boxes.voting import bbox_vote
 from faster_rcnn.detection.options import PLAIN, Refinement
@@ -63,14 +64,14 @@ def check_detections(all_boxes: Any, imdb: Any, origin: str) -> None:
     classes, images = imdb.num_classes, imdb.num_images
     if not isinstance(all_boxes, list) or len(all_boxes) != classes:
         found = len(all_boxes) if isinstance(all_boxes, list) else "no list of"
-        raise ValueError(f"{origin} holds {found} classes, but {imdb.name} has {classes} (with the "
+        raise InputError(f"{origin} holds {found} classes, but {imdb.name} has {classes} (with the "
                          "background); is it of another data set (--imdb)?")
     for name, of_class in zip(imdb.classes, all_boxes):
         if len(of_class) != images:
-            raise ValueError(f"{origin}: class {name} has detections for {len(of_class)} images, "
+            raise InputError(f"{origin}: class {name} has detections for {len(of_class)} images, "
                              f"but {imdb.name} has {images} (--imdb)")
         shapes = {np.shape(dets) for dets in of_class if len(dets)}
         wrong = [shape for shape in shapes if len(shape) != 2 or shape[1] != 5]
         if wrong:
-            raise ValueError(f"{origin}: class {name} has detections of shape {wrong[0]}; (N, 5) "
+            raise InputError(f"{origin}: class {name} has detections of shape {wrong[0]}; (N, 5) "
                              "was expected")

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from caffe.core.errors import InputError
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 
 # Ranges of the annotated area in pixels, both ends included; the first four are COCO's
@@ -17,7 +18,7 @@ def evaluate(roidb: list[dict], candidate_boxes: Sequence[np.ndarray] | None,
              thresholds: Sequence[float] | None, area: str, limit: int | None) -> dict:
     """Recall over a roidb; see imdb.evaluate_recall. A range of areas without objects gives nan."""
     if area not in AREA_RANGES:
-        raise ValueError(f'unknown area range "{area}"; there are: {", ".join(AREA_RANGES)}')
+        raise InputError(f'unknown area range "{area}"; there are: {", ".join(AREA_RANGES)}')
     thresholds = np.arange(0.5, 0.95 + 1e-5, 0.05) if thresholds is None else np.asarray(thresholds)
     found, num_objects = [], 0
     for i, entry in enumerate(roidb):

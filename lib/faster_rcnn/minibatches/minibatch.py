@@ -12,7 +12,6 @@ from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.minibatches.options import MinibatchOptions
 
-
 Blobs = dict[str, np.ndarray]
 Entry = dict[str, Any]
 

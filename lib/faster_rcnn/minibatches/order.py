@@ -3,6 +3,8 @@ from typing import Any
 
 import numpy as np
 
+from caffe.core.errors import InputError
+
 
 def shuffled(num_images: int, rng: np.random.RandomState,
              wide: np.ndarray | None = None) -> np.ndarray:
@@ -74,7 +76,7 @@ class ImageOrder:
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continues from a state; ValueError when it belongs to another number of images."""
         if len(state["permutation"]) != self._num_images:
-            raise ValueError(f"the saved order is that of {len(state['permutation'])} training "
+            raise InputError(f"the saved order is that of {len(state['permutation'])} training "
                              f"images, but there are {self._num_images}")
         self._perm, self._cur = np.asarray(state["permutation"]), int(state["position"])
         self._rng.set_state(("MT19937", state["generator"], int(state["generator_position"]), 0,

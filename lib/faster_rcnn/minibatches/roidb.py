@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from caffe.core.errors import InputError
 from faster_rcnn.images.augment import turned_words
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.minibatches.bbox_targets import (
@@ -62,11 +63,11 @@ def _check(entry: dict[str, Any]) -> None:
     bad |= annotated & ((boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] >= size).any(axis=1))
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot "
+        raise InputError(f"{entry['image']}: box {row + 1} {entry['boxes'][row].tolist()} cannot "
                          f"be used in an image of {size[0]} x {size[1]} pixels"
                          f"{turned_words(entry)}")
     if ((entry["max_overlaps"] > 0) & (entry["max_classes"] == 0)).any():
-        raise ValueError(f"{entry['image']}: a box overlaps the background class; gt_overlaps must "
+        raise InputError(f"{entry['image']}: a box overlaps the background class; gt_overlaps must "
                          "be 0 in column 0")
 
 
@@ -79,7 +80,7 @@ def add_bbox_regression_targets(roidb: list[dict[str, Any]]) -> tuple[np.ndarray
     TRAIN.BBOX_NORMALIZE_TARGETS is off): measured ones, or the configured ones.
     """
     if not roidb:
-        raise ValueError("there are no images to train on")
+        raise InputError("there are no images to train on")
     if "max_classes" not in roidb[0]:
         raise ValueError("the roidb is not prepared: call prepare_roidb first")
     for entry in roidb:

@@ -9,11 +9,18 @@ import logging
 import os
 
 from caffe.files import prototxt
+from faster_rcnn.anchors.options import UNCHANGED, AnchorOptions
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import CommentedNet
-from faster_rcnn.networks.catalogue import (Classifier, Folder, folder_of, folders, is_file,
-                                            moved_to, text_of)
-from faster_rcnn.anchors.options import UNCHANGED, AnchorOptions
+from faster_rcnn.networks.catalogue import (
+    Classifier,
+    Folder,
+    folder_of,
+    folders,
+    is_file,
+    moved_to,
+    text_of,
+)
 
 log = logging.getLogger(__name__)
 

@@ -1,21 +1,22 @@
 """Copies of net files that follow the data set and the settings, beside the results."""
 import logging
 import os
+from typing import Any
 
 import caffe
 from caffe.files import prototxt
 from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.files.atomic import write_text
-from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.networks.store import rebuild
 from faster_rcnn.networks.text import net_text
 from faster_rcnn.prototxts.changes import change_net
+from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg, get_output_dir
 
 log = logging.getLogger(__name__)
 
 
-def adapted_test_net(source: str, weights: str, imdb) -> caffe.Net:
+def adapted_test_net(source: str, weights: str, imdb: Any) -> caffe.Net:
     """A test net with weights, named after their file, for the classes of an imdb.
 
     The adapted prototxt goes to the net's results folder, get_output_dir(imdb, net).

@@ -4,11 +4,11 @@ A net with A anchors per position names scales and ratios in the param_str of it
 layers (those with a feat_stride), has 2 A outputs in the layer of the blob `rpn_cls_score` and 4 A
 in that of `rpn_bbox_pred`. Layers of other names are found by what they feed.
 """
+from caffe.core.errors import InputError
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
-
+from faster_rcnn.anchors.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.prototxts.columns import Head, heads_of
-from faster_rcnn.anchors.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
 
 USUAL = {"scales": USUAL_SCALES, "ratios": USUAL_RATIOS}
 
@@ -28,7 +28,7 @@ def params_of(layer: LayerParameter, name: str) -> dict:
     """The param_str of a layer; name: what errors call the net. ValueError for no mapping."""
     params = safe_yaml.load(layer.python_param.param_str, f'{name}: layer "{layer.name}"')
     if not isinstance(params, dict):
-        raise ValueError(f'{name}: the param_str of layer "{layer.name}" is no mapping')
+        raise InputError(f'{name}: the param_str of layer "{layer.name}" is no mapping')
     return params
 
 
@@ -42,7 +42,7 @@ def num_anchors(net: NetParameter, options: AnchorOptions, name: str) -> int:
     counts = []
     for key, values in (("scales", options.scales), ("ratios", options.ratios)):
         if not values and not layers:
-            raise ValueError(f"{name} does not state its anchors, so ANCHOR_SCALES and "
+            raise InputError(f"{name} does not state its anchors, so ANCHOR_SCALES and "
                              "ANCHOR_RATIOS must both be set")
         counts.append(len(values or stated.get(key, USUAL[key])))
     return counts[0] * counts[1]

@@ -10,11 +10,10 @@ import re
 from typing import NamedTuple
 
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
-
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.prototxts.anchor_layers import anchor_heads, anchor_layers, num_anchors, params_of
 from faster_rcnn.prototxts.columns import Head, heads_of, joins_columns, outputs_of, set_outputs
 from faster_rcnn.prototxts.heads import delta_blobs, hands_out_targets, score_blobs
-from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.prototxts.options import NetOptions
 
 NUM_CLASSES = re.compile(r"(num_classes['\"]?\s*:\s*)(\d+)")

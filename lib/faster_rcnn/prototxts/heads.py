@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 import caffe
+from caffe.core.errors import InputError
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
 
 # Python layers that hand out the labels of rois, and then their targets: index of the labels' top
@@ -71,7 +72,7 @@ def the_output(outputs: dict[str, np.ndarray], name: str) -> np.ndarray:
     """
     found = [name] if name in outputs else longer_names(name, outputs)
     if len(found) != 1:
-        raise ValueError(f"the test net must have one output {name}; its outputs are "
+        raise InputError(f"the test net must have one output {name}; its outputs are "
                          f"{', '.join(outputs) or 'none'}")
     return outputs[found[0]]
 

@@ -7,10 +7,13 @@
 The first two may have other names (heads.py).
 """
 import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+import caffe
+from caffe.core.errors import InputError
 from faster_rcnn.anchors.options import rpn_normalization
 from faster_rcnn.prototxts.heads import delta_layers
 from faster_rcnn.settings.config import cfg
@@ -24,14 +27,15 @@ class Regressor(NamedTuple):
     stds: np.ndarray
 
 
-def regressors(net, means, stds):
+def regressors(net: caffe.Net, means: np.ndarray | None,
+               stds: np.ndarray | None) -> list[Regressor]:
     """The Regressors of a net whose targets are normalised in the present training.
 
-    means, stds: (4 K,) of the rois' targets; None when TRAIN.BBOX_REG is off. ValueError when the
+    means, stds: (4 K,) of the rois' targets; None when TRAIN.BBOX_REG is off. InputError when the
     net's box regressor does not have four outputs per class of the data set.
     """
-    found = []
-    if cfg.TRAIN.BBOX_REG:
+    found: list[Regressor] = []
+    if cfg.TRAIN.BBOX_REG and means is not None and stds is not None:
         for layer in delta_layers(net):
             bins = _bins(layer, net.params[layer][0].data, len(stds))
             found.append(Regressor(layer, np.repeat(means, bins), np.repeat(stds, bins)))
@@ -44,18 +48,18 @@ def regressors(net, means, stds):
     return found
 
 
-def _bins(layer, weight, needed):
+def _bins(layer: str, weight: np.ndarray, needed: int) -> int:
     """Outputs of a regressor for each of the `needed` (4 K) targets of a roi."""
     outputs, pooled = len(weight), weight.ndim == 4
     if outputs == needed or pooled and outputs % needed == 0:
         return outputs // needed
     multiple = " or a multiple of it" if pooled else ""
-    raise ValueError(f"layer {layer} has {outputs} outputs, but the data set's {needed // 4} "
+    raise InputError(f"layer {layer} has {outputs} outputs, but the data set's {needed // 4} "
                      f"classes (with the background) need {needed}{multiple}")
 
 
 @contextlib.contextmanager
-def unnormalized(net, found):
+def unnormalized(net: caffe.Net, found: Sequence[Regressor]) -> Iterator[None]:
     """For a while the Regressors have weights * std and bias * std + mean, row by row."""
     saved = [[blob.data.copy() for blob in net.params[layer]] for layer, _, _ in found]
     try:

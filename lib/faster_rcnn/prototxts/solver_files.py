@@ -2,15 +2,17 @@
 import logging
 import os
 from dataclasses import dataclass
-from typing import Optional
 
-from caffe.core.errors import LayerError, ShapeMismatchError, WeightsError
+import caffe
+from caffe.core.errors import InputError, LayerError, ShapeMismatchError, WeightsError
 from caffe.files import prototxt
 from caffe.files import weights as weight_files
 from caffe.layer_types.common import registry
+from caffe.nets.net_weights import CopyReport
+from caffe.proto.caffe_pb2 import NetParameter, SolverParameter
 from faster_rcnn.files.atomic import json_hash, write_text
-from faster_rcnn.prototxts.adapt import adapt_file
 from faster_rcnn.networks.text import message_text
+from faster_rcnn.prototxts.adapt import adapt_file
 from faster_rcnn.settings.config import cfg
 
 log = logging.getLogger(__name__)
@@ -20,9 +22,9 @@ log = logging.getLogger(__name__)
 class Numbers:
     """What the user chooses instead of a solver's own numbers; None: the solver's own."""
 
-    iterations: Optional[int] = None
-    rate: Optional[float] = None        # base learning rate
-    stepsize: Optional[int] = None      # iterations between drops of the rate; None: in proportion
+    iterations: int | None = None
+    rate: float | None = None        # base learning rate
+    stepsize: int | None = None      # iterations between drops of the rate; None: in proportion
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class AdaptedNet:
 
     path: str
     hash: str
-    layers: tuple
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class AdaptedSolver:
     net: AdaptedNet
 
 
-def adapt_net(source, folder, num_classes):
+def adapt_net(source: str, folder: str, num_classes: int) -> AdaptedNet:
     """Copies the net file `source` to `folder`, its class count following the data set."""
     require(source)
     os.makedirs(folder, exist_ok=True)
@@ -58,7 +60,8 @@ def adapt_net(source, folder, num_classes):
 ITERATIONS = 40000
 
 
-def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
+def adapt_solver(source: str, folder: str, num_classes: int, numbers: Numbers,
+                 usual_iterations: int | None = None) -> AdaptedSolver:
     """Copies a solver and its net to `folder`, with the chosen Numbers.
 
     usual_iterations: what the solver is for where it has no max_iter. Where that is not known
@@ -85,7 +88,7 @@ def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
         log.info("%s: learning rate %g, times %g at %s of %d iterations", name, param.base_lr,
                  param.gamma, ", ".join(map(str, param.stepvalue)) or "none", iterations)
     if numbers.stepsize is not None and param.lr_policy != "step":
-        raise ValueError(f'{source}: --steps needs lr_policy "step", this solver has '
+        raise InputError(f'{source}: --steps needs lr_policy "step", this solver has '
                          f'"{param.lr_policy}"')
     content_hash = json_hash([message_text(param), net.hash])
     param.ClearField("net")
@@ -95,7 +98,7 @@ def adapt_solver(source, folder, num_classes, numbers, usual_iterations=None):
     return AdaptedSolver(path, content_hash, iterations, net)
 
 
-def check_weights(path, net, source):
+def check_weights(path: str, net: AdaptedNet, source: str) -> None:
     """Initial weights must exist and hold parameters of a layer of the AdaptedNet `net`.
 
     source: what an error message calls the net.
@@ -108,7 +111,7 @@ def check_weights(path, net, source):
                            f"{', '.join(list(stored)[:4])} ...): these are another net's weights")
 
 
-def copy_initial_weights(net, path):
+def copy_initial_weights(net: caffe.Net, path: str) -> CopyReport:
     """copy_from, as TRAIN.SKIP_MISMATCHED says; returns the CopyReport."""
     try:
         return net.copy_from(path, cfg.TRAIN.SKIP_MISMATCHED)
@@ -117,20 +120,20 @@ def copy_initial_weights(net, path):
                                  "TRAIN.SKIP_MISMATCHED True") from None
 
 
-def require(path):
+def require(path: str) -> None:
     """Raises FileNotFoundError unless a prototxt is there."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"prototxt {path} does not exist")
 
 
-def _find_net(param, source):
+def _find_net(param: SolverParameter, source: str) -> str:
     name = param.train_net or param.net
     if not name:
-        raise ValueError(f"{source} names no net (train_net: \"...\")")
+        raise InputError(f"{source} names no net (train_net: \"...\")")
     return _resolve(name, source)
 
 
-def _resolve(path, beside):
+def _resolve(path: str, beside: str) -> str:
     """A path in a prototxt: relative to the working folder, the project, or the file itself.
 
     Solvers name their net from the top of their own project (models/ZF/.../train.pt); a solver that
@@ -147,7 +150,7 @@ def _resolve(path, beside):
     return found[0]
 
 
-def _check_types(net, source):
+def _check_types(net: NetParameter, source: str) -> None:
     """Every layer type must be known before the first of the nets is trained."""
     for layer in net.layer:
         if layer.type != "Python":

@@ -21,7 +21,6 @@ def get_training_roidb(imdb: Any) -> list[dict]:
     """The roidb of a data set, prepared for training, with the mirrored and transposed images that
     TRAIN.USE_FLIPPED, USE_VFLIPPED and USE_TRANSPOSED ask for.
     """
-    imdb.clamp_boxes()
     log_statistics(imdb)
     if cfg.TRAIN.USE_FLIPPED:
         log.info("Appending horizontally-flipped training examples...")

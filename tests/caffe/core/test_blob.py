@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 import torch
-from caffe.core import memory
-from caffe.core.blob import Blob, BlobVec, ParamBlob, SharedParamBlob
 from torch import nn
 
 import caffe
+from caffe.core import memory
+from caffe.core.blob import Blob, BlobVec, ParamBlob, SharedParamBlob
 
 
 @pytest.mark.parametrize("shape, legacy", [((2, 3, 4, 5), [2, 3, 4, 5]), ((6, 7), [6, 7, 1, 1]),

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from caffe.core import main_memory
 from caffe.files import weights
 

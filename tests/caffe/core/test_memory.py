@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+
 from caffe.core import memory
 from caffe.core.memory import Memory
 

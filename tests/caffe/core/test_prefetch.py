@@ -3,6 +3,7 @@ import itertools
 import threading
 
 import pytest
+
 from caffe.core.prefetch import Prefetcher
 
 

@@ -2,11 +2,11 @@
 import os
 
 import pytest
+
+import caffe
 from caffe.core.errors import CaffeError
 from caffe.core.regular_files import open_regular
 from caffe.files import hdf5, images, prototxt, weights, window_files
-
-import caffe
 
 READERS = [prototxt.read_net, prototxt.read_solver, weights.read_weights, weights.read_state,
            weights.read_binaryproto, hdf5.read_weights, lambda path: hdf5.read_datasets(path, "a"),

@@ -5,14 +5,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from slow_ops import roi_pool
+
+import caffe
 from caffe import export
 from caffe.core.errors import CaffeError, LayerError
 from caffe.export import reference_ops
 from caffe.export.model import evaluate
 from caffe.files import prototxt
-from slow_ops import roi_pool
-
-import caffe
 
 NET = """
 layer { name: "data" type: "Input" top: "data" top: "rois"

@@ -1,13 +1,13 @@
 """Every layer type with an ONNX form: its tops are those of ONNX's reference evaluator."""
 import numpy as np
 import pytest
+from layer_harness import EXAMPLES, X, values
+
+import caffe
 from caffe import export
 from caffe.core.errors import LayerError
 from caffe.export.model import EXPORTERS, evaluate
 from caffe.files import prototxt
-from layer_harness import EXAMPLES, X, values
-
-import caffe
 
 # examples without an ONNX form: type -> {number: what the error says}
 REFUSED = {

@@ -7,8 +7,10 @@ import data_files
 import lmdb
 import numpy as np
 import pytest
+
 from caffe.core.errors import DataError
-from caffe.files import databases, images as image_files
+from caffe.files import databases
+from caffe.files import images as image_files
 from caffe.proto import caffe_pb2
 
 BACKENDS = ["lmdb", "leveldb"]

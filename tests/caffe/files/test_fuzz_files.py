@@ -11,13 +11,13 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from caffe import io
-from caffe.core.errors import CaffeError, LayerError, WeightsError
-from caffe.files import prototxt, weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import caffe
+from caffe import io
+from caffe.core.errors import CaffeError, LayerError, WeightsError
+from caffe.files import prototxt, weights
 
 COUNT, SEED = (os.environ.get(name, default) for name, default in (("FUZZ_COUNT", "30"),
                                                                    ("FUZZ_SEED", "0")))

@@ -2,6 +2,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from caffe.core.errors import DataError
 from caffe.files import images
 

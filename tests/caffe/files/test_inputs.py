@@ -3,10 +3,10 @@ import logging
 
 import numpy as np
 import pytest
-from caffe.core.errors import LayerError, PrototxtError
-from caffe.files.prototxt import read_net_text
 
 import caffe
+from caffe.core.errors import LayerError, PrototxtError
+from caffe.files.prototxt import read_net_text
 
 INPUT_LAYER = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }'
 RELU = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" }'

@@ -6,6 +6,7 @@ import sys
 
 import lmdb
 import pytest
+
 from caffe.core.errors import DataError
 from caffe.files.databases import new_database, open_database
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from caffe.core.errors import WeightsError
 from caffe.files import atomic, weights
 from caffe.files.databases import new_database

@@ -2,6 +2,7 @@
 import math
 
 import pytest
+
 from caffe.core.errors import PrototxtError
 from caffe.files import prototxt
 from caffe.proto import caffe_pb2

@@ -1,5 +1,6 @@
 """Reading prototxts: upgrades of old forms, tolerance of old encodings, errors that say where."""
 import pytest
+
 from caffe.core.errors import PrototxtError
 from caffe.files import prototxt
 from caffe.files.upgrade import v1_type_name

@@ -6,11 +6,12 @@ import tracemalloc
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from caffe.core.errors import WeightsError
 from caffe.files import weights, wire
 from caffe.proto import caffe_pb2 as pb
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared"
 SQUEEZENET = SHARED / "weights" / "squeezenet_v1.0.caffemodel"

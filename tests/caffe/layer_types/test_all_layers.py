@@ -6,10 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
-from caffe.layer_types.common import registry
 from layer_harness import CASES, EXAMPLES, build
 from torch.func import functional_call
+
+from caffe.core.errors import LayerError
+from caffe.layer_types.common import registry
 
 README = pathlib.Path(__file__).resolve().parents[3] / "caffe-fast-rcnn" / "README.md"
 SOURCES = {"AnnotatedData", "Data", "DenseImageData", "DummyData", "HDF5Data", "ImageData",

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import slow_detection
 import torch
+from layer_harness import build, gradient, run
+
 from caffe.core.errors import LayerError
 from caffe.proto import caffe_pb2
-from layer_harness import build, gradient, run
 
 # -- axes and channels
 

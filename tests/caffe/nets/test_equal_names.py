@@ -3,11 +3,10 @@ import logging
 
 import numpy as np
 import pytest
-from caffe.files import weights
 from net_texts import fc, input_layer, layer, net
 
 import caffe
-
+from caffe.files import weights
 
 
 def twins(*more):

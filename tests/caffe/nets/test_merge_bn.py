@@ -1,11 +1,11 @@
 """Folded nets have the outputs of the nets they come from, and only what may be folded is."""
 import numpy as np
 import pytest
+
+import caffe
 from caffe.core.errors import WeightsError
 from caffe.files import prototxt, weights
 from caffe.nets.merge_bn import merge_batch_norm
-
-import caffe
 
 NET = """
 name: "n"

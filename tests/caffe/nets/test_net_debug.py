@@ -4,11 +4,11 @@ import re
 
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from net_texts import REGRESSION, fc, input_layer, layer, net
 
 import caffe
+from caffe.proto import caffe_pb2
 
 LINE = input_layer("data", 2, 1) + input_layer("target", 2, 1)
 LINE += layer("out", "InnerProduct", "data", None, 'param { name: "slope" } '

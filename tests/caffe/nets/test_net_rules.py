@@ -1,11 +1,11 @@
 """Rules of phase, level and stage; Split layers; which layers backward reaches."""
 import pytest
-from caffe.nets.rules import filter_layers, insert_splits, meets
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from net_texts import fc, input_layer, layer, net
 
 import caffe
+from caffe.nets.rules import filter_layers, insert_splits, meets
+from caffe.proto import caffe_pb2
 
 TRAIN_A2 = "phase: TRAIN level: 2 stage: 'a'"
 

@@ -226,7 +226,7 @@ def test_a_module_that_was_imported_before(build):
     (build.folder / "users_early.py").write_text(LAYER.format(
         above="import numpy as np", init="", setup="self.k = np.float(3)", forward="pass"))
     sys.path.append(str(build.folder))
-    import users_early      # noqa: F401
+    import users_early  # noqa: F401
     assert output(build(module="users_early")) == [[8, 8]]
 
 

@@ -2,11 +2,11 @@
 import data_files
 import numpy as np
 import pytest
-from caffe.files import databases
-from caffe.proto import caffe_pb2
 from net_texts import layer
 
 import caffe
+from caffe.files import databases
+from caffe.proto import caffe_pb2
 
 LENET = """
 name: "LeNet"

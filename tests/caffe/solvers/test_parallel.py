@@ -4,14 +4,14 @@ import signal
 
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
-from caffe.solvers.signals import Action, SignalHandler
-from caffe.tools import workers
 from google.protobuf import text_format
 from net_texts import REGRESSION, fc, input_layer, layer
 
 import caffe
 from caffe.core import state
+from caffe.proto import caffe_pb2
+from caffe.solvers.signals import Action, SignalHandler
+from caffe.tools import workers
 
 BASE = 'base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 random_seed: 5 '
 # "frozen" learns nothing, "shared" is used twice, the gradient of "gated" is 0 in rank 1

@@ -2,11 +2,11 @@
 import os
 
 import pytest
-from caffe.files.atomic import partial_name
-from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 import caffe
+from caffe.files.atomic import partial_name
+from caffe.proto import caffe_pb2
 
 NET = """layer { name: "d" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }
 layer { name: "l" type: "EuclideanLoss" bottom: "x" bottom: "x" top: "l" }"""

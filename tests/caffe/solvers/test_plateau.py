@@ -1,14 +1,14 @@
 """The solver's policy plateau (PVANet): by hand, and from snapshot to snapshot."""
 import numpy as np
 import pytest
-from caffe.files import weights
-from caffe.proto import caffe_pb2
-from caffe.solvers import lr_policy
-from caffe.solvers.lr_policy import PolicyState
 from google.protobuf import text_format
 from net_texts import REGRESSION
 
 import caffe
+from caffe.files import weights
+from caffe.proto import caffe_pb2
+from caffe.solvers import lr_policy
+from caffe.solvers.lr_policy import PolicyState
 
 PLATEAU = 'base_lr: 0.8 gamma: 0.5 lr_policy: "plateau" plateau_winsize: 2 plateau_winsize: 3 '
 STILL = PLATEAU.replace("0.8", "1e-30")     # the loss stays what it is: steps at 2 and at 5

@@ -5,12 +5,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from caffe.proto import caffe_pb2
-from caffe.solvers import lr_policy, updates
 from google.protobuf import text_format
 from net_texts import REGRESSION, fc, input_layer, layer
 
 import caffe
+from caffe.proto import caffe_pb2
+from caffe.solvers import lr_policy, updates
 
 BASE = 'base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 weight_decay: 0.01 '
 SOLVERS = [caffe.SGDSolver, caffe.NesterovSolver, caffe.AdaGradSolver, caffe.RMSPropSolver,

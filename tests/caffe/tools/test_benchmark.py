@@ -1,10 +1,10 @@
 """`caffe time`: every layer's gradients are computed, with a loss or without."""
 import numpy as np
 import pytest
-from caffe.tools.benchmark import LayerTimes, run_every_backward
 from net_texts import fc, input_layer, layer, net
 
 import caffe
+from caffe.tools.benchmark import LayerTimes, run_every_backward
 
 
 @pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])

@@ -7,11 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-from caffe.proto import caffe_pb2
-from caffe.tools import main
 from net_texts import fc, layer
 
 import caffe
+from caffe.proto import caffe_pb2
+from caffe.tools import main
 
 ENGINE = os.path.dirname(os.path.dirname(caffe.__file__))
 DATA = ('layer { name: "data" type: "DummyData" top: "data" top: "target" dummy_data_param { '

@@ -7,11 +7,12 @@ import cv2
 import data_files
 import numpy as np
 import pytest
-from caffe.files import databases, images as image_files, weights
-from caffe.tools import command, compute_image_mean, convert_imageset, extract_features
 from net_texts import fc, layer
 
 import caffe
+from caffe.files import databases, weights
+from caffe.files import images as image_files
+from caffe.tools import command, compute_image_mean, convert_imageset, extract_features
 
 ENGINE = os.path.dirname(os.path.dirname(caffe.__file__))
 

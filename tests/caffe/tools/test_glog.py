@@ -5,10 +5,10 @@ import logging
 import re
 
 import pytest
-from caffe.core.logs import GlogFormatter, glog_handler
-from caffe.tools import main
 
 import caffe
+from caffe.core.logs import GlogFormatter, glog_handler
+from caffe.tools import main
 
 NET = """layer { name: "d" type: "DummyData" top: "x" top: "y" dummy_data_param {
   shape { dim: 4 dim: 3 } shape { dim: 4 dim: 2 } data_filler { type: "gaussian" } } }

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from slow_detection import overlap
 
 from caffe.operators import ops
+from fast_rcnn.nms_wrapper import nms
 from faster_rcnn.boxes.cpu_nms import cpu_nms
 from faster_rcnn.boxes.nms import py_cpu_nms
-from fast_rcnn.nms_wrapper import nms
 
 
 def operator(dets, thresh):

@@ -2,12 +2,12 @@
 import pytest
 
 from caffe.files import prototxt
+from faster_rcnn.anchors.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import folder_of, folders, is_file, moved_to, text_of
 from faster_rcnn.prototxts.anchor_layers import anchor_layers
 from faster_rcnn.prototxts.changes import change_net
-from faster_rcnn.anchors.options import USUAL_RATIOS, USUAL_SCALES, AnchorOptions
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import ConfigValueError
 

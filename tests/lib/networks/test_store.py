@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.networks.catalogue import folders, text_of
 from faster_rcnn.networks.store import UnknownNetError, find, find_folder, rebuild
-from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.settings.config import cfg
 
 JOINT = "pascal_voc/Tiny/faster_rcnn_nonapprox"

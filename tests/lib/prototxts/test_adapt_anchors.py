@@ -8,11 +8,11 @@ from test_adapt import NAMES, NETS
 import caffe
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.networks.store import find
 from faster_rcnn.prototxts.adapt import adapt_file
 from faster_rcnn.prototxts.changes import change_net
-from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import (
     ConfigValueError,

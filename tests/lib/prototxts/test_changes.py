@@ -2,9 +2,9 @@
 import pytest
 
 from caffe.files import prototxt
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.files import safe_yaml
 from faster_rcnn.prototxts.changes import UnchangeableNetError, change_net
-from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.settings.config import cfg_override
 

@@ -15,6 +15,10 @@ class UserError(Exception):
     """Base of every mistake that a user can mend; tools show one line, without a traceback."""
 
 
+class InputError(UserError, ValueError):
+    """Nets, weights, settings or data that cannot be used, alone or together."""
+
+
 class CaffeError(UserError):
     """Base of everything the engine refuses."""
 

@@ -1,6 +1,5 @@
 """CaffeNet: BVLC's AlexNet (Krizhevsky et al. 2012). Published for Fast R-CNN only."""
 from caffe.net_spec import NetSpec
-
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv_relu, lrn, max_pool
 

@@ -3,9 +3,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from caffe.net_spec import NetSpec
-
-from faster_rcnn.networks.backbones.layers import Fields, Rates
 from faster_rcnn.anchors.options import UNCHANGED, AnchorOptions
+from faster_rcnn.networks.backbones.layers import Fields, Rates
 
 # Fields of the layer loss_cls
 LOSS_NORMALIZED: Fields = {"loss_param": {"ignore_label": -1, "normalize": True}}

@@ -5,9 +5,10 @@ name, for the blob as it is after that layer. `rates` says how fast the paramete
 a function from the layer's name to its `param` entries (see `trained`, `frozen`, `no_rates`).
 """
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from caffe.net_spec import NetSpec, layers as L
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from caffe.proto.caffe_pb2 import NetParameter
 
 Fields = dict[str, object]                  # fields of a protobuf message
@@ -80,7 +81,7 @@ def relu(net: NetSpec, name: str, bottom: str) -> str:
 
 
 def conv_relu(net: NetSpec, name: str, bottom: str, num_output: int, kernel: int, rates: Rates,
-              relu_name: str, **geometry) -> str:
+              relu_name: str, **geometry: Any) -> str:
     """A convolution and its ReLU."""
     return relu(net, relu_name, conv(net, name, bottom, num_output, kernel, rates, **geometry))
 
@@ -108,7 +109,7 @@ def frozen_norm(net: NetSpec, bottom: str, bn_name: str, scale_name: str, rates:
     return scale_name
 
 
-def lrn(net: NetSpec, name: str, bottom: str, **lrn_param) -> str:
+def lrn(net: NetSpec, name: str, bottom: str, **lrn_param: Any) -> str:
     """Local response normalisation."""
     net[name] = L.LRN(net[bottom], name=name, lrn_param=lrn_param)
     return name
@@ -148,7 +149,7 @@ def python(net: NetSpec, name: str, module: str, layer: str, param_str: str,
         net[top] = blob
 
 
-def param_str(**params) -> str:
+def param_str(**params: Any) -> str:
     """The param_str of a Python layer: a YAML mapping, without braces when it has one entry."""
     text = ", ".join(f"'{name}': {value}" for name, value in params.items())
     return text if len(params) == 1 else f"{{{text}}}"

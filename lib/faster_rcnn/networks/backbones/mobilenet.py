@@ -2,8 +2,8 @@
 
 A block is a 3x3 convolution of each channel by itself (dw) and a 1x1 convolution across them (sep).
 """
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv, frozen_norm, relu
 

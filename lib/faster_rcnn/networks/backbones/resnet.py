@@ -6,8 +6,8 @@ halve the features. Statistics and scales of the normalisations stay as in the i
 from collections.abc import Sequence
 from dataclasses import replace
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv, frozen_norm, max_pool, relu
 

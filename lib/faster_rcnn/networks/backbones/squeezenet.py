@@ -1,10 +1,20 @@
 """SqueezeNet v1.0 (Iandola et al. 2016): shared layers of a detector; the ImageNet classifier."""
-from caffe.net_spec import NetSpec, layers as L
-
-from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, Rates, conv, conv_relu, dropout,
-                                                   frozen, max_pool, no_rates, relu, xavier)
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.anchors.options import AnchorOptions
+from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    Rates,
+    conv,
+    conv_relu,
+    dropout,
+    frozen,
+    max_pool,
+    no_rates,
+    relu,
+    xavier,
+)
 
 # number: (squeeze width, expand width of each branch)
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192),

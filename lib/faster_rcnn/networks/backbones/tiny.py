@@ -1,9 +1,8 @@
 """Tiny: a small net for the embedded data set, images of about 200 pixels on two CPU cores."""
 from caffe.net_spec import NetSpec
-
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv_relu, xavier
-from faster_rcnn.anchors.options import AnchorOptions
 
 
 def tiny_features(net: NetSpec, rates: Rates) -> str:

@@ -1,6 +1,5 @@
 """VGG_CNN_M_1024 (Chatfield et al. 2014) and VGG16 (Simonyan and Zisserman 2015)."""
 from caffe.net_spec import NetSpec
-
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv_relu, lrn, max_pool
 

@@ -1,6 +1,5 @@
 """ZF (Zeiler and Fergus 2014): five convolutions; padded pooling, LRN within channels."""
 from caffe.net_spec import NetSpec
-
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, LOSS_NORMALIZED, Backbone
 from faster_rcnn.networks.backbones.layers import Rates, conv_relu, lrn, max_pool
 

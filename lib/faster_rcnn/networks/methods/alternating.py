@@ -13,11 +13,20 @@ Stage 2 freezes the shared layers.
 import math
 from functools import partial
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, dropout, fc, frozen, no_rates,
-                                                   relu, silence, trained, trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    dropout,
+    fc,
+    frozen,
+    no_rates,
+    relu,
+    silence,
+    trained,
+    trained_except,
+)
 from faster_rcnn.networks.methods import detector
 from faster_rcnn.networks.methods.detector import FRESH, TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text

@@ -4,13 +4,25 @@
 return the tops that others continue from.
 """
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, Fields, Rates, conv, dropout, fc,
-                                                   gaussian, no_rates, param_str, python, relu,
-                                                   reshape)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    Fields,
+    Rates,
+    conv,
+    dropout,
+    fc,
+    gaussian,
+    no_rates,
+    param_str,
+    python,
+    relu,
+    reshape,
+)
 
 # File name -> function that makes the net or the solver's text
 Files = dict[str, Callable[[], str | CommentedNet]]
@@ -35,7 +47,7 @@ def input_net() -> NetSpec:
     return net
 
 
-def anchors_param(backbone: Backbone, **more) -> str:
+def anchors_param(backbone: Backbone, **more: Any) -> str:
     """param_str of the layers that know the anchors."""
     return param_str(feat_stride=backbone.stride, **backbone.anchors.stated(), **more)
 
@@ -65,7 +77,7 @@ def rpn_losses(net: NetSpec, backbone: Backbone, scores: str, sigma: float = 3) 
         loss_weight=1, smooth_l1_loss_param={"sigma": sigma})
 
 
-def proposals(net: NetSpec, backbone: Backbone, tops: Sequence[str], **more_params) -> None:
+def proposals(net: NetSpec, backbone: Backbone, tops: Sequence[str], **more_params: Any) -> None:
     """Probabilities per anchor from rpn_cls_score_reshape, then the proposal layer."""
     net["rpn_cls_prob"] = L.Softmax(net["rpn_cls_score_reshape"], name="rpn_cls_prob")
     reshape(net, "rpn_cls_prob_reshape", "rpn_cls_prob",

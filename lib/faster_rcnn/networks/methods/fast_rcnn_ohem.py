@@ -7,10 +7,13 @@ from functools import partial
 
 from caffe.net_spec import NetSpec
 from caffe.proto import caffe_pb2
-
 from faster_rcnn.networks.backbones.description import Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, bias_undecayed, param_str,
-                                                   trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    bias_undecayed,
+    param_str,
+    trained_except,
+)
 from faster_rcnn.networks.methods import detector
 from faster_rcnn.networks.methods.detector import TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text

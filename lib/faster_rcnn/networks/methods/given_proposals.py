@@ -11,11 +11,17 @@ The folders are the experiments of the paper, for the nets in VARIANTS.
 from collections.abc import Sequence
 from functools import partial
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import PASCAL_VOC, Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, Rates, frozen, no_rates, trained,
-                                                   trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    Rates,
+    frozen,
+    no_rates,
+    trained,
+    trained_except,
+)
 from faster_rcnn.networks.methods import detector
 from faster_rcnn.networks.methods.detector import TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text

@@ -10,10 +10,16 @@ from dataclasses import replace
 from functools import partial
 
 from caffe.net_spec import NetSpec
-
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, Fields, Rates, param_str, python,
-                                                   trained, trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    Fields,
+    Rates,
+    param_str,
+    python,
+    trained,
+    trained_except,
+)
 from faster_rcnn.networks.methods import detector
 from faster_rcnn.networks.methods.detector import FRESH, TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text

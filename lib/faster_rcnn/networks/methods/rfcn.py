@@ -11,12 +11,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, Fields, Rates, conv, no_rates,
-                                                   param_str, python, relu, silence, trained,
-                                                   trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    Fields,
+    Rates,
+    conv,
+    no_rates,
+    param_str,
+    python,
+    relu,
+    silence,
+    trained,
+    trained_except,
+)
 from faster_rcnn.networks.backbones.resnet import stage
 from faster_rcnn.networks.methods import detector
 from faster_rcnn.networks.methods.detector import FRESH, TARGETS, Files

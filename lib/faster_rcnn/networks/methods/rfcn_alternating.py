@@ -8,11 +8,18 @@
 from dataclasses import replace
 from functools import partial
 
-from caffe.net_spec import NetSpec, layers as L
-
+from caffe.net_spec import NetSpec
+from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import Backbone
-from faster_rcnn.networks.backbones.layers import (CommentedNet, frozen, no_rates, param_str,
-                                                   python, trained, trained_except)
+from faster_rcnn.networks.backbones.layers import (
+    CommentedNet,
+    frozen,
+    no_rates,
+    param_str,
+    python,
+    trained,
+    trained_except,
+)
 from faster_rcnn.networks.methods import detector, rfcn
 from faster_rcnn.networks.methods.detector import FRESH, TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text

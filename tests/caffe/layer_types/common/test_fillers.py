@@ -3,10 +3,11 @@ import math
 
 import pytest
 import torch
+from google.protobuf import text_format
+
 from caffe.core.errors import LayerError
 from caffe.layer_types.common.fillers import fan_in, fan_out, fill
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
 
 
 def filled(text, *shape):

@@ -3,14 +3,14 @@ import cv2
 import data_files
 import numpy as np
 import pytest
-from caffe.core.errors import DataError, LayerError
-from caffe.files import databases
-from caffe.layer_types.inputs import annotations, augmentation
-from caffe.proto import caffe_pb2 as pb
 from google.protobuf import text_format
 from layer_harness import build
 
 import caffe
+from caffe.core.errors import DataError, LayerError
+from caffe.files import databases
+from caffe.layer_types.inputs import annotations, augmentation
+from caffe.proto import caffe_pb2 as pb
 
 GREY = np.full((4, 6, 3), 100, np.uint8)
 

@@ -1,13 +1,13 @@
 """DataTransformer against Caffe's formula, pixel by pixel."""
 import numpy as np
 import pytest
+from google.protobuf import text_format
+
+import caffe
 from caffe.core.errors import CaffeError
 from caffe.files import weights
 from caffe.layer_types.inputs.data_transformer import DataTransformer
 from caffe.proto import caffe_pb2
-from google.protobuf import text_format
-
-import caffe
 
 
 def transformer(text, phase=caffe.TEST, seed=0):

@@ -6,12 +6,12 @@ import data_files
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import DataError, LayerError
-from caffe.layer_types.inputs.segmentation_data import read_pairs
-from caffe.proto import caffe_pb2
 from layer_harness import build, gradient, run
 
 import caffe
+from caffe.core.errors import DataError, LayerError
+from caffe.layer_types.inputs.segmentation_data import read_pairs
+from caffe.proto import caffe_pb2
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
 

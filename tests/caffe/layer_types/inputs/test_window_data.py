@@ -3,12 +3,12 @@ import cv2
 import data_files
 import numpy as np
 import pytest
-from caffe.core.errors import DataError
-from caffe.files import weights, window_files
-from caffe.layer_types.inputs.window_data import place
 from net_texts import layer, net
 
 import caffe
+from caffe.core.errors import DataError
+from caffe.files import weights, window_files
+from caffe.layer_types.inputs.window_data import place
 
 FG, BG = (7, 0.8, 1, 1, 4, 4), (7, 0.2, 2, 0, 7, 5)
 

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
 from layer_harness import build
+
+from caffe.core.errors import LayerError
 
 # -- CenterLoss (caffe-face: center_loss_layer.cpp)
 

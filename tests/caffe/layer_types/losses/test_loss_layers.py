@@ -4,9 +4,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from layer_harness import build, gradient, run
+
 from caffe.core.errors import LayerError
 from caffe.files import weights
-from layer_harness import build, gradient, run
 
 LOG3 = math.log(3)
 

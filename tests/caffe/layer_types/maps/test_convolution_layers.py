@@ -4,8 +4,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
 from layer_harness import build, run, values
+
+from caffe.core.errors import LayerError
 
 
 def slow_convolution(x, weight, bias, stride, pad, dilation, group):

@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from layer_harness import build, gradient, run, values
+
 from caffe.core.errors import LayerError
 from caffe.proto import caffe_pb2
-from layer_harness import build, gradient, run, values
 
 FLT_MAX = np.finfo(np.float32).max
 

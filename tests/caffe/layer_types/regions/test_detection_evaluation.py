@@ -4,12 +4,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import DataError, LayerError
-from caffe.layer_types.regions.label_maps import read_label_map, read_name_sizes
-from caffe.layer_types.regions.image_boxes import on_image, pixel_overlaps
-from caffe.proto import caffe_pb2 as pb
 from google.protobuf import text_format
 from layer_harness import build
+
+from caffe.core.errors import DataError, LayerError
+from caffe.layer_types.regions.image_boxes import on_image, pixel_overlaps
+from caffe.layer_types.regions.label_maps import read_label_map, read_name_sizes
+from caffe.proto import caffe_pb2 as pb
 
 # image, label, number, box, difficult
 OBJECTS = [(0, 1, 0, 0.0, 0.0, 0.4, 0.4, 0), (0, 1, 1, 0.5, 0.5, 0.9, 0.9, 1),

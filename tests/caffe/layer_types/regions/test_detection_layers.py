@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 import slow_detection
+from layer_harness import build, run
+
 from caffe.core.errors import LayerError
 from caffe.operators.anchors import generate_anchors
-from layer_harness import build, run
 
 # -- Proposal
 

@@ -4,10 +4,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from layer_harness import build, gradient, run
+
 from caffe.core.errors import LayerError
 from caffe.files import prototxt
 from caffe.proto import caffe_pb2
-from layer_harness import build, gradient, run
 
 TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
 

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import slow_detection
-from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
+
+from caffe.core.errors import LayerError
 
 LOG2, LOG3, LOG4 = math.log(2), math.log(3), math.log(4)
 PRIORS = [[0, 0, 0.5, 0.5], [0, 0, 0.5, 0.25], [0.5, 0.5, 1, 1], [0, 0.5, 0.5, 1]]

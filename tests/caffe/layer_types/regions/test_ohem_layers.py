@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import slow_detection
-from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
+
+from caffe.core.errors import LayerError
 
 LOG3 = math.log(3)
 # 3 items, 2 classes; class 1 has the probability 3 / 4: label 0 costs log 4, label 1 log 4/3

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run, values
+
+from caffe.core.errors import LayerError
 
 LSTM = 'type: "Lstm" lstm_param { num_output: 2 %s weight_filler { type: "gaussian" std: 0.5 } }'
 

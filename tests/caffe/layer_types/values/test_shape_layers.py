@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
+
+from caffe.core.errors import LayerError
 
 X = np.arange(24).reshape(2, 3, 4)
 

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from caffe.core.errors import LayerError
 from layer_harness import build, gradient, run
+
+from caffe.core.errors import LayerError
 
 X = [[-2.0, -1.0, 0.0, 1.0, 2.0]]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from caffe.core.errors import DataError
 from caffe.files.atomic import atomic_open
-from caffe.layer_types.regions.label_maps import NamedSize, read_label_map, read_name_sizes
 from caffe.layer_types.regions.image_boxes import on_image
+from caffe.layer_types.regions.label_maps import NamedSize, read_label_map, read_name_sizes
 from caffe.proto.caffe_pb2 import SaveOutputParameter
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from caffe.core.errors import DataError
-from caffe.layer_types.regions.label_maps import read_name_sizes
 from caffe.layer_types.common.boxes import overlaps
 from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.regions.image_boxes import on_image, pixel_overlaps
+from caffe.layer_types.regions.label_maps import read_name_sizes
 from caffe.proto.caffe_pb2 import LayerParameter
 
 _NOTHING = -1       # in place of an image's or a label's number
