@@ -34,7 +34,7 @@ def file_fault(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> str:
         facts = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            return f"is a link to {os.readlink(path)}, which is not there"
+            return f"is a link to {os.readlink(os.fspath(path))}, which is not there"
         return "is not there"
     except (OSError, ValueError) as error:
         return f"cannot be read ({getattr(error, 'strerror', None) or error})"
