@@ -6,15 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse
 
-from faster_rcnn.annotations.check import (
-    UNKNOWN,
-    UNUSABLE,
-    AnnotationChecker,
-    CheckedObject,
-    Notes,
-    Problem,
-    report,
-)
+from faster_rcnn.annotations.check import UNKNOWN, UNUSABLE, AnnotationChecker, CheckedObject
+from faster_rcnn.annotations.problems import Notes, Problem, report
 from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.imdb import AnnotatedBoxes, imdb
 from faster_rcnn.datasets.proposal_sources import ProposalSources
@@ -22,7 +15,7 @@ from faster_rcnn.datasets.proposal_sources import ProposalSources
 log = logging.getLogger(__name__)
 
 
-class card_imdb(ProposalSources, imdb):
+class card_imdb(ProposalSources):
     """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
 
     A subclass calls __init__, sets `_image_index`, and defines image_path_at, has_annotations,
@@ -48,11 +41,6 @@ class card_imdb(ProposalSources, imdb):
         self.set_proposal_method("selective_search")
 
     # ------------------------------------------------------------------------------- annotations
-
-    @property
-    def has_annotations(self) -> bool:
-        """False for a test set whose annotations are kept secret."""
-        raise NotImplementedError(f"{type(self).__name__} must define has_annotations")
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
         """What checked_annotations returns, made with an AnnotationChecker."""

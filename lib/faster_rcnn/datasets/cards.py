@@ -145,7 +145,7 @@ class _Reader:
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        self.options = safe_yaml.load(text, path)
+        self.options: dict = safe_yaml.load(text, path)
         if not isinstance(self.options, dict):
             raise CardError(f"{path}: a data set card is a mapping with the keys "
                             f"{', '.join(self.KEYS)}")

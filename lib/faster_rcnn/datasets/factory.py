@@ -62,8 +62,8 @@ def get_imdb(name: str) -> imdb:
                               "path/to/card.yml:split")
 
 
-def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
-    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, None for others."""
+def find_card(name: str) -> tuple[Card | None, str]:
+    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, "" for others."""
     path, colon, split = name.rpartition(":")
     if colon and path.endswith((".yml", ".yaml")):
         return load_card(path), split
@@ -71,12 +71,12 @@ def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
         for card in sorted(list_cards(), key=len, reverse=True):
             if name.startswith(card + "_"):
                 return load_card(card), name[len(card) + 1:]
-    return None, None
+    return None, ""
 
 
 def card_split(card: Card, split: str) -> voc_imdb | coco_imdb:
     """The data set of a split on a card."""
-    return {"voc": voc_imdb, "coco": coco_imdb}[card.format](card, split)
+    return coco_imdb(card, split) if card.format == "coco" else voc_imdb(card, split)
 
 
 def list_imdbs() -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
-from faster_rcnn.annotations.check import Problem
+from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.images.reading import ImageError, image_size
 
 _LIB = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -57,9 +57,10 @@ def clamp_to_images(roidb: list[dict], path_at: Callable[[int], str],
             continue
         try:
             path = path_at(i)
-            size = image_size(path)[::-1 if entry.get("transposed") else 1]
+            width, height = image_size(path)
         except (ImageError, OSError):       # named by whoever reads the image
             continue
+        size = (height, width) if entry.get("transposed") else (width, height)
         found = [Problem(path, *words) for words in _clamp(entry, size, axes)]
         if not any(entry.get(key) for key in ("flipped", "vflipped", "transposed")):
             problems += found

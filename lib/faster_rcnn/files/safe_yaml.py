@@ -4,6 +4,7 @@ A text is measured before its values are made: aliases (*name) may stand for any
 """
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,7 @@ class _Loader(yaml.SafeLoader):
 
     composed = 0
 
-    def compose_node(self, parent: yaml.Node, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """A node, unless there are too many."""
         self.composed += 1
         if self.composed > MAX_VALUES:
@@ -34,14 +35,17 @@ class _TooMany(Exception):
     """More than MAX_VALUES."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:python/tuple",
-                        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+def _tuple(loader: yaml.SafeLoader, node: Any) -> tuple:
+    return tuple(loader.construct_sequence(node, deep=True))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float",
                               re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
                               list("-+0123456789"))
 
 
-def load(text: str, origin: str = "YAML text") -> object:
+def load(text: str, origin: str = "YAML text") -> Any:
     """The value of a YAML text; YamlError `origin:line:column: ...` when it is not YAML."""
     return _read(text, origin)[1]
 
@@ -51,7 +55,7 @@ def key_lines(text: str, origin: str = "YAML text") -> dict[str, int]:
     return dict(_walk(_read(text, origin)[0], ""))
 
 
-def _read(text: str, origin: str) -> tuple[yaml.Node | None, object]:
+def _read(text: str, origin: str) -> tuple[yaml.Node | None, Any]:
     """The node of a YAML text and its value."""
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"{origin}: {len(text)} characters, which is more than the limit of "
@@ -81,19 +85,19 @@ def _read(text: str, origin: str) -> tuple[yaml.Node | None, object]:
         raise YamlError(f"{origin}: a value that cannot be read ({error})") from None
 
 
-def _count(node: yaml.Node, counts: dict[int, int | None], origin: str) -> int:
+def _count(node: yaml.Node, counts: dict[int, int], origin: str) -> int:
     """Number of values that a node stands for, with aliases expanded.
 
-    counts: of the nodes that were counted, by id; None for those in which this one lies.
+    counts: of the nodes that were counted, by id; 0 for those in which this one lies.
     """
     key = id(node)
     if key not in counts:
-        counts[key] = None
+        counts[key] = 0
         children = ([child for pair in node.value for child in pair]
                     if isinstance(node, yaml.MappingNode) else
                     node.value if isinstance(node, yaml.SequenceNode) else ())
         counts[key] = 1 + sum(_count(child, counts, origin) for child in children)
-    elif counts[key] is None:
+    elif not counts[key]:
         raise YamlError(f"{origin}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: a "
                         "value that contains itself")
     return counts[key]

@@ -4,6 +4,8 @@ A crop shows one object around its centre, or none. A pool of crops is drawn onc
 takes crops from it and varies them (part, mirroring, quarter turns, order and inversion of the
 colour channels), so that the net never sees the same numbers twice.
 """
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -73,7 +75,7 @@ class ShapeCropLayer(caffe.TensorLayer):
 
     def setup(self, bottom: list, top: list) -> None:
         """Draws the pool."""
-        self.options = safe_yaml.load(self.param_str)
+        self.options: Any = safe_yaml.load(self.param_str)
         cv2.setNumThreads(1)
         margin = self.options["side"] // 8
         self.crops, self.labels = make_pool(self.options["seed"], self.options["pool"],
