@@ -11,9 +11,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from caffe.core.errors import suggest
+from faster_rcnn.annotations.forms import AnnotatedObject, Annotation, Rules
 from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.images.reading import image_orientation
 
@@ -33,6 +33,7 @@ MAX_OBJECTS = 10_000
 # Places that such a line names before it says "..."
 SHOWN_PLACES = 5
 
+Box = tuple[int, int, int, int]
 # {what: [(path, subject), ...]}
 Notes = dict[str, list[tuple[str, str]]]
 
@@ -44,7 +45,7 @@ class CheckedObject:
     """A usable object: index of its class, box as four ints from 0, inclusive; area in pixels."""
 
     class_index: int
-    box: tuple[int, int, int, int]
+    box: Box
     difficult: bool
     crowd: bool
     area: float
@@ -61,53 +62,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.subject}{' ' if self.subject else ''}{self.rule}; {self.action}"
-
-
-class AnnotatedObject(Protocol):
-    """An object as its file describes it; `voc_xml.VocObject` and `coco_json.CocoObject` are.
-
-    box: None, and `problem` says why, when it cannot be read; doubt: which flag (difficult, crowd)
-    cannot be read and counts as no, or empty; area: in pixels, or None; subject: how messages call
-    the object; whole_numbers: whether boxes of this form have no fractions.
-    """
-
-    name: str
-    box: tuple | None
-    problem: str
-    doubt: str
-    difficult: bool
-    crowd: bool
-    area: float | None
-    subject: str
-    whole_numbers: bool
-
-    def corners(self, box: Sequence[float]) -> Sequence[float]:
-        """A box of the file as inclusive corners, from 0."""
-
-    def written(self, corners: Sequence[float]) -> Sequence[float]:
-        """Corners as the file would say them."""
-
-    def fault(self, box: Sequence[float]) -> str:
-        """Why finite numbers are not a box; empty when they are one."""
-
-
-class Annotation(Protocol):
-    """The objects of one image; size: (width, height) as written, or None; place: its name in
-    messages.
-    """
-
-    path: str
-    size: tuple[int, int] | None
-    objects: Sequence[AnnotatedObject]
-    place: str
-
-
-class Rules(Protocol):
-    """What a data set wants done about problems; a `datasets.cards.Card` has it."""
-
-    on_bad_box: str
-    on_unknown_class: str
-    on_bad_annotation: str
 
 
 class AnnotationChecker:
@@ -133,17 +87,17 @@ class AnnotationChecker:
         turned = image_path is not None and image_orientation(image_path) != 1
         if size and annotation.size and tuple(size) != annotation.size:
             if turned and tuple(size) == annotation.size[::-1]:
-                return self._left_out(annotation.path, "was made on the turned image (EXIF "
-                                      "orientation), whose pixels are stored unturned; save the "
-                                      "image turned")
+                self._left_out(annotation.path, "was made on the turned image (EXIF orientation), "
+                               "whose pixels are stored unturned; save the image turned")
+                return None
             self._note(annotation.path, "", "says that the image has %d x %d pixels, but it has "
                        "%d x %d" % (*annotation.size, *size), "the image's own size is used")
-        elif turned:
+        elif turned and image_path is not None:
             self._unusual(TURNED, image_path, "")
         if len(annotation.objects) > MAX_OBJECTS:
-            return self._left_out(annotation.path, f"{annotation.place} has "
-                                  f"{len(annotation.objects)} objects, more than the limit of "
-                                  f"{MAX_OBJECTS} in an image")
+            self._left_out(annotation.path, f"{annotation.place} has {len(annotation.objects)} "
+                           f"objects, more than the limit of {MAX_OBJECTS} in an image")
+            return None
         if not annotation.objects:
             self._unusual(EMPTY, annotation.place, "")
         checked = (self._object(annotation.path, obj, size or annotation.size)
@@ -165,25 +119,26 @@ class AnnotationChecker:
                 size: Sequence[int] | None) -> CheckedObject | None:
         subject = obj.subject
         if not obj.name:
-            return self._bad(path, subject, "has no class name")
+            self._bad(path, subject, "has no class name")
+            return None
         index = self.class_index.get(obj.name.lower())
         if index is None:
-            return self._unknown(path, subject, obj.name)
-        if obj.box is None:
-            return self._bad(path, subject, obj.problem)
-        corners = obj.corners(obj.box)
-        fault = _fault(obj, corners, size)
-        if obj.doubt and not fault:
+            self._unknown(path, subject, obj.name)
+            return None
+        fault = obj.problem if obj.box is None else _fault(obj, obj.box, size)
+        if obj.box is None or fault:
+            self._bad(path, subject, fault)
+            return None
+        if obj.doubt:
             self._doubtful(path, subject, obj.doubt)
-        if fault:
-            return self._bad(path, subject, fault)
-        box = tuple(int(value) for value in corners)
-        clamped = _clamp(box, size)
-        if clamped != box:
+        x1, y1, x2, y2 = map(int, obj.corners(obj.box))
+        clamped = _clamp((x1, y1, x2, y2), size)
+        if clamped != (x1, y1, x2, y2):
             rule = (f"has the box {_shown(obj.box)}, which reaches beyond the image"
                     f"{' (%d x %d)' % tuple(size) if size else ''}")
             if self.card.on_bad_box != "clamp":
-                return self._bad(path, subject, rule)
+                self._bad(path, subject, rule)
+                return None
             self._note(path, subject, rule, f"clamped to {_shown(obj.written(clamped))}")
         width, height = clamped[2] - clamped[0] + 1, clamped[3] - clamped[1] + 1
         if width == 1 or height == 1:
@@ -250,23 +205,26 @@ def counted(what: str, places: Iterable[tuple[str, str]], count: int) -> str:
     return f"{count} {what}: {shown}"
 
 
-def _fault(obj: AnnotatedObject, corners: Sequence[float], size: Sequence[int] | None) -> str:
-    """Why no part of a box can be used; empty when some can."""
-    written = f"has the box {_shown(obj.box)}, "
-    if not all(map(math.isfinite, obj.box)):
+def _fault(obj: AnnotatedObject, box: Sequence[float], size: Sequence[int] | None) -> str:
+    """Why no part of a box, as written, can be used; empty when some can."""
+    written = f"has the box {_shown(box)}, "
+    if not all(map(math.isfinite, box)):
         return written + "which is not finite"
-    if obj.fault(obj.box):
-        return written + obj.fault(obj.box)
-    x1, y1, x2, y2 = corners
+    if obj.fault(box):
+        return written + obj.fault(box)
+    x1, y1, x2, y2 = obj.corners(box)
     if x2 < 0 or y2 < 0 or (size and (x1 > size[0] - 1 or y1 > size[1] - 1)):
         return written + "which lies outside the image"
     return ""
 
 
-def _clamp(box: tuple[int, ...], size: Sequence[int] | None) -> tuple[int, ...]:
-    """A box (four ints from 0) limited to the image; without a size only from below."""
-    last = (size[0] - 1, size[1] - 1) * 2 if size else (math.inf,) * 4
-    return tuple(min(max(value, 0), limit) for value, limit in zip(box, last))
+def _clamp(box: Box, size: Sequence[int] | None) -> Box:
+    """A box limited to the image; without a size only from below."""
+    x1, y1, x2, y2 = (max(value, 0) for value in box)
+    if not size:
+        return x1, y1, x2, y2
+    right, bottom = size[0] - 1, size[1] - 1
+    return min(x1, right), min(y1, bottom), min(x2, right), min(y2, bottom)
 
 
 def _shown(box: Iterable[float]) -> str:

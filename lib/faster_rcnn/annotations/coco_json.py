@@ -11,7 +11,7 @@ import os
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from typing import TypeGuard
 
 from faster_rcnn.annotations.check import Problem
 from faster_rcnn.annotations.values import truth, whole_number
@@ -42,7 +42,7 @@ class CocoObject:
 
     number: object
     image: CocoImage
-    category_id: object
+    category_id: int | None
     name: str
     box: tuple[float, float, float, float] | None
     problem: str
@@ -138,7 +138,7 @@ def _read(path: str, size: int, mtime: int) -> CocoFile:
         raise AnnotationError(f"{path}: a mapping with images, categories and annotations was "
                               f"expected; found a {type(content).__name__}")
     categories = _categories(path, _entries(path, content, "categories"))
-    problems = []
+    problems: list[Problem] = []
     images = _images(path, _entries(path, content, "images"), problems)
     objects = None
     if "annotations" in content:
@@ -177,7 +177,7 @@ def _categories(path: str, entries: list) -> dict[int, str]:
 
 
 def _images(path: str, entries: list, problems: list[Problem]) -> dict[int, CocoImage]:
-    images = {}
+    images: dict[int, CocoImage] = {}
     for place, entry in enumerate(entries, 1):
         number, name = whole_number(_field(entry, "id")), _field(entry, "file_name")
         if number is None or not isinstance(name, str) or not name:
@@ -195,7 +195,8 @@ def _images(path: str, entries: list, problems: list[Problem]) -> dict[int, Coco
 
 def _objects(path: str, entries: list, images: dict[int, CocoImage], categories: dict[int, str],
              problems: list[Problem]) -> dict[int, list[CocoObject]]:
-    objects, seen = {number: [] for number in images}, set()
+    objects: dict[int, list[CocoObject]] = {number: [] for number in images}
+    seen: set[int | None] = set()
     for place, entry in enumerate(entries, 1):
         number, image = _field(entry, "id"), whole_number(_field(entry, "image_id"))
         subject = f"annotation {place if number is None else _shown(number)}"
@@ -218,7 +219,8 @@ def _objects(path: str, entries: list, images: dict[int, CocoImage], categories:
 def _object(entry: dict, number: object, image: CocoImage,
             categories: dict[int, str]) -> CocoObject:
     category = whole_number(entry.get("category_id"))
-    name = categories.get(category) or f"category {_shown(entry.get('category_id'))}"
+    known = None if category is None else categories.get(category)
+    name = known or f"category {_shown(entry.get('category_id'))}"
     box, problem = _box(entry.get("bbox"))
     area, crowd = entry.get("area"), entry.get("iscrowd")
     doubt = "" if truth(crowd) is not None else f"has iscrowd {_shown(crowd)}, neither yes nor no"
@@ -244,6 +246,7 @@ def _shown(value: object) -> str:
     return reprlib.repr(value)
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[float]:
     # a whole number of JSON may have more digits than a float can hold
-    return isinstance(value, Real) and not isinstance(value, bool) and not abs(value) > _LARGEST
+    return (isinstance(value, int | float) and not isinstance(value, bool)
+            and not abs(value) > _LARGEST)

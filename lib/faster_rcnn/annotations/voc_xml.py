@@ -111,10 +111,13 @@ def unreadable(path: str, error: FileError) -> AnnotationError:
 
 def _parsed(path: str, content: bytes) -> VocAnnotation:
     """The annotation in a file's content; elements are dropped as soon as they are read."""
-    root, opened, objects, size, others = None, [], [], None, set()
-    for event, node in ElementTree.iterparse(io.BytesIO(content), events=("start", "end")):
+    events = ElementTree.iterparse(io.BytesIO(content), events=("start", "end"))
+    _, root = next(events)
+    opened, size = [_tag(root)], None
+    objects: list[VocObject] = []
+    others: set[str] = set()
+    for event, node in events:
         if event == "start":
-            root = node if root is None else root
             opened.append(_tag(node))
             if len(opened) > MAX_DEPTH:
                 raise AnnotationError(f"{path}: elements are nested more than {MAX_DEPTH} deep")
@@ -174,17 +177,20 @@ def _box(node: Element | None) -> tuple[tuple | None, str]:
         text = _text(node, name)
         if not text:
             return None, f"has no {name}"
-        values.append(as_number(text))
-        if values[-1] is None:
+        value = as_number(text)
+        if value is None:
             return None, f'has {name} "{text}", which is not a number'
+        values.append(value)
     return tuple(values), ""
 
 
 def _size(node: Element) -> tuple[int, int] | None:
     width, height = as_number(_text(node, "width")), as_number(_text(node, "height"))
+    if width is None or height is None:
+        return None
     try:
         return int(width), int(height)
-    except (TypeError, ValueError, OverflowError):      # None, nan, inf
+    except (ValueError, OverflowError):      # nan, inf
         return None
 
 

@@ -22,7 +22,7 @@ from faster_rcnn.datasets.proposal_sources import ProposalSources
 log = logging.getLogger(__name__)
 
 
-class card_imdb(ProposalSources, imdb):
+class card_imdb(ProposalSources):
     """A split of the data set on a card (`datasets.cards.Card`), named <card>_<split>.
 
     A subclass calls __init__, sets `_image_index`, and defines image_path_at, has_annotations,
@@ -48,11 +48,6 @@ class card_imdb(ProposalSources, imdb):
         self.set_proposal_method("selective_search")
 
     # ------------------------------------------------------------------------------- annotations
-
-    @property
-    def has_annotations(self) -> bool:
-        """False for a test set whose annotations are kept secret."""
-        raise NotImplementedError(f"{type(self).__name__} must define has_annotations")
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
         """What checked_annotations returns, made with an AnnotationChecker."""

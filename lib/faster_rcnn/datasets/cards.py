@@ -145,10 +145,11 @@ class _Reader:
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        self.options = safe_yaml.load(text, path)
-        if not isinstance(self.options, dict):
+        options = safe_yaml.load(text, path)
+        if not isinstance(options, dict):
             raise CardError(f"{path}: a data set card is a mapping with the keys "
                             f"{', '.join(self.KEYS)}")
+        self.options: dict = options
         self.lines = safe_yaml.key_lines(text, path)
         for key in self.options:
             if key not in self.KEYS:

@@ -98,25 +98,26 @@ class coco_imdb(card_imdb):
         return self._file.objects is not None
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
-        if not self.has_annotations:
+        listed = self._file.objects
+        if listed is None:
             return {number: None for number in self._image_index}
-        foreign = self._foreign_categories(checker)
+        foreign = self._foreign_categories(checker, listed)
         checked = {}
         for number in self._image_index:
             image = self._file.images[number]
-            objects = tuple(obj for obj in self._file.objects[number]
-                            if obj.category_id not in foreign)
+            objects = tuple(obj for obj in listed[number] if obj.category_id not in foreign)
             path = self.image_path_from_index(number)
             checked[number] = checker.check(
                 CocoAnnotation(self._file.path, image, objects), image_size(path), path)
         return checked
 
-    def _foreign_categories(self, checker: AnnotationChecker) -> set[int]:
+    def _foreign_categories(self, checker: AnnotationChecker,
+                            listed: dict[int, list[CocoObject]]) -> set[int]:
         """Ids of the file's categories that the card does not name; each is a problem."""
         foreign = {number: name for number, name in self._file.categories.items()
                    if name.lower() not in self._class_to_ind}
         counts = dict.fromkeys(foreign, 0)
-        for objects in self._file.objects.values():
+        for objects in listed.values():
             for obj in objects:
                 if obj.category_id in counts:
                     counts[obj.category_id] += 1
@@ -166,9 +167,10 @@ class coco_imdb(card_imdb):
 
     def annotated_objects(self) -> list[tuple[int, CocoObject]]:
         """(class index, CocoObject) of all annotations that evaluations count."""
+        listed = self._file.objects or {}
         class_of = {number: index for index, number in self.category_ids.items()}
         return [(class_of[obj.category_id], obj) for number in self._image_index
-                for obj in self._file.objects[number]
+                for obj in listed.get(number, ())
                 if obj.category_id in class_of and obj.box is not None
                 and np.isfinite(obj.box).all()]
 

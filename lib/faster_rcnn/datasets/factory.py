@@ -55,7 +55,7 @@ def get_imdb(name: str) -> imdb:
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
     card, split = find_card(name)
-    if card is not None:
+    if card is not None and split is not None:
         return card_split(card, split)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
@@ -76,7 +76,7 @@ def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
 
 def card_split(card: Card, split: str) -> voc_imdb | coco_imdb:
     """The data set of a split on a card."""
-    return {"voc": voc_imdb, "coco": coco_imdb}[card.format](card, split)
+    return voc_imdb(card, split) if card.format == "voc" else coco_imdb(card, split)
 
 
 def list_imdbs() -> list[str]:

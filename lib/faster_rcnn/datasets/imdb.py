@@ -155,7 +155,7 @@ class imdb:
         return annotated
 
     def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
-                            output_dir: str | None = None) -> dict | None:
+                            output_dir: str = "output") -> dict | None:
         """Evaluates all_boxes[class][image] = (N, 5) x1, y1, x2, y2, score, or an empty list."""
         raise NotImplementedError(f"{type(self).__name__} must define evaluate_detections")
 

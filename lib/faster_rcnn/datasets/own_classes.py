@@ -57,9 +57,10 @@ def clamp_to_images(roidb: list[dict], path_at: Callable[[int], str],
             continue
         try:
             path = path_at(i)
-            size = image_size(path)[::-1 if entry.get("transposed") else 1]
+            width, height = image_size(path)
         except (ImageError, OSError):       # named by whoever reads the image
             continue
+        size = (height, width) if entry.get("transposed") else (width, height)
         found = [Problem(path, *words) for words in _clamp(entry, size, axes)]
         if not any(entry.get(key) for key in ("flipped", "vflipped", "transposed")):
             problems += found

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 
+from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.proposal_files import (
     MatlabFormat,
     ProposalError,
@@ -16,8 +17,8 @@ from faster_rcnn.settings.config import cfg
 FOLDERS = {"selective_search": "selective_search", "edge_boxes": "edge_boxes_AR", "mcg": "MCG"}
 
 
-class ProposalSources:
-    """Mixin of an imdb with annotations (`gt_roidb`, `has_annotations`): reads proposal files.
+class ProposalSources(imdb):
+    """An imdb with annotations (`gt_roidb`, `has_annotations`) that reads proposal files.
 
     The methods are selective_search, edge_boxes, mcg and rpn. Which file is read:
 
@@ -31,6 +32,15 @@ class ProposalSources:
 
     proposal_folder = "proposals"
     file_methods = (*FOLDERS, "rpn")
+
+    @property
+    def has_annotations(self) -> bool:
+        """False for a test set whose annotations are kept secret."""
+        raise NotImplementedError(f"{type(self).__name__} must define has_annotations")
+
+    def gt_roidb(self) -> list[dict]:
+        """The roidb of the annotations."""
+        raise NotImplementedError(f"{type(self).__name__} must define gt_roidb")
 
     def selective_search_roidb(self) -> list[dict]:
         """Annotated boxes, and selective search boxes (Uijlings et al. 2013)."""

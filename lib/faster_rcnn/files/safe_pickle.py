@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def _empty_array(*_arguments: object) -> np.ndarray:
     return np.empty(0, np.int8)
 
 
-def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple,
+                       order: Literal["C", "F"]) -> np.ndarray:
     return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
@@ -65,7 +67,7 @@ def _allowed() -> dict[tuple[str, str], Callable]:
     names: dict[tuple[str, str], Callable] = {
         ("numpy", "ndarray"): _array_type, ("numpy", "dtype"): _dtype,
         ("_codecs", "encode"): _encoded, ("__builtin__", "bytes"): _no_bytes}
-    scalar = np.float64(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]     # a function, though numpy says also str
     for package in ("numpy.core", "numpy._core"):
         names[package + ".multiarray", "_reconstruct"] = _empty_array
         names[package + ".multiarray", "scalar"] = scalar
@@ -76,11 +78,15 @@ def _allowed() -> dict[tuple[str, str], Callable]:
 # --------------------------------------------------------------------------------------- reading
 
 
-class _PlainUnpickler(pickle._Unpickler):
+# Any: its stack and its methods are not in the published types of pickle
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class _PlainUnpickler(_PythonUnpickler):
     """Python's unpickler, for plain data; keys are simple and arrays as large as their bytes."""
 
     allowed = _allowed()
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch = dict(_PythonUnpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Callable:
         try:

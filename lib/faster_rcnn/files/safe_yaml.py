@@ -22,7 +22,7 @@ class _Loader(yaml.SafeLoader):
 
     composed = 0
 
-    def compose_node(self, parent: yaml.Node, index: object) -> yaml.Node:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """A node, unless there are too many."""
         self.composed += 1
         if self.composed > MAX_VALUES:
@@ -34,8 +34,11 @@ class _TooMany(Exception):
     """More than MAX_VALUES."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:python/tuple",
-                        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+def _tuple(loader: _Loader, node: yaml.SequenceNode) -> tuple:
+    return tuple(loader.construct_sequence(node, deep=True))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:python/tuple", _tuple)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float",
                               re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
                               list("-+0123456789"))
@@ -93,10 +96,11 @@ def _count(node: yaml.Node, counts: dict[int, int | None], origin: str) -> int:
                     if isinstance(node, yaml.MappingNode) else
                     node.value if isinstance(node, yaml.SequenceNode) else ())
         counts[key] = 1 + sum(_count(child, counts, origin) for child in children)
-    elif counts[key] is None:
+    count = counts[key]
+    if count is None:
         raise YamlError(f"{origin}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: a "
                         "value that contains itself")
-    return counts[key]
+    return count
 
 
 def _walk(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

@@ -21,7 +21,7 @@ def adapt_geometry(net: caffe_pb2.NetParameter, family: str) -> list[str]:
 def _resnet(net: caffe_pb2.NetParameter) -> list[str]:
     layers, changes = {layer.name: layer for layer in net.layer}, []
     for name in filter(_FIRST_1X1.match, list(layers)):
-        first, second = (layers.get(n) for n in (name, name[:-1] + "b"))
+        first, second = layers[name], layers.get(name[:-1] + "b")
         stride = list(first.convolution_param.stride)
         if second is not None and stride and max(stride) > 1:
             del first.convolution_param.stride[:]

@@ -106,7 +106,8 @@ def draw_annotations(canvas: np.ndarray, boxes: Sequence, labels: Sequence[str],
         draw_label(canvas, label, x1, y2 + LABEL_HEIGHT, (70, 70, 70))
 
 
-def scaled_box(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
+def scaled_box(box: Sequence[float] | np.ndarray,
+               scale: float) -> tuple[float, float, float, float]:
     """An inclusive box on a picture enlarged `scale` times: the same edges of pixels."""
     x1, y1, x2, y2 = (float(v) for v in box)
     return x1 * scale, y1 * scale, (x2 + 1) * scale - 1, (y2 + 1) * scale - 1

@@ -4,13 +4,15 @@ A crop shows one object around its centre, or none. A pool of crops is drawn onc
 takes crops from it and varies them (part, mirroring, quarter turns, order and inversion of the
 colour channels), so that the net never sees the same numbers twice.
 """
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 
 import caffe
-from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import layer_params
 from faster_rcnn.synthetic import shapes
 
 BACKGROUND_SHARE = 0.2
@@ -71,9 +73,9 @@ class ShapeCropLayer(caffe.TensorLayer):
     param_str (YAML): batch, side, pool (number of crops drawn at set-up), seed.
     """
 
-    def setup(self, bottom: list, top: list) -> None:
+    def setup(self, bottom: Sequence[caffe.Blob], top: Sequence[caffe.Blob]) -> None:
         """Draws the pool."""
-        self.options = safe_yaml.load(self.param_str)
+        self.options = layer_params(self, required=["batch", "side", "pool", "seed"])
         cv2.setNumThreads(1)
         margin = self.options["side"] // 8
         self.crops, self.labels = make_pool(self.options["seed"], self.options["pool"],

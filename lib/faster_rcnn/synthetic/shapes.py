@@ -46,8 +46,9 @@ def _blob_outline(rng: np.random.RandomState) -> np.ndarray:
     """A closed wavy line whose widest radius is at least twice the narrowest."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     while True:
-        radii = 1 + sum(rng.uniform(0.05, 0.4) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
-                        for k in (1, 2, 3, 5))
+        waves = (rng.uniform(0.05, 0.4) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
+                 for k in (1, 2, 3, 5))
+        radii = 1 + sum(waves, np.zeros(len(angles)))
         if radii.min() > 0.15 and radii.max() > 2 * radii.min():
             return _polar(radii / radii.max(), angles)
 
@@ -141,7 +142,7 @@ def _pattern(rng: np.random.RandomState, width: int, height: int) -> np.ndarray:
 def _two_colours(rng: np.random.RandomState, behind: np.ndarray) -> list[np.ndarray]:
     """Two BGR colours of one texture: both far from the mean colour `behind` the shape, and nearer
     to each other than a random pair, so that the outline is the strongest edge."""
-    colours = []
+    colours: list[np.ndarray] = []
     while len(colours) < 2:
         colour = _float32(rng.uniform(10, 245, 3))
         if colours:
@@ -257,7 +258,8 @@ def render_scene(rng: np.random.RandomState, size: tuple[int, int] | None = None
     picture = background(rng, width, height)
     for _ in range(rng.randint(4, 11)):
         draw_clutter(picture, rng)
-    objects, seen = [], []
+    objects: list[ShapeObject] = []
+    seen: list[tuple[np.ndarray, float]] = []       # mask, its whole area
     wanted = rng.randint(1, MAX_OBJECTS + 1)
     for _ in range(40):
         if len(objects) == wanted:
