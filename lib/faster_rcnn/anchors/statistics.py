@@ -70,7 +70,8 @@ class _MapSizes:
         if im_size not in self._known:
             self._net.blobs["data"].reshape(1, 3, *im_size)
             self._net.reshape()
-            self._known[im_size] = tuple(self._net.blobs["rpn_cls_score"].shape[2:])
+            height, width = self._net.blobs["rpn_cls_score"].shape[2:]
+            self._known[im_size] = height, width
         return self._known[im_size]
 
 
@@ -79,5 +80,7 @@ def _grid(path: str) -> AnchorGrid:
     for layer in prototxt.read_net(path).layer:
         if layer.python_param.layer == "ProposalLayer":
             params = safe_yaml.load(layer.python_param.param_str, path)
+            if not isinstance(params, dict):
+                raise InputError(f'{path}: the param_str of layer "{layer.name}" is no mapping')
             return AnchorGrid(**{name: params[name] for name in GRID_PARAMS if name in params})
     raise InputError(f"{path}: no ProposalLayer, which states the anchors")

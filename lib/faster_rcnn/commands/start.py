@@ -62,9 +62,9 @@ def use_device(gpu_id: int | str) -> None:
     processes.join()
 
 
-def require_file(path: str | None, what: str, hint: str = "") -> None:
-    """Raises one clear line unless `path` is a file: OptionError where none is given,
-    FileNotFoundError, IsADirectoryError.
+def require_file(path: str | None, what: str, hint: str = "") -> str:
+    """Returns the path of a file; raises one clear line unless `path` is one: OptionError where
+    none is given, FileNotFoundError, IsADirectoryError.
     """
     if path is None:
         raise OptionError(f"no {what} given{hint}")
@@ -72,6 +72,7 @@ def require_file(path: str | None, what: str, hint: str = "") -> None:
         raise IsADirectoryError(f"{what} {path} is a folder, not a file{hint}")
     if not os.path.exists(path):
         raise FileNotFoundError(f"{what} {path} does not exist{hint}")
+    return path
 
 
 def find_net(path: str | None, what: str) -> str:
@@ -81,7 +82,7 @@ def find_net(path: str | None, what: str) -> str:
     UnknownNetError.
     """
     if path is None or os.path.isdir(path):
-        require_file(path, what)
+        path = require_file(path, what)     # always raises
     return find(path, cfg.ROOT_DIR, what)
 
 
@@ -98,6 +99,8 @@ def require_filled(net: caffe.Net, weights: str, allow_random: bool) -> None:
 
     net: made with the weights, a path. allow_random: a warning instead.
     """
+    if net.last_copy is None:
+        raise ValueError("the net was made without weights")
     missing = net.last_copy.missing
     if not missing:
         return

@@ -94,7 +94,7 @@ def jittered_colors(rng: np.random.RandomState, im: np.ndarray,
 
 
 def crop_window(rng: np.random.RandomState, im_shape: Sequence[int], boxes: np.ndarray,
-                options: tuple[float, float]) -> tuple[int, int, int, int]:
+                options: Sequence[float]) -> tuple[int, int, int, int]:
     """A window to cut out, by options (probability, smallest area); the whole image otherwise.
 
     Its share of the area is uniform between the smallest and 1. It keeps the centre of one of the
@@ -128,7 +128,7 @@ def centres_inside(boxes: np.ndarray, window: Sequence[int]) -> np.ndarray:
     return (x >= x1) & (x < x2 + 1) & (y >= y1) & (y < y2 + 1)
 
 
-def cropped_boxes(boxes: np.ndarray, window: Sequence[int]) -> np.ndarray:
+def cropped_boxes(boxes: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
     """Boxes as they are in the window, clipped to it, in their own dtype; their centres must lie
     inside.
     """

@@ -88,7 +88,8 @@ class Folder:
 @lru_cache(maxsize=None)
 def folders() -> dict[str, Folder | Classifier]:
     """All folders by their paths below models/."""
-    return {folder.name: folder for folder in (*_folders(), Classifier())}
+    found: list[Folder | Classifier] = [*_folders(), Classifier()]
+    return {folder.name: folder for folder in found}
 
 
 def folder_of(path: str) -> Folder | Classifier | None:
@@ -113,10 +114,17 @@ def moved_to(path: str) -> str | None:
     return next((new for new in candidates if is_file(new)), None)
 
 
+def folder_with(path: str) -> Folder | Classifier | None:
+    """The folder that has the net or solver of a path below models/ (with slashes)."""
+    folder = folder_of(path)
+    if folder is None or path.removeprefix(folder.name + "/") not in folder.files():
+        return None
+    return folder
+
+
 def is_file(path: str) -> bool:
     """Whether a path below models/ (with slashes) is that of a net or solver."""
-    folder = folder_of(path)
-    return folder is not None and path.removeprefix(folder.name + "/") in folder.files()
+    return folder_with(path) is not None
 
 
 def text_of(content: str | CommentedNet) -> str:

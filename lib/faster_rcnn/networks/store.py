@@ -16,8 +16,8 @@ from faster_rcnn.networks.catalogue import (
     Classifier,
     Folder,
     folder_of,
+    folder_with,
     folders,
-    is_file,
     moved_to,
     text_of,
 )
@@ -45,13 +45,14 @@ def find(path: str, root: str, what: str = "prototxt") -> str:
     if os.path.isfile(path):
         return path
     name = _name(path, root)
-    if name is None or not is_file(name):
+    folder = None if name is None else folder_with(name)
+    if folder is None:
         raise UnknownNetError(_unknown(path, name, root, f"{what} {path} does not exist"))
     for place in (MODELS, SPARE):
         found = os.path.join(root, place, name)
         if os.path.isfile(found):
             return found
-    return os.path.join(_write(folder_of(name), root), name)
+    return os.path.join(_write(folder, root), name)
 
 
 def find_solver(path: str, root: str) -> str:
@@ -84,9 +85,9 @@ def rebuild(path: str, root: str, classes: int | None = None,
     None where the file is not one of ours, or was edited since it was written.
     """
     name = _name(os.path.realpath(path), os.path.realpath(root))
-    if name is None or not is_file(name):
+    folder = None if name is None else folder_with(name)
+    if folder is None:
         return None
-    folder = folder_of(name)
     file = name.removeprefix(folder.name + "/")
     with open(path, encoding="utf-8") as stored:
         if stored.read() != text_of(folder.files()[file]()):

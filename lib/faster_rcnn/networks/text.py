@@ -40,7 +40,7 @@ def net_text(net: NetParameter, comments: dict[str, str] | None = None) -> str:
         dims = " ".join(f"dim: {dim}" for dim in shape.dim)
         text += f'input: "{name}"\ninput_shape {{ {dims} }}\n'
     for layer in net.layer:
-        if layer.name in (comments or {}):
+        if comments and layer.name in comments:
             text += f"\n# ========= {comments[layer.name]} =========\n\n"
         fields = message_text(layer).splitlines()
         text += "layer {\n" + "".join(f"  {line}\n" for line in fields) + "}\n"

@@ -147,9 +147,10 @@ def _why_not(head, wanted):
 
 def _columns(head: Head):
     """The columns of scores or deltas that a head has; None when its source cannot be changed."""
-    if head.source.type == "InnerProduct" or head.source.type == "Convolution" and head.bins > 1:
-        return head.outputs // head.bins
-    return None
+    kind, outputs = head.source.type, head.outputs
+    if outputs is None or not (kind == "InnerProduct" or kind == "Convolution" and head.bins > 1):
+        return None
+    return outputs // head.bins
 
 
 def _set_columns(head: Head, old, new):

@@ -9,6 +9,8 @@ from caffe.core.errors import UserError
 from caffe.files import prototxt
 from faster_rcnn.networks.store import UnknownNetError, find, find_folder, known_nets
 from faster_rcnn.prototxts.solver_files import (
+    AdaptedNet,
+    AdaptedSolver,
     Numbers,
     adapt_net,
     adapt_solver,
@@ -71,7 +73,7 @@ class ScheduleFiles:
             solvers[stage.solver] = adapt_solver(_file(self._source, found.solver), folder,
                                                  num_classes, options.numbers(index),
                                                  found.iterations)
-        made = {**nets, **solvers}
+        made: dict[str, AdaptedNet | AdaptedSolver] = {**nets, **solvers}
         self.paths = {name: file.path for name, file in made.items()}
         self.hashes = {name: file.hash for name, file in made.items()}
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 import caffe
-from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.layer_params import layer_params
 from faster_rcnn.synthetic import shapes
 
 BACKGROUND_SHARE = 0.2
@@ -73,7 +73,7 @@ class ShapeCropLayer(caffe.TensorLayer):
     param_str (YAML): batch, side, pool (number of crops drawn at set-up), seed.
     """
 
-    def setup(self, bottom: list, top: list) -> None:
+    def setup(self, bottom: Sequence[caffe.Blob], top: Sequence[caffe.Blob]) -> None:
         """Draws the pool."""
         self.options: Any = safe_yaml.load(self.param_str)
         cv2.setNumThreads(1)

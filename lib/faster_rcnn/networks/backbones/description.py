@@ -53,7 +53,7 @@ class Backbone:
     pool_names: tuple[str, str] = ("roi_pool5", "pool5")    # layer, its top
     loss_tops: tuple[str, str] = ("loss_cls", "loss_bbox")
     fc_filler: Fields | None = None     # None: fc6 and fc7 come with the initial weights
-    dropout: Fields | None = field(default_factory=lambda: {"dropout_ratio": 0.5})
+    dropout: Fields | None = field(default_factory=lambda: Fields(dropout_ratio=0.5))
     dropout_in_test: bool = False
     carried: tuple[str, ...] = ()   # layers that ride along beside fc6 and fc7
     dummy_filler: Fields = field(default_factory=lambda: {"type": "gaussian", "std": 0.01})

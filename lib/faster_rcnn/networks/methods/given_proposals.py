@@ -34,8 +34,9 @@ VARIANTS = {"VGG16": (1024, 256), "VGG_CNN_M_1024": (1024, 256), "CaffeNet": (10
 
 def files(backbone: Backbone) -> Files:
     """The method's nets and solvers for a backbone."""
-    made = {"train.prototxt": partial(train, backbone), "test.prototxt": partial(test, backbone),
-            "solver.prototxt": partial(solver, backbone, "")}
+    made: Files = {"train.prototxt": partial(train, backbone),
+                   "test.prototxt": partial(test, backbone),
+                   "solver.prototxt": partial(solver, backbone, "")}
     if backbone.data_set.folder == PASCAL_VOC.folder and backbone.folder in VARIANTS:
         made.update(_variants(backbone))
     return made
