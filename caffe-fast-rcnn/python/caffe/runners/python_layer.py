@@ -14,8 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from caffe.core.blob import Blob
+from caffe.core.blob import Blob, BlobVec
 from caffe.core.errors import LayerError, note_user_code, suggest
+from caffe.core.state import Phase
 from caffe.core.types import FilePath
 from caffe.proto.caffe_pb2 import LayerParameter
 from caffe.runners import old_names
@@ -32,6 +33,13 @@ class Layer:
     (`self.blobs.add_blob(*dims)` in `setup` adds a learnable blob).
     bottom and top are lists of caffe.Blob.
     """
+
+    name: str
+    type: str
+    phase: Phase
+    param_str: str
+    param_str_: str
+    blobs: BlobVec
 
     def __init__(self, param: LayerParameter | None = None, *args: Any) -> None:
         super().__init__()
@@ -58,6 +66,13 @@ class TensorLayer:
     The same attributes as `Layer`, and the same `setup`. The tops take the shapes that `forward`
     returns; until the first pass they have those that `setup` or `reshape` gave them.
     """
+
+    name: str
+    type: str
+    phase: Phase
+    param_str: str
+    param_str_: str
+    blobs: BlobVec
 
     def __init__(self, param: LayerParameter | None = None, *args: Any) -> None:
         super().__init__()
