@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from caffe.core.errors import suggest
 from faster_rcnn.annotations.problems import Notes, Problem
@@ -32,7 +33,7 @@ class CheckedObject:
     """A usable object: index of its class, box as four ints from 0, inclusive; area in pixels."""
 
     class_index: int
-    box: Box
+    box: tuple[int, int, int, int]
     difficult: bool
     crowd: bool
     area: float

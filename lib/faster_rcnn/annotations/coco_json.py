@@ -40,7 +40,7 @@ class CocoObject:
 
     number: object
     image: CocoImage
-    category_id: int | None
+    category_id: object
     name: str
     box: tuple[float, float, float, float] | None
     problem: str

@@ -119,6 +119,7 @@ def _parsed(path: str, content: bytes) -> VocAnnotation:
     size, others = None, set()
     for event, node in ElementTree.iterparse(io.BytesIO(content), events=("start", "end")):
         if event == "start":
+            root = node if root is None else root
             opened.append(_tag(node))
             if len(opened) > MAX_DEPTH:
                 raise AnnotationError(f"{path}: elements are nested more than {MAX_DEPTH} deep")
@@ -179,10 +180,9 @@ def _box(node: Element | None) -> tuple[tuple | None, str]:
         text = _text(node, name)
         if not text:
             return None, f"has no {name}"
-        value = as_number(text)
-        if value is None:
+        values.append(as_number(text))
+        if values[-1] is None:
             return None, f'has {name} "{text}", which is not a number'
-        values.append(value)
     return tuple(values), ""
 
 

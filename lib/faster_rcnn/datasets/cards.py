@@ -149,7 +149,6 @@ class _Reader:
         if not isinstance(self.options, dict):
             raise CardError(f"{path}: a data set card is a mapping with the keys "
                             f"{', '.join(self.KEYS)}")
-        self.options: dict = options
         self.lines = safe_yaml.key_lines(text, path)
         for key in self.options:
             if key not in self.KEYS:

@@ -99,8 +99,7 @@ class coco_imdb(card_imdb):
         return self._file.objects is not None
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
-        listed = self._file.objects
-        if listed is None:
+        if not self.has_annotations:
             return {number: None for number in self._image_index}
         foreign, annotated = self._foreign_categories(checker), self._file.objects or {}
         checked = {}
@@ -113,8 +112,7 @@ class coco_imdb(card_imdb):
                 CocoAnnotation(self._file.path, image, objects), image_size(path), path)
         return checked
 
-    def _foreign_categories(self, checker: AnnotationChecker,
-                            listed: dict[int, list[CocoObject]]) -> set[int]:
+    def _foreign_categories(self, checker: AnnotationChecker) -> set[int]:
         """Ids of the file's categories that the card does not name; each is a problem."""
         foreign = {number: name for number, name in self._file.categories.items()
                    if name.lower() not in self._class_to_ind}
@@ -169,7 +167,6 @@ class coco_imdb(card_imdb):
 
     def annotated_objects(self) -> list[tuple[int, CocoObject]]:
         """(class index, CocoObject) of all annotations that evaluations count."""
-        listed = self._file.objects or {}
         class_of = {number: index for index, number in self.category_ids.items()}
         return [(class_of[obj.category_id], obj) for number in self._image_index
                 for obj in (self._file.objects or {}).get(number, ())

@@ -55,7 +55,7 @@ def get_imdb(name: str) -> imdb:
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
     card, split = find_card(name)
-    if card is not None and split is not None:
+    if card is not None:
         return card_split(card, split)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "

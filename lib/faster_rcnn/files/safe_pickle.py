@@ -66,7 +66,7 @@ def _allowed() -> dict[tuple[str, str], Callable]:
     names: dict[tuple[str, str], Any] = {
         ("numpy", "ndarray"): _array_type, ("numpy", "dtype"): _dtype,
         ("_codecs", "encode"): _encoded, ("__builtin__", "bytes"): _no_bytes}
-    scalar: Any = np.float64(0).__reduce__()[0]     # a function, though numpy says also str
+    scalar = np.float64(0).__reduce__()[0]
     for package in ("numpy.core", "numpy._core"):
         names[package + ".multiarray", "_reconstruct"] = _empty_array
         names[package + ".multiarray", "scalar"] = scalar

@@ -100,7 +100,7 @@ def _count(node: yaml.Node, counts: dict[int, int], origin: str) -> int:
     elif not counts[key]:
         raise YamlError(f"{origin}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: a "
                         "value that contains itself")
-    return count
+    return counts[key]
 
 
 def _walk(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

@@ -4,6 +4,7 @@ A crop shows one object around its centre, or none. A pool of crops is drawn onc
 takes crops from it and varies them (part, mirroring, quarter turns, order and inversion of the
 colour channels), so that the net never sees the same numbers twice.
 """
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -11,8 +12,8 @@ import numpy as np
 import torch
 
 import caffe
+from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg
-from faster_rcnn.settings.layer_params import layer_params
 from faster_rcnn.synthetic import shapes
 
 BACKGROUND_SHARE = 0.2
