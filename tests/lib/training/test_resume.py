@@ -148,7 +148,7 @@ def test_an_exploded_loss_replaces_no_checkpoint(wrapper, tmp_path, caplog):
     wrapper.write_checkpoint()
     assert (tmp_path / "tiny_checkpoint.npz").read_bytes() == kept
     assert "the last checkpoint, which is kept: lower base_lr" in caplog.messages[-1]
-    wrapper.solver._losses.add(2.0)
+    wrapper.solver.losses.add(2.0)
     wrapper.write_checkpoint()
     assert (tmp_path / "tiny_checkpoint.npz").read_bytes() != kept
 
