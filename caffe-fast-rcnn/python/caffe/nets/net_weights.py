@@ -70,7 +70,7 @@ def _arrays_of_layers(layers: Sequence[LayerRunner],
         indices[layer.name].append(index)
     for name, arrays in source:
         entries[name].append(arrays)
-    found = {}
+    found: dict[int, list[np.ndarray | None]] = {}
     for name in entries.keys() & indices.keys():
         learned = [arrays for arrays in entries[name] if arrays]
         learners = [index for index in indices[name] if layers[index].blobs]
@@ -146,10 +146,10 @@ def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) 
     for layer in layers:
         by_name[layer.name].append(layer)
     for other in others:
-        layer = by_name[other.name].pop(0) if by_name[other.name] else None
-        if layer is None:
+        if not by_name[other.name]:
             log.info("Ignoring source layer %s", other.name)
             continue
+        layer = by_name[other.name].pop(0)
         if len(layer.blobs) != len(other.blobs):
             raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
                               f"{len(layer.blobs)} here")
