@@ -30,6 +30,7 @@ from caffe.solvers.solver_types import (
     get_solver,
 )
 
+__version__ = "1.0.0"
 RawBlobVec = LayerVec = NetVec = IntVec = StringVec = BoolVec = DtypeVec = list
 
 __all__ = [

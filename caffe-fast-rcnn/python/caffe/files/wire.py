@@ -16,8 +16,8 @@ Extent = tuple[int, int]        # begin and end in the buffer
 Parts = list[Any]               # bytes and buffers that follow each other
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
-# NVIDIA's enum Type
-_RAW_TYPES: dict[int, np.dtype] = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}
+# NVIDIA's enum Type: DOUBLE, FLOAT, FLOAT16, INT, UINT
+_RAW_TYPES = dict(enumerate(map(np.dtype, ("<f8", "<f4", "<f2", "<i4", "<u4"))))
 
 
 class LegacyArray(np.ndarray):
@@ -133,12 +133,14 @@ class Message:
 def read_blob(message: Message) -> np.ndarray:
     """A BlobProto as a float32 array: `shape` or legacy dimensions, float, double or raw values.
 
-    Raises WeightsError when the shape and the number of values disagree.
+    NVIDIA's Caffe writes the values as bytes of a type (raw_data, often float16). Raises
+    WeightsError when the shape and the number of values disagree.
     """
     dims: list[int] = []
     legacy: dict[int, int] = {}
     raw_type = raw = None
     values: dict[np.dtype, list[np.ndarray]] = {_FLOAT: [], _DOUBLE: []}
+    raw, raw_type = None, 0
     for number, kind, value in message:
         if number == 7 and kind == BYTES:
             dims = _read_dims(message.nested(value))
@@ -152,7 +154,9 @@ def read_blob(message: Message) -> np.ndarray:
             raw_type = value
         elif number == 12 and kind == BYTES:
             raw = value
-    parts = values[_DOUBLE] or values[_FLOAT] or _raw_values(message, raw_type, raw)
+    parts = values[_DOUBLE] or values[_FLOAT]
+    if raw is not None and not parts:
+        parts = [_read_raw(message, raw_type, raw)]
     shape = tuple(legacy.get(i, 0) for i in (1, 2, 3, 4)) if legacy else tuple(dims)
     flat = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.float32), *parts])
     try:
@@ -163,14 +167,11 @@ def read_blob(message: Message) -> np.ndarray:
     return array.view(LegacyArray) if legacy else array
 
 
-def _raw_values(message: Message, raw_type: int | None, raw: Extent | None) -> list[np.ndarray]:
-    """NVIDIA's raw_data as a list of one array; an empty list where there is none."""
-    if raw is None:
-        return []
+def _read_raw(message: Message, raw_type: int, extent: Extent) -> np.ndarray:
+    """The values of NVIDIA's raw_data."""
     if raw_type not in _RAW_TYPES:
-        raise message.damaged(f"raw_data of type {raw_type}, expected "
-                              "0 (double), 1 (float) or 2 (half)", raw[0])
-    return [message.values(BYTES, raw, _RAW_TYPES[raw_type])]
+        raise message.damaged(f"values of type {raw_type} are not numbers", extent[0])
+    return message.values(BYTES, extent, _RAW_TYPES[raw_type])
 
 
 def _read_dims(message: Message) -> list[int]:

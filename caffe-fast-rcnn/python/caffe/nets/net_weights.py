@@ -146,10 +146,10 @@ def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) 
     for own in layers:
         by_name[own.name].append(own)
     for other in others:
-        layer = by_name[other.name].pop(0) if by_name[other.name] else None
-        if layer is None:
+        if not by_name[other.name]:
             log.info("Ignoring source layer %s", other.name)
             continue
+        layer = by_name[other.name].pop(0)
         if len(layer.blobs) != len(other.blobs):
             raise layer.error(f"cannot share weights: {len(other.blobs)} blobs there, "
                               f"{len(layer.blobs)} here")
