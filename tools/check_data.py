@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from caffe.core.errors import UserError
-from faster_rcnn.annotations.check import Problem
+from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.commands import options, tool
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import is_card, load_card

@@ -179,7 +179,7 @@ def test_config_value_missing(run_tool, handful, tmp_path):
 
 def test_unknown_choice_of_suppression(run_tool, handful, tmp_path):
     done = run_tool(TRAIN, *train_args(handful, tmp_path), "TEST.SOFT_NMS", "hard")
-    assert_refused(done, "TEST.SOFT_NMS", "'linear' or 'gaussian', not 'hard'")
+    assert_refused(done, "TEST.SOFT_NMS", "'linear' or 1, 'gaussian' or 2; not 'hard'")
 
 
 def test_unknown_data_set(run_tool, handful, tmp_path):

@@ -35,8 +35,9 @@ class Classifier(Net):
         self.transformer = input_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
         if image_dims is None or isinstance(image_dims, int) and image_dims in (TRAIN, TEST):
-            image_dims = self.crop_dims
-        self.image_dims = np.array(image_dims, int)
+            self.image_dims = self.crop_dims.astype(int)
+        else:
+            self.image_dims = np.array(image_dims, int)
         if self.image_dims.shape != (2,) or (self.image_dims < self.crop_dims).any():
             raise CaffeError(f"expected image_dims (height, width) of at least the net's "
                              f"{tuple(self.crop_dims.tolist())}, got "

@@ -6,18 +6,16 @@ beyond the image. What to do is the data set's `on_bad_box`: clamp (to the image
 clamping cannot mend), skip, or error. `on_unknown_class`, `on_bad_annotation` (files that cannot be
 read) and `on_bad_image` are skip or error. What is unusual but usable is counted and named too.
 """
-import logging
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from caffe.core.errors import suggest
-from faster_rcnn.annotations.forms import AnnotatedObject, Annotation, Rules
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.problems import Notes, Problem
+from faster_rcnn.annotations.voc_xml import MAX_OBJECTS, AnnotationError
 from faster_rcnn.images.reading import image_orientation
-
-log = logging.getLogger(__name__)
 
 ON_BAD_BOX = ("clamp", "skip", "error")
 SKIP_OR_ERROR = ("skip", "error")
@@ -28,16 +26,6 @@ ONE_PIXEL = "boxes one pixel wide or high"
 FRACTIONS = "boxes with fractions, which are cut off"
 # Why an object is left out
 UNKNOWN, UNUSABLE = "of unknown classes", "with unusable boxes"
-# More objects in an image are refused: memory grows with their number
-MAX_OBJECTS = 10_000
-# Places that such a line names before it says "..."
-SHOWN_PLACES = 5
-
-Box = tuple[int, int, int, int]
-# {what: [(path, subject), ...]}
-Notes = dict[str, list[tuple[str, str]]]
-
-_reported: set = set()
 
 
 @dataclass(frozen=True)
@@ -45,23 +33,73 @@ class CheckedObject:
     """A usable object: index of its class, box as four ints from 0, inclusive; area in pixels."""
 
     class_index: int
-    box: Box
+    box: tuple[int, int, int, int]
     difficult: bool
     crowd: bool
     area: float
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with a file or one of its objects, and what was done about it."""
+class AnnotatedObject(Protocol):
+    """An object as its file describes it; `voc_xml.VocObject` and `coco_json.CocoObject` are.
 
-    path: str
-    subject: str    # 'object 3 (dog)', or empty for the file
-    rule: str
-    action: str
+    box: None, and `problem` says why, when it cannot be read; doubt: which flag (difficult, crowd)
+    cannot be read and counts as no, or empty; area: in pixels, or None; subject: how messages call
+    the object; whole_numbers: whether boxes of this form have no fractions.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.path}: {self.subject}{' ' if self.subject else ''}{self.rule}; {self.action}"
+    @property
+    def name(self) -> str: ...
+    @property
+    def box(self) -> tuple[float, float, float, float] | None: ...
+    @property
+    def problem(self) -> str: ...
+    @property
+    def doubt(self) -> str: ...
+    @property
+    def difficult(self) -> bool: ...
+    @property
+    def crowd(self) -> bool: ...
+    @property
+    def area(self) -> float | None: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def whole_numbers(self) -> bool: ...
+
+    def corners(self, box: Sequence[float]) -> Sequence[float]:
+        """A box of the file as inclusive corners, from 0."""
+
+    def written(self, corners: Sequence[float]) -> Sequence[float]:
+        """Corners as the file would say them."""
+
+    def fault(self, box: Sequence[float]) -> str:
+        """Why finite numbers are not a box; empty when they are one."""
+
+
+class Annotation(Protocol):
+    """The objects of one image; size: (width, height) as written, or None; place: its name in
+    messages.
+    """
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> tuple[int, int] | None: ...
+    @property
+    def objects(self) -> Sequence[AnnotatedObject]: ...
+    @property
+    def place(self) -> str: ...
+
+
+class Rules(Protocol):
+    """What a data set wants done about problems; a `datasets.cards.Card` has it."""
+
+    @property
+    def on_bad_box(self) -> str: ...
+    @property
+    def on_unknown_class(self) -> str: ...
+    @property
+    def on_bad_annotation(self) -> str: ...
 
 
 class AnnotationChecker:
@@ -117,35 +155,41 @@ class AnnotationChecker:
 
     def _object(self, path: str, obj: AnnotatedObject,
                 size: Sequence[int] | None) -> CheckedObject | None:
-        subject = obj.subject
-        if not obj.name:
-            self._bad(path, subject, "has no class name")
-            return None
+        """An object as it is used; None, and a note why, when it is not."""
         index = self.class_index.get(obj.name.lower())
-        if index is None:
-            self._unknown(path, subject, obj.name)
-            return None
-        fault = obj.problem if obj.box is None else _fault(obj, obj.box, size)
-        if obj.box is None or fault:
-            self._bad(path, subject, fault)
+        if not obj.name:
+            self._bad(path, obj.subject, "has no class name")
+        elif index is None:
+            self._unknown(path, obj.subject, obj.name)
+        elif obj.box is None:
+            self._bad(path, obj.subject, obj.problem)
+        else:
+            return self._boxed(path, obj, obj.box, index, size)
+        return None
+
+    def _boxed(self, path: str, obj: AnnotatedObject, written: Sequence[float], index: int,
+               size: Sequence[int] | None) -> CheckedObject | None:
+        """As _object, for one with a class and a box."""
+        corners = obj.corners(written)
+        fault = _fault(obj, written, corners, size)
+        if fault:
+            self._bad(path, obj.subject, fault)
             return None
         if obj.doubt:
-            self._doubtful(path, subject, obj.doubt)
-        x1, y1, x2, y2 = map(int, obj.corners(obj.box))
-        clamped = _clamp((x1, y1, x2, y2), size)
-        if clamped != (x1, y1, x2, y2):
-            rule = (f"has the box {_shown(obj.box)}, which reaches beyond the image"
+            self._doubtful(path, obj.subject, obj.doubt)
+        x1, y1, x2, y2 = clamped = _clamp(corners, size)
+        if clamped != tuple(int(value) for value in corners):
+            rule = (f"has the box {_shown(written)}, which reaches beyond the image"
                     f"{' (%d x %d)' % tuple(size) if size else ''}")
             if self.card.on_bad_box != "clamp":
-                self._bad(path, subject, rule)
+                self._bad(path, obj.subject, rule)
                 return None
-            self._note(path, subject, rule, f"clamped to {_shown(obj.written(clamped))}")
-        width, height = clamped[2] - clamped[0] + 1, clamped[3] - clamped[1] + 1
-        if width == 1 or height == 1:
-            self._unusual(ONE_PIXEL, path, subject)
-        if obj.whole_numbers and any(value % 1 for value in obj.box):
-            self._unusual(FRACTIONS, path, subject)
-        area = float(width * height) if obj.area is None else obj.area
+            self._note(path, obj.subject, rule, f"clamped to {_shown(obj.written(clamped))}")
+        if x1 == x2 or y1 == y2:
+            self._unusual(ONE_PIXEL, path, obj.subject)
+        if obj.whole_numbers and any(value % 1 for value in written):
+            self._unusual(FRACTIONS, path, obj.subject)
+        area = float((x2 - x1 + 1) * (y2 - y1 + 1)) if obj.area is None else obj.area
         return CheckedObject(index, clamped, obj.difficult, obj.crowd, area)
 
     def _bad(self, path: str, subject: str, rule: str) -> None:
@@ -180,51 +224,28 @@ class AnnotationChecker:
         self.notes.setdefault(what, []).append((path, subject))
 
 
-def report(problems: Iterable[Problem], data_set: str, notes: Notes | None = None) -> None:
-    """Logs a line per problem that was not logged before in this process, a summary, and a line
-    per kind of note ({what: [(path, subject)]}).
-    """
-    fresh = [problem for problem in dict.fromkeys(problems) if problem not in _reported]
-    _reported.update(fresh)
-    for problem in fresh:
-        log.warning("%s", problem)
-    if fresh:
-        log.warning("%s: %d problems in %d files, see above", data_set, len(fresh),
-                    len({problem.path for problem in fresh}))
-    for what, places in (notes or {}).items():
-        line = (f"{data_set}: {counted(what, places[:SHOWN_PLACES], len(places))}"
-                f"{', ...' if len(places) > SHOWN_PLACES else ''}")
-        if line not in _reported:
-            _reported.add(line)
-            log.info("%s", line)
-
-
-def counted(what: str, places: Iterable[tuple[str, str]], count: int) -> str:
-    """A note as words: how many, what, and places [(path, subject)]."""
-    shown = ", ".join(f"{path}: {subject}" if subject else path for path, subject in places)
-    return f"{count} {what}: {shown}"
-
-
-def _fault(obj: AnnotatedObject, box: Sequence[float], size: Sequence[int] | None) -> str:
-    """Why no part of a box, as written, can be used; empty when some can."""
+def _fault(obj: AnnotatedObject, box: Sequence[float], corners: Sequence[float],
+           size: Sequence[int] | None) -> str:
+    """Why no part of a box can be used; empty when some can."""
     written = f"has the box {_shown(box)}, "
     if not all(map(math.isfinite, box)):
         return written + "which is not finite"
     if obj.fault(box):
         return written + obj.fault(box)
-    x1, y1, x2, y2 = obj.corners(box)
+    x1, y1, x2, y2 = corners
     if x2 < 0 or y2 < 0 or (size and (x1 > size[0] - 1 or y1 > size[1] - 1)):
         return written + "which lies outside the image"
     return ""
 
 
-def _clamp(box: Box, size: Sequence[int] | None) -> Box:
-    """A box limited to the image; without a size only from below."""
-    x1, y1, x2, y2 = (max(value, 0) for value in box)
-    if not size:
-        return x1, y1, x2, y2
-    right, bottom = size[0] - 1, size[1] - 1
-    return min(x1, right), min(y1, bottom), min(x2, right), min(y2, bottom)
+def _clamp(corners: Sequence[float], size: Sequence[int] | None) -> tuple[int, int, int, int]:
+    """Corners from 0, cut to whole pixels and limited to the image; without a size only from
+    below.
+    """
+    width, height = size or (None, None)
+    x1, y1, x2, y2 = (max(int(value), 0) if length is None else min(max(int(value), 0), length - 1)
+                      for value, length in zip(corners, (width, height) * 2))
+    return x1, y1, x2, y2
 
 
 def _shown(box: Iterable[float]) -> str:

@@ -11,16 +11,14 @@ import os
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
-from faster_rcnn.annotations.check import Problem
+from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.annotations.values import truth, whole_number
 from faster_rcnn.annotations.voc_xml import AnnotationError, unreadable
 from faster_rcnn.files.reading import EncodingError, FileError, read_text, require_file
 
 # COCO's largest annotation file has 0.5 GB; Python needs several times as much for one
 MAX_BYTES = 1 << 30
-_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class CocoObject:
 
     number: object
     image: CocoImage
-    category_id: int | None
+    category_id: object
     name: str
     box: tuple[float, float, float, float] | None
     problem: str
@@ -196,7 +194,7 @@ def _images(path: str, entries: list, problems: list[Problem]) -> dict[int, Coco
 def _objects(path: str, entries: list, images: dict[int, CocoImage], categories: dict[int, str],
              problems: list[Problem]) -> dict[int, list[CocoObject]]:
     objects: dict[int, list[CocoObject]] = {number: [] for number in images}
-    seen: set[int | None] = set()
+    seen = set()
     for place, entry in enumerate(entries, 1):
         number, image = _field(entry, "id"), whole_number(_field(entry, "image_id"))
         subject = f"annotation {place if number is None else _shown(number)}"
@@ -219,22 +217,23 @@ def _objects(path: str, entries: list, images: dict[int, CocoImage], categories:
 def _object(entry: dict, number: object, image: CocoImage,
             categories: dict[int, str]) -> CocoObject:
     category = whole_number(entry.get("category_id"))
-    known = None if category is None else categories.get(category)
-    name = known or f"category {_shown(entry.get('category_id'))}"
+    name = categories.get(category, "") if category is not None else ""
+    name = name or f"category {_shown(entry.get('category_id'))}"
     box, problem = _box(entry.get("bbox"))
-    area, crowd = entry.get("area"), entry.get("iscrowd")
+    area, crowd = _number(entry.get("area")), entry.get("iscrowd")
     doubt = "" if truth(crowd) is not None else f"has iscrowd {_shown(crowd)}, neither yes nor no"
     return CocoObject(number, image, category, name, box, problem, bool(truth(crowd)),
-                      float(area) if _number(area) and area > 0 else None, doubt)
+                      area if area is not None and area > 0 else None, doubt)
 
 
 def _box(value: object) -> tuple[tuple | None, str]:
     """(four floats, "") or (None, what is wrong)."""
     if value is None:
         return None, "has no bbox"
-    if not isinstance(value, list) or len(value) != 4 or not all(map(_number, value)):
+    numbers = list(map(_number, value)) if isinstance(value, list) else []
+    if len(numbers) != 4 or None in numbers:
         return None, f"has the bbox {_shown(value)}, which is not four numbers"
-    return tuple(map(float, value)), ""
+    return tuple(numbers), ""
 
 
 def _field(entry: object, key: str) -> object:
@@ -246,7 +245,11 @@ def _shown(value: object) -> str:
     return reprlib.repr(value)
 
 
-def _number(value: object) -> TypeGuard[float]:
-    # a whole number of JSON may have more digits than a float can hold
-    return (isinstance(value, int | float) and not isinstance(value, bool)
-            and not abs(value) > _LARGEST)
+def _number(value: object) -> float | None:
+    """A number of JSON as a float; None for others, and for more digits than a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None

@@ -1,5 +1,6 @@
 """VOC annotation files (XML) as objects; their boxes are checked in annotations/check.py."""
 import io
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from caffe.core.errors import UserError
 from faster_rcnn.annotations.values import as_number, truth
 from faster_rcnn.files.reading import FileError, MissingFileError, read_bytes
 
-# An annotation file of VOC has some 1,000 bytes and a few objects
+# An annotation file of VOC has some 1,000 bytes and a few objects. Memory grows with the number of
+# objects in an image, whatever the form of its annotation
 MAX_BYTES, MAX_OBJECTS, MAX_DEPTH = 64 << 20, 10_000, 100
 # Children of <annotation> beside <object> and <size>, in VOC and as labelling programs write them
 _CHILDREN = ("folder", "filename", "path", "source", "owner", "segmented", "database",
@@ -111,13 +113,13 @@ def unreadable(path: str, error: FileError) -> AnnotationError:
 
 def _parsed(path: str, content: bytes) -> VocAnnotation:
     """The annotation in a file's content; elements are dropped as soon as they are read."""
-    events = ElementTree.iterparse(io.BytesIO(content), events=("start", "end"))
-    _, root = next(events)
-    opened, size = [_tag(root)], None
+    root: Element | None = None
+    opened: list[str] = []
     objects: list[VocObject] = []
-    others: set[str] = set()
-    for event, node in events:
+    size, others = None, set()
+    for event, node in ElementTree.iterparse(io.BytesIO(content), events=("start", "end")):
         if event == "start":
+            root = node if root is None else root
             opened.append(_tag(node))
             if len(opened) > MAX_DEPTH:
                 raise AnnotationError(f"{path}: elements are nested more than {MAX_DEPTH} deep")
@@ -134,8 +136,9 @@ def _parsed(path: str, content: bytes) -> VocAnnotation:
         if len(objects) > MAX_OBJECTS:
             raise AnnotationError(f"{path}: more than {MAX_OBJECTS} objects in an image, which is "
                                   "the limit")
-        root.clear()
-    _require_form(path, _tag(root), objects, others)
+        if root is not None:
+            root.clear()
+    _require_form(path, "" if root is None else _tag(root), objects, others)
     return VocAnnotation(path, size, tuple(objects))
 
 
@@ -177,21 +180,17 @@ def _box(node: Element | None) -> tuple[tuple | None, str]:
         text = _text(node, name)
         if not text:
             return None, f"has no {name}"
-        value = as_number(text)
-        if value is None:
+        values.append(as_number(text))
+        if values[-1] is None:
             return None, f'has {name} "{text}", which is not a number'
-        values.append(value)
     return tuple(values), ""
 
 
 def _size(node: Element) -> tuple[int, int] | None:
     width, height = as_number(_text(node, "width")), as_number(_text(node, "height"))
-    if width is None or height is None:
+    if width is None or height is None or not math.isfinite(width + height):
         return None
-    try:
-        return int(width), int(height)
-    except (ValueError, OverflowError):      # nan, inf
-        return None
+    return int(width), int(height)
 
 
 def _text(node: Element, name: str) -> str:

@@ -6,15 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse
 
-from faster_rcnn.annotations.check import (
-    UNKNOWN,
-    UNUSABLE,
-    AnnotationChecker,
-    CheckedObject,
-    Notes,
-    Problem,
-    report,
-)
+from faster_rcnn.annotations.check import UNKNOWN, UNUSABLE, AnnotationChecker, CheckedObject
+from faster_rcnn.annotations.problems import Notes, Problem, report
 from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.imdb import AnnotatedBoxes, imdb
 from faster_rcnn.datasets.proposal_sources import ProposalSources

@@ -145,11 +145,10 @@ class _Reader:
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        options = safe_yaml.load(text, path)
-        if not isinstance(options, dict):
+        self.options: dict = safe_yaml.load(text, path)
+        if not isinstance(self.options, dict):
             raise CardError(f"{path}: a data set card is a mapping with the keys "
                             f"{', '.join(self.KEYS)}")
-        self.options: dict = options
         self.lines = safe_yaml.key_lines(text, path)
         for key in self.options:
             if key not in self.KEYS:

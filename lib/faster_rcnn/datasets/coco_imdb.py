@@ -8,7 +8,7 @@ import pycocotools.mask
 import scipy.sparse
 
 from caffe.core.errors import suggest
-from faster_rcnn.annotations.check import UNKNOWN, AnnotationChecker, Problem, report
+from faster_rcnn.annotations.check import UNKNOWN, AnnotationChecker
 from faster_rcnn.annotations.coco_json import (
     CocoAnnotation,
     CocoFile,
@@ -16,6 +16,7 @@ from faster_rcnn.annotations.coco_json import (
     CocoObject,
     read_coco,
 )
+from faster_rcnn.annotations.problems import Problem, report
 from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
@@ -98,26 +99,25 @@ class coco_imdb(card_imdb):
         return self._file.objects is not None
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
-        listed = self._file.objects
-        if listed is None:
+        if not self.has_annotations:
             return {number: None for number in self._image_index}
-        foreign = self._foreign_categories(checker, listed)
+        foreign, annotated = self._foreign_categories(checker), self._file.objects or {}
         checked = {}
         for number in self._image_index:
             image = self._file.images[number]
-            objects = tuple(obj for obj in listed[number] if obj.category_id not in foreign)
+            objects = tuple(obj for obj in annotated[number]
+                            if obj.category_id not in foreign)
             path = self.image_path_from_index(number)
             checked[number] = checker.check(
                 CocoAnnotation(self._file.path, image, objects), image_size(path), path)
         return checked
 
-    def _foreign_categories(self, checker: AnnotationChecker,
-                            listed: dict[int, list[CocoObject]]) -> set[int]:
+    def _foreign_categories(self, checker: AnnotationChecker) -> set[int]:
         """Ids of the file's categories that the card does not name; each is a problem."""
         foreign = {number: name for number, name in self._file.categories.items()
                    if name.lower() not in self._class_to_ind}
         counts = dict.fromkeys(foreign, 0)
-        for objects in listed.values():
+        for objects in (self._file.objects or {}).values():
             for obj in objects:
                 if obj.category_id in counts:
                     counts[obj.category_id] += 1
@@ -167,10 +167,9 @@ class coco_imdb(card_imdb):
 
     def annotated_objects(self) -> list[tuple[int, CocoObject]]:
         """(class index, CocoObject) of all annotations that evaluations count."""
-        listed = self._file.objects or {}
         class_of = {number: index for index, number in self.category_ids.items()}
         return [(class_of[obj.category_id], obj) for number in self._image_index
-                for obj in listed.get(number, ())
+                for obj in (self._file.objects or {}).get(number, ())
                 if obj.category_id in class_of and obj.box is not None
                 and np.isfinite(obj.box).all()]
 

@@ -55,15 +55,15 @@ def get_imdb(name: str) -> imdb:
         raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
                                   f"{load_card(name).train}")
     card, split = find_card(name)
-    if card is not None and split is not None:
+    if card is not None:
         return card_split(card, split)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
                               "path/to/card.yml:split")
 
 
-def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
-    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, None for others."""
+def find_card(name: str) -> tuple[Card | None, str]:
+    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, "" for others."""
     path, colon, split = name.rpartition(":")
     if colon and path.endswith((".yml", ".yaml")):
         return load_card(path), split
@@ -71,12 +71,12 @@ def find_card(name: str) -> tuple[Card, str] | tuple[None, None]:
         for card in sorted(list_cards(), key=len, reverse=True):
             if name.startswith(card + "_"):
                 return load_card(card), name[len(card) + 1:]
-    return None, None
+    return None, ""
 
 
 def card_split(card: Card, split: str) -> voc_imdb | coco_imdb:
     """The data set of a split on a card."""
-    return voc_imdb(card, split) if card.format == "voc" else coco_imdb(card, split)
+    return coco_imdb(card, split) if card.format == "coco" else voc_imdb(card, split)
 
 
 def list_imdbs() -> list[str]:

@@ -22,13 +22,13 @@ Your own data set is a subclass that sets `_classes`, `_image_index` and `_roidb
 """
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from caffe.core.errors import suggest
-from faster_rcnn.annotations.check import report
+from faster_rcnn.annotations.problems import report
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import mirrored, transposed
 from faster_rcnn.datasets.own_classes import DatasetError, clamp_to_images, users_errors
@@ -155,7 +155,7 @@ class imdb:
         return annotated
 
     def evaluate_detections(self, all_boxes: Sequence[Sequence[np.ndarray]],
-                            output_dir: str = "output") -> dict | None:
+                            output_dir: Any = None) -> Any:
         """Evaluates all_boxes[class][image] = (N, 5) x1, y1, x2, y2, score, or an empty list."""
         raise NotImplementedError(f"{type(self).__name__} must define evaluate_detections")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
-from faster_rcnn.annotations.check import Problem
+from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.images.reading import ImageError, image_size
 
 _LIB = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))

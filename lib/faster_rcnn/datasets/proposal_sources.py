@@ -39,7 +39,7 @@ class ProposalSources(imdb):
         raise NotImplementedError(f"{type(self).__name__} must define has_annotations")
 
     def gt_roidb(self) -> list[dict]:
-        """The roidb of the annotations."""
+        """The annotated boxes."""
         raise NotImplementedError(f"{type(self).__name__} must define gt_roidb")
 
     def selective_search_roidb(self) -> list[dict]:

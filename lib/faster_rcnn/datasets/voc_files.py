@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from faster_rcnn.annotations.check import Problem, report
+from faster_rcnn.annotations.problems import Problem, report
 from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.images.reading import ImageError, image_fault

@@ -19,7 +19,7 @@ def evaluate(roidb: list[dict], candidate_boxes: Sequence[np.ndarray] | None,
     """Recall over a roidb; see imdb.evaluate_recall. A range of areas without objects gives nan."""
     if area not in AREA_RANGES:
         raise InputError(f'unknown area range "{area}"; there are: {", ".join(AREA_RANGES)}')
-    asked = np.arange(0.5, 0.95 + 1e-5, 0.05) if thresholds is None else np.asarray(thresholds)
+    steps = np.arange(0.5, 0.95 + 1e-5, 0.05) if thresholds is None else np.asarray(thresholds)
     found, num_objects = [], 0
     for i, entry in enumerate(roidb):
         objects = _objects(entry, AREA_RANGES[area])
@@ -30,8 +30,8 @@ def evaluate(roidb: list[dict], candidate_boxes: Sequence[np.ndarray] | None,
             found.append(paired_overlaps(candidates[:limit], objects))
     overlaps = np.sort(np.concatenate(found)) if found else np.zeros(0)
     with np.errstate(invalid="ignore"):
-        recalls = (overlaps[:, None] >= asked).sum(axis=0) / np.float64(num_objects)
-    return {"ar": recalls.mean(), "recalls": recalls, "thresholds": asked,
+        recalls = (overlaps[:, None] >= steps).sum(axis=0) / np.float64(num_objects)
+    return {"ar": recalls.mean(), "recalls": recalls, "thresholds": steps,
             "gt_overlaps": overlaps, "num_objects": num_objects}
 
 

@@ -85,7 +85,7 @@ def match_detections(detections: Detections, truth: dict,
 def best_objects(detections: Detections, truth: dict) -> tuple[np.ndarray, np.ndarray]:
     """The object that each detection overlaps most (D,) and the overlap (D,), -inf without objects.
     """
-    rows: dict[str, list[int]] = {}
+    rows: dict[object, list[int]] = {}
     for i, image_id in enumerate(detections.image_ids):
         rows.setdefault(image_id, []).append(i)
     best_object = np.zeros(len(detections.scores), int)

@@ -9,7 +9,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +52,7 @@ def _empty_array(*_arguments: object) -> np.ndarray:
     return np.empty(0, np.int8)
 
 
-def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple,
-                       order: Literal["C", "F"]) -> np.ndarray:
+def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: Any) -> np.ndarray:
     return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
@@ -64,10 +63,10 @@ def _array_type() -> None:
 
 def _allowed() -> dict[tuple[str, str], Callable]:
     """What plain data need: the parts of numpy arrays and scalars, by module and name."""
-    names: dict[tuple[str, str], Callable] = {
+    names: dict[tuple[str, str], Any] = {
         ("numpy", "ndarray"): _array_type, ("numpy", "dtype"): _dtype,
         ("_codecs", "encode"): _encoded, ("__builtin__", "bytes"): _no_bytes}
-    scalar: Any = np.float64(0).__reduce__()[0]     # a function, though numpy says also str
+    scalar = np.float64(0).__reduce__()[0]
     for package in ("numpy.core", "numpy._core"):
         names[package + ".multiarray", "_reconstruct"] = _empty_array
         names[package + ".multiarray", "scalar"] = scalar
@@ -78,15 +77,14 @@ def _allowed() -> dict[tuple[str, str], Callable]:
 # --------------------------------------------------------------------------------------- reading
 
 
-# Any: its stack and its methods are not in the published types of pickle
-_PythonUnpickler: Any = pickle._Unpickler
+_Unpickler: Any = pickle._Unpickler
 
 
-class _PlainUnpickler(_PythonUnpickler):
+class _PlainUnpickler(_Unpickler):
     """Python's unpickler, for plain data; keys are simple and arrays as large as their bytes."""
 
     allowed = _allowed()
-    dispatch = dict(_PythonUnpickler.dispatch)
+    dispatch = dict(_Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Callable:
         try:

@@ -4,6 +4,7 @@ A text is measured before its values are made: aliases (*name) may stand for any
 """
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,7 @@ class _Loader(yaml.SafeLoader):
 
     composed = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """A node, unless there are too many."""
         self.composed += 1
         if self.composed > MAX_VALUES:
@@ -34,7 +35,7 @@ class _TooMany(Exception):
     """More than MAX_VALUES."""
 
 
-def _tuple(loader: _Loader, node: yaml.SequenceNode) -> tuple:
+def _tuple(loader: yaml.SafeLoader, node: Any) -> tuple:
     return tuple(loader.construct_sequence(node, deep=True))
 
 
@@ -44,7 +45,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float",
                               list("-+0123456789"))
 
 
-def load(text: str, origin: str = "YAML text") -> object:
+def load(text: str, origin: str = "YAML text") -> Any:
     """The value of a YAML text; YamlError `origin:line:column: ...` when it is not YAML."""
     return _read(text, origin)[1]
 
@@ -54,7 +55,7 @@ def key_lines(text: str, origin: str = "YAML text") -> dict[str, int]:
     return dict(_walk(_read(text, origin)[0], ""))
 
 
-def _read(text: str, origin: str) -> tuple[yaml.Node | None, object]:
+def _read(text: str, origin: str) -> tuple[yaml.Node | None, Any]:
     """The node of a YAML text and its value."""
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"{origin}: {len(text)} characters, which is more than the limit of "
@@ -84,23 +85,22 @@ def _read(text: str, origin: str) -> tuple[yaml.Node | None, object]:
         raise YamlError(f"{origin}: a value that cannot be read ({error})") from None
 
 
-def _count(node: yaml.Node, counts: dict[int, int | None], origin: str) -> int:
+def _count(node: yaml.Node, counts: dict[int, int], origin: str) -> int:
     """Number of values that a node stands for, with aliases expanded.
 
-    counts: of the nodes that were counted, by id; None for those in which this one lies.
+    counts: of the nodes that were counted, by id; 0 for those in which this one lies.
     """
     key = id(node)
     if key not in counts:
-        counts[key] = None
+        counts[key] = 0
         children = ([child for pair in node.value for child in pair]
                     if isinstance(node, yaml.MappingNode) else
                     node.value if isinstance(node, yaml.SequenceNode) else ())
         counts[key] = 1 + sum(_count(child, counts, origin) for child in children)
-    count = counts[key]
-    if count is None:
+    elif not counts[key]:
         raise YamlError(f"{origin}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: a "
                         "value that contains itself")
-    return count
+    return counts[key]
 
 
 def _walk(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

@@ -132,6 +132,6 @@ def cropped_boxes(boxes: np.ndarray, window: tuple[int, int, int, int]) -> np.nd
     """Boxes as they are in the window, clipped to it, in their own dtype; their centres must lie
     inside.
     """
-    low, high = np.array(window[:2] * 2), np.array(window[2:] * 2)
+    low, high = np.tile(window[:2], 2), np.tile(window[2:], 2)
     moved = np.clip(np.asarray(boxes, np.float64), low, high) - low
     return moved.astype(np.asarray(boxes).dtype)

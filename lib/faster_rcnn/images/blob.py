@@ -1,5 +1,6 @@
 """Images as network input."""
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,8 +58,8 @@ def prep_im_for_blob(im: np.ndarray, pixel_means: Sequence[float] | np.ndarray, 
     image would have too many pixels.
     """
     scale = im_scale_factor(im.shape, target_size, max_size)
-    means = tuple(np.ravel(pixel_means).tolist())
-    centred = cv2.subtract(im, (*means, 0.0), dtype=cv2.CV_32F)
+    means: Any = (*np.ravel(pixel_means).tolist(), 0.0)
+    centred = cv2.subtract(im, means, dtype=cv2.CV_32F)
     return scaled_image(centred, scale, cv2.INTER_LINEAR), scale
 
 

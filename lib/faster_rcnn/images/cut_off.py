@@ -26,7 +26,7 @@ _HOLE = bytes(4096)
 
 
 def may_be_cut_off(path: str, size: int, form: str | None) -> bool:
-    """Whether `is_cut_off` has to decide; False when the end of a file of `size` bytes is there.
+    """Whether `whole_content` has to decide; False when the end of a file of `size` bytes is there.
 
     form: PIL's name of the format, or None.
     """
@@ -40,24 +40,34 @@ def may_be_cut_off(path: str, size: int, form: str | None) -> bool:
         return (JPEG_END if form in JPEG else _PNG_END) not in file.read()
 
 
-def is_cut_off(content: bytes, form: str | None) -> bool:
-    """Whether pixels are missing at the end of an image file's content.
+def whole_content(content: bytes, form: str | None) -> bytes | None:
+    """An image file's content as a decoder can be given it, None when pixels are missing.
 
-    form: PIL's name of the format; without one the answer is False.
+    A JPEG or a PNG that only lacks its end gets one. form: PIL's name of the format; the content of
+    other files is returned as it is.
     """
     if form in JPEG:
-        unended = _unended(content)
-        return unended is not None and _lacks_rows(unended)
-    if form == "PNG" and _ends_as_png(content):
-        return False
-    if form is None:
-        return False
+        unended = _unended_jpeg(content)
+        if unended is None:
+            return content
+        return None if _lacks_rows(unended) else unended + JPEG_END
+    if form is None or (form == "PNG" and _has_png_end(content)):
+        return content
     try:
         with Image.open(io.BytesIO(content), formats=(form,)) as im:
             im.load()
+            return _written_anew(im) if form == "PNG" else content
     except Exception as error:      # PIL's readers raise almost anything on damaged files
-        return "truncated" in str(error).lower()
-    return False
+        return None if form == "PNG" or "truncated" in str(error).lower() else content
+
+
+def _written_anew(im: Image.Image) -> bytes:
+    """A PNG of an image whose file lacks its end: OpenCV reserves memory for what a chunk says,
+    also when the file is shorter.
+    """
+    file = io.BytesIO()
+    im.convert("RGB").save(file, "PNG")
+    return file.getvalue()
 
 
 def _scan_of(file: BinaryIO) -> int | None:
@@ -76,7 +86,7 @@ def _scan_of(file: BinaryIO) -> int | None:
             return place
 
 
-def _unended(content: bytes) -> bytes | None:
+def _unended_jpeg(content: bytes) -> bytes | None:
     """A JPEG up to what its decoder stops at, None when that is its end mark."""
     place = _scan_of(io.BytesIO(content))
     while place is not None and (found := _MARKER.search(content, place)):
@@ -89,7 +99,7 @@ def _unended(content: bytes) -> bytes | None:
     return content
 
 
-def _ends_as_png(content: bytes) -> bool:
+def _has_png_end(content: bytes) -> bool:
     """Whether the chunks of a PNG lead to its last one."""
     place = 8
     while place + 12 <= len(content):

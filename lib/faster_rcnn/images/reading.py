@@ -9,7 +9,7 @@ from PIL import Image
 
 from caffe.core.errors import UserError
 from faster_rcnn.files.reading import FileError, file_fault, read_bytes
-from faster_rcnn.images.cut_off import JPEG, JPEG_END, is_cut_off, may_be_cut_off
+from faster_rcnn.images.cut_off import JPEG, may_be_cut_off, whole_content
 
 MAX_PIXELS_VARIABLE = "FASTER_RCNN_MAX_PIXELS"
 # A photograph of 180 megapixels is read; in BGR these are 0.8 GB
@@ -47,23 +47,44 @@ def read_image(path: str) -> np.ndarray:
         content = read_bytes(path, _MAX_PIXEL_BYTES * max_pixels())
     except FileError as error:
         raise ImageError(f"image {error}; check the data set's list of images") from None
-    form, fault = _header(content)
-    if not fault and is_cut_off(content, form):
-        fault = "is cut off: pixels are missing"
-    im = None if fault else _decoded(content, form)
+    fault, im = _decoded(content)
     if im is None:
-        raise ImageError(f"image {path} {fault or 'cannot be decoded as an image'}; check the file "
-                         "and the data set's list of images")
+        raise ImageError(f"image {path} {fault}; check the file and the data set's list of images")
     return im
 
 
+def _decoded(content: bytes) -> tuple[str, np.ndarray | None]:
+    """("", the pixels) of a file's content, or (what is wrong, None)."""
+    form, fault = _header(content)
+    whole = None if fault else whole_content(content, form)
+    if whole is None:
+        return fault or "is cut off: pixels are missing", None
+    try:
+        im = cv2.imdecode(np.frombuffer(whole, np.uint8), _FLAGS)
+    except cv2.error:
+        im = None
+    return "cannot be decoded as an image" if im is None else "", im
+
+
 def _header(content: bytes) -> tuple[str | None, str]:
-    """PIL's name of an image's format, or None, and what is wrong with the image's size."""
+    """PIL's name of an image's format, or None, and what is wrong with the header."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as im:
             return im.format, _size_fault(*im.size)
     except Exception:   # PIL's readers raise almost anything on damaged headers
-        return None, "" if content else "is empty"
+        return None, _unknown_fault(content)
+
+
+def _unknown_fault(content: bytes) -> str:
+    """What is wrong with an image whose header PIL cannot read; OpenCV may be able to."""
+    if not content:
+        return "is empty"
+    if content.startswith(b"\x89PNG"):      # OpenCV would believe any size in it
+        return "cannot be decoded as an image"
+    if content.startswith(b"\xff\xd8"):
+        eighth = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        return "" if eighth is None else _size_fault(*(8 * side for side in eighth.shape[::-1]))
+    return ""
 
 
 def _size_fault(width: int, height: int) -> str:
@@ -72,17 +93,6 @@ def _size_fault(width: int, height: int) -> str:
         return ""
     return (f"has {width} x {height} pixels, which are more than the limit of {limit} (environment "
             f"variable {MAX_PIXELS_VARIABLE})")
-
-
-def _decoded(content: bytes, form: str | None) -> np.ndarray | None:
-    """The pixels; None when OpenCV cannot decode them."""
-    try:
-        im = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
-        if im is None and form in JPEG:     # without an end mark
-            im = cv2.imdecode(np.frombuffer(content + JPEG_END, np.uint8), _FLAGS)
-        return im
-    except cv2.error:
-        return None
 
 
 def image_size(path: str) -> tuple[int, int]:
@@ -126,21 +136,24 @@ def _inspect(path: str, size: int, mtime: int, limit: int) -> tuple[str, int]:
     """(what is wrong or "", EXIF orientation) of a file of a size and age."""
     if not size:
         return "is empty", 1
-    form, fault, orientation = None, "", 1
+    form, fault = None, ""
     try:
         with Image.open(path, formats=_FORMATS) as im:
             form, fault = im.format, _size_fault(*im.size)
-            if form in JPEG:    # others would be decoded for it
-                orientation = _valid(im.getexif().get(_ORIENTATION))
     except Exception:   # PIL's readers raise almost anything on damaged headers
         form = None
     if not fault and may_be_cut_off(path, size, form):
-        content = read_bytes(path)
-        if is_cut_off(content, form):
-            fault = "is cut off: pixels are missing"
-        elif _decoded(content, form) is None:
-            fault = "cannot be decoded as an image"
-    return fault, orientation
+        fault, _ = _decoded(read_bytes(path))
+    return fault, _orientation(path) if form in JPEG else 1     # others would be decoded for it
+
+
+def _orientation(path: str) -> int:
+    """The orientation note of a JPEG."""
+    try:
+        with Image.open(path, formats=_FORMATS) as im:
+            return _valid(im.getexif().get(_ORIENTATION))
+    except Exception:   # a damaged note is none
+        return 1
 
 
 def _valid(orientation: object) -> int:

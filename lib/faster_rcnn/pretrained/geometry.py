@@ -5,21 +5,24 @@
 * SqueezeNet: the last convolution, 1x1, has no pad.
 """
 import re
+from typing import Any
 
 from caffe.proto import caffe_pb2
 
 _FIRST_1X1 = re.compile(r"res\w+_branch2a$")
-_FLOOR = caffe_pb2.PoolingParameter.FLOOR
+_MESSAGES: Any = caffe_pb2      # made by protobuf
+_FLOOR = _MESSAGES.PoolingParameter.FLOOR
 
 
-def adapt_geometry(net: caffe_pb2.NetParameter, family: str) -> list[str]:
+def adapt_geometry(net: Any, family: str) -> list[str]:
     """Changes a NetParameter to the geometry of a family's weights; returns a sentence per change.
     """
     return {"resnet": _resnet, "squeezenet": _squeezenet}.get(family, lambda net: [])(net)
 
 
-def _resnet(net: caffe_pb2.NetParameter) -> list[str]:
-    layers, changes = {layer.name: layer for layer in net.layer}, []
+def _resnet(net: Any) -> list[str]:
+    layers: dict[str, Any] = {layer.name: layer for layer in net.layer}
+    changes = []
     for name in filter(_FIRST_1X1.match, list(layers)):
         first, second = layers[name], layers.get(name[:-1] + "b")
         stride = list(first.convolution_param.stride)
@@ -34,7 +37,7 @@ def _resnet(net: caffe_pb2.NetParameter) -> list[str]:
     return changes
 
 
-def _squeezenet(net: caffe_pb2.NetParameter) -> list[str]:
+def _squeezenet(net: Any) -> list[str]:
     changes = []
     for layer in net.layer:
         if layer.name == "conv_final" and any(layer.convolution_param.pad):

@@ -7,7 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from faster_rcnn.annotations.check import ONE_PIXEL, TURNED, Problem
+from faster_rcnn.annotations.check import ONE_PIXEL, TURNED
+from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.evaluation.recall import AREA_RANGES
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.reading import ImageError, image_size, read_image

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from faster_rcnn.annotations.check import CheckedObject, Notes, Problem, counted
+from faster_rcnn.annotations.check import CheckedObject
+from faster_rcnn.annotations.problems import Notes, Problem, counted
 from faster_rcnn.files.atomic import write_json, write_text
 from faster_rcnn.images.reading import ImageError, read_image
 from faster_rcnn.reports import visualize

@@ -5,14 +5,15 @@ takes crops from it and varies them (part, mirroring, quarter turns, order and i
 colour channels), so that the net never sees the same numbers twice.
 """
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
 import caffe
+from faster_rcnn.files import safe_yaml
 from faster_rcnn.settings.config import cfg
-from faster_rcnn.settings.layer_params import layer_params
 from faster_rcnn.synthetic import shapes
 
 BACKGROUND_SHARE = 0.2
@@ -75,7 +76,7 @@ class ShapeCropLayer(caffe.TensorLayer):
 
     def setup(self, bottom: Sequence[caffe.Blob], top: Sequence[caffe.Blob]) -> None:
         """Draws the pool."""
-        self.options = layer_params(self, required=["batch", "side", "pool", "seed"])
+        self.options: Any = safe_yaml.load(self.param_str)
         cv2.setNumThreads(1)
         margin = self.options["side"] // 8
         self.crops, self.labels = make_pool(self.options["seed"], self.options["pool"],

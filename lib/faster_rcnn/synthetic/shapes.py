@@ -9,6 +9,7 @@ Images are (H, W, 3) uint8 in BGR order, boxes (x1, y1, x2, y2) in inclusive pix
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,9 +47,8 @@ def _blob_outline(rng: np.random.RandomState) -> np.ndarray:
     """A closed wavy line whose widest radius is at least twice the narrowest."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     while True:
-        waves = (rng.uniform(0.05, 0.4) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
-                 for k in (1, 2, 3, 5))
-        radii = 1 + sum(waves, np.zeros(len(angles)))
+        radii: Any = 1 + sum(rng.uniform(0.05, 0.4) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
+                             for k in (1, 2, 3, 5))
         if radii.min() > 0.15 and radii.max() > 2 * radii.min():
             return _polar(radii / radii.max(), angles)
 
@@ -207,7 +207,8 @@ def paint(picture: np.ndarray, lines: list[np.ndarray], rng: np.random.RandomSta
 def _line(picture: np.ndarray, rng: np.random.RandomState) -> None:
     height, width = picture.shape[:2]
     points = rng.uniform(-0.1, 1.1, (rng.randint(2, 5), 2)) * (width, height)
-    cv2.polylines(picture, [np.round(points).astype(np.int32)], False, rng.uniform(0, 255, 3),
+    colour = rng.uniform(0, 255, 3).tolist()
+    cv2.polylines(picture, [np.round(points).astype(np.int32)], False, colour,
                   int(rng.randint(1, 4)), cv2.LINE_AA)
 
 
@@ -259,7 +260,7 @@ def render_scene(rng: np.random.RandomState, size: tuple[int, int] | None = None
     for _ in range(rng.randint(4, 11)):
         draw_clutter(picture, rng)
     objects: list[ShapeObject] = []
-    seen: list[tuple[np.ndarray, float]] = []       # mask, its whole area
+    seen: list[tuple[np.ndarray, float]] = []
     wanted = rng.randint(1, MAX_OBJECTS + 1)
     for _ in range(40):
         if len(objects) == wanted:

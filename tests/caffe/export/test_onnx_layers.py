@@ -27,6 +27,7 @@ FURTHER = {
         ("pooling_param { kernel_size: 3 stride: 2 pad: 1 }", [X], 1),
         ("pooling_param { kernel_size: 2 stride: 2 pad: 1 }", [X], 1),      # the last is clipped
         ("pooling_param { kernel_h: 2 kernel_w: 3 stride: 2 round_mode: FLOOR }", [X], 1),
+        ("pooling_param { kernel_size: 2 stride: 2 ceil_mode: false }", [values((1, 2, 5, 5))], 1),
         ("pooling_param { pool: AVE kernel_size: 3 stride: 2 }", [X], 1),
         ("pooling_param { pool: AVE kernel_size: 2 stride: 3 pad: 1 }", [values((1, 2, 7, 6))], 1),
         ("pooling_param { global_pooling: true }", [X], 1)],

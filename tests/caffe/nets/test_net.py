@@ -298,9 +298,9 @@ TWINS = (input_layer("x", 2, 3), fc("fc", "x", 3), fc("fc", "fc", 3).replace(
 def test_two_layers_of_one_name_are_named_when_the_net_is_built(caplog):
     with caplog.at_level("WARNING", "caffe"):
         net(*TWINS)
-    message, = (record.getMessage() for record in caplog.records)
-    assert message.startswith('Layers number 1 (InnerProduct) and number 2 (InnerProduct) are all '
-                              'named "fc". Caffe loads the weights of them all into the first')
+    message = caplog.records[0].getMessage()
+    assert message.startswith("layers 1 (InnerProduct) and 2 (InnerProduct) of the net have the "
+                              'same name "fc"; Caffe would load the weights of the second')
     caplog.clear()
     net(input_layer("x", 2, 3), fc("fc", "x", 3), layer("fc", "ReLU", "fc", "fc"))
     assert not caplog.records       # nothing that is learned is mixed up

@@ -84,6 +84,8 @@ def test_why_there_is_no_cuda(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert reason(None) == (None, "this PyTorch has no CUDA")
     assert reason("12.6") == (None, "nvcc is neither in PATH nor under CUDA_HOME")
+    with pytest.raises(build.BuildError, match="for CUDA: nvcc is neither in PATH nor under"):
+        build.needed_nvcc()
     (tmp_path / "bin").mkdir()
     nvcc = tmp_path / "bin" / "nvcc"
     nvcc.write_text("#!/bin/sh\necho 'Cuda compilation tools, release 13.0, V13.0.88'\n")

@@ -45,13 +45,8 @@ def solver_file(tmp_path):
     ("power: -inf", "power: expected a number, got -inf"),
     ("clip_gradients: nan", "clip_gradients: expected a number, below 0 for none, got nan"),
     ("stepsize: -3", "stepsize: expected 0 or more, got -3"),
-    ('lr_policy: "step"', 'lr_policy "step" needs stepsize > 0, got none'),
-    ('lr_policy: "sigmoid" stepsize: 0', 'lr_policy "sigmoid" needs stepsize > 0, got 0'),
-    ('lr_policy: "poly"', 'lr_policy "poly" needs max_iter > 0, got none'),
     ('lr_policy: "multistep" stepvalue: 5 stepvalue: 3', "stepvalue: expected ascending numbers"),
-    ('lr_policy: "plateau"', 'lr_policy "plateau" needs plateau_winsize, each > 0, got none'),
-    ('lr_policy: "stepp"', 'unknown lr_policy "stepp" (did you mean "step"?)'),
-    ('regularization_type: "L3"', 'regularization_type: expected L1 or L2, got "L3"')])
+    ('lr_policy: "stepp"', 'unknown lr_policy "stepp" (did you mean "step"?)')])
 @pytest.mark.parametrize("make", [caffe.SGDSolver, caffe.get_solver])
 def test_refused(text, says, make, solver_file):
     file = solver_file(text)
@@ -72,6 +67,24 @@ def test_before_the_net_is_looked_for():
     "momentum: 1", "gamma: -0.5", "base_lr: 0", 'type: "Nobody"'])
 def test_taken(text, solver_file):
     assert caffe.SGDSolver(solver_file(text)).iter == 0
+
+
+@pytest.mark.parametrize("text, says", [
+    ('lr_policy: "step"', 'lr_policy "step" needs stepsize > 0, got none'),
+    ('lr_policy: "sigmoid" stepsize: 0', 'lr_policy "sigmoid" needs stepsize > 0, got 0'),
+    ('lr_policy: "poly"', 'lr_policy "poly" needs max_iter > 0, got none'),
+    ('lr_policy: "plateau"', 'lr_policy "plateau" needs plateau_winsize, each > 0, got none'),
+    ('lr_policy: "fixed" regularization_type: "L3"',
+     'regularization_type: expected L1 or L2, got "L3"')])
+def test_refused_before_the_first_iteration(text, says, solver_file):
+    """As in Caffe only a training needs these."""
+    solver = caffe.SGDSolver(solver_file(f"base_lr: 0.1 {text}"))
+    ran = []
+    solver.net.before_forward(ran.append)
+    for train in (lambda: solver.step(1), solver.solve):
+        with pytest.raises(caffe.CaffeError) as caught:
+            train()
+        assert says in str(caught.value) and not ran
 
 
 def test_a_missing_policy_is_an_error_of_the_training_only(solver_file):

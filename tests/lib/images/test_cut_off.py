@@ -1,6 +1,7 @@
 """Images that are cut off, too large, thin, or no files at all."""
 import io
 import os
+import resource
 
 import cv2
 import numpy as np
@@ -78,6 +79,25 @@ def test_other_formats(tmp_path, kind):
     assert image_fault(str(path)) != ""
     with pytest.raises(ImageError, match=r"a\.png (is cut off|cannot be decoded)"):
         read_image(str(path))
+
+
+def test_a_png_without_its_end_is_whole_when_its_pixels_are(tmp_path):
+    path, whole = tmp_path / "a.png", encoded("PNG")
+    for missing in (1, 12, 14):         # of the last chunk (12 bytes) and the one before
+        path.write_bytes(whole[:-missing])
+        assert image_fault(str(path)) == "", missing
+        assert (read_image(str(path))[:, :, ::-1] == photograph()).all()
+
+
+def test_a_png_whose_chunk_says_gigabytes_uses_no_memory(tmp_path):
+    path, whole = tmp_path / "a.png", bytearray(encoded("PNG"))
+    place = whole.index(b"IDAT") - 4
+    whole[place:place + 4] = b"\xff\x00\x10\x00"
+    path.write_bytes(whole)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageError, match=r"a\.png is cut off"):    # OpenCV would reserve 4 GB
+        read_image(str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000     # KB
 
 
 def bomb(tmp_path, width, height):

@@ -144,11 +144,11 @@ def test_an_exploded_loss_replaces_no_checkpoint(wrapper, tmp_path, caplog):
     wrapper.solver.step(1)
     wrapper.write_checkpoint()
     kept = (tmp_path / "tiny_checkpoint.npz").read_bytes()
-    wrapper.solver._losses.add(1e5)
+    wrapper.solver.losses.add(1e5)
     wrapper.write_checkpoint()
     assert (tmp_path / "tiny_checkpoint.npz").read_bytes() == kept
     assert "the last checkpoint, which is kept: lower base_lr" in caplog.messages[-1]
-    wrapper.solver._losses.add(2.0)
+    wrapper.solver.losses.add(2.0)
     wrapper.write_checkpoint()
     assert (tmp_path / "tiny_checkpoint.npz").read_bytes() != kept
 

@@ -1,6 +1,7 @@
 """What Caffe keeps global: the phase names, the computing mode, the device and the seed."""
 import enum
 import os
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -19,8 +20,16 @@ class Phase(enum.IntEnum):
         return self.name
 
 
+class _State(TypedDict):
+    gpu: bool
+    device_id: int
+    tf32: bool
+    solver_count: int
+    solver_rank: int
+
+
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
-_state = {"gpu": False, "device_id": 0, "tf32": False, "solver_count": 1, "solver_rank": 0}
+_state: _State = {"gpu": False, "device_id": 0, "tf32": False, "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:
@@ -119,7 +128,7 @@ def _require_gpu(device_id: int) -> None:
                           "use the CPU (--cpu, or caffe.set_mode_cpu()) or a CUDA build of PyTorch")
 
 
-def _require_cuda_kernels(device_id):
+def _require_cuda_kernels(device_id: int) -> None:
     if not has_cuda_kernels():
         raise DeviceError(f"GPU {device_id} was asked for, but the operators were built without "
                           f"CUDA kernels ({why_no_cuda_kernels()}); put that right and run `make`, "

@@ -1,4 +1,6 @@
 """ONNX nodes of the layers with windows: convolutions, pooling, LRN, RoI pooling."""
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -21,7 +23,8 @@ def convolution(scope: Scope, *bottoms: str) -> list[str]:
 
 def pooling(scope: Scope, x: str) -> str:
     """MAX and AVE. Pads extend the bottom as far as the last windows reach."""
-    p, size = scope.module.p, scope.bottom_shapes[0][2:]
+    p, (height, width) = scope.module.p, scope.bottom_shapes[0][2:]
+    size = height, width
     if p.pool == STOCHASTIC:
         raise scope.error("stochastic pooling")
     if len(scope.top_shapes) > 1:
@@ -29,13 +32,13 @@ def pooling(scope: Scope, x: str) -> str:
     if p.global_pooling:
         return scope.op("GlobalMaxPool" if p.pool == MAX else "GlobalAveragePool", x)
     grid = make_grid(size, scope.module.kernel, scope.module.stride, scope.module.pad,
-                     up=p.round_mode == p.CEIL)
+                     scope.module.rounds_up)
     left, right, above, below = grid.margins(size)
     pads = [above, left, max(below, 0), max(right, 0)]
-    starts = [s * (c - 1) - p for s, c, p in zip(grid.stride, grid.count, grid.pad)]
+    starts = [s * (c - 1) - p for s, c, p in zip(grid.stride, grid.counts, grid.pad)]
     if any(start >= n for start, n in zip(starts, size)):
         raise scope.error("a window that holds nothing but padding")
-    window = {"kernel_shape": grid.kernel, "strides": grid.stride, "pads": pads}
+    window: dict[str, Any] = {"kernel_shape": grid.kernel, "strides": grid.stride, "pads": pads}
     if p.pool != AVE:
         return scope.op("MaxPool", x, **window)
     top = scope.op("AveragePool", x, count_include_pad=1, **window)

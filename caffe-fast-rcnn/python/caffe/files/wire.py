@@ -16,7 +16,8 @@ Extent = tuple[int, int]        # begin and end in the buffer
 Parts = list[Any]               # bytes and buffers that follow each other
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FLOAT, _DOUBLE = np.dtype("<f4"), np.dtype("<f8")
-_RAW_TYPES = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}    # NVIDIA's enum Type
+# NVIDIA's enum Type
+_RAW_TYPES: dict[int, np.dtype] = {0: _DOUBLE, 1: _FLOAT, 2: np.dtype("<f2")}
 
 
 class LegacyArray(np.ndarray):

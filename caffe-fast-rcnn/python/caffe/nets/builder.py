@@ -87,7 +87,7 @@ class NetBuilder:
         first: dict[str, int] = {}
         for index, layer in enumerate(self.layers):
             other = first.setdefault(layer.name, index)
-            if other != index and (layer.blobs or self.layers[other].blobs):
+            if other != index and layer.blobs and self.layers[other].blobs:
                 log.warning('layers %d (%s) and %d (%s) of the net have the same name "%s"; Caffe '
                             "would load the weights of the second into the first: rename one",
                             other, self.layers[other].type, index, layer.type, layer.name)

@@ -70,7 +70,7 @@ def _arrays_of_layers(layers: Sequence[LayerRunner],
         indices[layer.name].append(index)
     for name, arrays in source:
         entries[name].append(arrays)
-    found = {}
+    found: dict[int, list[np.ndarray | None]] = {}
     for name in entries.keys() & indices.keys():
         learned = [arrays for arrays in entries[name] if arrays]
         learners = [index for index in indices[name] if layers[index].blobs]
@@ -143,8 +143,8 @@ def share_weights(layers: Sequence[LayerRunner], others: Sequence[LayerRunner]) 
     Caffe: Net::ShareTrainedLayersWith.
     """
     by_name = defaultdict(list)
-    for layer in layers:
-        by_name[layer.name].append(layer)
+    for own in layers:
+        by_name[own.name].append(own)
     for other in others:
         layer = by_name[other.name].pop(0) if by_name[other.name] else None
         if layer is None:

@@ -12,9 +12,9 @@ def generate_anchors(base_size: float = 16, ratios: Sequence[float] = (0.5, 1, 2
     the even neighbour) before they are scaled. Returns (len(ratios) * len(scales), 4) float64, x1,
     y1, x2, y2 with inclusive corners, the ratio being the slow index and the scale the fast one.
     """
-    ratios, scales = np.asarray(ratios, np.float64), np.asarray(scales, np.float64)
-    widths = np.round(np.sqrt(base_size * base_size / ratios))
-    heights = np.round(widths * ratios)
+    shapes = np.asarray(ratios, np.float64)
+    widths = np.round(np.sqrt(base_size * base_size / shapes))
+    heights = np.round(widths * shapes)
     sizes = np.stack([np.outer(widths, scales).ravel(), np.outer(heights, scales).ravel()], 1)
     middle = (base_size - 1) / 2
     return np.hstack([middle - (sizes - 1) / 2, middle + (sizes - 1) / 2])

@@ -65,7 +65,8 @@ class Library:
 
     def make(self) -> None:
         """Builds the library unless it is there (another process may be building it right now)."""
-        compiler, nvcc = find_compiler(), find_nvcc()[0]
+        compiler = find_compiler()
+        nvcc = needed_nvcc() if self.cuda else None
         os.makedirs(build_folder(), exist_ok=True)
         with open(os.path.join(build_folder(), "lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -73,13 +74,12 @@ class Library:
                 return
             with tempfile.TemporaryDirectory(dir=build_folder()) as scratch:
                 objects = [os.path.join(scratch, os.path.basename(s) + ".o") for s in self.sources]
-                tools = [nvcc_command(nvcc) if s.endswith(".cu") else
-                         compiler_command(compiler, nvcc if self.cuda else None)
-                         for s in self.sources]
+                tools = [nvcc_command(nvcc) if nvcc and s.endswith(".cu") else
+                         compiler_command(compiler, nvcc) for s in self.sources]
                 run_all([[*tool, "-c", source, "-o", target]
                          for tool, source, target in zip(tools, self.sources, objects)])
                 fresh = os.path.join(scratch, "operators.so")
-                run_all([link_command(compiler, nvcc if self.cuda else None, objects, fresh)])
+                run_all([link_command(compiler, nvcc, objects, fresh)])
                 os.replace(fresh, self.path)
 
 
@@ -135,6 +135,14 @@ def find_nvcc() -> tuple[str | None, str | None]:
     if int(release.partition(".")[0] or 0) > int(torch.version.cuda.partition(".")[0]):
         return None, f"nvcc is of CUDA {release}, newer than PyTorch's CUDA {torch.version.cuda}"
     return os.path.realpath(nvcc), None
+
+
+def needed_nvcc() -> str:
+    """The path of nvcc; BuildError where the CUDA halves cannot be built."""
+    nvcc, why_not = find_nvcc()
+    if nvcc is None:
+        raise BuildError(f"the operators cannot be built for CUDA: {why_not}")
+    return nvcc
 
 
 @functools.cache

@@ -63,11 +63,16 @@ _POLICIES = {"fixed": _fixed, "step": _stairs, "multistep": _stairs, "exp": _exp
 _NEEDED = {"step": ("stepsize",), "sigmoid": ("stepsize",), "poly": ("max_iter",)}
 
 
-def check_policy(p: SolverParameter, origin: str = "solver") -> None:
-    """Raises a CaffeError for an unknown policy, or one that lacks an option; origin: the file."""
+def check_policy_name(p: SolverParameter, origin: str) -> None:
+    """Raises a CaffeError for an unknown policy; origin: the file, for the message."""
     if p.lr_policy not in _POLICIES:
         raise CaffeError(f'{origin}: unknown lr_policy "{p.lr_policy}"'
                          f"{suggest(p.lr_policy, _POLICIES)}; known: {', '.join(_POLICIES)}")
+
+
+def check_policy(p: SolverParameter, origin: str = "solver") -> None:
+    """Raises a CaffeError for an unknown policy, or one that lacks an option."""
+    check_policy_name(p, origin)
     for field in _NEEDED.get(p.lr_policy, ()):
         if getattr(p, field) <= 0:
             raise CaffeError(f'{origin}: lr_policy "{p.lr_policy}" needs {field} > 0, got '

@@ -10,7 +10,7 @@ from caffe.files import prototxt
 from caffe.files.atomic import check_writable, sweep
 from caffe.files.upgrade import upgrade_solver
 from caffe.proto.caffe_pb2 import SolverParameter
-from caffe.solvers.lr_policy import check_policy
+from caffe.solvers.lr_policy import check_policy, check_policy_name
 
 Check = Callable[[float], bool]
 _AT_LEAST_0: tuple[Check, str] = (lambda value: value >= 0, "0 or more")
@@ -51,11 +51,16 @@ def check_parameters(p: SolverParameter, origin: str) -> None:
     if list(p.stepvalue) != sorted(p.stepvalue):
         raise CaffeError(f"{origin}: stepvalue: expected ascending numbers, got "
                          f"{', '.join(map(str, p.stepvalue))}")
-    if p.regularization_type not in ("L1", "L2"):
-        raise CaffeError(f"{origin}: regularization_type: expected L1 or L2, got "
-                         f'"{p.regularization_type}"')
     if p.HasField("lr_policy"):
-        check_policy(p, origin)
+        check_policy_name(p, origin)
+
+
+def check_before_training(p: SolverParameter) -> None:
+    """Raises a CaffeError for options that only a training needs, before its first iteration."""
+    check_policy(p)
+    if p.regularization_type not in ("L1", "L2"):
+        raise CaffeError("solver: regularization_type: expected L1 or L2, got "
+                         f'"{p.regularization_type}"')
 
 
 def check_snapshot_prefix(p: SolverParameter) -> None:

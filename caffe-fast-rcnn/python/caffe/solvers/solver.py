@@ -19,8 +19,12 @@ from caffe.core.types import FilePath
 from caffe.nets.net import Net
 from caffe.proto.caffe_pb2 import SolverParameter
 from caffe.solvers import updates
-from caffe.solvers.lr_policy import PolicyState, advance, check_policy, learning_rate
-from caffe.solvers.parameters import check_snapshot_prefix, read_parameters
+from caffe.solvers.lr_policy import PolicyState, advance, learning_rate
+from caffe.solvers.parameters import (
+    check_before_training,
+    check_snapshot_prefix,
+    read_parameters,
+)
 from caffe.solvers.reports import RecentLosses, log_outputs
 from caffe.solvers.signals import Action
 from caffe.solvers.snapshots import (
@@ -103,7 +107,7 @@ class Solver:
         p = self.param
         log.info("Solving %s", self.net.name)
         log.info("Learning Rate Policy: %s", p.lr_policy)
-        check_policy(p)
+        check_before_training(p)
         if p.snapshot_after_train and state.solver_rank() == 0:
             check_snapshot_prefix(p)
         if state_file is not None:
@@ -126,6 +130,7 @@ class Solver:
     def step(self, n: int) -> None:
         """Trains for n iterations, or until `action` asks for a stop."""
         self._stopped = False
+        check_before_training(self.param)
         for _ in range(n):
             self._iterate()
             action = self.action()

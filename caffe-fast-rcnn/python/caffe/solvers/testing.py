@@ -33,16 +33,18 @@ def test_net(net: Net, passes: int, p: SolverParameter) -> dict[str, np.ndarray]
 
 
 def _means(net: Net, passes: int, p: SolverParameter) -> tuple[float, dict[str, np.ndarray]]:
-    sums, loss = {}, 0.0
+    sums: dict[str, np.ndarray] = {}
+    loss = 0.0
     for _ in range(passes):
         loss += float(net.run_forward(record=False))
         for name in net.outputs:
-            sums[name] = sums.get(name, 0) + net.blobs[name].data.astype(np.float64)
+            sums[name] = sums.get(name, np.zeros(())) + net.blobs[name].data.astype(np.float64)
     return loss, {name: total / passes for name, total in sums.items()}
 
 
 def _precisions(net: Net, passes: int, p: SolverParameter) -> tuple[float, dict[str, np.ndarray]]:
-    rows, loss = {name: [] for name in net.outputs}, 0.0
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in net.outputs}
+    loss = 0.0
     for _ in range(passes):
         loss += float(net.run_forward(record=False))
         for name in net.outputs:
@@ -73,8 +75,11 @@ def average_precisions(rows: np.ndarray, version: str) -> dict[int, float]:
     for _, label, count, *_ in rows[rows[:, 0] == -1]:
         counts[int(label)] = counts.get(int(label), 0) + int(count)
     detections = rows[(rows[:, 0] != -1) & (rows[:, 3:] != 0).any(1)]
-    return {label: average_precision(*detections[detections[:, 1] == label, 2:4].T, count, version)
-            for label, count in sorted(counts.items())}
+    precisions: dict[int, float] = {}
+    for label, count in sorted(counts.items()):
+        scores, right = detections[detections[:, 1] == label, 2:4].T
+        precisions[label] = average_precision(scores, right, count, version)
+    return precisions
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray, objects: int, version: str) -> float:

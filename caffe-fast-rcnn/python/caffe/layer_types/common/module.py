@@ -13,6 +13,7 @@ A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to
 """
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import torch
 from google.protobuf.message import Message
@@ -26,7 +27,7 @@ from caffe.proto.caffe_pb2 import FillerParameter, LayerParameter
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape]    # of all bottoms, or all tops
-Tops = Tensor | tuple[Tensor, ...]
+Tops: TypeAlias = Tensor | tuple[Tensor, ...]
 
 
 def filler_or(options: Message, field: str, value: float) -> FillerParameter:
@@ -58,14 +59,14 @@ class Module(nn.Module):
     """
 
     type = ""
-    bottoms = (1, 1)
-    tops = (1, 1)
+    bottoms: tuple[int, int | None] = (1, 1)
+    tops: tuple[int, int | None] = (1, 1)
     same_count = False
     is_loss = False
     auto_top = False
-    no_gradient = ()
+    no_gradient: tuple[int, ...] = ()
     ignores_forbidden_gradient = False
-    optional_gradient = ()
+    optional_gradient: tuple[int, ...] = ()
     keeps_shape = False
     in_place = False
     overwrites = False
@@ -141,7 +142,7 @@ class Module(nn.Module):
         self.check_range(labels, classes, "label")
         return labels
 
-    def top_shapes(self, shapes: Shapes) -> list[Shape]:
+    def top_shapes(self, shapes: Shapes) -> Sequence[Shape | None]:
         """The top shapes for bottoms of these shapes, found by a forward pass on the meta device.
 
         Layers without bottoms override it; theirs is asked once, when the net is built, and None

@@ -149,11 +149,12 @@ def _batches(items: Iterator[_Record], batch_size: int, augmenter: _Augmenter,
     """Endless [images (N, C, H, W), objects (1, 1, G, 8) or labels (N,)]."""
     while True:
         transformer.start_batch()
-        data, rows, labels = None, [], np.empty(batch_size, np.float32)
+        data: np.ndarray = np.empty(0, np.float32)
+        rows, labels = [], np.empty(batch_size, np.float32)
         for i, item in enumerate(itertools.islice(items, batch_size)):
             with located(item.where):
                 image, objects = augmenter(item.image, item.objects)
-                if data is None:
+                if i == 0:
                     data = np.empty((batch_size, *transformer.top_shape(image.shape)), np.float32)
                 objects = augmenter.transformed(image, objects, transformer, data[i])
             rows.append(np.insert(objects, 0, i, axis=1))

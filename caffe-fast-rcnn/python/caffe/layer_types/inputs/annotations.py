@@ -22,7 +22,7 @@ from caffe.proto.caffe_pb2 import (
 )
 
 BOX = slice(2, 6)
-WHOLE = np.float32([0, 0, 1, 1])
+WHOLE = np.array([0, 0, 1, 1], np.float32)
 
 
 def read_objects(datum: AnnotatedDatum) -> np.ndarray:
@@ -72,7 +72,7 @@ def _draw_window(sampler: Sampler, generator: np.random.Generator) -> np.ndarray
     ratio = min(max(ratio, scale ** 2), 1 / scale ** 2)     # the window stays inside the image
     width, height = min(1, scale * math.sqrt(ratio)), min(1, scale / math.sqrt(ratio))
     left, top = generator.uniform(0, 1 - width), generator.uniform(0, 1 - height)
-    return np.float32([left, top, left + width, top + height])
+    return np.array([left, top, left + width, top + height], np.float32)
 
 
 def is_good_window(window: np.ndarray, boxes: np.ndarray, constraint: SampleConstraint) -> bool:
@@ -158,9 +158,9 @@ def resized(objects: np.ndarray, param: ResizeParameter, height: int, width: int
         objects[:, BOX] = objects[:, BOX].clip(0, 1)
         return objects
     aspect = width / height
-    size = np.float32([min(param.width, aspect * param.height),
-                       min(param.height, param.width / aspect)])
-    whole = np.float32([param.width, param.height])
+    size = np.array([min(param.width, aspect * param.height),
+                     min(param.height, param.width / aspect)], np.float32)
+    whole = np.array([param.width, param.height], np.float32)
     corners = objects[:, BOX].reshape(-1, 2, 2).clip(0, 1)
     objects[:, BOX] = ((corners * size + (whole - size) / 2) / whole).reshape(-1, 4)
     return objects
@@ -173,8 +173,8 @@ def extrapolated(objects: np.ndarray, param: ResizeParameter, height: int, width
             or not param.width_scale:
         return objects
     scale = max(param.width / width, param.height / height)
-    factors = np.float32([scale * width * (window[2] - window[0]) / param.width_scale,
-                          scale * height * (window[3] - window[1]) / param.height_scale])
+    factors = np.array([scale * width * (window[2] - window[0]) / param.width_scale,
+                        scale * height * (window[3] - window[1]) / param.height_scale], np.float32)
     if factors.min() < 1:
         raise DataError("resize_param: expected height_scale and width_scale inside the crop, got "
                         f"{param.height_scale} and {param.width_scale}")

@@ -4,6 +4,7 @@ weiliu89/caffe: im_transforms.cpp, data_transformer.cpp. Images are (H, W, C), m
 windows are x1, y1, x2, y2 in shares of an image's width and height.
 """
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -81,7 +82,8 @@ def _padded(image: np.ndarray, height: int, width: int, param: ResizeParameter) 
 def crop(image: np.ndarray, window: np.ndarray) -> np.ndarray:
     """The part of an image inside a window (4,), which is clipped to it; at least one pixel."""
     height, width = image.shape[:2]
-    x1, y1, x2, y2 = np.clip(window, 0, 1) * np.float32([width, height, width, height])
+    size = np.array([width, height, width, height], np.float32)
+    x1, y1, x2, y2 = np.clip(window, 0, 1) * size
     left, top = min(int(x1), width - 1), min(int(y1), height - 1)
     return image[top:top + max(1, int(y2 - y1)), left:left + max(1, int(x2 - x1))]
 
@@ -104,8 +106,8 @@ def expand(image: np.ndarray, param: ExpansionParameter, means: np.ndarray,
     larger = np.empty((rows, columns, channels), image.dtype)
     larger[...] = _as_bytes(ground) if image.dtype == np.uint8 else ground
     larger[top:top + height, left:left + width] = image
-    window = np.float32([-left / width, -top / height, (columns - left) / width,
-                         (rows - top) / height])
+    window = np.array([-left / width, -top / height, (columns - left) / width,
+                       (rows - top) / height], np.float32)
     return larger, window
 
 
@@ -210,7 +212,8 @@ def add_noise(image: np.ndarray, param: NoiseParameter,
     return np.atleast_3d(image)
 
 
-def _with_luminance(image: np.ndarray, change: object) -> np.ndarray:
+def _with_luminance(image: np.ndarray,
+                    change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The image with its luminance (all of a grey image) changed by a function."""
     if image.shape[2] == 1:
         return np.atleast_3d(change(image[:, :, 0]))

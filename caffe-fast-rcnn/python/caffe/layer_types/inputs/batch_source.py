@@ -85,11 +85,12 @@ def batches(items: Iterator[Item], batch_size: int,
     may differ from batch to batch; `where` begins the message of a DataError.
     """
     while True:
-        data, labels = None, np.empty(batch_size, np.float32)
+        data: np.ndarray = np.empty(0, np.float32)
+        labels = np.empty(batch_size, np.float32)
         transformer.start_batch()
         for i, (where, image, label) in enumerate(itertools.islice(items, batch_size)):
             with located(where):
-                if data is None:
+                if i == 0:
                     data = np.empty((batch_size, *transformer.top_shape(image.shape)), np.float32)
                 transformer.apply(image, data[i])
             labels[i] = label
@@ -109,15 +110,16 @@ class BatchSource(Source):
     """
 
     fresh_tops = True
+    _batches: Iterator[list[np.ndarray]]
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
-        self._batches = self._prefetcher = None
-        self._shapes = []
+        self._prefetcher: Prefetcher | None = None
+        self._shapes: list[Shape] = []
 
     def feed(self, arrays: Iterator[list[np.ndarray]], shapes: Sequence[Shape]) -> None:
         """Takes the endless iterator of lists of float32 arrays, and the shapes of the first."""
-        self._batches, self._shapes = arrays, shapes[:len(self.param.top)]
+        self._batches, self._shapes = arrays, list(shapes[:len(self.param.top)])
 
     def feed_images(self, items: Iterator[Item], batch_size: int,
                     transformer: DataTransformer) -> None:

@@ -97,8 +97,8 @@ class DataTransformer:
         if self._scale != 1:
             target *= self._scale
         height, width = image.shape[1:]
-        return Applied(np.float32([left / width, top / height, (left + shape[2]) / width,
-                                   (top + shape[1]) / height]), mirrored)
+        return Applied(np.array([left / width, top / height, (left + shape[2]) / width,
+                                 (top + shape[1]) / height], np.float32), mirrored)
 
     def _prepared(self, image: np.ndarray) -> np.ndarray:
         """The image (C, H, W), resized and changed as resize_param and noise_param say."""
@@ -118,7 +118,8 @@ class DataTransformer:
             return 0, 0
         rest = shape[1] - self._crop[0], shape[2] - self._crop[1]
         if self._random_crop:
-            return tuple(int(self._generator.integers(r + 1)) for r in rest)
+            top, left = (int(self._generator.integers(r + 1)) for r in rest)
+            return top, left
         return rest[0] // 2, rest[1] // 2
 
 

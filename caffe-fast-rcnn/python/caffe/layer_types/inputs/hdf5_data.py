@@ -85,10 +85,10 @@ def _read(path: str, names: list[str]) -> list[np.ndarray]:
 def _batches(rows: Iterator[_Row], batch_size: int) -> Iterator[list[np.ndarray]]:
     """Endless lists of arrays (batch_size, ...), one per dataset."""
     while True:
-        batch = None
+        batch: list[np.ndarray] = []
         for i in range(batch_size):
             arrays, row = next(rows)
-            if batch is None:
+            if i == 0:
                 batch = [np.empty((batch_size, *array.shape[1:]), np.float32) for array in arrays]
             for out, array in zip(batch, arrays):
                 if out.shape[1:] != array.shape[1:]:

@@ -31,7 +31,8 @@ class MemoryData(Source):
         if math.prod(self._shape) == 0:
             raise self.error("expected batch_size, channels, height and width > 0, got "
                              f"{', '.join(map(str, self._shape))}")
-        self._arrays, self._position = None, 0
+        self._arrays: tuple[np.ndarray, np.ndarray] | None = None
+        self._position = 0
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         return [self._shape, self._shape[:1]]

@@ -265,7 +265,9 @@ def _batches(items: Iterator[_Located], batch_size: int,
              finish: _Finish) -> Iterator[list[np.ndarray]]:
     """Endless [images (N, C, H, W), labels (N, 1, H, W), sizes (N, 1, 1, 2)]."""
     while True:
-        images, labels, sizes = [], [], []
+        images: list[np.ndarray] = []
+        labels: list[np.ndarray] = []
+        sizes: list[np.ndarray] = []
         for where, pair, size in itertools.islice(items, batch_size):
             if images and pair.image.shape[:2] != images[0].shape[1:]:
                 raise DataError(f"{where}: the image has {pair.image.shape[1]} x "

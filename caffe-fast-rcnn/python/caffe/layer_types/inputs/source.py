@@ -44,7 +44,7 @@ class Input(Module):
         super().__init__(param, shapes, phase)
         self.shapes = spread(self, param.input_param.shape, "shape", optional=True)
 
-    def top_shapes(self, shapes: Shapes) -> list[Shape]:
+    def top_shapes(self, shapes: Shapes) -> list[Shape | None]:
         return [None if shape is None else tuple(shape.dim) for shape in self.shapes]
 
     def forward(self) -> tuple[None, ...]:

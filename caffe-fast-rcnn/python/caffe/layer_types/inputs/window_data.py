@@ -99,7 +99,7 @@ def _batches(cutter: "_Cutter", sampler: "_Sampler", mirror: bool) -> Iterator[l
         labels = np.zeros(sampler.batch_size, np.float32)
         data = np.zeros((len(labels), *cutter.shape), np.float32)
         for i, (window, label) in enumerate(sampler.batch()):
-            cutter.cut(window, mirror and sampler.generator.integers(2), data[i])
+            cutter.cut(window, bool(mirror and sampler.generator.integers(2)), data[i])
             labels[i] = label
         yield [data, labels]
 
@@ -148,7 +148,7 @@ class _Cutter:
         self._scale = np.float32(p.scale if p.HasField("scale") else transform.scale)
         self.shape = (windows.channels, self._crop_size, self._crop_size)
         self._mean = self._read_mean(transform)
-        self._cache = {} if p.cache_images else None
+        self._cache: dict[str, np.ndarray] | None = {} if p.cache_images else None
 
     def _read_mean(self, transform: TransformationParameter) -> np.ndarray:
         """The mean of each pixel of the crop, of shape (C, S, S), (C, 1, 1) or (1, 1, 1)."""

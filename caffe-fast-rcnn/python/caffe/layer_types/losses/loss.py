@@ -27,7 +27,7 @@ class Loss(Module):
     bottoms = (2, 2)
     is_loss = True
     auto_top = True
-    no_gradient = (1,)
+    no_gradient: tuple[int, ...] = (1,)
 
     def check_first_axis(self, bottom: Tensor, other: Tensor) -> None:
         """Caffe: LossLayer::Reshape."""
@@ -107,9 +107,11 @@ class SmoothL1Loss(Loss):
         super().__init__(param, shapes, phase)
         self.sigma = param.smooth_l1_loss_param.sigma
 
-    def forward(self, x: Tensor, *others: Tensor) -> Tensor:
-        others = [self.same_values(x, other) for other in others]
-        return ops.smooth_l1_loss(x, *others, sigma=self.sigma)
+    def forward(self, x: Tensor, target: Tensor, inside: Tensor | None = None,
+                outside: Tensor | None = None) -> Tensor:
+        target, inside, outside = (None if other is None else self.same_values(x, other)
+                                   for other in (target, inside, outside))
+        return ops.smooth_l1_loss(x, target, inside, outside, self.sigma)
 
 
 @register("SigmoidCrossEntropyLoss")

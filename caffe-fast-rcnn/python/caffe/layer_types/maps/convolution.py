@@ -40,7 +40,7 @@ class _Windowed(Module):
 
     def top_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Spatial size of the top for a bottom of this spatial size."""
-        return self.windows.count(size)
+        return self.windows.counts(size)
 
     def forward(self, *bottoms: Tensor) -> Tops:
         for x in bottoms:

@@ -29,12 +29,12 @@ class Grid(NamedTuple):
     kernel: Pair
     stride: Pair
     pad: Pair
-    count: Pair
+    counts: Pair
 
     def margins(self, size: Pair) -> tuple[int, int, int, int]:
         """Cells that the windows need beyond each side of the bottom, in F.pad's order."""
         after = [s * (c - 1) + k - p - n for n, k, s, p, c in
-                 zip(size, self.kernel, self.stride, self.pad, self.count)]
+                 zip(size, self.kernel, self.stride, self.pad, self.counts)]
         return self.pad[1], after[1], self.pad[0], after[0]
 
 
@@ -48,8 +48,8 @@ def _count(size: int, kernel: int, stride: int, pad: int, clip: bool, up: bool) 
 def make_grid(size: Pair, kernel: Pair, stride: Pair, pad: Pair, up: bool = True) -> Grid:
     """The Grid over a bottom of this (height, width); `up`: round the number of windows up."""
     clip = any(pad)  # Caffe clips only where there is padding
-    count = tuple(_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
-    return Grid(tuple(kernel), tuple(stride), tuple(pad), count)
+    rows, columns = (_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
+    return Grid(kernel, stride, pad, (rows, columns))
 
 
 @functools.lru_cache(maxsize=256)
@@ -59,13 +59,13 @@ def _ceil_mode(grid: Grid, size: Pair) -> bool | None:
         return None
     for up in (True, False):
         windows = zip(size, grid.kernel, grid.stride, grid.pad)
-        if tuple(_count(*each, clip=True, up=up) for each in windows) == grid.count:
+        if tuple(_count(*each, clip=True, up=up) for each in windows) == grid.counts:
             return up
     return None
 
 
 def max_pool(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """(maxima, flat index inside the channel of each), both (N, C, *grid.count).
+    """(maxima, flat index inside the channel of each), both (N, C, *grid.counts).
 
     Of equal values the first counts. Windows without values give -FLT_MAX and index -1.
     """
@@ -83,7 +83,7 @@ def max_pool(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 
 def average_pool(x: Tensor, grid: Grid) -> Tensor:
-    """Averages over the windows, (N, C, *grid.count)."""
+    """Averages over the windows, (N, C, *grid.counts)."""
     size = x.shape[2:]
     ceil_mode = _ceil_mode(grid, size)
     if ceil_mode is not None:
@@ -94,9 +94,9 @@ def average_pool(x: Tensor, grid: Grid) -> Tensor:
 
 
 def window_divisors(size: Pair, grid: Grid, like: Tensor) -> Tensor:
-    """What Caffe divides the sum of each window by, (*grid.count); a tensor such as `like`."""
+    """What Caffe divides the sum of each window by, (*grid.counts); a tensor such as `like`."""
     rows, columns = (_lengths(*each, like) for each in
-                     zip(size, grid.kernel, grid.stride, grid.pad, grid.count))
+                     zip(size, grid.kernel, grid.stride, grid.pad, grid.counts))
     return torch.outer(rows, columns)
 
 
@@ -141,16 +141,18 @@ class Pooling(Module):
         p = self.p = param.pooling_param
         if p.pool != MAX and len(param.top) > 1:
             raise self.error(f"expected 1 top unless pool is MAX, got {len(param.top)}")
-        self.kernel = None if p.global_pooling else self._pair("kernel", "kernel_size")
+        kernel = None if p.global_pooling else self._pair("kernel", "kernel_size")
+        self.kernel = kernel
         self.stride, self.pad = self._pair("stride", "stride"), self._pair("pad", "pad")
-        if p.global_pooling:
+        if kernel is None:
             self._check_global()
-        elif min(self.kernel) < 1 or min(self.stride) < 1:
-            raise self.error(f"expected kernel and stride > 0, got {self.kernel} and {self.stride}")
-        elif any(pad >= k for pad, k in zip(self.pad, self.kernel)):
-            raise self.error(f"expected pad < kernel, got {self.pad} and {self.kernel}")
+        elif min(kernel) < 1 or min(self.stride) < 1:
+            raise self.error(f"expected kernel and stride > 0, got {kernel} and {self.stride}")
+        elif any(pad >= k for pad, k in zip(self.pad, kernel)):
+            raise self.error(f"expected pad < kernel, got {self.pad} and {kernel}")
         if any(self.pad) and p.pool == STOCHASTIC:
             raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
+        self.rounds_up = p.ceil_mode and p.round_mode == caffe_pb2.PoolingParameter.CEIL
 
     def _pair(self, name: str, square: str) -> Pair:
         """(height, width) of a field written once or as its _h and _w pair, but not both."""
@@ -171,16 +173,15 @@ class Pooling(Module):
                              f"{self.stride}")
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
-        return [(*shapes[0][:2], *self._grid(tuple(shapes[0])).count)] * len(self.param.top)
+        return [(*shapes[0][:2], *self._grid(tuple(shapes[0])).counts)] * len(self.param.top)
 
     def _grid(self, shape: Shape) -> Grid:
         """The Grid over a bottom of this shape."""
         if len(shape) != 4:
             raise self.error(f"expected a bottom of shape (N, C, H, W), got {shape}")
         size = shape[2:]
-        up = self.p.ceil_mode and self.p.round_mode == caffe_pb2.PoolingParameter.CEIL
-        grid = make_grid(size, self.kernel or size, self.stride, self.pad, up)
-        if min(grid.count) < 1:
+        grid = make_grid(size, self.kernel or size, self.stride, self.pad, self.rounds_up)
+        if min(grid.counts) < 1:
             raise self.error(f"expected a bottom that the kernel {grid.kernel} fits into, got "
                              f"{shape} with pad {grid.pad}")
         return grid

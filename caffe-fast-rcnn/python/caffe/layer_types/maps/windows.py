@@ -27,7 +27,7 @@ class Windows(NamedTuple):
         """Size of a window on the bottom: d * (k - 1) + 1."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
 
-    def count(self, size: Sequence[int]) -> tuple[int, ...]:
+    def counts(self, size: Sequence[int]) -> tuple[int, ...]:
         """Number of windows along each axis of a bottom of this spatial size."""
         return tuple((n + 2 * p - e) // s + 1
                      for n, p, e, s in zip(size, self.pad, self.extent, self.stride))

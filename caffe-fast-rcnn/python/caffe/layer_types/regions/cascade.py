@@ -66,7 +66,8 @@ class BoxGroupOutput(_BoxModule):
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
         """As in Caffe one roi; how many there are shows in the forward pass."""
         self._images(shapes)
-        return [(1, 5, 1, 1), (1, 6, 1, 1)][:len(self.param.top)]
+        tops: list[Shape] = [(1, 5, 1, 1), (1, 6, 1, 1)]
+        return tops[:len(self.param.top)]
 
     def _images(self, shapes: Shapes) -> int:
         """The number of images."""

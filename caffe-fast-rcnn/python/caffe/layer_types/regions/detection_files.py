@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -15,7 +16,7 @@ from caffe.core.errors import DataError
 from caffe.files.atomic import atomic_open
 from caffe.layer_types.regions.image_boxes import on_image
 from caffe.layer_types.regions.label_maps import NamedSize, read_label_map, read_name_sizes
-from caffe.proto.caffe_pb2 import SaveOutputParameter
+from caffe.proto.caffe_pb2 import ResizeParameter, SaveOutputParameter
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 FORMATS = ("VOC", "COCO", "ILSVRC")
@@ -25,7 +26,7 @@ class _Found(NamedTuple):
     image: str
     label: int
     score: float
-    box: tuple[float, float, float, float]      # x1, y1, width, height in hundredths of a pixel
+    box: tuple[int, int, int, int]      # x1, y1, width, height in hundredths of a pixel
 
 
 class DetectionFiles:
@@ -50,7 +51,8 @@ class DetectionFiles:
                             f"{param.name_size_file} lists {len(self._images)} images")
         self._resize = param.resize_param if param.HasField("resize_param") else None
         self._count = param.num_test_image or len(self._images)
-        self._next, self._found = 0, []
+        self._next = 0
+        self._found: list[_Found] = []
 
     def add(self, detections: Tensor, images: int) -> None:
         """Takes the detections (D, 7) of a batch of images: image, label, confidence, box."""
@@ -93,15 +95,16 @@ class DetectionFiles:
             file.write("\n")
 
 
-def _on(image: NamedSize, rows: Tensor, resize: object) -> list[_Found]:
+def _on(image: NamedSize, rows: Tensor, resize: ResizeParameter | None) -> list[_Found]:
     boxes = on_image(rows[:, 3:], image.height, image.width, resize).double()
     boxes[:, 2:] -= boxes[:, :2]
-    return [_Found(image.name, int(row[1]), float(row[2]), tuple(map(_hundredths, box.tolist())))
+    return [_Found(image.name, int(row[1]), float(row[2]), _hundredths(box.tolist()))
             for row, box in zip(rows, boxes)]
 
 
-def _hundredths(pixels: float) -> int:
-    return math.floor(pixels * 100 + 0.5)
+def _hundredths(box: Sequence[float]) -> tuple[int, int, int, int]:
+    x, y, width, height = (math.floor(pixels * 100 + 0.5) for pixels in box)
+    return x, y, width, height
 
 
 def _corners(found: _Found) -> str:

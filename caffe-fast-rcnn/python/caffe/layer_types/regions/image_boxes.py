@@ -14,7 +14,9 @@ def on_image(boxes: Tensor, height: int, width: int, resize: ResizeParameter | N
     resize: how the image was resized; None stands for WARP, which keeps shares as they are.
     """
     size = boxes.new_tensor([width, height]).repeat(2)
-    mode = ResizeParameter.WARP if resize is None else resize.resize_mode
+    if resize is None:
+        return boxes.clamp(0, 1) * size
+    mode = resize.resize_mode
     if mode == ResizeParameter.FIT_SMALL_SIZE and resize.height_scale and resize.width_scale:
         scale = boxes.new_tensor([resize.width_scale, resize.height_scale]).repeat(2)
         return (boxes * scale).clamp(min=0).minimum(size)

@@ -3,6 +3,8 @@
 Fast R-CNN: roi_pooling_layer.cu; R-FCN: psroi_pooling_layer.cu; Mask R-CNN: RoIAlign, as in
 Caffe2's roi_align_op; MNC: daijifeng001/caffe-mnc, roi_warping_layer.cu, mask_pooling_layer.cu.
 """
+from collections.abc import Sequence
+
 import torch
 from google.protobuf.message import Message
 from torch import Tensor
@@ -108,7 +110,7 @@ class ROIAlign(_RegionModule):
         if own.corners:
             self.no_gradient = (1,)
 
-    def top_shapes(self, shapes: Shapes) -> list[Shape]:
+    def top_shapes(self, shapes: Shapes) -> Sequence[Shape | None]:
         if not self.corners:
             return super().top_shapes(shapes)
         return [(shapes[1][0], shapes[0][1], *(n + 1 for n in self.pooled))]
@@ -119,12 +121,12 @@ class ROIAlign(_RegionModule):
             return self._at_corners(features, rois.detach())
         return ops.roi_align(features, rois, *self.pooled, self.spatial_scale, *self.sampling)
 
-
     def _at_corners(self, features: Tensor, rois: Tensor) -> Tensor:
         box = padded(rois, self.pad_ratio)[:, 1:] * self.spatial_scale - 0.5
         start, size = box[:, :2], box[:, 2:] - box[:, :2]
-        top = interpolated(features, rois[:, 0], start, size,
-                           tuple(n + 1 for n in self.pooled), self.pooled)
+        height, width = self.pooled
+        top = interpolated(features, rois[:, 0], start, size, (height + 1, width + 1),
+                           self.pooled)
         return top * (size > 0).all(1).to(top.dtype)[:, None, None, None]
 
 

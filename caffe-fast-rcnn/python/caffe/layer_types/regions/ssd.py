@@ -55,7 +55,7 @@ class PriorBox(Module):
         for ratio in p.aspect_ratio:
             if all(abs(ratio - known) >= 1e-6 for known in ratios):
                 ratios += [ratio, 1 / ratio] if p.flip else [ratio]
-        sizes = []
+        sizes: list[tuple[float, float]] = []
         for i, smallest in enumerate(map(int, p.min_size)):
             sizes.append((smallest, smallest))
             if p.max_size:
@@ -187,12 +187,12 @@ class DetectionOutput(Module):
             found = found.new_full((images, 7), -1)
             found[:, 0] = torch.arange(images, device=found.device)
         if self.files is not None and not found.is_meta:
-            self._save(found, images)
+            self._save(self.files, found, images)
         return found[None, None]
 
-    def _save(self, found: Tensor, images: int) -> None:
+    def _save(self, files: DetectionFiles, found: Tensor, images: int) -> None:
         try:
-            self.files.add(found, images)
+            files.add(found, images)
         except DataError as problem:
             raise self.error(str(problem)) from None
 
@@ -235,7 +235,8 @@ def _suppress_more_and_more(boxes: Tensor, scores: Tensor, groups: Tensor, thres
     for group in groups.unique():
         own = (groups == group).nonzero()[:, 0]
         own = own[scores[own].argsort(descending=True, stable=True)]
-        shared, limit, chosen = overlaps(boxes[own], boxes[own]).cpu(), thresh, []
+        shared, limit = overlaps(boxes[own], boxes[own]).cpu(), thresh
+        chosen: list[int] = []
         for i in range(len(own)):
             if not (shared[i, chosen] > limit).any():
                 chosen.append(i)

@@ -3,6 +3,7 @@
 eric612/MobileNet-YOLO: yolo_detection_output_layer.cpp, yolov3_detection_output_layer.cpp. The
 original counts all boxes of a batch as the first image's; here each image has its own.
 """
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class _YoloModule(Module):
         self.register_buffer("sizes", torch.tensor(list(p.biases)).reshape(-1, 2))
 
     @staticmethod
-    def options(param: LayerParameter) -> object:
+    def options(param: LayerParameter) -> Any:
         """The field of the LayerParameter."""
 
     def top_shapes(self, shapes: Shapes) -> list[Shape]:
@@ -105,7 +106,7 @@ class YoloDetectionOutput(_YoloModule):
                              f"{self.p.coords} and {len(self.sizes)}")
 
     @staticmethod
-    def options(param: LayerParameter) -> object:
+    def options(param: LayerParameter) -> Any:
         return param.yolo_detection_output_param
 
     def candidates(self, number: int, x: Tensor) -> Tensor:
@@ -138,7 +139,7 @@ class Yolov3DetectionOutput(_YoloModule):
                              f"{p.mask_group_num}")
 
     @staticmethod
-    def options(param: LayerParameter) -> object:
+    def options(param: LayerParameter) -> Any:
         return param.yolov3_detection_output_param
 
     def candidates(self, number: int, x: Tensor) -> Tensor:

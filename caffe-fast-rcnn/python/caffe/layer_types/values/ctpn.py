@@ -72,7 +72,7 @@ class Lstm(Module):
         self.add_blob((4 * self.width, values), p.weight_filler)
         self.add_blob((4 * self.width, self.width), p.weight_filler)
         self.add_blob((4 * self.width,), p.bias_filler)
-        self.last = None
+        self.last: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, *begins: Tensor) -> Tensor:
         steps = x if self.has_steps else self._in_steps(x)

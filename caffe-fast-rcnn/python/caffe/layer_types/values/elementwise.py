@@ -50,7 +50,7 @@ class Eltwise(Module):
 
     def _sum(self, bottoms: tuple[Tensor, ...]) -> Tensor:
         if self.coeff:
-            bottoms = [x if c == 1 else x * c for c, x in zip(self.coeff, bottoms)]
+            bottoms = tuple(x if c == 1 else x * c for c, x in zip(self.coeff, bottoms))
         return functools.reduce(operator.add, bottoms)
 
     def _prod(self, bottoms: tuple[Tensor, ...]) -> Tensor:

@@ -73,8 +73,8 @@ class _Recurrent(Module):
     no_gradient = (1,)
     gates = 1   # G
     states = 1  # hidden state, and cell
-    shown = ()  # (layer and blob of Caffe's unrolled net, without the step's number; place in
-                # (top, *states))
+    # (layer and blob of Caffe's unrolled net, without the step's number; place in (top, *states))
+    shown: tuple[tuple[str, str, int], ...] = ()
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -89,7 +89,7 @@ class _Recurrent(Module):
         if self.has_constant:
             self.add_blob((rows, math.prod(shapes[2][1:])), p.weight_filler)
         self.add_blob((rows, self.width), p.weight_filler)
-        self.last = None
+        self.last: list[Tensor] | None = None
 
     def _check_recurrent(self, shapes: Shapes, exposed: int) -> None:
         if self.width < 1:

@@ -57,7 +57,7 @@ class Reshape(Module):
 
     def _left_over(self, shape: Shape, known: Sequence[int]) -> int:
         if 0 in known:  # nothing in the bottom: the axes of size 0 stand on both sides
-            shape, known = ([d for d in dims if d] for dims in (shape, known))
+            shape, known = tuple(d for d in shape if d), [d for d in known if d]
         count, rest = divmod(math.prod(shape), math.prod(known))
         if rest:
             raise self.error(f"expected the {math.prod(shape)} values of the bottom {tuple(shape)} "

@@ -1,4 +1,4 @@
-"""Fixtures of the command line's tests."""
+"""What every test leaves as it was."""
 import logging
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def usual_log() -> Iterator[None]:
-    """Tools set up the engine's log; afterwards it is as before."""
+    """A test may set up the log of the engine; afterwards it is as before."""
     logger = logging.getLogger("caffe")
     handlers, propagate, level = logger.handlers, logger.propagate, logger.level
     yield
