@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from listed_images import ListedImages, black_images
 
+from caffe.core.errors import InputError
 from faster_rcnn.anchors.statistics import anchor_target_statistics
 from faster_rcnn.settings.config import cfg_override
 
@@ -41,3 +42,13 @@ def test_targets_that_cannot_be_normalised_are_refused(tmp_path):
         statistics(tmp_path, [[[0, 0, 15, 15]]])
     with pytest.raises(ValueError, match="listed: no anchor overlaps"):
         statistics(tmp_path, [[]])
+
+
+def test_a_layer_of_training_without_names_is_refused(tmp_path):
+    first, rest = NET.split("layer", 1)
+    train_only = 'layer { name: "q" type: "Python" include { phase: TRAIN } python_param {\n' \
+                 '  module: "rpn.proposal_layer" layer: "ProposalLayer" param_str: "16" } }\n'
+    (tmp_path / "net.pt").write_text(f"{first}{train_only}layer{rest}")
+    data_set = ListedImages(black_images(tmp_path, [(64, 32)]), [])
+    with pytest.raises(InputError, match='layer "q" is no mapping'):
+        anchor_target_statistics(str(tmp_path / "net.pt"), data_set)
