@@ -138,7 +138,6 @@ def read_blob(message: Message) -> np.ndarray:
     """
     dims: list[int] = []
     legacy: dict[int, int] = {}
-    raw_type = raw = None
     values: dict[np.dtype, list[np.ndarray]] = {_FLOAT: [], _DOUBLE: []}
     raw, raw_type = None, 0
     for number, kind, value in message:
@@ -170,7 +169,8 @@ def read_blob(message: Message) -> np.ndarray:
 def _read_raw(message: Message, raw_type: int, extent: Extent) -> np.ndarray:
     """The values of NVIDIA's raw_data."""
     if raw_type not in _RAW_TYPES:
-        raise message.damaged(f"values of type {raw_type} are not numbers", extent[0])
+        raise message.damaged(f"raw_data of type {raw_type}, expected 0 to 4 (double, "
+                              "float, half, int, uint)", extent[0])
     return message.values(BYTES, extent, _RAW_TYPES[raw_type])
 
 
