@@ -220,9 +220,22 @@ def test_refused(text, shapes, message):
         build(text, *shapes).top_shapes(shapes)
 
 
-@pytest.mark.parametrize("text", ['type: "SoftmaxWithLoss"', 'type: "Accuracy"',
-                                  'type: "HingeLoss"'])
-@pytest.mark.parametrize("label", [-1, 2])
+@pytest.mark.parametrize("text, label", [
+    ('type: "SoftmaxWithLoss"', -1), ('type: "SoftmaxWithLoss"', 2), ('type: "HingeLoss"', -1),
+    ('type: "HingeLoss"', 2), ('type: "Accuracy"', -1)])
 def test_labels_outside_the_classes_are_refused(text, label):
     with pytest.raises(LayerError, match=f"label in 0 .. 1, got {label}"):
         run(text, torch.zeros(2, 2), [0, label])
+
+
+def test_a_label_beyond_the_classes_is_never_right(caplog):
+    """SegNet's published nets have such a label for pixels without a class."""
+    scores, labels = [[1, 0], [0, 1], [1, 0]], [0, 2, 1]
+    module = build('type: "Accuracy"', (3, 2), (3,), tops=2)
+    for _ in range(2):
+        share, classes = module(torch.tensor(scores), torch.tensor(labels))
+        assert share.item() == pytest.approx(1 / 3) and classes.tolist() == [1, 0]
+    message, = (record.getMessage() for record in caplog.records)
+    assert "a label is 2, and there are 2 classes; it counts as wrong" in message
+    ignored = 'type: "Accuracy" accuracy_param { ignore_label: 2 }'
+    assert run(ignored, scores, labels) == pytest.approx(1 / 2)

@@ -2,12 +2,16 @@
 
 Caffe: accuracy_layer.cpp, argmax_layer.cpp; DeepLab and PSPNet: seg_accuracy_layer.cpp.
 """
+import logging
+
 import torch
 from torch import Tensor
 
 from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import LayerParameter
+
+log = logging.getLogger("caffe")
 
 
 @register("Accuracy")
@@ -17,7 +21,9 @@ class Accuracy(Module):
     bottom[0]: scores (..., C, ...), classes along `axis`
     bottom[1]: labels, one for each place of the other axes of the scores
     top[0]:    scalar      top[1]: the same for each class alone, (C,)
-    Scores equal to the label's count against it; `ignore_label` does not count at all.
+    Scores equal to the label's count against it; `ignore_label` does not count at all. A label
+    beyond the classes, such as SegNet's label of pixels without one, counts as wrong (Caffe reads
+    other memory then); a warning says so.
     """
 
     bottoms = (2, 2)
@@ -30,6 +36,7 @@ class Accuracy(Module):
         self.axis = self.axis_of(shapes[0], p.axis)
         self.top_k = p.top_k
         self.ignore = p.ignore_label if p.HasField("ignore_label") else None
+        self.has_warned = False
 
     def forward(self, scores: Tensor, labels: Tensor) -> Tops:
         classes = scores.shape[self.axis]
@@ -41,16 +48,30 @@ class Accuracy(Module):
         valid = torch.ones_like(labels) if self.ignore is None else \
             (labels != self.ignore).to(labels.dtype)
         labels = (labels * valid).long()
+        known = labels < classes
+        self._warn_of_labels(labels, classes)
+        labels = torch.where(known, labels, 0)
         self.check_range(labels, classes, "label")
         own = rows.gather(1, labels[:, None])
         better = (rows >= own).sum(1) - 1
-        right = (better < self.top_k).to(rows.dtype) * valid
+        right = ((better < self.top_k) & known).to(rows.dtype) * valid
         top = right.sum() / valid.sum().clamp(min=1)
         if len(self.param.top) == 1:
             return top
         zeros = rows.new_zeros(classes)
-        counts = zeros.index_add(0, labels, valid)
+        counts = zeros.index_add(0, labels, valid * known)
         return top, zeros.index_add(0, labels, right) / counts.clamp(min=1)
+
+
+    def _warn_of_labels(self, labels: Tensor, classes: int) -> None:
+        if self.has_warned or labels.device.type != "cpu" or not labels.numel():
+            return
+        largest = int(labels.max())
+        if largest >= classes:
+            self.has_warned = True
+            log.warning('layer "%s" (%s): a label is %d, and there are %d classes; it counts as '
+                        "wrong. accuracy_param { ignore_label: %d } leaves it out", self.name,
+                        self.type, largest, classes, largest)
 
 
 @register("ArgMax")
