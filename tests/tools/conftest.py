@@ -1,4 +1,5 @@
 """Fixtures of the tools' tests: a small data set, and the tools run in this process."""
+import logging
 import os
 import runpy
 import sys
@@ -32,5 +33,7 @@ def run_tool(monkeypatch, capsys):
         return SimpleNamespace(status=stop.value.code, out=captured.out, err=captured.err)
     monkeypatch.chdir(cfg.ROOT_DIR)
     monkeypatch.syspath_prepend(TOOLS)
+    level = logging.getLogger("faster_rcnn").level
     yield run
     caffe.set_mode_cpu()
+    logging.getLogger("faster_rcnn").setLevel(level)        # check_data.py is a quiet tool

@@ -214,4 +214,4 @@ def test_recall_of_an_rpn_file(run_tool, handful, tmp_path):
     assert "AverageRec: 1.000" in done.out and done.status == 0
     assert_refused(run_tool(*args), "rpn_file")
     assert_refused(run_tool(*args[:-1], "edge_boxs"), "edge_boxs", "edge_boxes")
-    assert_refused(run_tool(*args, "--rpn-file", path, "--limit", "0"), "--limit", '"0" is not')
+    assert_refused(run_tool(*args, "--rpn-file", path, "--limit", "0"), "--limit", "not a positive")
