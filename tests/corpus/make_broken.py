@@ -22,7 +22,7 @@ import safetensors.torch
 import scipy.io
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "caffe"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "helpers"))
 import fuzz_files  # noqa: E402  (the random changes, and seeds of the engine's files)
 
 CARD = b"""name: parts

@@ -1,10 +1,14 @@
 """The image reader: orientation, depth, channels."""
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
-from caffe.core.errors import DataError
+from caffe import io
+from caffe.core.errors import CaffeError, DataError
 from caffe.files import images
+from caffe.proto.caffe_pb2 import Datum
 
 EXIF_TURNED = bytes([       # APP1 segment: a TIFF header and one entry, orientation 6 (turn right)
     0xFF, 0xE1, 0, 34, *b"Exif\0\0", *b"MM", 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1,
@@ -47,5 +51,12 @@ def test_deep_images(tmp_path):
 
 def test_what_is_no_image(tmp_path):
     assert images.decoded(b"") is None and images.decoded(b"no image") is None
+    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 1 << 23, 20, 1, 24, 0, 0, 0,
+                         0, 0, 0)
+    assert images.decoded(header) is None       # wider than OpenCV allows
+    with pytest.raises(DataError, match="the image cannot be decoded"):
+        images.decode_image(header)
+    with pytest.raises(CaffeError, match="OpenCV cannot decode it"):
+        io.datum_to_array(Datum(encoded=True, data=header))
     with pytest.raises(DataError, match="nowhere.png cannot be read: No such file"):
         images.read_image(tmp_path / "nowhere.png")

@@ -94,17 +94,17 @@ def decoded(data: bytes | np.ndarray, color: bool | None = None, upright: bool =
     if color is not None:
         flags |= (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
         flags |= (cv2.IMREAD_ANYDEPTH if deep else 0)
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:       # a header that says more pixels than OpenCV allows
+        image = None
     return None if image is None else np.atleast_3d(image)
 
 
 def decode_image(data: bytes | np.ndarray, color: bool | None = None, where: str = "the image",
                  upright: bool = False) -> np.ndarray:
     """As `decoded`, of bytes (H, W, C) uint8; a DataError that begins with `where` otherwise."""
-    try:
-        image = decoded(data, color, upright)
-    except cv2.error as error:
-        raise DataError(f"{where} cannot be decoded: {error.err}") from None
+    image = decoded(data, color, upright)
     if image is None:
         raise DataError(f"{where} cannot be decoded; it is damaged, or no image that OpenCV knows")
     if image.dtype != np.uint8:
