@@ -8,6 +8,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 import numpy as np
 
 import caffe
+from caffe.core.logs import Timer
 from caffe.files import prototxt
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.datasets.cards import load_card
@@ -22,7 +23,6 @@ from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.options import NetOptions
 from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
-from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import cfg
 
 EXAMPLES = """\

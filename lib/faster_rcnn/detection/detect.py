@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from caffe.core.errors import InputError
+from caffe.core.logs import Timer
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
 from faster_rcnn.detection.inputs import NetInput, forward
@@ -19,7 +20,6 @@ from faster_rcnn.prototxts.heads import the_output
 from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs import processes
-from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import get_output_dir
 
 Detections = tuple[np.ndarray, np.ndarray]

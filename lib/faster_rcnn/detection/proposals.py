@@ -3,13 +3,13 @@ from typing import Any
 
 import numpy as np
 
+from caffe.core.logs import Timer
 from faster_rcnn.detection.inputs import forward, image_and_info_blobs
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.runs import processes
-from faster_rcnn.runs.timer import Timer
 
 
 def im_proposals(net: Any, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from faster_rcnn.files.read_ahead import ReadAhead
+from caffe.core.prefetch import Prefetcher
 from faster_rcnn.minibatches.order import ImageOrder
 
 
@@ -23,8 +23,9 @@ class MinibatchLoader:
     def _restart(self) -> None:
         make = self._make       # the threads must not keep the loader alive
         self._state = self._order.state_dict()
-        self._minibatches = ReadAhead(lambda drawn: make(drawn[0], drawn[1]), _drawn(self._order),
-                                      self._threads, ahead=2 * self._threads)
+        self._minibatches = Prefetcher(
+            _drawn(self._order), ahead=2 * self._threads, threads=max(1, self._threads),
+            make=lambda drawn: (drawn, make(drawn[0], drawn[1])))
 
     def next(self) -> tuple[np.ndarray, Any]:
         """Indices of the images and content of the next minibatch; an exception of `make` is raised
@@ -39,7 +40,6 @@ class MinibatchLoader:
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Continues behind the minibatch after which the state was taken."""
-        self._minibatches.close()
         self._order.load_state_dict(state)
         self._restart()
 

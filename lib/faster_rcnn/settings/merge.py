@@ -1,5 +1,4 @@
 """Strict merging of options into a tree of defaults: keys must exist, values keep the kind."""
-import difflib
 import logging
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -7,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.core.errors import UserError
+from caffe.core.errors import UserError, nearest
 from faster_rcnn.settings.fork_keys import FORK_KEYS, value_here
 
 log = logging.getLogger(__name__)
@@ -78,8 +77,8 @@ def _nearest(path: str, table: dict, tree: dict) -> str:
     *sections, name = path.split(".")
     close = [known for known in _paths(tree, "") if known.split(".")[-1] == name]
     if not close:
-        similar = difflib.get_close_matches(name, [str(key) for key in table], n=1)
-        close = [".".join([*sections, key]) for key in similar]
+        similar = nearest(name, table)
+        close = [".".join([*sections, similar])] if similar else []
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import CaffeError, UserError, WeightsError
+from caffe.core.logs import Timer
 from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
@@ -16,7 +17,6 @@ from faster_rcnn.runs.curves import Curves
 from faster_rcnn.runs.interrupts import STOPPING, Interrupted, SignalWatch
 from faster_rcnn.runs.progress import ProgressDisplay
 from faster_rcnn.runs.random_state import generator_state, restore_generators
-from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import ConfigValueError, cfg
 from faster_rcnn.training.checkpoint import CheckpointError, Checkpoints
 from faster_rcnn.training.training_images import images_hash

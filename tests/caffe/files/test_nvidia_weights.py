@@ -40,7 +40,7 @@ def test_halves_are_rounded_as_they_are_stored(tmp_path):
 @pytest.mark.parametrize("blob, says", [
     (raw_blob(np.float16([1, 2]), 2, (3,)), "a blob of shape .3,. has 2 values"),
     (raw_blob(np.uint8([1, 2, 3]), 2, (3,)), "3 bytes are no whole number of values"),
-    (raw_blob(np.uint8([1]), 5), "values of type 5 are not numbers")])
+    (raw_blob(np.uint8([1]), 5), "raw_data of type 5")])
 def test_damaged(tmp_path, blob, says):
     write(tmp_path / "w", blob)
     with pytest.raises(WeightsError, match=says):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from caffe.core.logs import Timer
 from faster_rcnn.detection.inputs import image_and_info_blobs
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.files.read_ahead import read_ahead
@@ -24,7 +25,6 @@ from faster_rcnn.images.reading import (
     image_size,
     read_image,
 )
-from faster_rcnn.runs.timer import Timer
 from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.settings.layer_params import layer_params
 

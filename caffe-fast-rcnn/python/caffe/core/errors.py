@@ -47,14 +47,17 @@ class DeviceError(CaffeError):
     """A device that was asked for and is not there."""
 
 
-def suggest(name: object, known: Iterable[object]) -> str:
-    """' (did you mean "x"?)' for the nearest of the known names, or an empty string.
-
-    Capitals do not count, so that "RELU" finds "ReLU".
-    """
+def nearest(name: object, known: Iterable[object]) -> str | None:
+    """The known name that is most similar, if any is; capitals do not count ("RELU": "ReLU")."""
     names = {str(k).lower(): str(k) for k in known}
     close = difflib.get_close_matches(str(name).lower(), names, n=1)
-    return f' (did you mean "{names[close[0]]}"?)' if close else ""
+    return names[close[0]] if close else None
+
+
+def suggest(name: object, known: Iterable[object]) -> str:
+    """' (did you mean "x"?)' for the nearest of the known names, or an empty string."""
+    found = nearest(name, known)
+    return f' (did you mean "{found}"?)' if found else ""
 
 
 def add_note(problem: Any, text: str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from caffe.core import state
 from caffe.core.errors import CaffeError, DataError
+from caffe.core.regular_files import open_regular
 from caffe.files import hdf5
 from caffe.layer_types.common.module import Module, Shape, Shapes
 from caffe.layer_types.common.registry import register
@@ -45,7 +46,7 @@ class HDF5Data(BatchSource):
 def _listed_files(source: str) -> list[str]:
     """The words of a list of files."""
     try:
-        with open(source, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(source, "r", encoding="utf-8", errors="surrogateescape") as file:
             paths = file.read().split()
     except OSError as error:
         raise DataError(f"{source}: the list of HDF5 files cannot be read: "

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from caffe.core import state
 from caffe.core.errors import DataError
+from caffe.core.regular_files import open_regular
 from caffe.files.images import read_image
 from caffe.layer_types.common.module import Shapes
 from caffe.layer_types.common.registry import register
@@ -50,7 +51,7 @@ _Located = tuple[str, LabeledImage, tuple[int, int]]    # where, pair, size befo
 def read_pairs(path: str, needs_label: bool = True) -> list[ListedLabels]:
     """The lines of a list, in their order; blank ones do not count. Raises DataError."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(f"{path}:{number}", line.split()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the list of images cannot be read: {error.strerror}") from None

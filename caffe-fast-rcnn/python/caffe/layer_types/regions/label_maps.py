@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from caffe.core.errors import DataError, PrototxtError
+from caffe.core.regular_files import open_regular
 from caffe.files.prototxt import parse, read_text
 from caffe.proto import caffe_pb2
 
@@ -37,7 +38,7 @@ def read_label_map(path: str) -> dict[int, str]:
 def read_name_sizes(path: str) -> list[NamedSize]:
     """The lines "name height width" of a file, in their order. Raises DataError."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open_regular(path, "r", encoding="utf-8", errors="surrogateescape") as file:
             lines = [(number, line.split()) for number, line in enumerate(file, 1)]
     except OSError as error:
         raise DataError(f"{path}: the list of names and sizes cannot be read: "
