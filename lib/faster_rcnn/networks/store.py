@@ -25,6 +25,7 @@ from faster_rcnn.networks.catalogue import (
 log = logging.getLogger(__name__)
 
 MODELS = "models"
+_PROJECT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 # For checkouts whose models/ cannot be written
 SPARE = os.path.join("output", "models")
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -44,9 +45,9 @@ def find(path: str, root: str, what: str = "prototxt") -> str:
     """
     if os.path.isfile(path):
         return path
-    name = _name(path, root)
+    name, root = _name(path, root)
     folder = None if name is None else folder_with(name)
-    if folder is None:
+    if name is None or folder is None:
         raise UnknownNetError(_unknown(path, name, root, f"{what} {path} does not exist"))
     for place in (MODELS, SPARE):
         found = os.path.join(root, place, name)
@@ -71,8 +72,8 @@ def find_folder(models_dir: str, net: str, method: str, root: str) -> str:
     path = os.path.join(models_dir, net, method)
     if os.path.isdir(path):
         return path
-    name = _name(path, root)
-    if name not in folders():
+    name, root = _name(path, root)
+    if name is None or name not in folders():
         nets = known_nets(models_dir, method, root)
         raise UnknownNetError(_no_net(net, path, nets))
     return os.path.join(_write(folders()[name], root), name)
@@ -84,9 +85,9 @@ def rebuild(path: str, root: str, classes: int | None = None,
 
     None where the file is not one of ours, or was edited since it was written.
     """
-    name = _name(os.path.realpath(path), os.path.realpath(root))
+    name, _ = _name(os.path.realpath(path), os.path.realpath(root))
     folder = None if name is None else folder_with(name)
-    if folder is None:
+    if name is None or folder is None:
         return None
     file = name.removeprefix(folder.name + "/")
     with open(path, encoding="utf-8") as stored:
@@ -127,14 +128,20 @@ def _write(folder, root):
     return models
 
 
-def _name(path, root):
-    """A path below models/, with slashes; None for what lies elsewhere."""
-    for place in (MODELS, SPARE):
-        inner = os.path.relpath(os.path.abspath(path), os.path.join(os.path.abspath(root), place))
-        if not inner.startswith(os.pardir):
-            return inner.replace(os.sep, "/")
+def _name(path: str, root: str) -> tuple[str | None, str]:
+    """A path below models/, with slashes, and the root of that folder; None for what lies
+    elsewhere.
+
+    A path in this project's own models/ means that folder, wherever ROOT_DIR points.
+    """
+    for home in (root, _PROJECT):
+        for place in (MODELS, SPARE):
+            folder = os.path.join(os.path.abspath(home), place)
+            inner = os.path.relpath(os.path.abspath(path), folder)
+            if not inner.startswith(os.pardir):
+                return inner.replace(os.sep, "/"), home
     first, _, inner = os.path.normpath(path).replace(os.sep, "/").partition("/")
-    return inner if first == MODELS else None
+    return inner if first == MODELS else None, root
 
 
 def _unknown(path, name, root, missing):
