@@ -10,6 +10,7 @@ from PIL import Image
 from test_alt_opt_smoke import CFG, SETTINGS
 from test_tool_errors import assert_refused, spoil
 
+from caffe.files.prototxt import read_net
 from faster_rcnn.settings.config import cfg
 
 NUM_IMAGES = 200
@@ -110,7 +111,9 @@ def test_the_schedule_trains_and_names_everything(broken, tmp_path):
     usable = NUM_IMAGES - 5
     assert f"im_proposals: {usable}/{usable}" in done.stdout
     assert f"roidb len: {2 * usable}" in done.stdout
-    assert "rpn_cls_score: 4 outputs instead of 24" in done.stdout
+    [path] = tmp_path.glob("**/stage1_rpn_train.pt")
+    [layer] = [layer for layer in read_net(path).layer if layer.name == "rpn_cls_score"]
+    assert layer.convolution_param.num_output == 2 * 2        # two scores for each of two anchors
 
 
 def test_the_check_names_everything(broken, run_tool, tmp_path):

@@ -168,7 +168,7 @@ def _no_net(net, path, nets):
 
 def known_nets(above: str, method: str, root: str) -> list[str]:
     """Nets below a folder that there are by a method, known ones and those of the user, sorted."""
-    data_set = _name(above, root)
+    data_set, _ = _name(above, root)
     nets = {name.split("/")[1] for name in folders()
             if name.startswith(f"{data_set}/") and name.endswith(f"/{method}")}
     if method and os.path.isdir(above):
