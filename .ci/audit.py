@@ -11,8 +11,8 @@ MINUTES = 3
 
 
 def main(lock: str) -> int:
-    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--requirement",
-               lock, "--format", "json", "--progress-spinner", "off"]
+    command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes",
+               "--requirement", lock, "--format", "json", "--progress-spinner", "off"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60 * MINUTES)
         packages = json.loads(done.stdout)["dependencies"]

@@ -20,9 +20,9 @@ HEADER = """\
 def main() -> None:
     before = Path(LOCK).read_text(encoding="utf-8")
     versions = compile_lock()
-    left_out = {"torch"} | set(re.findall(r"^((?:nvidia|cuda|triton)\b[a-z0-9-]*)==", versions, re.M))
+    cuda = re.findall(r"^((?:nvidia|cuda|triton)\b[a-z0-9-]*)==", versions, re.M)
     Path(LOCK).write_text(before, encoding="utf-8")
-    compile_lock("--generate-hashes", *(word for name in sorted(left_out)
+    compile_lock("--generate-hashes", *(word for name in ["torch", *cuda]
                                         for word in ("--no-emit-package", name)))
     text = Path(LOCK).read_text(encoding="utf-8")
     packages, _, _ = text.partition("\n# The following packages were excluded")
