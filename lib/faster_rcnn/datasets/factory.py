@@ -55,7 +55,7 @@ for _year, _splits in COCO_SPLITS.items():
 
 def get_imdb(name: str, use: str = "train") -> imdb:
     """The data set of a name: a registered one, <card>_<split>, path/to/card.yml:split or
-    folder:split. use: the split of a card or folder without one: train or test.
+    folder:split; of a card or folder without a split the one for its use, train or test.
     """
     if name in __sets:
         with users_errors(name):
@@ -70,7 +70,7 @@ def get_imdb(name: str, use: str = "train") -> imdb:
 
 def find_card(name: str, use: str = "train") -> tuple[Card | None, str]:
     """The Card and the split of <card>_<split>, path/to/card.yml[:split] or folder[:split]; None,
-    "" for others. use: as in get_imdb.
+    "" for others. use: as in get_imdb; "": a card or folder without a split stays without one.
     """
     path, colon, split = name.rpartition(":")
     for place, wanted in ((name, ""), (path, split)):
@@ -80,12 +80,18 @@ def find_card(name: str, use: str = "train") -> tuple[Card | None, str]:
             card = folder_card(place)
         else:
             continue
-        return card, wanted or (card.train if use == "train" else card.test)
+        return card, wanted or _split_for(card, use)
     if name not in __sets:
+        if name in list_cards():
+            return load_card(name), _split_for(load_card(name), use)
         for known in sorted(list_cards(), key=len, reverse=True):
             if name.startswith(known + "_"):
                 return load_card(known), name[len(known) + 1:]
     return None, ""
+
+
+def _split_for(card: Card, use: str) -> str:
+    return {"train": card.train, "test": card.test}.get(use, "")
 
 
 def folder_card(folder: str) -> Card:

@@ -135,7 +135,8 @@ def _classes(found: Found, objects: dict[str, list[str]]) -> tuple[tuple[str, ..
         raise FolderError(f"{WORDS[found.format]} of {len(objects)} pictures name no object")
     shown = [f"{name} ({counts[name.lower()]} objects)" for name in classes[:_SHOWN]]
     more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
-    return classes, f"{len(classes)} classes: {', '.join(shown)}{more}"
+    words = f"{len(classes)} class{'es' * (len(classes) > 1)}"
+    return classes, f"{words}: {', '.join(shown)}{more}"
 
 
 def _splits(folder: Folder, found: Found) -> tuple[dict[str, Any] | None, list[str]]:

@@ -68,8 +68,11 @@ def annotated(im: np.ndarray, objects: Sequence[CheckedObject],
     return canvas
 
 
-def summary_lines(numbers: dict, notes: Notes) -> list[str]:
-    """What is in a data set, as lines of text; see data_check.statistics."""
+def summary_lines(numbers: dict, notes: Notes, limit: int | None = 5) -> list[str]:
+    """What is in a data set, as lines of text; see data_check.statistics.
+
+    limit: so many places of a note are named; None: all.
+    """
     lines = [f"{numbers['name']}: {numbers['images']} images, {numbers['usable']} with a usable "
              f"annotation, {numbers['without_objects']} of them without objects; "
              f"{numbers['objects']} objects"]
@@ -90,15 +93,21 @@ def summary_lines(numbers: dict, notes: Notes) -> list[str]:
                                                     in numbers[key].items()))
     lines.append("  by area: " + ", ".join(f"{count} {name}" for name, count
                                            in numbers["by_area"].items()))
-    lines += ["  " + counted(what, places, len(places)) for what, places in notes.items()
+    lines += [_note_line(what, places, limit) for what, places in notes.items()
               if what not in SUSPICIOUS]
     return lines
+
+
+def _note_line(what: str, places: list[tuple[str, str]], limit: int | None) -> str:
+    shown = places if limit is None else places[:limit]
+    more = len(places) - len(shown)
+    return f"  {counted(what, shown, len(places))}" + (f" and {more} more" if more else "")
 
 
 def _section(imdb: Any, problems: list[Problem], numbers: dict, sheet: str | None) -> str:
     lines = [f"# {imdb.name}", "", f"{len(problems)} findings.", ""]
     lines += [f"* {problem}" for problem in problems]
-    lines += ["", "```", *summary_lines(numbers, imdb.notes), "```", ""]
+    lines += ["", "```", *summary_lines(numbers, imdb.notes, None), "```", ""]
     if sheet is not None:
         lines += [f"![annotated images]({sheet})", ""]
     return "\n".join(lines)
