@@ -9,6 +9,8 @@ from faster_rcnn.folders.folder import Folder, Found
 VOC_ROOT = re.compile(r"<(\w+:)?annotation[\s>]", re.IGNORECASE)
 LABELME_KEY = re.compile(r'"shapes"\s*:')
 BESIDE = "."
+# Names of folders that are tried
+MAX_FOLDERS = 30
 
 
 def find_voc(folder: Folder) -> Found | None:
@@ -27,15 +29,12 @@ def _find(folder: Folder, form: str, extension: str, fits: Callable[[str], bool]
              if fits(folder.head(name)) or fits(_tail(folder, name, form))]
     if not names:
         return None
-    folders = tuple(sorted({os.path.basename(os.path.dirname(name)) or BESIDE for name in names}))
-    source = FileSource(form, folder.root, folders, ())
     files = {folder.path(name) for name in names}
-    pairs = {picture: path for picture in folder.pictures
-             if (path := source.find(picture)) is not None and os.path.normpath(path) in files}
+    folders, pairs = _folders(folder, form, files)
     if not pairs:
         return None
     notes = []
-    orphans = sorted(files - set(map(os.path.normpath, pairs.values())))
+    orphans = sorted(files - set(pairs.values()))
     if orphans:
         notes.append(f"{len(orphans)} annotation files belong to no picture, such as "
                      f"{folder.name(orphans[0])}")
@@ -44,6 +43,30 @@ def _find(folder: Folder, form: str, extension: str, fits: Callable[[str], bool]
         notes.append(f"{len(alone)} pictures have no annotation file and are left out, such as "
                      f"{folder.name(alone[0])}")
     return Found(form, tuple(pairs), len(pairs), folders, notes=tuple(notes))
+
+
+def _folders(folder: Folder, form: str, files: set[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names of the folders, as a card has them, by which pictures find their files, and {picture:
+    file}: first the name by which most do, then those by which others do.
+    """
+    parts = {part for path in files for part in os.path.dirname(folder.name(path)).split(os.sep)}
+    candidates = [BESIDE, *sorted(parts - {""})][:MAX_FOLDERS]
+    found: dict[str, dict[str, str]] = {}
+    for name in candidates:
+        source = FileSource(form, folder.root, (name,), ())
+        paths = ((picture, source.find(picture)) for picture in folder.pictures)
+        found[name] = {picture: os.path.normpath(path) for picture, path in paths
+                       if path is not None and os.path.normpath(path) in files}
+    used: list[str] = []
+    pairs: dict[str, str] = {}
+    while True:
+        gains = {name: len(found[name].keys() - pairs.keys()) for name in candidates}
+        best = max(candidates, key=lambda name: gains[name])
+        if not gains[best]:
+            return tuple(used), {picture: pairs[picture] for picture in folder.pictures
+                                 if picture in pairs}
+        used.append(best)
+        pairs = {**found[best], **pairs}
 
 
 def _tail(folder: Folder, name: str, form: str) -> str:

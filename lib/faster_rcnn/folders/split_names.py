@@ -28,13 +28,18 @@ def splits_by_lists(folder: Folder) -> dict[str, tuple[str, ...]]:
     """{split: lists or tables of pictures} by the files' names; VOC's place for them comes first.
     """
     found: dict[str, tuple[str, ...]] = {}
-    lists = folder.with_extension(".txt", ".csv")
-    main = [name for name in lists if "ImageSets" in name.split(os.sep)]
-    for name in [*main, *lists]:
+    for name in sorted(folder.with_extension(".txt", ".csv"), key=_rank):
         split = split_of(os.path.splitext(os.path.basename(name))[0])
         if split is not None and split not in found and _names_pictures(folder, name):
             found[split] = (name,)
     return found
+
+
+def _rank(name: str) -> tuple[bool, bool, bool, int, str]:
+    """VOC's place first, in it Main; names that say nothing but the split; few folders deep."""
+    stem, parts = os.path.splitext(os.path.basename(name))[0], name.split(os.sep)
+    return ("ImageSets" not in parts, "Main" not in parts, stem.lower() not in SPLIT_WORDS,
+            len(parts), name)
 
 
 def _names_pictures(folder: Folder, name: str) -> bool:

@@ -77,6 +77,36 @@ def test_sentences_say_what_was_found(tmp_path):
     assert "19 pictures for training, 5 for the test" in divided.sentences[-1]
 
 
+@pytest.mark.parametrize("picture, xml, folders", [
+    ("{0}.jpg", "{0}.xml", ["."]), ("a/{0}.jpg", "{0}.xml", ["."]),
+    ("images/{0}.JPG", "Annotations/{0}.XML", ["Annotations"]),
+    ("images/s{1}/{0}.jpg", "xml/s{1}/{0}.xml", ["xml"]),
+    ("s{1}/images/{0}.jpg", "s{1}/xml/{0}.xml", ["xml"]),
+    ("s{1}/{0}.jpg", "s{1}/xml/{0}.xml", ["xml"]), ("s{1}/{0}.jpg", "all/{0}.xml", ["all"]),
+    ("s{1}/{0}.jpg", "xml{1}/{0}.xml", ["xml0", "xml1"])])
+def test_xml_in_any_folders(tmp_path, picture, xml, folders):
+    for number in range(8):
+        own_folders.picture(tmp_path / picture.format(number, number % 2), number)
+        own_folders.text(tmp_path / xml.format(number, number % 2),
+                         own_folders.voc_xml(own_folders.objects_of(number)))
+    assert look(str(tmp_path)).content["annotations"] == folders
+    train, test = (annotated(get_imdb(str(tmp_path), use)) for use in ("train", "test"))
+    assert len(train) + len(test) == 8
+    assert {**train, **test}["3"] == own_folders.objects_of(3)
+
+
+def test_lists_of_vocs_devkit_are_taken_before_those_of_a_class(tmp_path):
+    own_folders.kangaroo(tmp_path, 10)
+    for name, numbers in (("Main/cat_test", [1]), ("Layout/test", [2]), ("Main/test", [3, 4]),
+                          ("Main/trainval", range(5, 11)), ("Main/train", [5, 6])):
+        own_folders.text(tmp_path / f"ImageSets/{name}.txt",
+                         "".join(f"{number:05d}\n" for number in numbers))
+    assert look(str(tmp_path)).content["splits"] == {
+        "test": ["ImageSets/Main/test.txt"], "train": ["ImageSets/Main/train.txt"],
+        "trainval": ["ImageSets/Main/trainval.txt"]}
+    assert get_imdb(str(tmp_path)).num_images == 6
+
+
 def test_the_format_can_be_chosen(tmp_path):
     folder = own_folders.raccoon(tmp_path / "raccoon")
     found = look(str(folder), "csv")
