@@ -75,6 +75,10 @@ def add_device_args(parser: argparse.ArgumentParser) -> None:
                         help="number of the GPU, or cpu, or auto: a GPU where one can be used, "
                              "else the CPU [auto]")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU (overrides --gpu)")
+    parser.add_argument("--deterministic", action="store_true",
+                        help="equal runs on a GPU give equal numbers, and take longer")
+    parser.add_argument("--tf32", action="store_true",
+                        help="a GPU may compute in TF32: faster, less exact")
 
 
 def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:

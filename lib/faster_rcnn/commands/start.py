@@ -49,6 +49,8 @@ def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
     Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
     if isinstance(getattr(args, "gpu_id", None), int):
         cfg.GPU_ID = args.gpu_id
+    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
+    cfg.USE_TF32 = cfg.USE_TF32 or getattr(args, "tf32", False)
     if show:
         show_settings(args)
 
@@ -75,19 +77,21 @@ def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
 
 def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
-    be used, and says which.
+    be used, and says which; cfg.DETERMINISTIC and cfg.USE_TF32 say how.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
     if gpu_id == "auto":
         gpu_id, reason = usable_device()
         log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
+    if cfg.DETERMINISTIC:
+        caffe.set_deterministic()
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
         cfg.GPU_ID = gpu_id
         caffe.set_device(processes.gpu_of(gpu_id))
-        caffe.set_mode_gpu()
+        caffe.set_mode_gpu(tf32=cfg.USE_TF32)
     processes.join()
 
 

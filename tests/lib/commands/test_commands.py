@@ -80,6 +80,24 @@ def test_auto_takes_a_gpu_that_is_there(caplog, device_mode):
     assert caffe.state.device() == torch.device("cuda", 0) and "GPU 0" in caplog.text
 
 
+@pytest.mark.parametrize("words", (["--deterministic", "--tf32"],
+                                   ["--set", "DETERMINISTIC", "True", "USE_TF32", "True"]))
+def test_how_to_compute(parser, words, monkeypatch, device_mode):
+    asked = []
+    monkeypatch.setattr(caffe, "set_deterministic", lambda: asked.append("deterministic"))
+    monkeypatch.setattr(caffe, "set_device", lambda number: asked.append(number))
+    monkeypatch.setattr(caffe, "set_mode_gpu", lambda tf32: asked.append(("tf32", tf32)))
+    args = parser.parse_args(["--gpu", "1", *words])
+    with cfg_override():
+        start.apply_settings(args)
+        assert cfg.DETERMINISTIC and cfg.USE_TF32 and cfg.GPU_ID == 1
+        start.use_device(args.gpu_id)
+    assert asked == ["deterministic", 1, ("tf32", True)]
+    with cfg_override():
+        start.apply_settings(parser.parse_args(["--gpu", "0"]))
+        assert not (cfg.DETERMINISTIC or cfg.USE_TF32)
+
+
 def test_only_settings_that_differ_are_shown(parser, caplog):
     args = parser.parse_args(["--cpu", "--scale", "480", "--set", "RNG_SEED", "7"])
     with cfg_override(), caplog.at_level("INFO"):
