@@ -21,11 +21,7 @@ Layer = tuple[str, str, list[np.ndarray]]
 
 def efficientnet_lite0(tensors: Tensors, _options: dict) -> Imported:
     """EfficientNet-Lite0; the weights are for BGR minus 127."""
-    weight, bias = _normalised(tensors, "_conv_stem", "_bn0")
-    if weight.shape[:2] != (32, 3):
-        raise CheckpointError(f"an EfficientNet with a first convolution of shape {weight.shape}")
-    stem = padded(weight)[:, ::-1] / np.float32(SCALE)
-    layers: list[Layer] = [("stem", "Convolution", [np.ascontiguousarray(stem), bias])]
+    layers: list[Layer] = [("stem", "Convolution", _stem(tensors))]
     for number in range(BLOCKS):
         for name, convolution, norm in _PARTS[0 if number else 1:]:
             there = f"_blocks.{number}."
@@ -36,6 +32,16 @@ def efficientnet_lite0(tensors: Tensors, _options: dict) -> Imported:
     layers.append(("head", "Convolution", _normalised(tensors, "_conv_head", "_bn1")))
     layers.append(("fc", "InnerProduct", tensors.pair("_fc")))
     return Imported("EfficientNet-Lite0", layers, "stem", "efficientnet_lite", (MEAN,) * 3)
+
+
+def _stem(tensors: Tensors) -> list[np.ndarray]:
+    """The first convolution, for BGR that nobody divides by SCALE."""
+    weight = tensors.take("_conv_stem.weight")
+    if weight.shape != (32, 3, 3, 3):
+        raise CheckpointError(f"an EfficientNet with a first convolution of {len(weight)} channels "
+                              "is not Lite0")
+    weight, bias = fold(weight, *tensors.batch_norm("_bn0"))
+    return [np.ascontiguousarray(padded(weight)[:, ::-1] / np.float32(SCALE)), bias]
 
 
 def padded(weight: np.ndarray) -> np.ndarray:
@@ -58,5 +64,4 @@ def fold(weight: np.ndarray, statistics: list[np.ndarray],
 
 
 def _normalised(tensors: Tensors, convolution: str, norm: str) -> list[np.ndarray]:
-    statistics, scale = tensors.batch_norm(norm)
-    return fold(tensors.take(f"{convolution}.weight"), statistics, scale)
+    return fold(tensors.take(f"{convolution}.weight"), *tensors.batch_norm(norm))

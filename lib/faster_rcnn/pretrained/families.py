@@ -27,4 +27,5 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
             return imported
     raise CheckpointError("the checkpoint is of no known net; known: VGG16, SqueezeNet 1.0, "
                           "ResNet-50, -101, -152 (torchvision), simple-faster-rcnn-pytorch, "
-                          f'EfficientNet-Lite0 (efficientnet-lite-pytorch); its first tensor is "{next(iter(tensors))}"')
+                          "EfficientNet-Lite0 (efficientnet-lite-pytorch); its first tensor is "
+                          f'"{next(iter(tensors))}"')

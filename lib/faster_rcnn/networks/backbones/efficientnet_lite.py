@@ -84,7 +84,7 @@ def _block(net, number, bottom, rates, stride):
     return name
 
 
-# Bins of 8 x 8 that the head's stride makes 4 x 4 cost a third of 14 x 14; anchors from 32 pixels on
+# Bins of 8 x 8 that the head's stride makes 4 x 4 cost a third of 14 x 14; anchors from 32 pixels
 EFFICIENTNET_LITE0 = Backbone(
     "EfficientNet-Lite0", "EfficientNet-Lite0", "efficientnet_lite0",
     partial(efficientnet_features, pad=DETECTOR_PAD), channels=BLOCKS[SHARED - 1][0], rpn_width=256,

@@ -57,7 +57,8 @@ def aligned(backbone: Backbone) -> Backbone:
     """The backbone with ROIAlign; heads of convolutions then take its bins without a stride."""
     if backbone.aligned:
         return backbone
-    return replace(backbone, aligned=True, pooled=backbone.bins if backbone.head else backbone.pooled)
+    return replace(backbone, aligned=True,
+                   pooled=backbone.bins if backbone.head else backbone.pooled)
 
 
 def solver(backbone: Backbone, method: str, suffix: str = "") -> str:

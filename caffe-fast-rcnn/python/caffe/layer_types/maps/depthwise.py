@@ -1,7 +1,7 @@
 """The gradient of depthwise kernels larger than 3x3, which oneDNN computes slowly on the CPU.
 
-For 64 regions of 4 x 4 with 1152 channels and kernels of 5 x 5 PyTorch takes 84 ms, this takes 8; for
-whole maps about two thirds of the time. Kernels of 3 x 3 are as fast there.
+For 64 regions of 4 x 4 with 1152 channels and kernels of 5 x 5 PyTorch takes 84 ms, this takes 8;
+for whole maps about two thirds of the time. Kernels of 3 x 3 are as fast there.
 """
 from typing import Any
 
@@ -26,8 +26,9 @@ def depthwise_convolution(x: Tensor, weight: Tensor, bias: Tensor | None,
                           windows: Windows) -> Tensor:
     """F.conv2d of every channel by itself, with a gradient of its own.
 
-    x: (N, C, H, W); weight: (C, 1, kh, kw); bias: (C,).
+    x: (N, C, H, W); weight: (C, 1, kh, kw); bias: (C,). All is computed in channels_last.
     """
+    x = x.contiguous(memory_format=torch.channels_last)
     return _Depthwise.apply(x, weight, bias, tuple(windows.stride), tuple(windows.pad))
 
 
@@ -42,6 +43,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
             of_x = torch.ops.aten.convolution_backward(
