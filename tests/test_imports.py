@@ -62,9 +62,11 @@ DETECTOR = {
                  "networks", "minibatches", "detection"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "training"),
+    "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
+                 "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
+    "commands": ("files", "settings", "datasets", "folders", "reports", "runs", "networks",
+                 "detection", "training", "schedules", "own_data"),
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

@@ -11,7 +11,7 @@ import ast
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -245,6 +245,11 @@ def cfg_from_file(filename: str) -> None:
         raise ConfigValueError(f"{filename}: a mapping of options was expected; found {options!r}")
     lines = safe_yaml.key_lines(text, filename)
     merge(options, cfg, lambda path: f"{filename}:{lines[path]}" if path in lines else filename)
+
+
+def cfg_from_mapping(options: Mapping[str, Any], origin: str) -> None:
+    """Merges a mapping of options, as a settings file holds it, into `cfg`; origin: for errors."""
+    merge(dict(options), cfg, lambda path: origin)
 
 
 def cfg_from_list(cfg_list: Sequence[str]) -> None:
