@@ -37,11 +37,11 @@ from reprlib import repr as shown
 
 from caffe.core.errors import UserError, suggest
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.settings.config import cfg
 
-FOLDER = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..", "data", "cards"))
+FOLDER = places.shipped("cards")
 FORMATS = ("voc", "coco")
 METRICS = ("voc07", "area")
 IMAGE_EXT = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
