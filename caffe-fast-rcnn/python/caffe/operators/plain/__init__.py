@@ -10,5 +10,6 @@
 Used where there is no C++ compiler, and on a GPU whose kernels were not compiled. Same operands,
 same checks and errors, same numbers up to rounding: they follow the definitions in
 src/caffe/layers.
+Belongs here: one function per operator, and what it demands of its operands.
 May import: nothing of caffe.
 """
