@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from easydict import EasyDict
 
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
 
@@ -205,7 +205,7 @@ cfg.RNG_SEED = 3
 # A small number that kept divisions finite; kept for old configurations
 cfg.EPS = 1e-14
 # The folder of the project, of the data and of the nets
-cfg.ROOT_DIR = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+cfg.ROOT_DIR = places.root()
 cfg.DATA_DIR = os.path.join(cfg.ROOT_DIR, "data")
 cfg.MODELS_DIR = os.path.join(cfg.ROOT_DIR, "models", "pascal_voc")
 # Name of the MATLAB executable; kept for old configurations
