@@ -13,7 +13,8 @@ from sources import FOLDERS, ORIGINAL, ROOT, sources
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "operators": (),
+    "operators.plain": (),
+    "operators": ("operators.plain",),
     "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),

@@ -109,10 +109,10 @@ def _print(metrics: dict) -> None:
     for name, curve in metrics["per_class"].items():
         print(f"AP for {name} = {curve['ap']:.4f}" if curve["num_objects"]
               else f"AP for {name} = nan (no objects in {metrics['imdb']}; not in the mean)")
-    print(f"Mean AP = {metrics['mean_ap']:.4f}")
-    lines = ["~~~~~~~~", "Results:"]
+    print(f"Mean AP = {metrics['mean_ap']:.4f}", flush=True)
+    lines = ["~~~~~~~~", "Results:"]        # the same numbers once more, for those who copy them
     lines += [f"{curve['ap']:.3f}" for curve in metrics["per_class"].values()]
-    print("\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]), flush=True)
+    log.debug("%s", "\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]))
 
 
 def write_metrics(metrics: dict, path: str) -> None:

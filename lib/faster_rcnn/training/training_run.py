@@ -31,7 +31,7 @@ from faster_rcnn.training.solver_check import check_solver
 from faster_rcnn.training.solver_wrapper import file_stem
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import get_training_roidb
-from faster_rcnn.training.validation import Validation, ValidationError
+from faster_rcnn.training.validation import Validation, validation_imdb
 
 log = logging.getLogger(__name__)
 
@@ -145,11 +145,8 @@ def combined_roidb(imdbs: list) -> list[dict]:
 
 
 def _validation_imdb(trained: Any) -> Any:
-    """The data set that TRAIN.VAL_IMDB names; trained: a data set of the training."""
-    imdb = get_imdb(cfg.TRAIN.VAL_IMDB, "test")
-    if list(imdb.classes) != list(trained.classes):
-        raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
-                              f"{trained.name}")
+    """The split to validate with, with its proposals for a net without an RPN."""
+    imdb = validation_imdb(trained)
     if not cfg.TEST.HAS_RPN:
         imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD, cfg.TEST.PROPOSAL_FILE)
     return imdb
