@@ -1,6 +1,7 @@
 """What is wrong or unusual in files: how it is kept, said once, and counted."""
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,18 @@ def report(problems: Iterable[Problem], data_set: str, notes: Notes | None = Non
         if line not in _reported:
             _reported.add(line)
             log.info("%s", line)
+
+
+@contextlib.contextmanager
+def unreported() -> Iterator[None]:
+    """Nothing is logged by `report` inside, nor counts as logged afterwards."""
+    known, was_disabled = set(_reported), log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = was_disabled
+        _reported.intersection_update(known)
 
 
 def counted(what: str, places: Iterable[tuple[str, str]], count: int) -> str:

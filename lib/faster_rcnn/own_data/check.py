@@ -1,12 +1,9 @@
 """The check of a data set: all its splits, and what they should not have in common."""
-import contextlib
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from caffe.core.errors import UserError
-from faster_rcnn.annotations.problems import Notes, Problem
+from faster_rcnn.annotations.problems import Notes, Problem, unreported
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.factory import card_split, find_card, get_imdb
 from faster_rcnn.own_data.alike import ALIKE, shared_pictures
@@ -66,7 +63,7 @@ def check(name: str, decode: bool = True) -> DataCheck:
     decode: every image is decoded, and all are compared with each other. What is found is not
     logged. UserError for what cannot be checked.
     """
-    with _quiet():
+    with unreported():
         imdbs, is_whole = data_sets(name)
         named: set[Problem] = set()
         splits = []
@@ -100,15 +97,3 @@ def data_sets(name: str) -> tuple[list[card_imdb], bool]:
         return [card_split(card, split)], False
     splits = [split for split in card.split_names() if card.has_split(split)]
     return [card_split(card, split) for split in splits or [card.train]], True
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences the log of data sets: their problems are returned, each once."""
-    logger = logging.getLogger("faster_rcnn")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -9,6 +9,7 @@ import numpy as np
 
 from caffe.core.errors import UserError
 from faster_rcnn.annotations.check import CheckedObject
+from faster_rcnn.annotations.problems import unreported
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, load_card
 from faster_rcnn.datasets.factory import card_split, spare_folder
@@ -56,18 +57,21 @@ def init(folder: str, form: str | None = None, seed: int = SEED, again: bool = F
     if path is not None and not again:
         card = load_card(path)
         if card.settings or not is_made(card):
-            imdb = _training_set(card)
+            with unreported():
+                imdb = _training_set(card)
             return InitResult(path, False, (f"the card {path} is there and is used", _size(imdb)),
                               trains, card.settings, _iterations(imdb))
     found = look(folder, form, seed, made_lists(path) if path is not None else ())
     path = write_card(folder, spare_folder(), found.content, found.lists)
-    imdb = _training_set(load_card(path))
-    settings, words = propose(imdb)
+    with unreported():
+        imdb = _training_set(load_card(path))
+        settings, words = propose(imdb)
     write_card(folder, spare_folder(), {**found.content, "settings": settings}, found.lists)
-    faults = len(imdb.problems)
+    count = len(imdb.problems)
+    if count:
+        words.append(f"{count} finding{'s' * (count > 1)} in the training set, which the check and "
+                     f"the training name, such as: {imdb.problems[0]}")
     said = [*found.sentences, *words, f"wrote {', '.join([path, *found.lists])}"]
-    if faults:
-        said.insert(-1, f"{faults} findings in the training set, such as: {imdb.problems[0]}")
     return InitResult(path, True, tuple(said), trains, settings, _iterations(imdb))
 
 

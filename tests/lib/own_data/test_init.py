@@ -44,6 +44,16 @@ def test_a_card_that_is_there_is_kept_unless_asked(tmp_path):
     assert get_imdb(str(folder)).image_index != before
 
 
+def test_what_is_wrong_is_counted_by_init_and_named_by_the_training(tmp_path, caplog):
+    folder = own_folders.raccoon(tmp_path / "raccoon")      # one XML says a wrong size
+    result = init(str(folder))
+    [line] = [line for line in result.sentences if "finding" in line]
+    assert line.startswith("1 finding in the training set") and "raccoon-4.xml" in line
+    assert "raccoon-4.xml" not in caplog.text
+    get_imdb(str(folder)).gt_roidb()
+    assert caplog.text.count("raccoon-4.xml") == 1
+
+
 def test_lists_of_the_users_are_kept(tmp_path):
     folder = own_folders.kangaroo(tmp_path / "kangaroo")
     for split, names in (("train", range(1, 20)), ("test", range(20, 25))):
