@@ -45,7 +45,8 @@ DETECTOR = {
     "annotations": ("files", "boxes", "images"),
     "evaluation": ("files", "boxes", "annotations"),
     "datasets": ("files", "boxes", "settings", "images", "annotations", "evaluation"),
-    "reports": ("files", "boxes", "images", "annotations", "evaluation"),
+    "reports.html": ("files", "boxes", "images", "evaluation"),
+    "reports": ("files", "boxes", "images", "annotations", "evaluation", "reports.html"),
     "synthetic": ("files", "settings", "datasets"),
     "runs": ("files", "settings"),
     "networks.backbones": ("anchors",),
@@ -59,8 +60,8 @@ DETECTOR = {
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
+    "commands": ("files", "settings", "datasets", "reports.html", "reports", "runs", "networks",
+                 "detection", "training", "schedules"),
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

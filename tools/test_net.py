@@ -2,11 +2,13 @@
 """Tests a detector on a data set: detections, average precision, a report with pictures."""
 import argparse
 import os
+import time
 from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool, values
+from faster_rcnn.commands.report_facts import facts_of_test
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import test_net
 from faster_rcnn.files import safe_pickle
@@ -69,14 +71,18 @@ def main() -> None:
     thresh = args.det_thresh
     if thresh is None:
         thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
+    begin = time.perf_counter()
     metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh,
                        shared=True)
     output_dir = get_output_dir(imdb, net)
     detections = os.path.join(output_dir, "detections.pkl")
     print(f"Wrote detections to: {detections}")
     if metrics is not None:
-        report = write_report(imdb, safe_pickle.load(detections), metrics, output_dir)
+        facts = facts_of_test(net, args.prototxt, args.caffemodel, time.perf_counter() - begin,
+                              imdb.num_images)
+        report = write_report(imdb, safe_pickle.load(detections), metrics, output_dir, facts)
         print(f"Report: {report}")
+        print(f"Page: {os.path.splitext(report)[0]}.html")
 
 
 if __name__ == "__main__":

@@ -215,6 +215,8 @@ cfg.USE_GPU_NMS = True
 # Number of the GPU
 cfg.GPU_ID = 0
 
+DEFAULTS = copy.deepcopy(cfg)       # not to be changed
+
 
 def results_dir(*names: str) -> str:
     """ROOT_DIR/output/EXP_DIR[/<name> ...], created when it does not exist."""
