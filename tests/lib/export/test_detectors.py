@@ -1,10 +1,8 @@
 """Whole detectors as ONNX files find what their nets find, in ONNX Runtime and in OpenVINO."""
-import os
-
 import numpy as np
 import onnx
 import pytest
-import small_ssd
+from made_detectors import NETS, RPN_TEST
 
 import caffe
 from caffe import export
@@ -17,87 +15,7 @@ from faster_rcnn.export.checks.net_detectors import net_detector
 from faster_rcnn.export.checks.runtimes import described, installed, start
 from faster_rcnn.export.making import class_names, is_whole_detector, whole_detector
 from faster_rcnn.export.options import ExportOptions
-from faster_rcnn.prototxts.adapt import adapt_file
-from faster_rcnn.settings.config import cfg, cfg_override
-
-SIZES = [(120, 160), (97, 61)]
-RPN_TEST = {"HAS_RPN": True, "SCALES": [90], "MAX_SIZE": 140, "RPN_MIN_SIZE": 4,
-            "RPN_POST_NMS_TOP_N": 40, "RPN_PRE_NMS_TOP_N": 200}
-GIVEN_TEST = {"HAS_RPN": False, "SCALES": [90], "MAX_SIZE": 140}
-NETS = {
-    "faster_rcnn": ("Tiny/faster_rcnn_alt_opt/faster_rcnn_test.pt", RPN_TEST),
-    "joint": ("Tiny/faster_rcnn_end2end/test.prototxt", {**RPN_TEST, "SCALE_MULTIPLE_OF": 32}),
-    "fast_rcnn": ("Tiny/fast_rcnn/test.prototxt", GIVEN_TEST),
-    "no_bbox_reg": ("Tiny/fast_rcnn/no_bbox_reg/test.prototxt", {**GIVEN_TEST, "BBOX_REG": False}),
-    "rfcn": ("ResNet-50/rfcn_end2end/test_agnostic.prototxt",
-             {**RPN_TEST, "AGNOSTIC": True, "SCALES": [64], "MAX_SIZE": 96}),
-}
-
-# ends of the names of layers with scores and deltas, and how much their outputs shall vary
-SPREADS = {"cls_score": 2, "rfcn_cls": 8, "bbox_pred": 0.3, "rfcn_bbox": 1, "_conf": 1.5,
-           "_loc": 1}
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(11)
-
-
-def fill(net, rng):
-    """Random weights with which a net's numbers neither vanish nor grow from layer to layer."""
-    types = {layer.name: layer.type for layer in net.layers}
-    for name, blobs in net.params.items():
-        weight = blobs[0].data
-        if types[name] == "BatchNorm":
-            blobs[0].data[...] = 0
-            blobs[1].data[...] = blobs[2].data[...] = 1
-        elif types[name] == "Scale":
-            weight[...] = 0.3 if name.endswith("branch2c") else 1
-        else:
-            weight[...] = rng.normal(0, np.sqrt(2 / np.prod(weight.shape[1:])), weight.shape)
-
-
-def spread_outputs(net, detect, inputs):
-    """Scales the layers of scores and deltas, so that a picture has scores and boxes of all kinds.
-    """
-    for name in net.params:
-        wanted = next((spread for end, spread in SPREADS.items() if name.endswith(end)), None)
-        if wanted is not None:
-            detect(*inputs)
-            net.params[name][0].data[...] *= wanted / net.blobs[name].data.std()
-
-
-@pytest.fixture
-def detector(rng, request, tmp_path):
-    """(net, options, pictures, proposals of each) of one of NETS, or of the small SSD."""
-    if request.param == "ssd":
-        net, test = caffe.Net(prototxt.read_net_text(small_ssd.net_text()), caffe.TEST), {}
-    else:
-        path, test = NETS[request.param]
-        path = os.path.join(cfg.MODELS_DIR, path)
-        with cfg_override(TEST=test):
-            if request.param == "rfcn":     # anchors that are not all clipped to small pictures
-                with cfg_override(ANCHOR_SCALES=[1, 2, 3]):
-                    path = str(tmp_path / "rfcn.pt")
-                    adapt_file(os.path.join(cfg.MODELS_DIR, NETS["rfcn"][0]), path, 21)
-            net = caffe.Net(path, caffe.TEST)
-    fill(net, rng)
-    with cfg_override(TEST=test):
-        options = ExportOptions(TestOptions.from_cfg(), class_names(net, None), 0.06, 30)
-        pictures = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
-        given = [[] for _ in pictures]
-        if not options.test.has_rpn and request.param != "ssd":
-            given = [[proposals(rng, *size)] for size in SIZES]
-        inputs = [[im, *more] for im, more in zip(pictures, given)]
-        spread_outputs(net, net_detector(net, options), inputs[0])
-        yield net, options, inputs
-
-
-def proposals(rng, height, width):
-    """Sixty boxes in a picture, some of them equal or nearly so."""
-    corners = np.sort(rng.uniform(0, 1, (40, 2, 2)), 1).reshape(-1, 4)
-    boxes = (corners * (width - 1, height - 1, width - 1, height - 1)).astype(np.float32)
-    return np.concatenate([boxes, boxes[:10], np.clip(boxes[:10] + 0.5, 0, None)])
+from faster_rcnn.settings.config import cfg_override
 
 
 def assert_alike(ours, theirs):

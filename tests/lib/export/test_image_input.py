@@ -12,12 +12,6 @@ from faster_rcnn.detection.inputs import image_and_info_blobs
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.export.image_input import prepared_image
 
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(4)
-
-
 RANKS = {"data": 4, "im_info": 2, "size": 1}
 
 
