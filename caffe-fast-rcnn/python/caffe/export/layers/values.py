@@ -5,19 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from caffe.core.types import Shape
-from caffe.export.scope import Scope
-from caffe.export.tensors import batch_statistics
-
-
-def number(scope: Scope, value: float) -> str:
-    """A constant scalar."""
-    return scope.constant(np.float32(value))
+from caffe.export.layers.scope import Scope
+from caffe.export.layers.statistics import batch_statistics
 
 
 def affine(scope: Scope, x: str, scale: float, shift: float) -> str:
     """scale * x + shift, without nodes for a scale of 1 or a shift of 0."""
-    x = x if scale == 1 else scope.op("Mul", x, number(scope, scale))
-    return x if shift == 0 else scope.op("Add", x, number(scope, shift))
+    x = x if scale == 1 else scope.op("Mul", x, scope.number(scale))
+    return x if shift == 0 else scope.op("Add", x, scope.number(shift))
 
 
 def relu(scope: Scope, x: str) -> str:
@@ -26,7 +21,7 @@ def relu(scope: Scope, x: str) -> str:
 
 
 def relu6(scope: Scope, x: str) -> str:
-    return scope.op("Min", relu(scope, x), number(scope, 6))
+    return scope.op("Min", relu(scope, x), scope.number(6))
 
 
 def prelu(scope: Scope, x: str) -> str:
@@ -43,11 +38,11 @@ def swish(scope: Scope, x: str) -> str:
 
 
 def clip(scope: Scope, x: str) -> str:
-    return scope.op("Clip", x, number(scope, scope.module.min), number(scope, scope.module.max))
+    return scope.op("Clip", x, scope.number(scope.module.min), scope.number(scope.module.max))
 
 
 def threshold(scope: Scope, x: str) -> str:
-    above = scope.op("Greater", x, number(scope, scope.module.threshold))
+    above = scope.op("Greater", x, scope.number(scope.module.threshold))
     return scope.op("Cast", above, to=1)     # 1: float
 
 
@@ -56,9 +51,9 @@ def power(scope: Scope, x: str) -> str:
     module = scope.module
     if module.power == 0 or module.scale == 0:
         value = np.float32(module.shift) ** np.float32(module.power)
-        return scope.constant(np.full(scope.top_shapes[0], value, np.float32))
+        return scope.op("Expand", scope.number(float(value)), scope.op("Shape", x))
     y = affine(scope, x, module.scale, module.shift)
-    return y if module.power == 1 else scope.op("Pow", y, number(scope, module.power))
+    return y if module.power == 1 else scope.op("Pow", y, scope.number(module.power))
 
 
 def exp(scope: Scope, x: str) -> str:
@@ -92,7 +87,7 @@ def scale(scope: Scope, x: str, factor: str | None = None) -> str:
     if factor is None:
         factor = scope.blob(0, "weight", _place(scope, scope.layer.blobs[0].shape))
     else:
-        factor = scope.reshape(factor, _place(scope, scope.bottom_shapes[1]))
+        factor = scope.reshape(factor, _copied(scope, scope.bottom_shapes[1]))
     y = scope.op("Mul", x, factor)
     if not scope.module.has_bias:
         return y
@@ -105,7 +100,7 @@ def bias(scope: Scope, x: str, summand: str | None = None) -> str:
     if summand is None:
         summand = scope.blob(0, "bias", _place(scope, scope.layer.blobs[0].shape))
     else:
-        summand = scope.reshape(summand, _place(scope, scope.bottom_shapes[1]))
+        summand = scope.reshape(summand, _copied(scope, scope.bottom_shapes[1]))
     return scope.op("Add", x, summand)
 
 
@@ -114,6 +109,11 @@ def _place(scope: Scope, shape: Sequence[int]) -> Shape:
     axes = len(scope.bottom_shapes[0])
     axis = scope.module.axis % axes if shape else axes
     return (*shape, *(1,) * (axes - axis - len(shape)))
+
+
+def _copied(scope: Scope, shape: Sequence[int]) -> Shape:
+    """`_place` of a bottom, whose axes keep their lengths: for Reshape, where 0 copies."""
+    return (*(0,) * len(shape), *_place(scope, shape)[len(shape):])
 
 
 def batch_norm(scope: Scope, x: str) -> str:
@@ -133,25 +133,24 @@ def mvn(scope: Scope, x: str) -> str:
     """(x - mean) / (standard deviation + eps) over the axes behind the channels (or the items)."""
     module, axes = scope.module, len(scope.bottom_shapes[0])
     over = list(range(1 if module.across else 2, axes))
-    centred = scope.op("Sub", x, scope.op("ReduceMean", x, axes=over))
+    centred = scope.op("Sub", x, scope.reduce("ReduceMean", x, over))
     if not module.variance:
         return centred
-    variance = scope.op("ReduceMean", scope.op("Mul", centred, centred), axes=over)
+    variance = scope.reduce("ReduceMean", scope.op("Mul", centred, centred), over)
     return scope.op("Div", centred, affine(scope, scope.op("Sqrt", variance), 1, module.eps))
 
 
 def normalize(scope: Scope, x: str) -> str:
     """x / sqrt(eps + sum of squares) * scale."""
     p, axes = scope.module.p, len(scope.bottom_shapes[0])
-    over = scope.integers(list(range(1, axes)) if p.across_spatial else [1])
-    square = affine(scope, scope.op("ReduceSum", scope.op("Mul", x, x), over), 1, p.eps)
+    over = range(1, axes) if p.across_spatial else [1]
+    square = affine(scope, scope.reduce("ReduceSum", scope.op("Mul", x, x), over), 1, p.eps)
     unit = scope.op("Div", x, scope.op("Sqrt", square))
     return scope.op("Mul", unit, scope.blob(0, "weight", (-1, *(1,) * (axes - 2))))
 
 
 def axpy(scope: Scope, factor: str, x: str, y: str) -> str:
-    items, channels, *size = scope.bottom_shapes[1]
-    factor = scope.reshape(factor, (items, channels, *(1,) * len(size)))
+    factor = scope.reshape(factor, (0, 0, *(1,) * (len(scope.bottom_shapes[1]) - 2)))
     return scope.op("Add", scope.op("Mul", factor, x), y)
 
 
@@ -165,7 +164,10 @@ def inner_product(scope: Scope, x: str) -> str:
     bias_of = [scope.blob(1, "bias")] if len(blobs) > 1 else []
     top = scope.op("Gemm", rows, scope.blob(0, "weight"), *bias_of,
                    transB=0 if module.transpose else 1)
-    return top if module.axis == 1 else scope.reshape(top, scope.top_shapes[0])
+    if module.axis == 1:
+        return top
+    scope.fixed(f"an InnerProduct with axis {module.axis}")
+    return scope.reshape(top, scope.top_shapes[0])
 
 
 def embed(scope: Scope, index: str) -> str:

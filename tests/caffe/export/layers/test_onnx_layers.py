@@ -1,26 +1,43 @@
-"""Every layer type with an ONNX form: its tops are those of ONNX's reference evaluator."""
+"""Every layer type with an ONNX form: its tops in ONNX Runtime are those of the net."""
 import numpy as np
 import pytest
+import torch
 from layer_harness import EXAMPLES, X, values
 
 import caffe
 from caffe import export
 from caffe.core.errors import LayerError
-from caffe.export.model import EXPORTERS, evaluate
+from caffe.export.layers.graph import Form
+from caffe.export.layers.table import EXPORTERS
+from caffe.export.model import evaluate
 from caffe.files import prototxt
 
 # examples without an ONNX form: type -> {number: what the error says}
 REFUSED = {
     "ArgMax": {0: "without axis"}, "Convolution": {2: "axis 2"},
     "Pooling": {1: "second top", 3: "nothing but padding", 5: "stochastic"},
-    "Silence": {0: None},
+    "ROIAlign": {2: "corners"}, "Silence": {0: None},
 }
+# 30 priors, two images, three classes; offsets of every class, and shared ones
+_LOW = (values((30, 2), 5) + 2) / 6
+MANY = torch.stack([torch.cat([_LOW, _LOW + (values((30, 2), 6) + 3) / 12], 1),
+                    torch.full((30, 4), 0.1)]).reshape(1, 2, -1)
+OFFSETS = [values((2, 360), 7) / 2, values((2, 120), 8) / 2]
+SCORES = (values((2, 90), 9) + 2) / 4
 FURTHER = {
     "ArgMax": [("argmax_param { axis: 1 }", [X.round()], 1)],
     "BatchNorm": [("", [values((2, 3))], 1)],
     "Crop": [("crop_param { axis: 1 offset: 1 }", [X, values((2, 2, 2, 2))], 1)],
     "Deconvolution": [("convolution_param { num_output: 2 group: 2 kernel_size: 3 stride: 2 "
                        "dilation: 2 bias_term: false }", [values((1, 2, 3, 4))], 1)],
+    "DetectionOutput": [
+        (f"detection_output_param {{ num_classes: 3 {text} }}", [OFFSETS[share], SCORES, MANY], 1)
+        for share, text in enumerate((
+            "share_location: false confidence_threshold: 0.3 nms_param { nms_threshold: 0.4 }",
+            "code_type: CENTER_SIZE keep_top_k: 7 nms_param { nms_threshold: 0.45 top_k: 20 }"))]
+    + [(f"detection_output_param {{ num_classes: 3 {text} }}", [OFFSETS[1] / 30, SCORES, MANY], 1)
+       for text in ("code_type: CORNER_SIZE background_label_id: -1", "confidence_threshold: 9",
+                    "variance_encoded_in_target: true keep_top_k: 200")],
     "Eltwise": [("", [X, X + 1], 1)],
     "Flatten": [("flatten_param { axis: 0 end_axis: -2 }", [X], 1)],
     "Pooling": [
@@ -67,7 +84,7 @@ def test_every_exporter_has_a_case():
 
 
 @pytest.mark.parametrize("kind, text, bottoms, tops", CASES)
-def test_tops_are_those_of_the_reference_evaluator(kind, text, bottoms, tops):
+def test_tops_are_those_of_onnx_runtime(kind, text, bottoms, tops):
     net = net_around(kind, text, bottoms, tops)
     model = export.to_onnx(net)
     assert [top.name for top in model.graph.output] == net.outputs
@@ -76,6 +93,32 @@ def test_tops_are_those_of_the_reference_evaluator(kind, text, bottoms, tops):
     answer = evaluate(model, {name: net.blobs[name].data for name in used})
     for name, top in zip(net.outputs, answer, strict=True):
         assert top.shape == net.blobs[name].shape
+        np.testing.assert_allclose(top, net.blobs[name].data, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind, text, bottoms, tops", [
+    case for case in CASES if case[2] and case[0] not in ("PriorBox", "PriorBoxClustered")])
+def test_free_sizes(kind, text, bottoms, tops):
+    """The graph that is made for one size holds for another, or says that it does not."""
+    net = net_around(kind, text, bottoms, tops)
+    try:
+        model = export.to_onnx(net, form=Form(free_sizes=True))
+    except LayerError as error:
+        assert "of fixed size only" in str(error)
+        return
+    if len(bottoms) == 1 and bottoms[0].dim() == 4 and kind != "Embed":
+        items, channels, height, width = bottoms[0].shape
+        net.blobs["b0"].reshape(items, channels, height + 3, width + 2)
+        try:
+            net.reshape()
+            net.blobs["b0"].data[...] = values(net.blobs["b0"].shape).numpy()
+        except LayerError:      # the layer itself takes one size only
+            net.blobs["b0"].reshape(*bottoms[0].shape)
+            net.blobs["b0"].data[...] = bottoms[0].numpy()
+    net.forward()
+    used = [entry.name for entry in model.graph.input]
+    answer = evaluate(model, {name: net.blobs[name].data for name in used})
+    for name, top in zip(net.outputs, answer, strict=True):
         np.testing.assert_allclose(top, net.blobs[name].data, rtol=2e-5, atol=2e-6)
 
 
