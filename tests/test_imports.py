@@ -58,9 +58,9 @@ DETECTOR = {
                  "networks", "minibatches", "detection"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "training"),
-    "pretrained": ("files", "boxes"),
+    "pretrained": ("files", "boxes", "networks"),
     "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
+                 "training", "schedules", "pretrained"),
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
