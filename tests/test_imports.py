@@ -69,9 +69,10 @@ DETECTOR = {
                   "prototxts", "networks", "minibatches", "detection", "training"),
     "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
                  "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
-    "pretrained": ("files", "boxes"),
+    "pretrained": ("files", "boxes", "networks"),
     "commands": ("files", "settings", "datasets", "folders", "reports.html", "reports", "runs",
-                 "networks", "detection", "training", "schedules", "own_data"),
+                 "networks", "detection", "training", "schedules", "own_data",
+                 "pretrained"),
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

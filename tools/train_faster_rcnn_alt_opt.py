@@ -33,6 +33,7 @@ def main(args: argparse.Namespace) -> None:
     start.apply_settings(args, show=False)
     model_folder(args.net_name, FASTER_RCNN.method, args.imdb_name)
     start.show_settings(args)
+    args.pretrained_model = start.initial_weights(args.pretrained_model)
     start.use_device(args.gpu_id)
     chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
                              iterations=args.iters, rates=args.lr, steps=args.steps,

@@ -50,6 +50,7 @@ def main(args: argparse.Namespace) -> None:
     start.show_settings(args)
     if not args.randomize:
         seed_generators()
+    args.pretrained_model = start.initial_weights(args.pretrained_model)
     start.use_device(args.gpu_id)
     final = run_training(TrainingOptions(args.solver, args.imdb_name, args.pretrained_model,
                                          Numbers(args.max_iters, args.lr, args.steps),

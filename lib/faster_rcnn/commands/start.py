@@ -15,6 +15,7 @@ from caffe.core.errors import UserError, WeightsError
 from faster_rcnn.commands.data import settings_from_card
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
+from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
@@ -121,6 +122,17 @@ def find_net(path: str | None, what: str) -> str:
     if path is None or os.path.isdir(path):
         path = require_file(path, what)     # always raises
     return find(path, cfg.ROOT_DIR, what)
+
+
+def initial_weights(path: str | None) -> str | None:
+    """The path of initial weights, which are got (data/weights.yml) where they can be and are not
+    there yet; None: none are given."""
+    if path is not None and not os.path.exists(path):
+        net = is_published(path, cfg.DATA_DIR)
+        if net is not None:
+            log.info("%s is not there yet: getting it (data/weights.yml)", path)
+            return get_weights(net, cfg.DATA_DIR)
+    return path
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:
