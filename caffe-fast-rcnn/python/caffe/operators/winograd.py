@@ -1,15 +1,15 @@
 """Convolution, 3 x 3 with stride 1, by Winograd's algorithm (Lavin and Gray 2015), on the CPU.
 
     weights = winograd_pack(weight)                       # once, while the weights stay the same
-    top = winograd_conv(x, weights, bias, relu=True)      # testing: bias, sum and ReLU on the way out
-    top = winograd_conv2d(x, weight, bias)                # training: packs each time, has gradients
+    top = winograd_conv(x, weights, bias, relu=True)      # bias, sum and ReLU on the way out
+    top = winograd_conv2d(x, weight, bias)                # packs each time, has gradients
     pays(64, 128, 300, 400, torch.get_num_threads())      # whether it is the faster way
 
 float32; kernels in src/caffe/layers/winograd*. A tile of m x m outputs, m = 2, 4 or 6, takes
-(m + 2)^2 products per pair of channels instead of 9 m^2: 2.25, 4 or 5 times fewer. The largest error
-against float64 is, of the largest value and over VGG16's layers: 6e-7 (m = 2), 3e-6 (m = 4), 2e-5
-(m = 6), and 2e-6 of PyTorch's own convolution; so m is 4. Every output is the same sum in the same
-order however many threads there are and whatever else is in the batch.
+(m + 2)^2 products per pair of channels instead of 9 m^2: 2.25, 4 or 5 times fewer. The largest
+error against float64 is, of the largest value and over VGG16's layers: 7e-7 (m = 2), 3e-6 (m = 4),
+2e-5 (m = 6), and 2e-6 of PyTorch's own convolution; so m is 4. Every output is the same sum in the
+same order however many threads there are and whatever else is in the batch.
 """
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -73,9 +73,14 @@ def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None,
     return raw.winograd_conv2d(x, weight, bias, pad_h, pad_w, tile)
 
 
-def pays(in_channels: int, out_channels: int, height: int, width: int, threads: int) -> bool:
-    """Whether winograd_conv is the faster way to an output of height x width pixels."""
-    return min(in_channels, out_channels) >= 32 and height * width >= 196
+def pays(in_channels: int, out_channels: int, height: int, width: int, threads: int,
+         packed: bool = True) -> bool:
+    """Whether Winograd's algorithm is the faster way to height x width pixels of all images.
+
+    packed: whether the weights are packed already; that takes as long as some 20 tiles.
+    """
+    tiles = -(-height // TILE) * -(-width // TILE)
+    return min(in_channels, out_channels) >= 32 and tiles >= (12 if packed else 36)
 
 
 # What PyTorch must know of them.
@@ -115,8 +120,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     pad_h, pad_w, tile = ctx.options
     for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
-    by_winograd = for_x and pays(weight.shape[0], weight.shape[1], *x.shape[2:],
-                                 torch.get_num_threads())
+    by_winograd = for_x and pays(weight.shape[0], weight.shape[1], len(x) * x.shape[2],
+                                 x.shape[3], torch.get_num_threads(), packed=False)
     gradients = [None] * 3
     if for_weight or for_bias or (for_x and not by_winograd):
         gradients = list(torch.ops.aten.convolution_backward(

@@ -6,6 +6,7 @@
 #include "winograd.h"
 
 #include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
@@ -22,6 +23,11 @@ using OptionalTensor = std::optional<at::Tensor>;
 struct Padding {
   int64_t height, width;
 };
+
+void check_padding(const char* op, Padding pad) {
+  TORCH_CHECK_VALUE(pad.height >= 0 && pad.width >= 0, op, ": padding must not be negative, not ",
+                    pad.height, ", ", pad.width);
+}
 
 int64_t tile_of(const char* op, const at::Tensor& packed) {
   check_operand(op, "packed", packed);
@@ -113,47 +119,60 @@ void check_map(const char* op, const char* name, const at::Tensor& map, at::IntA
                     map.sizes());
 }
 
-void winograd_conv_out(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
-                       const OptionalTensor& bias, int64_t pad_h, int64_t pad_w, bool relu,
-                       const OptionalTensor& residual, const at::Tensor& out) {
-  constexpr const char* op = "winograd_conv";
-  const Padding pad{pad_h, pad_w};
+at::Tensor convolved(const char* op, const at::Tensor& x, const at::Tensor& packed,
+                     int64_t outputs, const OptionalTensor& bias, Padding pad, bool relu,
+                     const OptionalTensor& residual) {
   const int64_t tile = tile_of(op, packed);
-  const auto shape = check_conv(op, x, packed, out_channels, bias, pad);
-  if (residual) check_map(op, "residual", *residual, shape);
-  check_map(op, "out", out, shape);
-  TORCH_CHECK_VALUE(has_neighbouring_channels(out), op, ": out must be channels_last, not have the "
-                    "strides ", out.strides());
-  run(x, packed, tile, bias, pad, relu, residual, out);
-}
-
-at::Tensor winograd_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
-                         const OptionalTensor& bias, int64_t pad_h, int64_t pad_w, bool relu,
-                         const OptionalTensor& residual) {
-  constexpr const char* op = "winograd_conv";
-  const Padding pad{pad_h, pad_w};
-  const int64_t tile = tile_of(op, packed);
-  const auto shape = check_conv(op, x, packed, out_channels, bias, pad);
+  const auto shape = check_conv(op, x, packed, outputs, bias, pad);
   if (residual) check_map(op, "residual", *residual, shape);
   at::Tensor out = at::empty(shape, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   run(x, packed, tile, bias, pad, relu, residual, out);
   return out;
 }
 
+at::Tensor winograd_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
+                         const OptionalTensor& bias, int64_t pad_h, int64_t pad_w, bool relu,
+                         const OptionalTensor& residual) {
+  constexpr const char* op = "winograd_conv";
+  check_padding(op, {pad_h, pad_w});
+  return convolved(op, x, packed, out_channels, bias, {pad_h, pad_w}, relu, residual);
+}
+
+void winograd_conv_out(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
+                       const OptionalTensor& bias, int64_t pad_h, int64_t pad_w, bool relu,
+                       const OptionalTensor& residual, const at::Tensor& out) {
+  constexpr const char* op = "winograd_conv";
+  check_padding(op, {pad_h, pad_w});
+  const int64_t tile = tile_of(op, packed);
+  const auto shape = check_conv(op, x, packed, out_channels, bias, {pad_h, pad_w});
+  if (residual) check_map(op, "residual", *residual, shape);
+  check_map(op, "out", out, shape);
+  TORCH_CHECK_VALUE(has_neighbouring_channels(out), op, ": out must be channels_last, not have the "
+                    "strides ", out.strides());
+  const at::MemOverlapStatus overlap = at::get_overlap_status(x, out);
+  TORCH_CHECK_VALUE(overlap != at::MemOverlapStatus::Full &&
+                        overlap != at::MemOverlapStatus::Partial,
+                    op, ": out shares memory with x");
+  run(x, packed, tile, bias, {pad_h, pad_w}, relu, residual, out);
+}
+
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight,
                            const OptionalTensor& bias, int64_t pad_h, int64_t pad_w,
                            int64_t tile) {
-  check_weight("winograd_conv2d", weight);
-  return winograd_conv(x, pack(weight, tile, false), weight.size(0), bias, pad_h, pad_w, false,
-                       std::nullopt);
+  constexpr const char* op = "winograd_conv2d";
+  check_weight(op, weight);
+  check_padding(op, {pad_h, pad_w});
+  return convolved(op, x, pack(weight, tile, false), weight.size(0), bias, {pad_h, pad_w}, false,
+                   std::nullopt);
 }
 
 // The gradient of winograd_conv2d with respect to x: grad, convolved with the rotated kernels.
 at::Tensor winograd_conv2d_backward(const at::Tensor& grad, const at::Tensor& weight,
                                     int64_t pad_h, int64_t pad_w, int64_t tile) {
-  check_weight("winograd_conv2d_backward", weight);
-  return winograd_conv(grad, pack(weight, tile, true), weight.size(1), std::nullopt, 2 - pad_h,
-                       2 - pad_w, false, std::nullopt);
+  constexpr const char* op = "winograd_conv2d_backward";
+  check_weight(op, weight);
+  return convolved(op, grad, pack(weight, tile, true), weight.size(1), std::nullopt,
+                   {2 - pad_h, 2 - pad_w}, false, std::nullopt);
 }
 
 }  // namespace

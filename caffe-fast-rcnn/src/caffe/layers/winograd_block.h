@@ -20,7 +20,10 @@ class BlockWorker {
         products_(scratch + T::kPositions * block.input_plane()),
         rows_((work.to.height + kOutputs - 1) / kOutputs),
         columns_((work.to.width + kOutputs - 1) / kOutputs),
-        nothing_(block.input_stride(), 0.f) {}
+        nothing_(block.input_stride(), 0.f),
+        bias_(work.panels() * kPanel, 0.f) {
+    if (work.bias) std::copy_n(work.bias, work.to.channels, bias_.begin());
+  }
 
   // Tiles first ... last - 1, counted along the rows of all images.
   void run(int64_t first, int64_t last) {
@@ -123,30 +126,40 @@ class BlockWorker {
     for (int64_t v = 0; v < 2 * count; ++v) {
       const int64_t output = panel * kPanel + v * kLanes;
       if (output >= work_.to.channels) return;
-      write_outputs(products + v * kLanes, at, output);
+      Vector values[kOutputs][kOutputs];
+      transform_products(products + v * kLanes, load(&bias_[output]), values);
+      write_outputs(values, at, output);
     }
   }
 
-  void write_outputs(const float* products, Corner at, int64_t output) const {
-    Vector half[kOutputs][T::kSize], line[T::kSize], values[kOutputs];
+  void transform_products(const float* products, Vector bias,
+                          Vector (*values)[kOutputs]) const {
+    Vector half[kOutputs][T::kSize], line[T::kSize], column[kOutputs];
 #pragma GCC unroll 8
     for (int j = 0; j < T::kSize; ++j) {
 #pragma GCC unroll 8
       for (int i = 0; i < T::kSize; ++i) {
         line[i] = load(products + (i * T::kSize + j) * block_.product_plane());
       }
-      T::of_output(line, values);
+      T::of_output(line, column);
 #pragma GCC unroll 8
-      for (int i = 0; i < kOutputs; ++i) half[i][j] = values[i];
+      for (int i = 0; i < kOutputs; ++i) half[i][j] = column[i];
     }
+#pragma GCC unroll 8
+    for (int i = 0; i < kOutputs; ++i) {
+      T::of_output(half[i], values[i]);
+#pragma GCC unroll 8
+      for (int j = 0; j < kOutputs; ++j) values[i][j] += bias;
+    }
+  }
+
+  void write_outputs(const Vector (*values)[kOutputs], Corner at, int64_t output) const {
     const int64_t lanes = std::min<int64_t>(kLanes, work_.to.channels - output);
-    const Vector bias = work_.bias ? load_some(work_.bias + output, lanes) : Vector{};
     const int64_t height = std::min<int64_t>(kOutputs, work_.to.height - at.y);
     const int64_t width = std::min<int64_t>(kOutputs, work_.to.width - at.x);
     for (int64_t i = 0; i < height; ++i) {
-      T::of_output(half[i], values);
       for (int64_t j = 0; j < width; ++j) {
-        write_pixel({at.image, at.y + i, at.x + j}, output, lanes, values[j] + bias);
+        write_pixel({at.image, at.y + i, at.x + j}, output, lanes, values[i][j]);
       }
     }
   }
@@ -171,6 +184,7 @@ class BlockWorker {
   float* const products_;
   const int64_t rows_, columns_;
   const std::vector<float> nothing_;
+  std::vector<float> bias_;
 };
 
 }  // namespace caffe_fast_rcnn::winograd
