@@ -13,7 +13,8 @@ from sources import FOLDERS, ORIGINAL, ROOT, sources
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "operators": (),
+    "operators.plain": (),
+    "operators": ("operators.plain",),
     "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),
@@ -44,7 +45,11 @@ DETECTOR = {
     "anchors": ("files", "boxes", "settings", "images"),
     "annotations": ("files", "boxes", "images"),
     "evaluation": ("files", "boxes", "annotations"),
-    "datasets": ("files", "boxes", "settings", "images", "annotations", "evaluation"),
+    "datasets.cards": ("files", "settings", "images", "annotations"),
+    "datasets.samples": ("files", "images", "annotations", "datasets.cards"),
+    "folders": ("files", "images", "annotations", "datasets.cards", "datasets.samples"),
+    "datasets": ("files", "boxes", "settings", "images", "annotations", "evaluation",
+                 "datasets.cards", "datasets.samples", "folders"),
     "reports": ("files", "boxes", "images", "annotations", "evaluation"),
     "synthetic": ("files", "settings", "datasets"),
     "runs": ("files", "settings"),
@@ -58,9 +63,11 @@ DETECTOR = {
                  "networks", "minibatches", "detection"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "training"),
+    "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
+                 "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
+    "commands": ("files", "settings", "datasets", "folders", "reports", "runs", "networks",
+                 "detection", "training", "schedules", "own_data"),
     "": (),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

@@ -4,10 +4,7 @@ import argparse
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.prototxts.solver_files import Numbers
-from faster_rcnn.runs.random_state import seed_generators
-from faster_rcnn.training.training_run import TrainingOptions, run_training
+from faster_rcnn.commands import entry, options, values
 
 EXAMPLES = """\
   tools/train_net.py --gpu 0 --solver models/pascal_voc/VGG16/faster_rcnn_end2end/solver.prototxt \\
@@ -24,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--solver", default=None, metavar="FILE",
                         help="solver prototxt; the class counts of its net follow the data set")
     parser.add_argument("--iters", dest="max_iters", type=values.positive(int), default=None,
-                        metavar="N", help="iterations [the solver's max_iter, or 40000]")
+                        metavar="N", help="iterations [as fits the number of pictures; for "
+                                          "VOC and COCO the solver's max_iter, or 40000]")
+    options.add_epochs(parser)
     parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
                         help="initial weights (.caffemodel) [those of the net's fillers]")
     parser.add_argument("--rand", dest="randomize", action="store_true",
@@ -40,18 +39,23 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
-    start.apply_settings(args)
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.prototxts.solver_files import Numbers
+    from faster_rcnn.runs.random_state import seed_generators
+    from faster_rcnn.training.training_run import TrainingOptions, run_training
+
+    start.apply_settings(args, show=False)
     args.solver = start.find_net(args.solver, "solver (--solver)")
+    start.show_settings(args)
     if not args.randomize:
         seed_generators()
     start.use_device(args.gpu_id)
     final = run_training(TrainingOptions(args.solver, args.imdb_name, args.pretrained_model,
                                          Numbers(args.max_iters, args.lr, args.steps),
-                                         args.resume))
+                                         args.resume, args.epochs))
     print(f"Final model: {final}")
 
 
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -32,6 +32,12 @@ start() {
   open_log "$@"
   split_options "$@"
   find_splits
+  check_test_options
+}
+
+# The training checks its options at once, and those of the test must not wait until it is done
+check_test_options() {
+  "$PYTHON" tools/test_net.py --parse-only --gpu "$GPU" ${TEST_ARGS[@]+"${TEST_ARGS[@]}"} || exit
 }
 
 # GPU, NET and DATASET come before all options
@@ -79,8 +85,8 @@ split_options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --set) TRAIN_ARGS+=("$@") TEST_ARGS+=("$@"); break ;;
-      --iters | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
-      --resume | --rand | --iters=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
+      --iters | --epochs | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
+      --resume | --rand | --iters=* | --epochs=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
       --num_dets | --det_thresh) TEST_ARGS+=("$1" "${2-}"); shift ;;
       --comp | --vis | --num_dets=* | --det_thresh=*) TEST_ARGS+=("$1") ;;
       *) TRAIN_ARGS+=("$1") TEST_ARGS+=("$1") ;;
@@ -98,15 +104,20 @@ find_splits() {
       return ;;
     pascal_voc) DATASET=${VOC:-voc_2007} ;;
     *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
+    *)  # a folder, unless a card has this name
+      if [ ! -f "data/cards/$DATASET.yml" ] && [ -d "$(from_here "$DATASET")" ]; then
+        DATASET=$(from_here "$DATASET")
+      fi ;;
   esac
   imdbs=$("$PYTHON" tools/card_splits.py "$DATASET") || exit
   TRAIN_IMDB=$(sed -n 1p <<< "$imdbs")
   TEST_IMDB=$(sed -n 2p <<< "$imdbs")
 }
 
-# Runs a tool and keeps what it prints, after Ctrl-C as well (tee -i)
+# Runs a tool, which writes all that it does to the log: more than it shows, and without the
+# progress bar
 logged() {
-  "$PYTHON" "$@" 2>&1 | tee -i -a "$LOG"
+  FASTER_RCNN_LOG=$LOG "$PYTHON" "$@"
 }
 
 # Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot

@@ -1,19 +1,29 @@
 """From arguments to a running tool: settings, device, files that must exist."""
 import argparse
+import copy
 import logging
 import os
 import pprint
 import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 import caffe
 from caffe.core.errors import UserError, WeightsError
+from faster_rcnn.commands.data import settings_from_card
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
+from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 
 log = logging.getLogger(__name__)
+
+# What the project ships, before any tool has changed it
+_DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
 
 
 class OptionError(UserError, ValueError):
@@ -21,13 +31,16 @@ class OptionError(UserError, ValueError):
 
 
 def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
-    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+    """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
+    the settings in force.
 
     Raises ConfigKeyError or ConfigValueError.
     """
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
+    if getattr(args, "imdb_name", None):
+        settings_from_card(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -38,27 +51,51 @@ def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
         cfg_from_list(args.set_cfgs)
     check_settings(cfg)
     Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
-    if getattr(args, "gpu_id", "cpu") != "cpu":
+    if isinstance(getattr(args, "gpu_id", None), int):
         cfg.GPU_ID = args.gpu_id
+    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
+    cfg.USE_TF32 = cfg.USE_TF32 or getattr(args, "tf32", False)
     if show:
         show_settings(args)
 
 
 def show_settings(args: argparse.Namespace) -> None:
-    """Logs the options and the settings in force."""
-    log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+    """Logs the settings that differ from the defaults; all of them, and the options, where the
+    whole log is wanted.
+    """
+    log.debug("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, _DEFAULTS))
+    log.info("Settings: %s", changed or "the defaults")
+
+
+def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
+                     section: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields (dotted name, value) of the settings that are not as in `defaults`."""
+    for key, value in settings.items():
+        default: Any = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            yield from changed_settings(value, default, f"{section}{key}.")
+        elif not np.array_equal(value, default):
+            yield section + key, value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def use_device(gpu_id: int | str) -> None:
-    """Computes on GPU `gpu_id`, or on the CPU when it is "cpu".
+    """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
+    be used, and says which; cfg.DETERMINISTIC and cfg.USE_TF32 say how.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
+    if gpu_id == "auto":
+        gpu_id, reason = usable_device()
+        log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
+    if cfg.DETERMINISTIC:
+        caffe.set_deterministic()
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
+        cfg.GPU_ID = gpu_id
         caffe.set_device(processes.gpu_of(gpu_id))
-        caffe.set_mode_gpu()
+        caffe.set_mode_gpu(tf32=cfg.USE_TF32)
     processes.join()
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from caffe.operators.registration import raw
+from caffe.operators.registration import are_compiled, raw
 
 TILE = 4
 
@@ -77,13 +77,27 @@ def pays(in_channels: int, out_channels: int, height: int, width: int, threads: 
          packed: bool = True) -> bool:
     """Whether Winograd's algorithm is the faster way to height x width pixels of all images.
 
-    packed: whether the weights are packed already; that takes as long as some 20 tiles.
+    packed: whether the weights are packed already; that takes as long as some 20 tiles. Where the
+    operators are not compiled it never pays.
     """
     tiles = -(-height // TILE) * -(-width // TILE)
-    return min(in_channels, out_channels) >= 32 and tiles >= (12 if packed else 36)
+    return (are_compiled() and min(in_channels, out_channels) >= 32
+            and tiles >= (12 if packed else 36))
 
 
 # What PyTorch must know of them.
+
+# How many outputs are packed side by side depends on the processor; plain kernels are not packed.
+_PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3]
+
+
+@torch.library.register_fake("caffe_fast_rcnn::winograd_pack")
+def _(weight, tile, rotated):
+    outputs, channels = (weight.shape[axis] for axis in ((1, 0) if rotated else (0, 1)))
+    if not are_compiled():
+        return weight.new_empty((outputs, channels, 3, 3))
+    return weight.new_empty(((tile + 2) ** 2, -(-outputs // _PANEL), channels, _PANEL))
+
 
 def _top(x: Tensor, out_channels: int, pad_h: int, pad_w: int) -> Tensor:
     size = x.shape[2] + 2 * pad_h - 2, x.shape[3] + 2 * pad_w - 2

@@ -129,7 +129,4 @@ TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
 
 TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) { m.impl("winograd_pack", &pack); }
 
-// How wide a panel is depends on the processor, so that its shape is found here as well.
-TORCH_LIBRARY_IMPL(caffe_fast_rcnn, Meta, m) { m.impl("winograd_pack", &empty_packed); }
-
 }  // namespace caffe_fast_rcnn::winograd

@@ -15,6 +15,7 @@ from torch import Tensor
 from caffe.core import state
 from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.layer_types.maps.depthwise import depthwise_convolution, is_slow_depthwise
 from caffe.layer_types.maps.windows import Windows, pad_axes, read_windows, unfold_windows
 from caffe.operators import winograd
 from caffe.proto.caffe_pb2 import ConvolutionParameter, LayerParameter
@@ -128,11 +129,12 @@ class Convolution(_Learned):
         w, axes = self.windows, len(self.windows.kernel)
         if self.takes_winograd(x):
             return winograd.winograd_conv2d(x, self.blobs[0], self.bias, w.pad)
+        if is_slow_depthwise(x, self.blobs[0], w, self.group):
+            return depthwise_convolution(x, self.blobs[0], self.bias, w)
         if axes in _CONVOLVE:
             return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
                                    self.group)
         return convolve(x, self.blobs[0], self.bias, w, self.group)
-
 
     def takes_winograd(self, x: Tensor) -> bool:
         """Whether this bottom is convolved by Winograd's algorithm, its weights packed anew."""
