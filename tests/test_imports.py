@@ -65,7 +65,10 @@ DETECTOR = {
     "pretrained": ("files", "boxes"),
     "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
                  "training", "schedules"),
-    "": (),
+    "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
+                "datasets", "datasets.cards", "folders", "reports", "runs", "networks", "prototxts",
+                "minibatches", "detection", "training", "schedules", "pretrained", "commands"),
+    "": ("program",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
 # The engine knows no detector, and no room of the detector the original's names.
