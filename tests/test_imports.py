@@ -13,7 +13,8 @@ from sources import FOLDERS, ORIGINAL, ROOT, sources
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "operators": (),
+    "operators.plain": (),
+    "operators": ("operators.plain",),
     "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),
@@ -62,12 +63,15 @@ DETECTOR = {
                  "networks", "minibatches", "detection"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "training"),
+    "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
+                 "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
+    "commands": ("files", "settings", "annotations", "datasets.cards", "datasets", "folders",
+                 "reports", "runs", "networks", "detection", "training", "schedules", "own_data"),
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports", "runs", "networks", "prototxts",
-                "minibatches", "detection", "training", "schedules", "pretrained", "commands"),
+                "minibatches", "detection", "training", "schedules", "pretrained", "own_data",
+                "commands"),
     "": ("program",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from faster_rcnn.commands.values import device_word, flag, per_step, side_and_cap
+from faster_rcnn.commands.values import device_word, flag, per_step, positive, side_and_cap
 
 
 class Parser(argparse.ArgumentParser):
@@ -141,6 +141,7 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
                         help="initial weights (.caffemodel)")
     parser.add_argument("--iters", type=per_step(int, count), default=None, metavar=values,
                         help=iterations)
+    add_epochs(parser)
     parser.add_argument("--lr", type=per_step(float, count), default=None, metavar=values,
                         help="learning rates to start with; one number serves all [the solvers']")
     parser.add_argument("--steps", type=per_step(int, count), default=None, metavar=values,
@@ -148,6 +149,13 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
                              "solvers' share of the iterations]")
     parser.add_argument("--resume", action="store_true",
                         help="skip finished steps, continue the unfinished one at its checkpoint")
+
+
+def add_epochs(parser: argparse.ArgumentParser) -> None:
+    """Adds --epochs."""
+    parser.add_argument("--epochs", type=positive(float), default=None, metavar="N",
+                        help="instead of --iters: how often each training picture is seen, in "
+                             "every training step")
 
 
 def parse(parser: argparse.ArgumentParser,

@@ -12,6 +12,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError, WeightsError
+from faster_rcnn.commands.data import settings_from_card
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
@@ -30,13 +31,16 @@ class OptionError(UserError, ValueError):
 
 
 def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
-    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+    """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
+    the settings in force.
 
     Raises ConfigKeyError or ConfigValueError.
     """
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
+    if getattr(args, "imdb_name", None):
+        settings_from_card(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):

@@ -100,7 +100,7 @@ def stated_anchors(path: str) -> dict:
     return stated[0]
 
 
-def print_coverage(title: str, params: dict, objects: Sequence[Any],
+def print_coverage(title: str, params: dict, objects: list[Any],
                    classes: Sequence[str]) -> None:
     """A table: how well the anchors of AnchorGrid(**params) cover objects, per class and size."""
     import numpy as np

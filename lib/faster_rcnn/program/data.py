@@ -2,6 +2,7 @@
 import os
 from dataclasses import dataclass
 
+from faster_rcnn.commands.data import make_ready
 from faster_rcnn.datasets.cards import Card, is_card, is_card_path, load_card
 from faster_rcnn.datasets.factory import folder_card
 
@@ -16,8 +17,10 @@ class Data:
     @classmethod
     def of(cls, word: str) -> "Data":
         """The data set that a word of the command line names; CardError, FolderError."""
-        is_folder = not is_card(word) and os.path.isdir(word)
-        return cls(word, folder_card(word) if is_folder else load_card(word))
+        if is_card(word) or not os.path.isdir(word):
+            return cls(word, load_card(word))
+        make_ready(word)
+        return cls(word, folder_card(word))
 
     def imdb_name(self, split: str) -> str:
         """A split as --imdb takes it."""

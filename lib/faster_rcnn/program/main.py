@@ -10,8 +10,10 @@ from faster_rcnn.commands import entry
 PROG = "faster-rcnn"
 # verb: what it does; its module has the same name
 VERBS = {
-    "train": "trains a detector on a folder of annotated pictures or a card, then tests it",
+    "init": "looks at a folder of annotated pictures, and writes a card for it",
+    "check": "lists everything wrong with a data set, and draws its annotations",
     "anchors": "measures how well anchors cover the objects, and proposes better ones",
+    "train": "trains a detector on a folder of annotated pictures or a card",
     "report": "shows the report of a test, or makes it anew",
 }
 

@@ -3,6 +3,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from faster_rcnn.commands import options
 
@@ -64,7 +65,7 @@ def write_again(folder: str, imdb_name: str | None) -> None:
         with open(os.path.join(folder, METRICS), encoding="utf-8") as file:
             imdb_name = str(json.load(file)["imdb"])
     imdb = get_imdb(imdb_name)
-    all_boxes = safe_pickle.load(path)
+    all_boxes: Any = safe_pickle.load(path)
     check_detections(all_boxes, imdb, path)
     metrics = imdb.evaluate_detections(all_boxes, folder)
     if metrics is not None:

@@ -1,4 +1,4 @@
-"""`faster-rcnn train DATA`: trains a detector by one of the three schedules, then tests it."""
+"""`faster-rcnn train DATA`: trains a detector by one of the three schedules."""
 import argparse
 import os
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ VALIDATIONS = 10    # of a training, where nobody says how many
 
 def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     """The options of this verb."""
-    parser = options.parser_for("Trains a detector, then tests it.", EXAMPLES, prog)
+    parser = options.parser_for("Trains a detector by one of the three schedules.", EXAMPLES, prog)
     options.add_data(parser)
     parser.add_argument("--net", default=USUAL_NET, metavar="NET",
                         help=f"net to train: a folder of models/pascal_voc [{USUAL_NET}]")
@@ -37,8 +37,6 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
                         help="initial weights [data/imagenet_models/<NET>.v2.caffemodel]")
     _add_numbers(parser)
     _add_validation(parser)
-    parser.add_argument("--no-test", dest="test", action="store_false",
-                        help="do not test the detector afterwards")
     parser.add_argument("--resume", action="store_true",
                         help="skip what is finished, continue what is not at its checkpoint")
     parser.add_argument("--name", default=None, metavar="NAME",
@@ -52,7 +50,8 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iters", type=values.numbers(int), default=None, metavar="N[,N,N,N]",
                         help="iterations; of the alternating schedule one number for each of the "
-                             "four stages, or for all [the schedule's]")
+                             "four stages, or for all [as fits the number of pictures]")
+    options.add_epochs(parser)
     parser.add_argument("--lr", type=values.numbers(float), default=None, metavar="RATE[,...]",
                         help="learning rates to start with, likewise [the solvers']")
     parser.add_argument("--steps", type=values.numbers(int), default=None, metavar="N[,...]",
@@ -107,8 +106,8 @@ def main(args: argparse.Namespace) -> None:
 
 def settings_file(args: argparse.Namespace) -> str:
     """The settings of the schedule: those for the net, where there are some."""
-    from faster_rcnn.settings.config import cfg
-    folder, method = os.path.join(cfg.ROOT_DIR, "experiments", "cfgs"), SCHEDULES[args.schedule][0]
+    from faster_rcnn.files.places import shipped
+    folder, method = shipped("cfgs"), SCHEDULES[args.schedule][0]
     own = os.path.join(folder, f"{method}_{args.net}.yml")
     return own if os.path.isfile(own) else os.path.join(folder, f"{method}.yml")
 
@@ -144,7 +143,7 @@ def joint(args: argparse.Namespace, folder: str) -> str:
     seed_generators()
     numbers = Numbers(*(given and given[0] for given in (args.iters, args.lr, args.steps)))
     return run_training(TrainingOptions(os.path.join(folder, "solver.prototxt"), args.imdb_name,
-                                        args.weights, numbers, args.resume))
+                                        args.weights, numbers, args.resume, args.epochs))
 
 
 def alternating(args: argparse.Namespace, folder: str) -> str:
@@ -155,6 +154,6 @@ def alternating(args: argparse.Namespace, folder: str) -> str:
 
     iters, rates, steps = (given and given * (STAGES // len(given))
                            for given in (args.iters, args.lr, args.steps))
-    final, _ = run_schedule(ScheduleOptions(args.net, args.imdb_name, args.weights, iters, rates,
-                                            steps, args.resume), FASTER_RCNN)
-    return final
+    chosen = ScheduleOptions(args.net, args.imdb_name, args.weights, iters, rates, steps,
+                             args.resume, epochs=args.epochs)
+    return run_schedule(chosen, FASTER_RCNN)[0]

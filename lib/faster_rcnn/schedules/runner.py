@@ -17,7 +17,12 @@ from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.runs.random_state import seed_generators
 from faster_rcnn.schedules import actions
 from faster_rcnn.schedules.alternating import FASTER_RCNN
-from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions, check_solvers
+from faster_rcnn.schedules.files import (
+    ScheduleFiles,
+    ScheduleOptions,
+    check_solvers,
+    with_fitting_iterations,
+)
 from faster_rcnn.schedules.stage_validation import StageValidation
 from faster_rcnn.schedules.summary import steps_table
 from faster_rcnn.schedules.tables import SECTIONS, Kind, Schedule, Step
@@ -43,7 +48,8 @@ def run_schedule(options: ScheduleOptions,
             MinibatchOptions.from_cfg()     # refuses settings that a later step would refuse
     imdb = get_imdb(options.imdb_name)
     if any(step.kind is Kind.TEST_PROPOSALS for step in schedule.steps):
-        get_imdb(options.test_imdb_name)
+        get_imdb(options.test_imdb_name, "test")
+    options = with_fitting_iterations(options, schedule, imdb)
     output_dir = get_output_dir(imdb)
     log.info("Output will be saved to `%s`", output_dir)
     record = os.path.join(output_dir, f"{options.net_name}_{schedule.record}.json")
@@ -114,7 +120,8 @@ class _Run:
         return actions.Work(
             net_name=self._options.net_name, output_dir=self._output_dir,
             prototxt=self._files.paths[step.prototxt],
-            imdb=get_imdb(self._options.test_imdb_name if for_test else self._options.imdb_name),
+            imdb=(get_imdb(self._options.test_imdb_name, "test") if for_test
+                  else get_imdb(self._options.imdb_name)),
             weights=self.results[step.weights] if step.weights else self._initial_weights,
             proposals=self.results[step.proposals] if step.proposals else None,
             iterations=self._files.iterations.get(step.prototxt, 0), continues=continues,
@@ -139,7 +146,7 @@ class _Run:
         if validates:
             inputs["validation"] = self._validation_hash
         if step.kind is Kind.TEST_PROPOSALS:
-            inputs["test data"] = data_hash(get_imdb(self._options.test_imdb_name))
+            inputs["test data"] = data_hash(get_imdb(self._options.test_imdb_name, "test"))
         if step.proposals:
             inputs["proposals"] = recorded[step.proposals]["output_hash"]
         if step.kind is Kind.TRAINING:

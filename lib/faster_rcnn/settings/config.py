@@ -11,13 +11,13 @@ import ast
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from easydict import EasyDict
 
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
 
@@ -205,7 +205,7 @@ cfg.RNG_SEED = 3
 # A small number that kept divisions finite; kept for old configurations
 cfg.EPS = 1e-14
 # The folder of the project, of the data and of the nets
-cfg.ROOT_DIR = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+cfg.ROOT_DIR = places.root()
 cfg.DATA_DIR = os.path.join(cfg.ROOT_DIR, "data")
 cfg.MODELS_DIR = os.path.join(cfg.ROOT_DIR, "models", "pascal_voc")
 # Name of the MATLAB executable; kept for old configurations
@@ -245,6 +245,11 @@ def cfg_from_file(filename: str) -> None:
         raise ConfigValueError(f"{filename}: a mapping of options was expected; found {options!r}")
     lines = safe_yaml.key_lines(text, filename)
     merge(options, cfg, lambda path: f"{filename}:{lines[path]}" if path in lines else filename)
+
+
+def cfg_from_mapping(options: Mapping[str, Any], origin: str) -> None:
+    """Merges a mapping of options, as a settings file holds it, into `cfg`; origin: for errors."""
+    merge(dict(options), cfg, lambda path: origin)
 
 
 def cfg_from_list(cfg_list: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 What tools/train_net.py runs: joint training, Fast R-CNN, any net whose first layer is RoIDataLayer.
 """
+import dataclasses
 import logging
 import os
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caffe.core.errors import UserError
+from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import file_hash
 from faster_rcnn.networks.store import find, find_solver
@@ -24,6 +26,7 @@ from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_
 from faster_rcnn.runs.lock import RunLock, sweep
 from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.settings.config import cfg, results_dir
+from faster_rcnn.training.numbers import fitting_numbers
 from faster_rcnn.training.solver_check import check_solver
 from faster_rcnn.training.solver_wrapper import file_stem
 from faster_rcnn.training.train_net import train_net
@@ -46,6 +49,7 @@ class TrainingOptions:
     weights: str | None         # None: the net is filled by its fillers
     numbers: Numbers = Numbers()
     resume: bool = False
+    epochs: float | None = None     # instead of iterations
 
 
 def run_training(options: TrainingOptions) -> str:
@@ -67,7 +71,8 @@ def run_training(options: TrainingOptions) -> str:
 
 def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: str) -> str:
     sweep(stem)
-    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, options.numbers)
+    numbers = chosen_numbers(options, source, imdbs)
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
     inputs = _inputs(options, imdbs, solver)
@@ -93,6 +98,19 @@ def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: s
                       resume=continues, figures=figures, validation=validation)
     manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
     return paths[-1]
+
+
+def chosen_numbers(options: TrainingOptions, source: str, imdbs: list) -> Numbers:
+    """The user's Numbers, with iterations that fit the data sets where none are given."""
+    given, param = options.numbers, prototxt.read_solver(source)
+    fitting = fitting_numbers(imdbs, [cfg.TRAIN.IMS_PER_BATCH * param.iter_size],
+                              given.iterations is not None, options.epochs)
+    if fitting is None:
+        return given
+    # a solver without max_iter says nothing about the share of its iterations
+    drop = fitting[0].drop if param.lr_policy == "step" and not param.max_iter else None
+    return dataclasses.replace(given, iterations=fitting[0].iterations,
+                               stepsize=given.stepsize or drop)
 
 
 def _results_of(imdbs: list) -> str:

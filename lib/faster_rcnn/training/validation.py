@@ -118,7 +118,7 @@ def validation_imdb(trained: Any) -> Any:
     """The data set that TRAIN.VAL_IMDB names; ValidationError where its classes are others than
     those of `trained`, a data set of the training.
     """
-    imdb = get_imdb(cfg.TRAIN.VAL_IMDB)
+    imdb = get_imdb(cfg.TRAIN.VAL_IMDB, "test")
     if list(imdb.classes) != list(trained.classes):
         raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
                               f"{trained.name}")

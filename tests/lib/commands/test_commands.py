@@ -61,16 +61,19 @@ def device_mode():
     caffe.set_mode_cpu()
 
 
-@pytest.mark.parametrize("gpus,kernels,device,words", (
-    (0, False, "cpu", "the CPU (PyTorch sees no GPU"), (1, False, "cpu", "without CUDA kernels")))
-def test_auto_takes_the_cpu_and_says_why(gpus, kernels, device, words, monkeypatch, caplog,
-                                         device_mode):
+def refuse():
+    raise RuntimeError("no kernel image is available\nfor execution on the device")
+
+
+@pytest.mark.parametrize("gpus,words", (
+    (0, "the CPU (PyTorch sees no GPU"),
+    (1, "GPU 0 cannot be used: no kernel image is available)")))
+def test_auto_takes_the_cpu_and_says_why(gpus, words, monkeypatch, caplog, device_mode):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
-    monkeypatch.setattr(devices, "has_cuda_kernels", lambda: kernels)
-    monkeypatch.setattr(devices, "try_gpu", lambda: None)
+    monkeypatch.setattr(devices, "try_gpu", refuse)
     with caplog.at_level("INFO"):
         start.use_device("auto")
-    assert caffe.state.device().type == device and words in caplog.text
+    assert caffe.state.device().type == "cpu" and words in caplog.text
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is there")
