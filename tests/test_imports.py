@@ -70,10 +70,14 @@ DETECTOR = {
     "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
                  "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes", "networks"),
-    "commands": ("files", "settings", "datasets", "folders", "reports.html", "reports", "runs",
-                 "networks", "detection", "training", "schedules", "own_data",
-                 "pretrained"),
-    "": (),
+    "commands": ("files", "settings", "annotations", "datasets.cards", "datasets", "folders",
+                 "reports.html", "reports", "runs", "networks", "detection", "training",
+                 "schedules", "own_data", "pretrained"),
+    "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
+                "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
+                "networks", "prototxts", "minibatches", "detection", "training", "schedules",
+                "pretrained", "own_data", "commands"),
+    "": ("program",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
 # The engine knows no detector, and no room of the detector the original's names.

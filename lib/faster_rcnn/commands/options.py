@@ -90,6 +90,13 @@ def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) ->
     add_settings_args(parser, imdb)
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds DATA."""
+    parser.add_argument("data", metavar="DATA",
+                        help="a folder of annotated pictures, or a data set card: its path, or its "
+                             "name in data/cards")
+
+
 def add_settings_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:
     """Adds --cfg and --set, and --imdb as above; alone, for the tools that run no net.
 

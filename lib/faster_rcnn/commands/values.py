@@ -38,6 +38,13 @@ def per_step(kind: Number, count: int) -> Callable[[str], tuple[float, ...]]:
     return parse_values
 
 
+def numbers(kind: Number) -> Callable[[str], tuple[float, ...]]:
+    """The type of options with one or several positive numbers: "a" or "a,b,c,d"."""
+    def parse_numbers(text: str) -> tuple[float, ...]:
+        return tuple(positive(kind)(part) for part in text.split(","))
+    return parse_numbers
+
+
 def positive(kind: Number) -> Callable[[str], float]:
     """The type of options with one positive number."""
     def parse_positive(text: str) -> float:

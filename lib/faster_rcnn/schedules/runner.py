@@ -111,9 +111,9 @@ class _Run:
         self._manifest.finish(step.name, output, figures)
         self.results[step.name] = output
         self._done_now.add(step.name)
-        log.info("%s finished: %s\n  wrote %s\n  recorded in %s", where,
-                 ", ".join(f"{key} {value}" for key, value in figures.items()), output,
-                 self._manifest.path)
+        log.info("%s finished: %s", where,
+                 ", ".join(f"{key} {value}" for key, value in figures.items()))
+        log.debug("  wrote %s, recorded in %s", output, self._manifest.path)
 
     def _work_of(self, step: Step, continues: bool) -> actions.Work:
         for_test = step.kind is Kind.TEST_PROPOSALS

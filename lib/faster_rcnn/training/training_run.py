@@ -137,8 +137,8 @@ def combined_roidb(imdbs: list) -> list[dict]:
     """The training entries of data sets, one after the other, mirrored ones behind each set's."""
     roidb = []
     for imdb in imdbs:
-        log.info("Loaded dataset `%s` for training", imdb.name)
-        log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+        log.debug("Loaded dataset `%s` for training", imdb.name)
+        log.debug("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
     return roidb
