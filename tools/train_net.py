@@ -5,7 +5,7 @@ import argparse
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.prototxts.solver_files import Numbers
+from faster_rcnn.prototxts.solver_files import Numbers, net_of_solver
 from faster_rcnn.runs.random_state import seed_generators
 from faster_rcnn.training.training_run import TrainingOptions, run_training
 
@@ -44,6 +44,7 @@ def main() -> None:
     args = parse_args()
     start.apply_settings(args)
     args.solver = start.find_net(args.solver, "solver (--solver)")
+    start.use_means_of(net_of_solver(args.solver))
     if not args.randomize:
         seed_generators()
     args.pretrained_model = start.initial_weights(args.pretrained_model)

@@ -5,9 +5,13 @@ import os
 import pprint
 import time
 
+import numpy as np
+
 import caffe
 from caffe.core.errors import UserError, WeightsError
+from caffe.files import prototxt
 from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.backbones.table import BACKBONES
 from faster_rcnn.networks.store import find
 from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
@@ -15,6 +19,8 @@ from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 
 log = logging.getLogger(__name__)
+
+USUAL_MEANS = cfg.PIXEL_MEANS.copy()
 
 
 class OptionError(UserError, ValueError):
@@ -96,6 +102,17 @@ def initial_weights(path: str | None) -> str | None:
             log.info("%s is not there yet: getting it (data/weights.yml)", path)
             return get_weights(net, cfg.DATA_DIR)
     return path
+
+
+def use_means_of(net: str) -> None:
+    """Sets PIXEL_MEANS to those that the weights of a backbone were made with, unless others than
+    the usual ones are set. net: path of a prototxt, which names its backbone.
+    """
+    backbone = BACKBONES.get(prototxt.read_net(net).name)
+    if backbone is not None and backbone.pixel_means is not None and np.array_equal(
+            cfg.PIXEL_MEANS, USUAL_MEANS):
+        cfg.PIXEL_MEANS = np.array([[backbone.pixel_means]])
+        log.info("PIXEL_MEANS are those of %s: %s", backbone.folder, backbone.pixel_means)
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:
