@@ -12,8 +12,10 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError, WeightsError
+from caffe.files import prototxt
 from faster_rcnn.commands.data import settings_from_card
 from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.backbones.table import BACKBONES
 from faster_rcnn.networks.store import find
 from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # What the project ships, before any tool has changed it
 _DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
+USUAL_MEANS = cfg.PIXEL_MEANS.copy()
 
 
 class OptionError(UserError, ValueError):
@@ -133,6 +136,17 @@ def initial_weights(path: str | None) -> str | None:
             log.info("%s is not there yet: getting it (data/weights.yml)", path)
             return get_weights(net, cfg.DATA_DIR)
     return path
+
+
+def use_means_of(net: str) -> None:
+    """Sets PIXEL_MEANS to those that the weights of a backbone were made with, unless others than
+    the usual ones are set. net: path of a prototxt, which names its backbone.
+    """
+    backbone = BACKBONES.get(prototxt.read_net(net).name)
+    if backbone is not None and backbone.pixel_means is not None and np.array_equal(
+            cfg.PIXEL_MEANS, USUAL_MEANS):
+        cfg.PIXEL_MEANS = np.array([[backbone.pixel_means]])
+        log.info("PIXEL_MEANS are those of %s: %s", backbone.folder, backbone.pixel_means)
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:

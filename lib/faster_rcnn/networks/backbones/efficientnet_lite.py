@@ -107,4 +107,4 @@ EFFICIENTNET_LITE0 = Backbone(
     partial(efficientnet_features, pad=DETECTOR_PAD), channels=BLOCKS[SHARED - 1][0], rpn_width=256,
     pooled=8, bins=4, aligned=True, head=efficientnet_head, frozen=FROZEN,
     pool_names=("roi_pool", "roi_pool"), anchors=AnchorOptions(scales=(2, 4, 8, 16, 32)),
-    cls_loss=LABELS_BLOCKED, base_lr=0.004, pixel_means=PIXEL_MEANS)
+    carries_outputs=True, cls_loss=LABELS_BLOCKED, base_lr=0.004, pixel_means=PIXEL_MEANS)
