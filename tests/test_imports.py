@@ -54,14 +54,17 @@ DETECTOR = {
     "prototxts": ("files", "settings", "anchors", "networks"),
     "minibatches": ("files", "boxes", "settings", "images"),
     "detection": ("files", "boxes", "settings", "images", "reports", "runs", "prototxts"),
+    "detectors": ("files", "boxes", "settings", "images", "anchors", "datasets", "reports", "runs",
+                  "networks", "prototxts", "detection"),
+    "demo": ("files", "boxes", "images", "reports", "detection", "detectors"),
     "training": ("files", "boxes", "settings", "images", "datasets", "runs", "prototxts",
-                 "networks", "minibatches", "detection"),
+                 "networks", "minibatches", "detection", "detectors"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
-                  "prototxts", "networks", "minibatches", "detection", "training"),
+                  "prototxts", "networks", "minibatches", "detection", "detectors", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "detection",
-                 "training", "schedules"),
-    "": (),
+    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "prototxts",
+                 "detection", "detectors", "training", "schedules"),
+    "": ("detectors",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}
 # The engine knows no detector, and no room of the detector the original's names.
