@@ -76,9 +76,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     wanted = Wanted(args.demo_net, args.prototxt, args.card, args.boxes)
+    with cfg_override():                # wrong options are refused before anything is read
+        start.apply_settings(args, show=False)
+        weights = args.caffemodel or wanted.named.weights
+        if args.prototxt:
+            start.find_net(args.prototxt, "net (--def)")
     sources = find_sources(args.pictures or demo_pictures(), args.subfolders)
-    with described.opened_weights(args.caffemodel or usual_weights(args, wanted),
-                                  "weights (--weights)",
+    with described.opened_weights(weights, "weights (--weights)",
                                   "; train a detector, or name its file") as found:
         detector = load_detector(args, wanted, found)
     out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
@@ -94,13 +98,6 @@ def main() -> int:
 def demo_pictures() -> list[str]:
     """The pictures of the original's demo, where they are there."""
     return [os.path.join(cfg.ROOT_DIR, "data", "demo", name) for name in IMAGES]
-
-
-def usual_weights(args: argparse.Namespace, wanted: Wanted) -> str:
-    """Where the weights of the net that is meant lie, in the folder of the data."""
-    with cfg_override():
-        start.apply_settings(args, show=False)
-        return wanted.named.weights
 
 
 def load_detector(args: argparse.Namespace, wanted: Wanted, found: Found) -> Detector:

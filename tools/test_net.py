@@ -18,7 +18,7 @@ from faster_rcnn.detectors.finding import Found
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.prototxts.adapt import adapted_test_net
 from faster_rcnn.reports.test_report import write_report
-from faster_rcnn.settings.config import cfg, get_output_dir
+from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
 
 EXAMPLES = """\
   tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\
@@ -66,6 +66,8 @@ def set_proposals(imdb: Any, rpn_file: str | None) -> None:
 
 def main() -> None:
     args = parse_args()
+    with cfg_override():                # wrong options are refused before anything is read
+        start.apply_settings(args, show=False)
     with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:
         test(args, found)
 

@@ -59,10 +59,10 @@ def _frames(source: Source, name: str, most: int) -> Iterator[Shot]:
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0
         index = 0
         while not most or index < most:
-            seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0)
             is_there, im = video.read()
             if not is_there:
                 break
+            seconds = max(video.get(cv2.CAP_PROP_POS_MSEC) / 1000, 0.0)
             yield Shot(source.path, name, im, frame=index, seconds=seconds, rate=rate)
             index += 1
         if not index and source.camera is not None:

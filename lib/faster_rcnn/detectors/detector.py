@@ -91,11 +91,11 @@ class Detector:
         return self.description.classes
 
     @overload
-    def __call__(self, pictures: Sequence[Picture],
-                 boxes: Sequence[np.ndarray] | None = None) -> list[list[Box]]: ...
+    def __call__(self, pictures: Picture, boxes: np.ndarray | None = None) -> list[Box]: ...
 
     @overload
-    def __call__(self, pictures: Picture, boxes: np.ndarray | None = None) -> list[Box]: ...
+    def __call__(self, pictures: Sequence[Picture],
+                 boxes: Sequence[np.ndarray] | None = None) -> list[list[Box]]: ...
 
     def __call__(self, pictures: Any, boxes: Any = None) -> Any:
         """The boxes in a picture, best first: a list of Box; of a list of pictures a list of lists;
