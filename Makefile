@@ -14,8 +14,8 @@ READY := $(VENV)/.ready
 TOOLKIT := build/cuda-toolkit
 ARCH ?= sm_80,sm_90
 
-.PHONY: all venv operators demo test lint bench gpu-check cuda-toolkit cuda-compile sanitize clean \
-        help
+.PHONY: all venv operators demo test lint bench gpu-check cuda-toolkit cuda-compile sanitize lock \
+        audit clean help
 
 all: operators
 	@echo "Ready: $(BIN)/python has caffe, fast_rcnn and all the rest."
@@ -29,6 +29,8 @@ help:
 	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
 	@echo "make cuda-compile  compile every .cu and the CUDA bindings, no GPU needed (ARCH=$(ARCH))"
 	@echo "make sanitize      the operators' tests under ASan and UBSan"
+	@echo "make lock          requirements.lock anew, with hashes, from pyproject.toml"
+	@echo "make audit         known vulnerabilities of the pinned packages"
 	@echo "make clean         remove what was built, .venv included"
 
 $(BIN)/python:
@@ -42,11 +44,12 @@ $(BIN)/python:
 	  echo "make: '$(PYTHON)' has no C headers; Debian, Ubuntu: apt install python3-dev"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): $(BIN)/python requirements.lock pyproject.toml setup.py \
+$(READY): $(BIN)/python requirements.lock .ci/torch.txt pyproject.toml setup.py \
           caffe-fast-rcnn/src/caffe/proto/caffe.proto $(wildcard lib/faster_rcnn/boxes/*.pyx)
 	@rm -f lib/nms/*.so lib/utils/*.so    # an older layout's: they would hide the modules of today
-	$(PIP) install -q -c requirements.lock setuptools cython grpcio-tools
-	$(PIP) install -q -c requirements.lock $(INDEX) --no-build-isolation -e '.[test]'
+	$(PIP) install -q --require-hashes -r requirements.lock
+	$(PIP) install -q $(INDEX) -r .ci/torch.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 venv: $(READY)
@@ -67,6 +70,27 @@ lint: $(READY)
 
 bench: operators
 	$(BIN)/python tools/bench.py
+
+# Every version with the hashes of its files, for Python 3.10 and later on all systems. Versions stay
+# as they are where they fit pyproject.toml: take a line out of requirements.lock to renew it.
+lock: build/lock/.ready
+	build/lock/bin/python .ci/lock.py
+
+build/lock/.ready:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip --disable-pip-version-check install -q uv==0.13.9
+	@touch $@
+
+# Known vulnerabilities of the pinned versions. Skipped, and said so, where pip-audit or the
+# advisories cannot be had.
+audit:
+	@$(MAKE) --no-print-directory build/audit/.ready || echo "audit: skipped, no pip-audit"
+	@test ! -e build/audit/.ready || build/audit/bin/python .ci/audit.py requirements.lock
+
+build/audit/.ready:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip --disable-pip-version-check install -q pip-audit==2.10.1
+	@touch $@
 
 # Needs no network: without .venv, or with PYTHON=..., it runs with the PyTorch of that Python.
 gpu-check:

@@ -6,21 +6,16 @@ no display.
 """
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-import numpy as np
 
-from faster_rcnn.commands import described, options, start, tool, values
-from faster_rcnn.commands.described import Wanted
-from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
-from faster_rcnn.demo.drawings import DrawnOutput
-from faster_rcnn.demo.results import OUTPUTS, Output
-from faster_rcnn.demo.runner import run_demo
-from faster_rcnn.demo.shots import shots_of
-from faster_rcnn.demo.sources import find_sources
-from faster_rcnn.detectors.detector import Detector
-from faster_rcnn.detectors.finding import Found
-from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.commands import entry, options, values
+
+if TYPE_CHECKING:
+    from faster_rcnn.commands.described import Wanted
+    from faster_rcnn.detectors.detector import Detector
+    from faster_rcnn.detectors.finding import Found
 
 EXAMPLES = """\
   tools/demo.py --weights output/faster_rcnn_alt_opt/shapes_trainval/\\
@@ -30,6 +25,7 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages
 """
 
 IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
+SAVED = ("json", "csv", "coco", "yolo")
 # The exit status when a picture could not be read, but the others were looked at
 PASSED_OVER = 1
 
@@ -46,7 +42,7 @@ def parse_args() -> argparse.Namespace:
                              "data/faster_rcnn_models, R-FCN: data/rfcn_models]")
     parser.add_argument("--net", dest="demo_net", default=None, metavar="NET",
                         help="for weights without a description: a net of models/pascal_voc "
-                             f"[{described.USUAL_NET}]")
+                             "[VGG16]")
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
                         help="test net [the described one, or that of the net]")
     parser.add_argument("--boxes", action="store_true",
@@ -57,8 +53,8 @@ def parse_args() -> argparse.Namespace:
                         help="data set card that names the classes [those described, or VOC's]")
     parser.add_argument("--out", default=None, metavar="FOLDER",
                         help="where the results go [output/demo]")
-    parser.add_argument("--save", type=values.words_of(OUTPUTS), default=("json",), metavar="KINDS",
-                        help=f"result files, separated by commas: {', '.join(OUTPUTS)} [json]")
+    parser.add_argument("--save", type=values.words_of(SAVED), default=("json",), metavar="KINDS",
+                        help=f"result files, separated by commas: {', '.join(SAVED)} [json]")
     parser.add_argument("--no-pictures", action="store_true",
                         help="do not write the pictures and videos with their boxes")
     parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
@@ -73,49 +69,42 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    args = parse_args()
+def main(args: argparse.Namespace) -> int:
+    from faster_rcnn.commands import described, start
+    from faster_rcnn.commands.described import Wanted
+    from faster_rcnn.demo.runner import Demo, run_demo
+    from faster_rcnn.demo.sources import find_sources
+    from faster_rcnn.settings.config import cfg, cfg_override
+
     wanted = Wanted(args.demo_net, args.prototxt, args.card, args.boxes)
     with cfg_override():                # wrong options are refused before anything is read
         start.apply_settings(args, show=False)
         weights = args.caffemodel or wanted.named.weights
         if args.prototxt:
             start.find_net(args.prototxt, "net (--def)")
-    sources = find_sources(args.pictures or demo_pictures(), args.subfolders)
+    folder = os.path.join(cfg.ROOT_DIR, "data", "demo")
+    sources = find_sources(args.pictures or [os.path.join(folder, name) for name in IMAGES],
+                           args.subfolders)
     with described.opened_weights(weights, "weights (--weights)",
                                   "; train a detector, or name its file") as found:
         detector = load_detector(args, wanted, found)
     out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
-    os.makedirs(out, exist_ok=True)
-    outputs: list[Output] = [OUTPUTS[kind](out, detector.classes) for kind in args.save]
-    if not args.no_pictures:
-        outputs.append(DrawnOutput(out, detector))
-    faults = run_demo(detector, shots_of(sources, args.frames), outputs,
-                      read_boxes if args.boxes else None)
-    return PASSED_OVER if faults else 0
+    demo = Demo(out, args.save, not args.no_pictures, args.frames, args.boxes)
+    return PASSED_OVER if run_demo(detector, sources, demo) else 0
 
 
-def demo_pictures() -> list[str]:
-    """The pictures of the original's demo, where they are there."""
-    return [os.path.join(cfg.ROOT_DIR, "data", "demo", name) for name in IMAGES]
-
-
-def load_detector(args: argparse.Namespace, wanted: Wanted, found: Found) -> Detector:
+def load_detector(args: argparse.Namespace, wanted: "Wanted", found: "Found") -> "Detector":
     """The detector, as the command line and its description say."""
+    from faster_rcnn.commands import described, start
+    from faster_rcnn.detectors.detector import Detector
+
     settings = described.settings_of(found.description) or wanted.settings()
     start.apply_settings(args, show=False, described=settings)
     start.use_device(args.gpu_id)
-    description = described.describe_wanted(found, wanted)
     return Detector(found.weights, args.gpu_id, threshold=args.thresh, nms=args.nms,
-                    description=description, allow_random=args.allow_random)
-
-
-def read_boxes(picture: str) -> np.ndarray:
-    """The proposals (N, 4) in the .mat file beside a picture."""
-    path = os.path.splitext(picture)[0] + "_boxes.mat"
-    start.require_file(path, "boxes", f"; --boxes needs proposals for {picture}")
-    return as_boxes(matlab_boxes(path), path)
+                    description=described.describe_wanted(found, wanted),
+                    allow_random=args.allow_random)
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

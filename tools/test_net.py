@@ -6,19 +6,14 @@ settings.
 """
 import argparse
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import described, options, start, tool, values
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.detection.detect import test_net
-from faster_rcnn.detection.filled import require_filled
-from faster_rcnn.detectors.finding import Found
-from faster_rcnn.files import safe_pickle
-from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.reports.test_report import write_report
-from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
+from faster_rcnn.commands import entry, options, values
+
+if TYPE_CHECKING:
+    from faster_rcnn.detectors.finding import Found
 
 EXAMPLES = """\
   tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\
@@ -54,26 +49,27 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def set_proposals(imdb: Any, rpn_file: str | None) -> None:
-    """Sets where the rois of a net without an RPN come from."""
-    if not cfg.TEST.HAS_RPN:
-        method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
-        imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
-    elif rpn_file is not None:
-        raise start.OptionError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True "
-                                "(--cfg, --set)")
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import described, start
+    from faster_rcnn.settings.config import cfg_override
 
-
-def main() -> None:
-    args = parse_args()
     with cfg_override():                # wrong options are refused before anything is read
         start.apply_settings(args, show=False)
     with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:
         test(args, found)
 
 
-def test(args: argparse.Namespace, found: Found) -> None:
+def test(args: argparse.Namespace, found: "Found") -> None:
     """Tests the weights that were found."""
+    from faster_rcnn.commands import described, start
+    from faster_rcnn.datasets.factory import get_imdb
+    from faster_rcnn.detection.detect import test_net
+    from faster_rcnn.detection.filled import require_filled
+    from faster_rcnn.files import safe_pickle
+    from faster_rcnn.prototxts.adapt import adapted_test_net
+    from faster_rcnn.reports.test_report import write_report
+    from faster_rcnn.settings.config import cfg, get_output_dir
+
     description = found.description
     start.apply_settings(args, described=described.settings_of(description))
     start.use_device(args.gpu_id)
@@ -104,5 +100,18 @@ def test(args: argparse.Namespace, found: Found) -> None:
     described.record_test(found, imdb, metrics, tested)
 
 
+def set_proposals(imdb: Any, rpn_file: str | None) -> None:
+    """Sets where the rois of a net without an RPN come from."""
+    from faster_rcnn.commands.start import OptionError
+    from faster_rcnn.settings.config import cfg
+
+    if not cfg.TEST.HAS_RPN:
+        method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
+        imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
+    elif rpn_file is not None:
+        raise OptionError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True (--cfg, "
+                          "--set)")
+
+
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -4,10 +4,7 @@ import argparse
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.schedules.alternating import FASTER_RCNN
-from faster_rcnn.schedules.files import ScheduleOptions, model_folder
-from faster_rcnn.schedules.runner import run_schedule
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/train_faster_rcnn_alt_opt.py --gpu 0 --net_name ZF --imdb voc_2007_trainval \\
@@ -27,8 +24,12 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.schedules.alternating import FASTER_RCNN
+    from faster_rcnn.schedules.files import ScheduleOptions, model_folder
+    from faster_rcnn.schedules.runner import run_schedule
+
     start.apply_settings(args, show=False)
     model_folder(args.net_name, FASTER_RCNN.method, args.imdb_name)
     start.show_settings(args)
@@ -41,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -4,10 +4,7 @@ import argparse
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.prototxts.solver_files import Numbers
-from faster_rcnn.runs.random_state import seed_generators
-from faster_rcnn.training.training_run import TrainingOptions, run_training
+from faster_rcnn.commands import entry, options, values
 
 EXAMPLES = """\
   tools/train_net.py --gpu 0 --solver models/pascal_voc/VGG16/faster_rcnn_end2end/solver.prototxt \\
@@ -40,10 +37,15 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
-    start.apply_settings(args)
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.prototxts.solver_files import Numbers
+    from faster_rcnn.runs.random_state import seed_generators
+    from faster_rcnn.training.training_run import TrainingOptions, run_training
+
+    start.apply_settings(args, show=False)
     args.solver = start.find_net(args.solver, "solver (--solver)")
+    start.show_settings(args)
     if not args.randomize:
         seed_generators()
     start.use_device(args.gpu_id)
@@ -54,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -4,10 +4,7 @@ import argparse
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.schedules.files import ScheduleOptions, model_folder
-from faster_rcnn.schedules.rfcn import METHOD, RFCN_5_STAGES
-from faster_rcnn.schedules.runner import run_schedule
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/train_rfcn_alt_opt_5stage.py --gpu 0 --net_name ResNet-50 --imdb voc_0712_trainval \\
@@ -24,13 +21,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--imdb_test", default="voc_2007_test", metavar="NAME",
                         help="data set that stage 3 makes proposals for [voc_2007_test]")
     parser.add_argument("--model", default=None, metavar="FOLDER",
-                        help=f"folder of the prototxts in that of the net [{METHOD}]")
+                        help="folder of the prototxts in that of the net "
+                             "[rfcn_alt_opt_5step_ohem]")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.schedules.files import ScheduleOptions, model_folder
+    from faster_rcnn.schedules.rfcn import METHOD, RFCN_5_STAGES
+    from faster_rcnn.schedules.runner import run_schedule
+
     start.apply_settings(args, show=False)
     model_folder(args.net_name, args.model or METHOD, args.imdb_name)
     start.show_settings(args)
@@ -45,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -32,6 +32,12 @@ start() {
   open_log "$@"
   split_options "$@"
   find_splits
+  check_test_options
+}
+
+# The training checks its options at once, and those of the test must not wait until it is done
+check_test_options() {
+  "$PYTHON" tools/test_net.py --parse-only --gpu "$GPU" ${TEST_ARGS[@]+"${TEST_ARGS[@]}"} || exit
 }
 
 # GPU, NET and DATASET come before all options
@@ -104,9 +110,10 @@ find_splits() {
   TEST_IMDB=$(sed -n 2p <<< "$imdbs")
 }
 
-# Runs a tool and keeps what it prints, after Ctrl-C as well (tee -i)
+# Runs a tool, which writes all that it does to the log: more than it shows, and without the
+# progress bar
 logged() {
-  "$PYTHON" "$@" 2>&1 | tee -i -a "$LOG"
+  FASTER_RCNN_LOG=$LOG "$PYTHON" "$@"
 }
 
 # Trains with the solver of models/FOLDER/NET/METHOD, then tests the last snapshot

@@ -3,7 +3,7 @@
 #
 #   ./experiments/scripts/fast_rcnn.sh GPU NET DATASET [--variant V] [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, or cpu
+#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, CaffeNet, SqueezeNet, Tiny
 #            (coco: of models/coco)
 #   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)

@@ -3,7 +3,7 @@
 #
 #   ./experiments/scripts/fast_rcnn_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, or cpu
+#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      VGG16 or VGG_CNN_M_1024
 #   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
 #

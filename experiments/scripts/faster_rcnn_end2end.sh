@@ -3,7 +3,7 @@
 #
 #   ./experiments/scripts/faster_rcnn_end2end.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, or cpu
+#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
 #            ResNet-101, MobileNet, Tiny
 #            (coco: of models/coco)

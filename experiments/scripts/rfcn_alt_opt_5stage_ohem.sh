@@ -3,7 +3,7 @@
 #
 #   ./experiments/scripts/rfcn_alt_opt_5stage_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, or cpu
+#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      ResNet-50 or ResNet-101
 #   DATASET  pascal_voc (2007 and 2012 together), coco, the name of a card (data/cards/NAME.yml), or
 #            a card's path (.yml)

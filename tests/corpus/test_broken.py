@@ -15,7 +15,7 @@ from faster_rcnn.annotations.coco_json import read_coco
 from faster_rcnn.annotations.voc_xml import read_annotation
 from faster_rcnn.datasets.cards import Card, load_card
 from faster_rcnn.datasets.proposal_files import MatlabFormat, matlab_boxes, read_proposals
-from faster_rcnn.datasets.voc_files import read_split
+from faster_rcnn.datasets.samples.voc_files import read_split
 from faster_rcnn.evaluation.voc_eval import read_results
 from faster_rcnn.files import safe_pickle, safe_yaml
 from faster_rcnn.files.reading import read_text

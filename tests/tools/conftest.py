@@ -23,14 +23,19 @@ def handful(tmp_path_factory):
 
 
 @pytest.fixture
-def run_tool(monkeypatch, capsys):
-    """Runs a tool's file in this process (no second start of PyTorch); gives its three results."""
+def run_tool(monkeypatch, capsys, caplog):
+    """Runs a tool's file in this process (no second start of PyTorch); gives its three results.
+
+    out: what the tool prints, then what it logs, which a user is shown as well.
+    """
     def run(tool, *args):
         monkeypatch.setattr(sys, "argv", [os.path.join(TOOLS, tool), *map(str, args)])
-        with cfg_override(), pytest.raises(SystemExit) as stop:
+        caplog.clear()
+        with cfg_override(), caplog.at_level("INFO"), pytest.raises(SystemExit) as stop:
             runpy.run_path(sys.argv[0], run_name="__main__")
         captured = capsys.readouterr()
-        return SimpleNamespace(status=stop.value.code, out=captured.out, err=captured.err)
+        return SimpleNamespace(status=stop.value.code, err=captured.err,
+                               out=captured.out + "".join(f"{line}\n" for line in caplog.messages))
     monkeypatch.chdir(cfg.ROOT_DIR)
     monkeypatch.syspath_prepend(TOOLS)
     level = logging.getLogger("faster_rcnn").level

@@ -132,9 +132,10 @@ def test_an_archive_and_a_folder(weights, photo, run_tool, tmp_path):
 def test_what_does_not_go_together_is_refused(weights, photo, run_tool, tmp_path, handful):
     test = ("test_net.py", "--cpu", "--net", weights)
     assert_refused(run_tool(*test, "--imdb", "shapes_test"), "dark, light", "circle", "shapes_test")
-    for path, words in ((weights[:-5], ("does not exist",)), (photo, ("photo.json", "description"))):
-        with open(description_path(photo), "w") as file:
-            file.write("{}")
+    with open(description_path(photo), "w") as file:
+        file.write("{}")
+    for path, words in ((weights[:-5], ("does not exist",)),
+                        (photo, ("photo.json", "description"))):
         assert_refused(run_tool("demo.py", "--cpu", "--weights", path, photo), *words)
     make_weights(weights)       # other ones
     assert_refused(run_tool(*test), "small.json", "SHA-256")

@@ -8,11 +8,12 @@ from faster_rcnn.settings.config import cfg
 
 SCRIPTS = os.path.join(cfg.ROOT_DIR, "experiments", "scripts")
 STAND_IN = """#!/usr/bin/env bash
-case $1 in
-  tools/card_splits.py) printf '%s_trainval\\n%s_test\\n' "$2" "$2" ;;
+case "$1 $2" in
+  "tools/card_splits.py "*) printf '%s_trainval\\n%s_test\\n' "$2" "$2" ;;
+  "tools/test_net.py --parse-only") [[ $* != *--wrong* ]] || { echo "--wrong" >&2; exit 2; } ;;
   *) printf '%s\\n' "$*" >> "$CALLS"
-     printf 'Final model: out/final.caffemodel\\nFinal RPN: out/rpn.pkl\\n'
-     printf 'Wrote svd model to: out/svd.caffemodel\\n' ;;
+     { printf 'Final model: out/final.caffemodel\\nFinal RPN: out/rpn.pkl\\n'
+       printf 'Wrote svd model to: out/svd.caffemodel\\n'; } >> "$FASTER_RCNN_LOG" ;;
 esac
 """
 
@@ -25,10 +26,10 @@ def asked(tmp_path):
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
 
-    def run(script, *args):
+    def run(script, *args, status=0):
         calls.write_text("")
         done = run_script(folder, script, *args, CALLS=str(calls), PYTHON=str(stand_in))
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == status, done.stderr
         return [line.split() for line in calls.read_text().splitlines()]
     return run
 
@@ -79,6 +80,12 @@ def test_alternating_rfcn_on_coco(asked):
     check(test, imdb="coco_2014_val", rpn_file="out/rpn.pkl", num_dets="400", det_thresh="-inf")
     train, _ = asked("rfcn_alt_opt_5stage_ohem.sh", 0, "ResNet-50", "coco", "--iters", "7")
     check(train, iters="7")
+
+
+@pytest.mark.parametrize("script", ("faster_rcnn_alt_opt.sh", "faster_rcnn_end2end.sh",
+                                    "rfcn_alt_opt_5stage_ohem.sh", "fast_rcnn.sh"))
+def test_what_the_test_would_refuse_is_refused_before_the_training(asked, script):
+    assert asked(script, 0, "VGG16", "my_card", "--wrong", "4", status=2) == []
 
 
 def test_hard_examples(asked):

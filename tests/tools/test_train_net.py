@@ -71,6 +71,14 @@ def test_lines_that_scripts_look_for(trained):
     assert len(logs) == 1 and logs[0].startswith("faster_rcnn_end2end_Tiny_--iters_30_")
 
 
+def test_a_line_of_progress_has_each_loss_once(trained):
+    lines = [line for line in trained[1].stdout.splitlines() if line.startswith("iteration ")]
+    assert len(lines) == 1 and lines[0].startswith("iteration 20 of 30: loss ")
+    assert ", loss = " not in trained[1].stdout and "speed: " not in trained[1].stdout
+    for name in ("rpn_cls_loss", "rpn_loss_bbox", "loss_cls", "loss_bbox"):
+        assert re.search(rf"[(, ]{name} \d+\.\d{{4}}[,)]", lines[0]), lines[0]
+
+
 def test_files_of_a_training(trained):
     folder, _ = trained
     assert sorted(os.listdir(results_of(folder))) == [
@@ -208,7 +216,7 @@ def test_two_runs_in_one_folder(handful, tmp_path, run_tool):
 
 def test_sigterm_ends_a_training_with_a_checkpoint_and_the_way_to_go_on(trained, handful,
                                                                         tmp_path):
-    args = train_args(handful, tmp_path, "TRAIN.CHECKPOINT_ITERS", "0")
+    args = ["-v", *train_args(handful, tmp_path, "TRAIN.CHECKPOINT_ITERS", "0")]
     process = subprocess.Popen(command(TRAIN, *args), cwd=cfg.ROOT_DIR, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for line in process.stdout:
@@ -230,7 +238,8 @@ def test_sigterm_ends_a_training_with_a_checkpoint_and_the_way_to_go_on(trained,
 
 def test_the_log_has_glogs_prefix_where_parsers_look_for_it(trained):
     """As Caffe's tools/extra read a log: extract_seconds.py, parse_log.py, parse_log.sh."""
-    lines = trained[1].stdout.splitlines()
+    [name] = os.listdir(trained[0] / "logs")
+    lines = (trained[0] / "logs" / name).read_text().splitlines()
     started = next(line for line in lines if "Solving" in line)
     assert "] Solving " in started
     moment = re.compile(r"I(\d{4} \d\d:\d\d:\d\d\.\d{6}) +\d+ \S+:\d+\] ")

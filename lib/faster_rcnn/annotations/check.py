@@ -22,6 +22,7 @@ SKIP_OR_ERROR = ("skip", "error")
 # What is unusual: how a line that counts it calls it
 TURNED = "images to be shown turned (EXIF orientation), used as they are stored"
 EMPTY = "images without an object"
+UNLABELLED = "images without a label file, taken as without objects"
 ONE_PIXEL = "boxes one pixel wide or high"
 FRACTIONS = "boxes with fractions, which are cut off"
 # Why an object is left out
@@ -141,6 +142,10 @@ class AnnotationChecker:
         checked = (self._object(annotation.path, obj, size or annotation.size)
                    for obj in annotation.objects)
         return [obj for obj in checked if obj is not None]
+
+    def unusual(self, what: str, path: str) -> None:
+        """Counts an image that is unusual, but used."""
+        self._unusual(what, path, "")
 
     def unreadable(self, error: AnnotationError) -> None:
         """Notes an AnnotationError of a whole file, or raises it."""

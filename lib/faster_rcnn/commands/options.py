@@ -1,17 +1,30 @@
-"""The parser and the options that several tools share."""
+"""The parser and the options that several tools share.
+
+Imports nothing that takes time, since a command line is read before PyTorch is loaded.
+"""
 import argparse
+import difflib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from faster_rcnn.commands.values import flag, gpu_or_cpu, per_step, side_and_cap
-from faster_rcnn.runs import processes
+from faster_rcnn.commands.values import device_word, flag, per_step, side_and_cap
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Reports a wrong command line in one line, once for all processes; --cpu overrides --gpu in
-    any order.
+    any order. Options must be written out: an abbreviation is unknown.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}{self._meant(rest)}")
+        return known
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         known, rest = super().parse_known_args(args, namespace)
@@ -21,21 +34,46 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         line = f"{self.prog}: error: {message} (--help shows all options)\n"
-        self.exit(2, line if processes.is_first_to_fail() else None)
+        self.exit(2, line if _is_first_to_fail() else None)
+
+    def _meant(self, words: Sequence[str]) -> str:
+        """' (did you mean ...?)' for the first option among unknown words."""
+        unknown = next((word.partition("=")[0] for word in words if word.startswith("--")), "")
+        near = difflib.get_close_matches(unknown, self._option_string_actions, 1)
+        return f" (did you mean {near[0]}?)" if near else ""
 
 
-def parser_for(description: str, examples: str) -> argparse.ArgumentParser:
-    """An ArgumentParser with --debug that shows `examples` (command lines) below the options."""
-    parser = _Parser(description=description, epilog="examples:\n" + examples,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def _is_first_to_fail() -> bool:
+    """Whether no other process of torchrun has reported an error before."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return True
+    from faster_rcnn.runs import processes  # slow: PyTorch
+    processes.start()
+    return processes.is_first_to_fail()
+
+
+def parser_for(description: str, examples: str, prog: str | None = None) -> Parser:
+    """A parser with the options of every tool that shows `examples` (command lines) below them.
+
+    prog: the command's name in messages; None: that of the file.
+    """
+    parser = Parser(prog=prog, description=description, epilog="examples:\n" + examples,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-q", "--quiet", action="store_true",
+                        help="print results, warnings and errors alone")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="print the whole log: all settings, every loss, every image")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--parse-only", action="store_true",
+                        help="check the command line, and do nothing else")
     return parser
 
 
 def add_device_args(parser: argparse.ArgumentParser) -> None:
     """Adds --gpu and --cpu."""
-    parser.add_argument("--gpu", dest="gpu_id", default=0, type=gpu_or_cpu, metavar="N",
-                        help="number of the GPU, or the word cpu [0]")
+    parser.add_argument("--gpu", dest="gpu_id", default="auto", type=device_word, metavar="N",
+                        help="number of the GPU, or cpu, or auto: a GPU where one can be used, "
+                             "else the CPU [auto]")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU (overrides --gpu)")
 
 
@@ -103,9 +141,14 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
 
 def parse(parser: argparse.ArgumentParser,
           argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments; with none at all the help is shown and the exit status is 1."""
+    """The arguments; with none at all the help is shown and the exit status is 1, with --parse-only
+    it is 0 where they can be read.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if not argv:
         parser.print_help()
         sys.exit(1)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.parse_only:
+        sys.exit(0)
+    return args

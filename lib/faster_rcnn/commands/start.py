@@ -1,22 +1,29 @@
 """From arguments to a running tool: settings, device, files that must exist."""
 import argparse
+import copy
 import logging
 import os
 import pprint
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
+from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
 from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
+
+# What the project ships, before any tool has changed it
+_DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
 
 
 class OptionError(UserError, ValueError):
@@ -45,25 +52,45 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
         cfg_from_list(args.set_cfgs)
     check_settings(cfg)
     Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
-    if getattr(args, "gpu_id", "cpu") != "cpu":
+    if isinstance(getattr(args, "gpu_id", None), int):
         cfg.GPU_ID = args.gpu_id
     if show:
         show_settings(args)
 
 
 def show_settings(args: argparse.Namespace) -> None:
-    """Logs the options and the settings in force."""
-    log.info("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+    """Logs the settings that differ from the defaults; all of them, and the options, where the
+    whole log is wanted.
+    """
+    log.debug("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
+    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, _DEFAULTS))
+    log.info("Settings: %s", changed or "the defaults")
+
+
+def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
+                     section: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields (dotted name, value) of the settings that are not as in `defaults`."""
+    for key, value in settings.items():
+        default: Any = defaults.get(key)
+        if isinstance(value, dict) and isinstance(default, dict):
+            yield from changed_settings(value, default, f"{section}{key}.")
+        elif not np.array_equal(value, default):
+            yield section + key, value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def use_device(gpu_id: int | str) -> None:
-    """Computes on GPU `gpu_id`, or on the CPU when it is "cpu".
+    """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
+    be used, and says which.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
+    if gpu_id == "auto":
+        gpu_id, reason = usable_device()
+        log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
+        cfg.GPU_ID = gpu_id
         caffe.set_device(processes.gpu_of(gpu_id))
         caffe.set_mode_gpu()
     processes.join()

@@ -1,4 +1,5 @@
 """A tool as a process: its log, its exit status, errors in one line."""
+import argparse
 import os
 import re
 import shlex
@@ -28,21 +29,22 @@ _NOT_THE_USERS = tuple(os.path.join(os.path.realpath(folder), "")
                        for folder in (*_OWN_FOLDERS, *_INSTALLED))
 
 
-def run(main: Callable[[], int | None], distributed: bool = False) -> NoReturn:
+def run(main: Callable[..., int | None], distributed: bool = False,
+        args: argparse.Namespace | None = None) -> NoReturn:
     """Runs a tool and exits: status 0, or what main returns; 2 after one line for what the user can
     mend; 130 after Ctrl-C, 128 + N after signal N.
 
     distributed: whether the tool works in several processes (torchrun); of those only the first
-    that fails reports why.
+    that fails reports why. args: the command line, which main takes; None: main reads it itself.
     --debug, or the environment variable FASTER_RCNN_DEBUG, shows the traceback instead.
     """
-    start_log()
     debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
     try:
+        start_log(getattr(args, "quiet", False), getattr(args, "verbose", False))
         processes.start()
         if not (distributed or processes.is_alone()):
             raise ProcessesError("this tool works in one process: start it without torchrun")
-        status = main()
+        status = main() if args is None else main(args)
         processes.leave()
         sys.exit(status or 0)
     except KeyboardInterrupt:

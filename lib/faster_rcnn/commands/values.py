@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 Number = Callable[[str], float]     # int or float
 
 
-def gpu_or_cpu(text: str) -> int | str:
-    """The type of --gpu: a whole number, or "cpu"."""
-    if text.lower() == "cpu":
-        return "cpu"
+def device_word(text: str) -> int | str:
+    """The type of --gpu: a whole number, "cpu" or "auto"."""
+    if text.lower() in ("cpu", "auto"):
+        return text.lower()
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'"{text}" is neither the number of a GPU nor cpu')
+        raise argparse.ArgumentTypeError(f'"{text}" is neither the number of a GPU nor cpu or auto')
     return int(text)
 
 

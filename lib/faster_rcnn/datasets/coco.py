@@ -34,7 +34,8 @@ class coco(coco_imdb):
         annotations = os.path.join("annotations", f"{kind}_{image_set}{self._year}.json")
         coco_imdb.__init__(self, Card(
             name="coco_" + self._year, roots=(root,), classes=(), format="coco", metric="coco",
-            splits={image_set: (annotations, images)}, train=image_set, test=image_set), image_set)
+            splits={image_set: (annotations, images, "")}, train=image_set, test=image_set,
+            schedule="solver"), image_set)
 
     def _results_name(self) -> str:
         return self._image_set + self._year

@@ -21,7 +21,8 @@ from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, CardError
-from faster_rcnn.datasets.voc_files import left_out_images
+from faster_rcnn.datasets.samples.coco_lists import listed_images
+from faster_rcnn.datasets.samples.voc_files import left_out_images
 from faster_rcnn.evaluation import coco_results
 from faster_rcnn.images.reading import ImageError, image_fault, image_size
 
@@ -62,20 +63,21 @@ class coco_imdb(card_imdb):
         """Ids of the images whose files are there; ids of all when no file is."""
         if not self._file.images:
             raise CardError(f"data set {self.card.name}: {self._file.path} names no image")
+        images, problems = listed_images(self.card, split, self._file)
         faults = {}
-        for image in self._file.images.values():
+        for image in images:
             path = self._path(image)
             fault = image_fault(path)
             if fault:
                 faults[image.id] = (path, f"image of split {split} {fault}")
-        problems = list(self._file.problems)
-        if len(faults) < len(self._file.images):
+        problems += self._file.problems
+        if len(faults) < len(images):
             problems += left_out_images(self.card, faults.values())
         else:
             faults = {}
         self.problems = problems
         report(problems, self.name)
-        return [number for number in self._file.images if number not in faults]
+        return [image.id for image in images if image.id not in faults]
 
     def _path(self, image: CocoImage) -> str:
         return os.path.join(self._image_folder, image.file_name)

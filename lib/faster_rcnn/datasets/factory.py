@@ -1,9 +1,11 @@
 """Data sets by name."""
 import functools
+import logging
+import os
 from collections.abc import Callable
 
 from caffe.core.errors import UserError, suggest
-from faster_rcnn.datasets.cards import Card, list_cards, load_card
+from faster_rcnn.datasets.cards import Card, is_card_path, list_cards, load_card
 from faster_rcnn.datasets.coco import SPLITS as COCO_SPLITS
 from faster_rcnn.datasets.coco import coco
 from faster_rcnn.datasets.coco_imdb import coco_imdb
@@ -11,6 +13,11 @@ from faster_rcnn.datasets.imdb import imdb
 from faster_rcnn.datasets.own_classes import users_errors
 from faster_rcnn.datasets.pascal_voc import pascal_voc
 from faster_rcnn.datasets.voc_imdb import voc_imdb
+from faster_rcnn.folders.card_files import card_of, write_card
+from faster_rcnn.folders.look import look
+from faster_rcnn.settings.config import cfg
+
+log = logging.getLogger(__name__)
 
 # name: function that makes the data set; named as in py-faster-rcnn, whose users add lines below
 __sets: dict[str, Callable[[], imdb]] = {}
@@ -46,32 +53,56 @@ for _year, _splits in COCO_SPLITS.items():
         register_imdb(f"coco_{_year}_{_split}", functools.partial(coco, _split, _year))
 
 
-def get_imdb(name: str) -> imdb:
-    """The data set of a name: a registered one, <card>_<split>, or path/to/card.yml:split."""
+def get_imdb(name: str, use: str = "train") -> imdb:
+    """The data set of a name: a registered one, <card>_<split>, path/to/card.yml:split or
+    folder:split. use: the split of a card or folder without one: train or test.
+    """
     if name in __sets:
         with users_errors(name):
             return __sets[name]()
-    if name.endswith((".yml", ".yaml")):
-        raise UnknownDatasetError(f"{name} needs a split behind the card: {name}:"
-                                  f"{load_card(name).train}")
-    card, split = find_card(name)
+    card, split = find_card(name, use)
     if card is not None:
         return card_split(card, split)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
-                              "path/to/card.yml:split")
+                              "path/to/card.yml:split, or a folder")
 
 
-def find_card(name: str) -> tuple[Card | None, str]:
-    """The Card and the split of <card>_<split> or path/to/card.yml:split; None, "" for others."""
+def find_card(name: str, use: str = "train") -> tuple[Card | None, str]:
+    """The Card and the split of <card>_<split>, path/to/card.yml[:split] or folder[:split]; None,
+    "" for others. use: as in get_imdb.
+    """
     path, colon, split = name.rpartition(":")
-    if colon and path.endswith((".yml", ".yaml")):
-        return load_card(path), split
+    for place, wanted in ((name, ""), (path, split)):
+        if is_card_path(place):
+            card = load_card(place)
+        elif place and name not in __sets and os.path.isdir(place):
+            card = folder_card(place)
+        else:
+            continue
+        return card, wanted or (card.train if use == "train" else card.test)
     if name not in __sets:
-        for card in sorted(list_cards(), key=len, reverse=True):
-            if name.startswith(card + "_"):
-                return load_card(card), name[len(card) + 1:]
+        for known in sorted(list_cards(), key=len, reverse=True):
+            if name.startswith(known + "_"):
+                return load_card(known), name[len(known) + 1:]
     return None, ""
+
+
+def folder_card(folder: str) -> Card:
+    """The card of a folder of annotated pictures; it is written where there is none."""
+    path = card_of(folder, spare_folder())
+    if path is None:
+        found = look(folder)
+        path = write_card(folder, spare_folder(), found.content, found.lists)
+        for sentence in found.sentences:
+            log.info("%s", sentence)
+        log.info("Wrote %s", path)
+    return load_card(path)
+
+
+def spare_folder() -> str:
+    """Where the cards of folders are kept that cannot be written to."""
+    return os.path.join(cfg.DATA_DIR, "own")
 
 
 def card_split(card: Card, split: str) -> voc_imdb | coco_imdb:

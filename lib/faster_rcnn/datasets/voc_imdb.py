@@ -1,21 +1,23 @@
-"""Data sets in VOC layout, described by a card."""
+"""Data sets described by a card that are evaluated as VOC: in its layout, or as lists of pictures.
+"""
 import os
 import uuid
 from collections.abc import Sequence
 
 import numpy as np
 
-from faster_rcnn.annotations.check import AnnotationChecker, CheckedObject
-from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
+from faster_rcnn.annotations.check import UNLABELLED, AnnotationChecker, CheckedObject
+from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card
-from faster_rcnn.datasets.voc_files import Sample, read_split
+from faster_rcnn.datasets.samples.listed import ListedSample, read_listed
+from faster_rcnn.datasets.samples.voc_files import Sample, read_split
 from faster_rcnn.evaluation import voc_results
 from faster_rcnn.images.reading import ImageError, image_size
 
 
 class voc_imdb(card_imdb):
-    """A split of a card whose format is voc.
+    """A split of a card of any format but coco.
 
     config, beside card_imdb's: cleanup (remove the results files after the evaluation) and
     use_salt (a unique text in their names).
@@ -23,7 +25,8 @@ class voc_imdb(card_imdb):
 
     def __init__(self, card: Card, split: str) -> None:
         card_imdb.__init__(self, card, split, card.classes)
-        samples, self.problems = read_split(card, split)
+        samples: Sequence[Sample | ListedSample]
+        samples, self.problems = (read_listed if card.is_listed else read_split)(card, split)
         self._samples = {sample.image_id: sample for sample in samples}
         self._image_index = list(self._samples)
         self._salt = str(uuid.uuid4())
@@ -43,23 +46,27 @@ class voc_imdb(card_imdb):
     @property
     def has_annotations(self) -> bool:
         """False for a test set whose annotations are kept secret."""
-        return any(os.path.exists(sample.annotation_path) for sample in self._samples.values())
+        return any(sample.has_annotation() for sample in self._samples.values())
 
     def _check_all(self, checker: AnnotationChecker) -> dict:
         return {sample.image_id: self._read(checker, sample) for sample in self._samples.values()}
 
-    def _read(self, checker: AnnotationChecker, sample: Sample) -> list[CheckedObject] | None:
+    def _read(self, checker: AnnotationChecker,
+              sample: Sample | ListedSample) -> list[CheckedObject] | None:
         """The usable objects of one image, or None."""
         path = sample.image_path(self.card.image_ext)
         try:
-            annotation = read_annotation(sample.annotation_path)
             size = image_size(path) if path else None
+            annotation = sample.annotation(size)
         except AnnotationError as error:
             checker.unreadable(error)
             return None
         except ImageError as error:
             checker.unreadable(AnnotationError(f"{path}: {error}"))
             return None
+        if path and self.card.format == "yolo" and not sample.has_annotation():
+            checker.unusual(UNLABELLED, path)
+            return []
         return checker.check(annotation, size, path)
 
     # -------------------------------------------------------------------------------- evaluation
@@ -88,7 +95,7 @@ class voc_imdb(card_imdb):
         metrics = self._do_python_eval(output_dir)
         if self.config["cleanup"]:
             for name in self.classes[1:]:
-                os.remove(template.format(name))
+                os.remove(voc_results.class_file(template, name))
         return metrics
 
     def _do_python_eval(self, output_dir: str = "output") -> dict | None:

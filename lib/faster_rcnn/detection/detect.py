@@ -1,4 +1,5 @@
 """Detection with a trained net: one image, or a whole image database with its evaluation."""
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,7 +21,10 @@ from faster_rcnn.prototxts.heads import the_output
 from faster_rcnn.reports.names import distinct_names
 from faster_rcnn.reports.visualize import draw_detections, write_image
 from faster_rcnn.runs import processes
+from faster_rcnn.runs.progress import ImageProgress
 from faster_rcnn.settings.config import get_output_dir
+
+log = logging.getLogger(__name__)
 
 Detections = tuple[np.ndarray, np.ndarray]
 
@@ -105,8 +109,8 @@ def test_net(net: Any, imdb: Any, max_per_image: int = 100, thresh: float = 0.05
     """Detects on all images of a database, writes detections.pkl and has it evaluated.
 
     detections.pkl, in the net's folder under output/, holds all_boxes[class][image], (n, 5) each:
-    x1, y1, x2, y2, score (an empty list for the background). Prints `im_detect: i/N Xs Ys`, the
-    mean times of the net and of the rest. vis: also write a picture of every image.
+    x1, y1, x2, y2, score (an empty list for the background). Shows a bar, or logs `im_detect: i/N
+    Xs Ys`, the mean times of the net and of the rest. vis: also write a picture of every image.
     shared: the processes of torchrun share the images, and rank 0 does the rest.
     Returns what imdb.evaluate_detections returns, on other ranks None.
     """
@@ -122,7 +126,7 @@ def test_net(net: Any, imdb: Any, max_per_image: int = 100, thresh: float = 0.05
     all_boxes += [[found[i][k] for i in range(imdb.num_images)]
                   for k in range(imdb.num_classes - 1)]
     safe_pickle.dump(all_boxes, os.path.join(output_dir, "detections.pkl"))
-    print("Evaluating detections", flush=True)
+    log.info("Evaluating detections")
     return imdb.evaluate_detections(all_boxes, output_dir)
 
 
@@ -141,6 +145,7 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
 
     detect_timer, rest_timer = Timer(), Timer()
     found = {}
+    progress = ImageProgress("im_detect", imdb.num_images)
     names = ([] if pictures is None else
              distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)]))
     for i, given in zip(images, read_ahead(load, images)):
@@ -155,8 +160,8 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
         rest_timer.toc()
         if pictures is not None:
             _write_picture(os.path.join(pictures, f"{names[i]}.jpg"), imdb, given.im, dets)
-        print(f"im_detect: {i + 1}/{imdb.num_images} {detect_timer.average_time:.3f}s "
-              f"{rest_timer.average_time:.3f}s", flush=True)
+        progress.update(i + 1, f"{detect_timer.average_time:.3f}s {rest_timer.average_time:.3f}s")
+    progress.close()
     return found
 
 

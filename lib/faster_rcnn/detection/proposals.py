@@ -10,6 +10,7 @@ from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.runs import processes
+from faster_rcnn.runs.progress import ImageProgress
 
 
 def im_proposals(net: Any, im: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -24,8 +25,8 @@ def imdb_proposals(net: Any, imdb: Any, shared: bool = False) -> list[np.ndarray
     """Proposals for all images of a database: a list of boxes (R, 4), in pixels of the images.
 
     shared: the processes of torchrun share the images; ranks other than 0 get None.
-    Prints `im_proposals: i/N Xs`, the mean time per image. The next images are read and scaled
-    while the net computes.
+    Shows a bar, or logs `im_proposals: i/N Xs`, the mean time per image. The next images are read
+    and scaled while the net computes.
     """
     options = TestOptions.from_cfg()
 
@@ -35,13 +36,15 @@ def imdb_proposals(net: Any, imdb: Any, shared: bool = False) -> list[np.ndarray
             return image_and_info_blobs(read_image(path), options)
 
     timer, found = Timer(), {}
+    progress = ImageProgress("im_proposals", imdb.num_images)
     images = processes.share(imdb.num_images) if shared else range(imdb.num_images)
     for i, blobs in zip(images, read_ahead(load, images)):
         timer.tic()
         with naming_image(imdb.image_path_at(i)):
             found[i] = [_proposals(net, blobs)[0]]
         timer.toc()
-        print(f"im_proposals: {i + 1}/{imdb.num_images} {timer.average_time:.3f}s", flush=True)
+        progress.update(i + 1, f"{timer.average_time:.3f}s")
+    progress.close()
     of_all = processes.gathered_images(found) if shared else found
     return None if of_all is None else [boxes for boxes, in of_all.values()]
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import InputError
-from caffe.core.state import computing_on, usable_device
+from caffe.core.state import computing_on
 from faster_rcnn.detection.detect import detect_together
 from faster_rcnn.detection.filled import require_filled
 from faster_rcnn.detection.inputs import NetInput
@@ -31,6 +31,7 @@ from faster_rcnn.detectors.pictures import Picture, PictureError, as_bgr, frames
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.reports.visualize import draw_detections
+from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_override
 
@@ -169,7 +170,7 @@ class Detector:
 def _device(device: str | int) -> str | int:
     """"cpu" or the number of a GPU."""
     if device == "auto":
-        return usable_device()
+        return usable_device()[0]
     if device != "cpu" and (not isinstance(device, int) or isinstance(device, bool)):
         raise InputError(f'device must be "auto", "cpu" or the number of a GPU, not {device!r}')
     return device

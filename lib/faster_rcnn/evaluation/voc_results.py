@@ -9,12 +9,18 @@ import numpy as np
 from faster_rcnn.evaluation.voc_eval import Detections, Truth, evaluate_class, read_results
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.files.atomic import atomic_open, write_json
+from faster_rcnn.files.naming import file_name
 
 log = logging.getLogger(__name__)
 
 OVERLAP = 0.5
 # Keys of the curves in the metrics of a class, which metrics.json leaves out
 CURVE = ("rec", "prec")
+
+
+def class_file(template: str, name: str) -> str:
+    """Path of a class's results file; template: path with {:s} for the class."""
+    return template.format(file_name(name))
 
 
 def write_results(template: str, classes: Sequence[str], image_ids: Sequence[str],
@@ -29,7 +35,7 @@ def write_results(template: str, classes: Sequence[str], image_ids: Sequence[str
         if number == 0:
             continue
         log.info("Writing %s VOC results file", name)
-        with atomic_open(template.format(name)) as file:
+        with atomic_open(class_file(template, name)) as file:
             for image_id, dets in zip(image_ids, all_boxes[number]):
                 dets = np.asarray(dets).reshape(-1, 5)
                 file.writelines(f"{image_id} {score:.3f} {x1:.1f} {y1:.1f} {x2:.1f} {y2:.1f}\n"
@@ -55,12 +61,12 @@ def evaluate(imdb: Any, template: str, output_dir: str) -> dict | None:
     per_class = {}
     for number, name in enumerate(imdb.classes):
         if number:
-            detections = _of_images(read_results(template.format(name)), checked)
+            detections = _of_images(read_results(class_file(template, name)), checked)
             per_class[name] = _class_metrics(detections, class_truth(checked, number),
                                              imdb.card.metric)
             curve = per_class[name]
             safe_pickle.dump({key: curve[key] for key in ("rec", "prec", "ap")},
-                             os.path.join(output_dir, f"{name}_pr.pkl"))
+                             os.path.join(output_dir, f"{file_name(name)}_pr.pkl"))
     metrics = {"imdb": imdb.name, "metric": imdb.card.metric, "overlap": OVERLAP,
                "num_images": len(checked), "mean_ap": _mean_ap(per_class), "per_class": per_class}
     _print(metrics)
@@ -103,10 +109,10 @@ def _print(metrics: dict) -> None:
     for name, curve in metrics["per_class"].items():
         print(f"AP for {name} = {curve['ap']:.4f}" if curve["num_objects"]
               else f"AP for {name} = nan (no objects in {metrics['imdb']}; not in the mean)")
-    print(f"Mean AP = {metrics['mean_ap']:.4f}")
-    lines = ["~~~~~~~~", "Results:"]
+    print(f"Mean AP = {metrics['mean_ap']:.4f}", flush=True)
+    lines = ["~~~~~~~~", "Results:"]        # the same numbers once more, for those who copy them
     lines += [f"{curve['ap']:.3f}" for curve in metrics["per_class"].values()]
-    print("\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]), flush=True)
+    log.debug("%s", "\n".join([*lines, f"{metrics['mean_ap']:.3f}", "~~~~~~~~"]))
 
 
 def write_metrics(metrics: dict, path: str) -> None:

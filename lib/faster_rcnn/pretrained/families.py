@@ -1,7 +1,7 @@
 """The program that a checkpoint comes from."""
 import torch
 
-from faster_rcnn.pretrained import simple_faster_rcnn, torchvision_nets
+from faster_rcnn.pretrained import efficientnet_lite, simple_faster_rcnn, torchvision_nets
 from faster_rcnn.pretrained.checkpoints import CheckpointError
 from faster_rcnn.pretrained.imported import Imported, Tensors
 
@@ -9,7 +9,9 @@ from faster_rcnn.pretrained.imported import Imported, Tensors
 _FAMILIES = ((("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
              (("features.0.weight", "classifier.6.weight"), torchvision_nets.vgg16),
              (("features.3.squeeze.weight",), torchvision_nets.squeezenet),
-             (("layer1.0.conv3.weight",), torchvision_nets.resnet))
+             (("layer1.0.conv3.weight",), torchvision_nets.resnet),
+             (("_conv_stem.weight", "_blocks.15._bn2.weight"),
+              efficientnet_lite.efficientnet_lite0))
 
 
 def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
@@ -24,5 +26,6 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
             taken.finish()
             return imported
     raise CheckpointError("the checkpoint is of no known net; known: VGG16, SqueezeNet 1.0, "
-                          "ResNet-50, -101, -152 (torchvision), simple-faster-rcnn-pytorch; its "
-                          f'first tensor is "{next(iter(tensors))}"')
+                          "ResNet-50, -101, -152 (torchvision), simple-faster-rcnn-pytorch, "
+                          "EfficientNet-Lite0 (efficientnet-lite-pytorch); its first tensor is "
+                          f'"{next(iter(tensors))}"')

@@ -10,10 +10,16 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from caffe.nets.net import Net
 from caffe.solvers.solver import Solver
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.runs import processes
 from faster_rcnn.settings.config import cfg
+
+
+def net_losses(net: Net) -> dict[str, float]:
+    """The outputs of a training net, most of them losses, by name; without their weights."""
+    return {name: float(np.sum(net.blobs[name].data)) for name in net.outputs}
 
 
 class Curves:
@@ -34,8 +40,7 @@ class Curves:
             return
         if not processes.is_first():
             return
-        net = solver.net
-        losses = {f"loss/{name}": float(np.sum(net.blobs[name].data)) for name in net.outputs}
+        losses = {f"loss/{name}": value for name, value in net_losses(solver.net).items()}
         # rates are single precision in solver files: 0.001, not 0.00100000005
         self.add(solver.iter, loss=solver.last_loss, rate=float(f"{solver.lr:.6g}"), **losses)
 

@@ -1,24 +1,22 @@
-"""How far a training has come: a bar on a terminal, lines at intervals elsewhere."""
-import contextlib
+"""How far a run has come: a bar on a terminal, lines at intervals elsewhere."""
 import datetime
 import logging
-import sys
 import time
+from collections.abc import Mapping
 from typing import TextIO
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
-from faster_rcnn.runs import processes
+from faster_rcnn.runs.terminal import close_bar, open_bar
 
 log = logging.getLogger(__name__)
 
+IMAGES_PER_LINE = 100       # where there is no bar
+
 
 class ProgressDisplay:
-    """Shows loss, rate, images per second and remaining time of a training.
+    """Shows losses, rate, images per second and remaining time of a training.
 
     iterations: (first, last); images: per iteration; display: iterations between lines where
-    `stream` (stderr) is no terminal, 0 for none.
+    `stream` (where a bar would be drawn) is no terminal, 0 for none.
     """
 
     def __init__(self, iterations: tuple[int, int], images: int, display: int,
@@ -26,27 +24,54 @@ class ProgressDisplay:
         self._first, self._last = iterations
         self._images, self._display = images, display
         self._start = time.perf_counter()
-        stream = sys.stderr if stream is None else stream
-        self._bar, self._log_lines = None, contextlib.ExitStack()
-        if stream.isatty() and processes.is_first():
-            self._log_lines.enter_context(logging_redirect_tqdm())     # above the bar
-            self._bar = tqdm(total=self._last, initial=self._first, unit="it", file=stream,
-                             dynamic_ncols=True, leave=False)
+        self._bar = open_bar(self._last, self._first, "it", stream)
 
-    def update(self, iteration: int, loss: float, rate: float) -> None:
-        """Takes the iterations done so far, the smoothed loss and the learning rate."""
+    def is_due(self, iteration: int) -> bool:
+        """Whether `update` has a line to write of this iteration, and so wants its losses."""
+        return self._bar is None and bool(self._display) and iteration % self._display == 0
+
+    def update(self, iteration: int, loss: float, rate: float,
+               losses: Mapping[str, float] | None = None) -> None:
+        """Takes the iterations done so far, the smoothed loss, the learning rate, and where a line
+        is due the losses of the net by name.
+        """
         speed = (iteration - self._first) / max(time.perf_counter() - self._start, 1e-9)
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:g}, "
                                       f"{speed * self._images:.1f} images/s", refresh=False)
             self._bar.update(iteration - self._bar.n)
-        elif self._display and iteration % self._display == 0:
+        elif self.is_due(iteration):
             left = datetime.timedelta(seconds=round((self._last - iteration) / speed))
-            log.info("iteration %d of %d: loss %.4f, rate %g, %.1f images/s, %s left", iteration,
-                     self._last, loss, rate, speed * self._images, left)
+            parts = ", ".join(f"{name} {value:.4f}" for name, value in (losses or {}).items())
+            log.info("iteration %d of %d: loss %.4f%s, rate %g, %.1f images/s, %s left", iteration,
+                     self._last, loss, f" ({parts})" if parts else "", rate, speed * self._images,
+                     left)
 
     def close(self) -> None:
         """Removes the bar from the terminal."""
+        close_bar(self._bar)
+
+
+class ImageProgress:
+    """Shows how many of `total` images a loop has done: a bar, or a line per 100 images.
+
+    name: what the lines start with. The log has a line of every image.
+    """
+
+    def __init__(self, name: str, total: int, stream: TextIO | None = None) -> None:
+        self._name, self._total = name, total
+        self._bar = open_bar(total, 0, "images", stream)
         if self._bar is not None:
-            self._bar.close()
-        self._log_lines.close()
+            self._bar.set_description(name)
+
+    def update(self, number: int, times: str) -> None:
+        """Takes the number of images done and the mean times per image, as text."""
+        is_due = number % IMAGES_PER_LINE == 0 or number == self._total
+        log.log(logging.INFO if is_due and self._bar is None else logging.DEBUG, "%s: %d/%d %s",
+                self._name, number, self._total, times)
+        if self._bar is not None:
+            self._bar.update(number - self._bar.n)
+
+    def close(self) -> None:
+        """Removes the bar from the terminal."""
+        close_bar(self._bar)

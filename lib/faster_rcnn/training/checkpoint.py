@@ -103,6 +103,7 @@ def write(path: str, sections: Mapping[str, Mapping[str, np.ndarray]]) -> None:
 def read(path: str) -> Sections:
     """What `write` wrote; CheckpointError when the file is damaged."""
     try:
+        _refuse_to_unpack(path)
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, SyntaxError,
@@ -116,6 +117,17 @@ def read(path: str) -> Sections:
         section, _, name = key.partition(":")
         sections.setdefault(section, {})[name] = array
     return sections
+
+
+def _refuse_to_unpack(path: str) -> None:
+    """ValueError where an archive would take more memory than the file is large.
+
+    `write` compresses nothing, so that only a file from elsewhere can do that.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > os.path.getsize(path):
+        raise ValueError(f"its content would take {size} bytes, more than the file")
 
 
 def _damaged(path: str, reason: str) -> CheckpointError:

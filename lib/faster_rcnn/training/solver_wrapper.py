@@ -13,7 +13,7 @@ from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
 from faster_rcnn.runs import processes
-from faster_rcnn.runs.curves import Curves
+from faster_rcnn.runs.curves import Curves, net_losses
 from faster_rcnn.runs.interrupts import STOPPING, Interrupted, SignalWatch
 from faster_rcnn.runs.progress import ProgressDisplay
 from faster_rcnn.runs.random_state import generator_state, restore_generators
@@ -112,9 +112,10 @@ class SolverWrapper:
                 solver.step(1)
                 timer.toc()
                 self._check_loss()
-                progress.update(solver.iter, solver.smoothed_loss, solver.lr)
+                progress.update(solver.iter, solver.smoothed_loss, solver.lr,
+                                net_losses(solver.net) if progress.is_due(solver.iter) else None)
                 if display and solver.iter % (10 * display) == 0:
-                    print(f"speed: {timer.average_time:.3f}s / iter", flush=True)
+                    log.debug("speed: %.3fs / iter", timer.average_time)
                 curves.add_losses(solver)
                 if self._validate_if_due(max_iters, curves):
                     break
@@ -188,7 +189,7 @@ class SolverWrapper:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with unnormalized(self.solver.net, self._regressors()):
                 self.solver.net.save(path)
-            print(f"Wrote snapshot to: {path}", flush=True)
+            log.info("Wrote snapshot to: %s", path)
         return path
 
     def _check_weights(self) -> None:

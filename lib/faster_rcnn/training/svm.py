@@ -178,7 +178,7 @@ class SVMTrainer:
             for k, svm in enumerate(svms):
                 if k and svm.positives and hard[:, k].any():
                     self._install(k, svm.add_negatives(features[hard[:, k]]))
-            print(f"train_svms: {count}/{len(usable)}", flush=True)
+            log.info("train_svms: %d/%d", count, len(usable))
 
 
 def _objects(entry: dict) -> np.ndarray:

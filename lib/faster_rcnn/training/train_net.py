@@ -8,6 +8,8 @@ from faster_rcnn.training.solver_wrapper import SolverWrapper
 from faster_rcnn.training.training_images import filter_roidb
 from faster_rcnn.training.validation import Validation
 
+log = logging.getLogger(__name__)
+
 
 def train_net(solver_prototxt: str | SolverParameter, roidb: list[dict],
               output_dir: str, pretrained_model: str | None = None, max_iters: int = 40000,
@@ -29,9 +31,9 @@ def train_net(solver_prototxt: str | SolverParameter, roidb: list[dict],
     if resume:
         wrapper.restore_checkpoint()
     logging.getLogger("caffe").info("Solving %s", wrapper.solver.net.name)  # for log parsers
-    print("Solving...", flush=True)
+    log.info("Solving...")
     paths = wrapper.train_model(max_iters)
-    print("done solving", flush=True)
+    log.info("done solving")
     if figures is not None:
         figures.update(images=len(roidb), loss=round(float(wrapper.solver.smoothed_loss), 4))
     return paths

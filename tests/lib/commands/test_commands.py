@@ -4,12 +4,14 @@ import signal
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+import caffe
 from caffe.core.errors import PrototxtError, UserError
-from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.runs import fingerprint
+from faster_rcnn.commands import entry, options, start, tool, values
+from faster_rcnn.runs import devices, fingerprint
 from faster_rcnn.runs.interrupts import Interrupted
 from faster_rcnn.settings.config import ConfigKeyError, cfg, cfg_override
 
@@ -21,17 +23,80 @@ def parser():
     return made
 
 
-@pytest.mark.parametrize("words,gpu", (([], 0), (["--gpu", "3"], 3), (["--gpu", "cpu"], "cpu"),
+@pytest.mark.parametrize("words,gpu", (([], "auto"), (["--gpu", "3"], 3), (["--gpu", "cpu"], "cpu"),
                                        (["--cpu"], "cpu"), (["--gpu", "1", "--cpu"], "cpu"),
                                        (["--cpu", "--gpu", "1"], "cpu")))
 def test_gpu_or_cpu(parser, words, gpu):
     assert parser.parse_args(words).gpu_id == gpu
 
 
-def test_defaults_are_those_of_the_original(parser):
+def test_defaults_are_those_of_the_original_but_for_the_device(parser):
     args = parser.parse_args([])
-    assert (args.gpu_id, args.cfg_file, args.imdb_name, args.set_cfgs) == (0, None,
-                                                                           "voc_2007_test", None)
+    assert (args.cfg_file, args.imdb_name, args.set_cfgs) == (None, "voc_2007_test", None)
+    assert args.gpu_id == "auto" and not (args.quiet or args.verbose or args.parse_only)
+
+
+@pytest.mark.parametrize("words,hint", ((["--scal", "3"], "(did you mean --scale?)"),
+                                        (["--gp=1"], "(did you mean --gpu?)"),
+                                        (["extra"], "unrecognized arguments: extra (--help")))
+def test_an_abbreviation_is_unknown(parser, words, hint, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(words)
+    line = capsys.readouterr().err
+    assert stop.value.code == 2 and hint in line and line.count("\n") == 1
+
+
+def test_a_command_line_can_be_checked_alone(monkeypatch):
+    made = options.parser_for("A tool.", "")
+    monkeypatch.setattr(sys, "argv", ["tool.py", "--parse-only"])
+    with pytest.raises(SystemExit) as stop:
+        entry.run(lambda: options.parse(made), raising(AssertionError("it ran")))
+    assert stop.value.code == 0
+
+
+@pytest.fixture
+def device_mode():
+    """Leaves the mode of the engine as it was found."""
+    yield
+    caffe.set_mode_cpu()
+
+
+@pytest.mark.parametrize("gpus,kernels,device,words", (
+    (0, False, "cpu", "the CPU (PyTorch sees no GPU"), (1, False, "cpu", "without CUDA kernels")))
+def test_auto_takes_the_cpu_and_says_why(gpus, kernels, device, words, monkeypatch, caplog,
+                                         device_mode):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
+    monkeypatch.setattr(devices, "has_cuda_kernels", lambda: kernels)
+    monkeypatch.setattr(devices, "try_gpu", lambda: None)
+    with caplog.at_level("INFO"):
+        start.use_device("auto")
+    assert caffe.state.device().type == device and words in caplog.text
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is there")
+def test_auto_takes_a_gpu_that_is_there(caplog, device_mode):
+    with caplog.at_level("INFO"):
+        start.use_device("auto")
+    assert caffe.state.device() == torch.device("cuda", 0) and "GPU 0" in caplog.text
+
+
+def test_only_settings_that_differ_are_shown(parser, caplog):
+    args = parser.parse_args(["--cpu", "--scale", "480", "--set", "RNG_SEED", "7"])
+    with cfg_override(), caplog.at_level("INFO"):
+        start.apply_settings(args)
+    assert caplog.messages == ["Settings: TRAIN.SCALES (480,), TEST.SCALES (480,), RNG_SEED 7"]
+
+
+def test_all_settings_are_in_the_whole_log(parser, caplog):
+    with cfg_override(), caplog.at_level("DEBUG"):
+        start.apply_settings(parser.parse_args(["--cpu"]))
+    assert "Called with args" in caplog.text and "'RPN_NMS_THRESH': 0.7" in caplog.text
+    assert caplog.messages[-1] == "Settings: the defaults"
+
+
+def test_equal_arrays_do_not_differ():
+    settings, defaults = ({"A": np.array([1, 2]), "B": {"C": value}} for value in (1, 2))
+    assert list(start.changed_settings(settings, defaults)) == [("B.C", 1)]
 
 
 def test_set_takes_the_rest(parser):

@@ -11,7 +11,7 @@ from small_detector import picture, write_detector
 from faster_rcnn import Detector
 from faster_rcnn.demo.drawings import DrawnOutput
 from faster_rcnn.demo.results import OUTPUTS
-from faster_rcnn.demo.runner import run_demo
+from faster_rcnn.demo.runner import write_all
 from faster_rcnn.demo.shots import shots_of
 from faster_rcnn.demo.sources import Source, SourceError
 
@@ -39,7 +39,7 @@ def entries(folder):
 
 def test_broken_pictures_are_named_and_passed_over(detector, folder, caplog):
     with caplog.at_level(logging.INFO):
-        faults = run_demo(detector, shots_of(sources(folder)),
+        faults = write_all(detector, shots_of(sources(folder)),
                           [OUTPUTS["json"](str(folder), detector.classes),
                            DrawnOutput(str(folder), detector)])
     assert [shot.name for shot in faults] == ["2"]
@@ -60,7 +60,7 @@ def test_pictures_that_are_too_large_when_scaled_are_passed_over(detector, folde
     monkeypatch.setenv("FASTER_RCNN_MAX_PIXELS", "20000")
     object.__setattr__(detector._options, "max_size", 100_000)
     try:
-        faults = run_demo(detector, shots_of(sources(folder)), [])
+        faults = write_all(detector, shots_of(sources(folder)), [])
     finally:
         object.__setattr__(detector._options, "max_size", 160)
     assert [shot.name for shot in faults] == ["2"] and "2.png" in faults[0].fault
@@ -80,7 +80,7 @@ def test_what_was_found_is_there_when_something_stops_it(detector, folder):
 
     last = Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        run_demo(detector, shots_of(sources(folder)),
+        write_all(detector, shots_of(sources(folder)),
                  [OUTPUTS["json"](str(folder), detector.classes), last])
     assert [entry["image"][-5:] for entry in entries(folder)] == ["0.png", "1.png"]
     assert last.closed
@@ -93,7 +93,7 @@ def test_videos_become_videos(detector, folder, tmp_path):
         writer.write(picture(seed))
     writer.release()
     outputs = [OUTPUTS["json"](str(folder), detector.classes), DrawnOutput(str(folder), detector)]
-    assert run_demo(detector, shots_of([Source(clip), sources(folder)[0]], 3), outputs) == []
+    assert write_all(detector, shots_of([Source(clip), sources(folder)[0]], 3), outputs) == []
     assert [entry.get("frame") for entry in entries(folder)] == [0, 1, 2, None]
     assert [entry["seconds"] for entry in entries(folder)[:3]] == pytest.approx([0, 0.2, 0.4])
     video = cv2.VideoCapture(str(folder / "clip_detections.mp4"))
@@ -108,7 +108,7 @@ def test_orientation_is_said(detector, folder, caplog):
     exif[0x0112] = 6
     image.save(folder / "phone.jpg", exif=exif)
     with caplog.at_level(logging.INFO):
-        run_demo(detector, shots_of([Source(str(folder / "phone.jpg"))]),
+        write_all(detector, shots_of([Source(str(folder / "phone.jpg"))]),
                  [OUTPUTS["json"](str(folder), detector.classes)])
     entry, = entries(folder)
     assert (entry["height"], entry["width"], entry["orientation"]) == (128, 96, 6)
@@ -117,4 +117,4 @@ def test_orientation_is_said(detector, folder, caplog):
 
 def test_a_camera_that_is_not_there(detector):
     with pytest.raises(SourceError, match="camera:99"):
-        run_demo(detector, shots_of([Source("camera:99")]), [])
+        write_all(detector, shots_of([Source("camera:99")]), [])

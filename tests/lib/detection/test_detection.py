@@ -67,16 +67,17 @@ def test_im_detect_feeds_the_scaled_image_and_returns_its_pixels():
     assert boxes.tolist() == [[0, 0, 21, 29] * 2]
 
 
-def test_net_writes_and_evaluates_all_detections(database, tmp_path, capsys):
+def test_net_writes_and_evaluates_all_detections(database, tmp_path, caplog):
+    caplog.set_level("DEBUG", "faster_rcnn")
     returned = detection.test_net(AnsweringNet(answer), database)
     written = safe_pickle.load(str(tmp_path / "output/default/listed/answering/detections.pkl"))
     for all_boxes in (returned, written):
         assert all_boxes[0] == [[], [], []]
         assert [dets.shape for dets in all_boxes[1]] == [(1, 5)] * 3
         assert all_boxes[1][1][0, :4].tolist() == [0, 0, 16, 39]
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[:3]] == [["im_detect:", f"{i}/3"] for i in (1, 2, 3)]
-    assert lines[3] == "Evaluating detections"
+    words = [message.split()[:2] for message in caplog.messages[-4:]]
+    assert words == [*(["im_detect:", f"{i}/3"] for i in (1, 2, 3)), ["Evaluating", "detections"]]
+    assert [record.levelname for record in caplog.records[-4:-1]] == ["DEBUG", "DEBUG", "INFO"]
 
 
 @pytest.mark.parametrize("options, scores, last_x", [
@@ -105,11 +106,12 @@ def test_net_draws_pictures(database, tmp_path):
     assert cv2.imread(str(pictures[0])).std() > 1       # something was drawn on the plain ground
 
 
-def test_proposals_of_a_database(database, capsys):
+def test_proposals_of_a_database(database, caplog):
+    caplog.set_level("INFO", "faster_rcnn")
     boxes = imdb_proposals(AnsweringNet(answer), database)
     assert [b.tolist() for b in boxes] == [[[0, 0, 20, 30]], [[0, 0, 15, 40]], [[0, 0, 10, 20]]]
     assert boxes[0].dtype == np.float32
-    assert capsys.readouterr().out.splitlines()[2].startswith("im_proposals: 3/3 ")
+    assert [message.split()[:2] for message in caplog.messages] == [["im_proposals:", "3/3"]]
     boxes, scores = im_proposals(AnsweringNet(answer), np.zeros((30, 40, 3), np.uint8))
     assert boxes.tolist() == [[0, 0, 20, 30]] and scores.shape == (1, 1)
 

@@ -128,6 +128,14 @@ def test_a_checkpoint_that_lacks_parts_is_named(wrapper, tmp_path, spoil):
         wrapper.restore_checkpoint()
 
 
+def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, zeros=np.zeros(10 ** 7, np.uint8))
+    assert path.stat().st_size < 10 ** 5
+    with pytest.raises(CheckpointError, match="would take 10000128 bytes, more than the file"):
+        checkpoint.read(str(path))
+
+
 def test_a_state_that_is_not_finite_replaces_no_checkpoint(wrapper, tmp_path):
     wrapper.write_checkpoint()
     kept = (tmp_path / "tiny_checkpoint.npz").read_bytes()

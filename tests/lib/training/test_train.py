@@ -14,10 +14,10 @@ from faster_rcnn.training.training_images import filter_roidb
 
 # --------------------------------------------------------------------------------------- snapshots
 
-def test_lines_that_scripts_look_for(make, settings, roidb, tmp_path, capsys):
-    with settings("rpn", SNAPSHOT_INFIX="stage1"):
+def test_lines_that_scripts_look_for(make, settings, roidb, tmp_path, caplog):
+    with settings("rpn", SNAPSHOT_INFIX="stage1"), caplog.at_level("DEBUG"):
         paths = train_net(make("rpn", display=1), roidb, str(tmp_path / "new"), max_iters=10)
-    lines = capsys.readouterr().out.strip().split("\n")
+    lines = caplog.messages
     path = str(tmp_path / "new" / "tiny_stage1_iter_10.caffemodel")
     assert paths == [path]
     assert lines[-2:] == [f"Wrote snapshot to: {path}", "done solving"]

@@ -123,19 +123,6 @@ def device() -> torch.device:
     return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")
 
 
-def why_no_gpu() -> str:
-    """Why no GPU can be used here; empty when one can."""
-    if not torch.cuda.is_available():
-        return "PyTorch sees no GPU"
-    return "" if has_cuda_kernels() else f"operators without CUDA kernels: {why_no_cuda_kernels()}"
-
-
-def usable_device() -> int | str:
-    """The device to take where nobody says: number 0, the first GPU, where it can be used, else
-    "cpu". The values are those of `computing_on` and of the tools' --gpu."""
-    return "cpu" if why_no_gpu() else 0
-
-
 @contextlib.contextmanager
 def computing_on(device: int | str) -> Iterator[None]:
     """Nets built in the block compute on a GPU (its number) or on the "cpu"; afterwards the choice

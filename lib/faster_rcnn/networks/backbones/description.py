@@ -42,9 +42,10 @@ class Backbone:
     pooled: int                     # a roi's features lie in pooled x pooled bins
     aligned: bool = False           # ROIAlign makes them, not ROIPooling
     widths: tuple[int, ...] = ()    # of fc6 and fc7
-    # instead of fc6 and fc7: head(net, pooled, rates, stride) adds convolutions that leave 7 x 7
-    # bins, returns their mean
+    # instead of fc6 and fc7: head(net, pooled, rates, stride) adds convolutions that leave
+    # bins x bins, returns their mean
     head: Callable[[NetSpec, str, Rates, int], str] | None = None
+    bins: int = 7
     frozen: tuple[str, ...] = ()    # shared layers that stage 1 does not train
     stride: int = 16                # image pixels per feature
     anchors: AnchorOptions = UNCHANGED
@@ -63,6 +64,8 @@ class Backbone:
     iterations: tuple[int, ...] | None = None   # of the four training steps; None: as published
     joint_iterations: int | None = None     # of joint training; None: the data set's
     iter_size: int = 1              # images per update in joint training
+    # BGR, that the initial weights were made with; None: cfg.PIXEL_MEANS as it is
+    pixel_means: tuple[float, float, float] | None = None
     data_set: DataSet = PASCAL_VOC
 
     def on(self, data_set: DataSet, anchors: AnchorOptions = UNCHANGED) -> "Backbone":

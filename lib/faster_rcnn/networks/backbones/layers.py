@@ -86,12 +86,27 @@ def conv_relu(net: NetSpec, name: str, bottom: str, num_output: int, kernel: int
     return relu(net, relu_name, conv(net, name, bottom, num_output, kernel, rates, **geometry))
 
 
+def conv_relu6(net: NetSpec, name: str, bottom: str, num_output: int, kernel: int, rates: Rates,
+               relu_name: str, **geometry: Any) -> str:
+    """A convolution and its ReLU6, in place."""
+    top = conv(net, name, bottom, num_output, kernel, rates, **geometry)
+    net[relu_name] = L.ReLU6(net[top], name=relu_name, in_place=True)
+    return relu_name
+
+
 def max_pool(net: NetSpec, name: str, bottom: str, kernel: int, stride: int, pad: int = 0) -> str:
     """Maximum pooling; Caffe rounds the size of the top up."""
     geometry = {"pool": "MAX", "kernel_size": kernel, "stride": stride}
     if pad:
         geometry["pad"] = pad
     net[name] = L.Pooling(net[bottom], name=name, pooling_param=geometry)
+    return name
+
+
+def average_pool(net: NetSpec, name: str, bottom: str) -> str:
+    """The average of each channel."""
+    net[name] = L.Pooling(net[bottom], name=name,
+                          pooling_param={"pool": "AVE", "global_pooling": True})
     return name
 
 

@@ -5,7 +5,7 @@ A block is a 3x3 convolution of each channel by itself (dw) and a 1x1 convolutio
 from caffe.net_spec import NetSpec
 from caffe.net_spec import layers as L
 from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
-from faster_rcnn.networks.backbones.layers import Rates, conv, frozen_norm, relu
+from faster_rcnn.networks.backbones.layers import Rates, average_pool, conv, frozen_norm, relu
 
 # name: (channels in, channels out, stride)
 SHARED = {"2_1": (32, 64, 1), "2_2": (64, 128, 2), "3_1": (128, 128, 1), "3_2": (128, 256, 2),
@@ -31,9 +31,7 @@ def mobilenet_head(net: NetSpec, bottom: str, rates: Rates, stride: int) -> str:
     """The last two blocks on pooled features, then their average: 1024 numbers per roi."""
     top = _block(net, "5_6", bottom, rates, 512, 1024, stride)
     top = _block(net, "6", top, rates, 1024, 1024, 1)
-    net["pool6"] = L.Pooling(net[top], name="pool6",
-                             pooling_param={"pool": "AVE", "global_pooling": True})
-    return "pool6"
+    return average_pool(net, "pool6", top)
 
 
 def _block(net, name, bottom, rates, channels, num_output, stride):

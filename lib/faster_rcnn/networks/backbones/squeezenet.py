@@ -6,6 +6,7 @@ from faster_rcnn.networks.backbones.description import LABELS_BLOCKED, Backbone
 from faster_rcnn.networks.backbones.layers import (
     CommentedNet,
     Rates,
+    average_pool,
     conv,
     conv_relu,
     dropout,
@@ -56,8 +57,7 @@ def classifier() -> CommentedNet:
     top = dropout(net, "drop9", top, {"dropout_ratio": 0.5})
     top = relu(net, "relu_conv_final",
                conv(net, "conv_final", top, 1000, 1, no_rates, pad=1))
-    net["pool_final"] = L.Pooling(net[top], name="pool_final",
-                                  pooling_param={"pool": "AVE", "global_pooling": True})
+    average_pool(net, "pool_final", top)
     proto = net.to_proto()
     proto.name = "SqueezeNet"
     return CommentedNet(proto, {"conv_final": "Classifier"})

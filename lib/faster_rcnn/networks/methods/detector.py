@@ -131,10 +131,10 @@ def head(net: NetSpec, backbone: Backbone, pooled: str, rates: Rates, with_dropo
 
 
 def conv_head(net: NetSpec, backbone: Backbone, pooled: str, rates: Rates) -> str:
-    """The backbone's own head, which brings the pooled bins to 7 x 7."""
+    """The backbone's own head, which brings the pooled bins to backbone.bins x backbone.bins."""
     if backbone.head is None:
         raise ValueError(f"{backbone.title} has fc6 and fc7, not a head of convolutions")
-    return backbone.head(net, pooled, rates, backbone.pooled // 7)
+    return backbone.head(net, pooled, rates, backbone.pooled // backbone.bins)
 
 
 def _fc_head(net, backbone, pooled, rates, with_dropout, filler):

@@ -31,11 +31,12 @@ RPN_NAMES = ("rpn_conv/3x3", "rpn_relu/3x3", "rpn/output")  # in ZF too
 def files(backbone: Backbone) -> Files:
     """The method's nets and solvers for a backbone.
 
-    Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins.
+    Nets whose head is made of convolutions have twins *_align with ROIAlign of 7 x 7 bins, unless
+    they stand on ROIAlign anyway.
     """
     backbone = published(backbone)
     made = _nets_and_solver(backbone, "")
-    if backbone.head:
+    if backbone.head and not backbone.aligned:
         made.update(_nets_and_solver(aligned(backbone), "_align"))
     return made
 
@@ -53,8 +54,11 @@ def published(backbone: Backbone) -> Backbone:
 
 
 def aligned(backbone: Backbone) -> Backbone:
-    """The backbone with ROIAlign; heads of convolutions then take 7 x 7 bins."""
-    return replace(backbone, aligned=True, pooled=7 if backbone.head else backbone.pooled)
+    """The backbone with ROIAlign; heads of convolutions then take its bins without a stride."""
+    if backbone.aligned:
+        return backbone
+    return replace(backbone, aligned=True,
+                   pooled=backbone.bins if backbone.head else backbone.pooled)
 
 
 def solver(backbone: Backbone, method: str, suffix: str = "") -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.layer_types.maps.depthwise import depthwise_convolution, is_slow_depthwise
 from caffe.layer_types.maps.windows import Windows, pad_axes, read_windows, unfold_windows
 from caffe.proto.caffe_pb2 import ConvolutionParameter, LayerParameter
 
@@ -124,6 +125,8 @@ class Convolution(_Learned):
 
     def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
+        if is_slow_depthwise(x, self.blobs[0], w, self.group):
+            return depthwise_convolution(x, self.blobs[0], self.bias, w)
         if axes in _CONVOLVE:
             return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
                                    self.group)

@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from faster_rcnn.annotations.check import Annotation
 from faster_rcnn.annotations.problems import Problem, report
-from faster_rcnn.datasets.cards import Card, CardError
+from faster_rcnn.annotations.voc_xml import read_annotation
+from faster_rcnn.datasets.cards.card import Card, CardError
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.images.reading import ImageError, image_fault
 
@@ -38,6 +40,14 @@ class Sample:
             raise ImageError(f"image {self.image_id} is not in {folder} (looked for "
                              f"{', '.join(extensions)})")
         return path
+
+    def has_annotation(self) -> bool:
+        """Whether the annotation file exists."""
+        return os.path.exists(self.annotation_path)
+
+    def annotation(self, size: tuple[int, int] | None) -> Annotation:
+        """What the annotation file says, whatever the image's size."""
+        return read_annotation(self.annotation_path)
 
 
 def read_split(card: Card, split: str) -> tuple[list[Sample], list[Problem]]:

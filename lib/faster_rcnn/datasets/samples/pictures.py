@@ -1,0 +1,129 @@
+"""Pictures below a folder, and which of them a name in a file means."""
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+
+from caffe.core.errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# What files of pictures without an extension start with: JPEG, PNG
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG")
+MAX_FILES = 2_000_000
+# Folders that hold no data: hidden ones, and what macOS puts into archives
+_SKIPPED = ("__MACOSX",)
+
+
+class FolderError(UserError, ValueError):
+    """A folder that cannot be used as a data set; the message names it."""
+
+
+def files_below(root: str) -> list[str]:
+    """Paths of all files below a folder, relative to it, sorted; hidden ones are left out.
+
+    Links to folders are followed, each folder once. FolderError for more than MAX_FILES.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if _is_shown(name))
+        found += [os.path.relpath(os.path.join(folder, name), root)
+                  for name in names if _is_shown(name)]
+        if len(found) > MAX_FILES:
+            raise FolderError(f"{root}: more than {MAX_FILES} files, which is the limit")
+    return sorted(found)
+
+
+def is_picture(path: str) -> bool:
+    """Whether a file is named like a picture, or has no extension and starts like one."""
+    extension = os.path.splitext(path)[1].lower()
+    if extension:
+        return extension in EXTENSIONS
+    try:
+        with open(path, "rb") as file:
+            return file.read(4).startswith(_STARTS)
+    except OSError:
+        return False
+
+
+def pictures_below(root: str) -> list[str]:
+    """Paths of the pictures below a folder, joined to it, sorted."""
+    return [path for path in (os.path.join(root, name) for name in files_below(root))
+            if is_picture(path)]
+
+
+class PictureIndex:
+    """Finds the pictures below a root that names in files mean; the folder is read when needed."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._names: dict[str, list[str]] | None = None
+
+    def find(self, name: str, near: str) -> str | None:
+        """The path of the picture that a file in the folder `near` calls `name`; None for none.
+
+        A name is a path from `near`, from the root or from another machine (also with \\), of which
+        the end must fit; its extension may be another or missing. None when several pictures fit
+        equally well.
+        """
+        plain = plain_name(name)
+        for base in (near, self.root):
+            path = os.path.normpath(os.path.join(base, plain))
+            if os.path.isfile(path):
+                return path
+        stem, extension = os.path.splitext(os.path.basename(plain).lower())
+        keys = [stem + extension, *([stem] if extension in EXTENSIONS else [])]
+        for key in keys:
+            found = self._best(self._known().get(key, ()), plain)
+            if found is not None:
+                return found
+        return None
+
+    def _known(self) -> dict[str, list[str]]:
+        """Paths by file name and by file name without extension, in small letters."""
+        if self._names is None:
+            self._names = defaultdict(list)
+            for path in pictures_below(self.root):
+                name = os.path.basename(path).lower()
+                self._names[name].append(path)
+                stem = os.path.splitext(name)[0]
+                if stem != name:
+                    self._names[stem].append(path)
+        return self._names
+
+    def _best(self, paths: Iterable[str], name: str) -> str | None:
+        """The path whose folders fit those of a name best; None for none, or several."""
+        wanted = _folders(name)
+        scored = [(_common_end(wanted, _folders(os.path.relpath(path, self.root))), path)
+                  for path in paths]
+        best = max((score for score, _ in scored), default=0)
+        fitting = [path for score, path in scored if score == best]
+        return fitting[0] if len(fitting) == 1 else None
+
+
+def plain_name(name: str) -> str:
+    """A path as a file has it with the separators of this machine, without drive and quotes."""
+    plain = name.strip().strip("\"'").replace("\\", "/")
+    return plain[2:] if plain[1:2] == ":" else plain
+
+
+def _folders(path: str) -> list[str]:
+    return os.path.dirname(path).lower().split("/")[::-1]
+
+
+def _common_end(first: list[str], second: list[str]) -> int:
+    """Number of equal folders, from the file outwards."""
+    count = 0
+    for a, b in zip(first, second):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name not in _SKIPPED

@@ -1,0 +1,27 @@
+"""Which device to compute on where the user leaves the choice open."""
+import torch
+
+from caffe.core.errors import DeviceError
+from caffe.operators.registration import has_cuda_kernels, why_no_cuda_kernels
+
+
+def usable_device() -> tuple[int | str, str]:
+    """The number of a GPU that nets can compute on, or "cpu"; and what it is, or why.
+
+    A GPU counts when PyTorch can compute on it and the operators have CUDA kernels.
+    """
+    if not torch.cuda.is_available():
+        return "cpu", "PyTorch sees no GPU here"
+    try:
+        try_gpu()
+        kernels = has_cuda_kernels()
+    except (RuntimeError, DeviceError) as error:
+        return "cpu", f"GPU 0 cannot be used: {str(error).splitlines()[0]}"
+    if not kernels:
+        return "cpu", f"the operators were built without CUDA kernels: {why_no_cuda_kernels()}"
+    return 0, torch.cuda.get_device_name(0)
+
+
+def try_gpu() -> None:
+    """Computes something on GPU 0; RuntimeError where that is not possible."""
+    torch.ones(1, device="cuda:0").add_(1).cpu()

@@ -1,0 +1,39 @@
+"""--help and mistyped options answer before PyTorch, OpenCV and the like are loaded."""
+import os
+import subprocess
+import sys
+
+import pytest
+from handful import TOOLS
+
+SLOW = ("torch", "cv2", "scipy", "matplotlib", "caffe", "sklearn")
+TOOLS_THAT_ANSWER_AT_ONCE = ("train_net.py", "train_faster_rcnn_alt_opt.py",
+                             "train_rfcn_alt_opt_5stage.py")
+
+
+def loaded_by(*command):
+    """(exit status, stdout, stderr without the report, slow modules that Python loaded)"""
+    done = subprocess.run([sys.executable, "-X", "importtime", *command], capture_output=True,
+                          text=True, timeout=60, cwd=TOOLS)
+    report = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    modules = {line.rpartition("|")[2].strip().split(".")[0] for line in report}
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert "argparse" in modules
+    return done.returncode, done.stdout, errors, modules & set(SLOW)
+
+
+@pytest.mark.parametrize("tool", TOOLS_THAT_ANSWER_AT_ONCE)
+def test_help_needs_no_slow_module(tool):
+    status, out, _, slow = loaded_by(os.path.join(TOOLS, tool), "--help")
+    assert status == 0 and "--help" in out and "examples:" in out and not slow
+
+
+@pytest.mark.parametrize("tool", TOOLS_THAT_ANSWER_AT_ONCE)
+def test_a_mistyped_option_needs_none_either(tool):
+    status, _, errors, slow = loaded_by(os.path.join(TOOLS, tool), "--iter", "4")
+    assert status == 2 and not slow
+    assert len(errors) == 1 and "--iter 4 (did you mean --iters?)" in errors[0]
+
+
+def test_what_counts_as_slow_is_seen():
+    assert loaded_by("-c", "import argparse, caffe")[3] >= {"torch", "caffe"}
