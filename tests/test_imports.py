@@ -66,8 +66,8 @@ DETECTOR = {
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "detectors", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets", "reports", "runs", "networks", "prototxts",
-                 "detection", "detectors", "training", "schedules"),
+    "commands": ("files", "settings", "datasets.cards", "datasets", "reports", "runs", "networks",
+                 "prototxts", "detection", "detectors", "training", "schedules"),
     "": ("detectors",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

@@ -12,7 +12,6 @@ import torch
 import caffe
 from caffe import export
 from faster_rcnn.commands import options, start, tool
-from faster_rcnn.detection.filled import require_filled
 from faster_rcnn.files.atomic import atomic_open
 
 EXAMPLES = """\
@@ -90,7 +89,7 @@ def main() -> None:
     start.apply_settings(args, show=False)
     caffe.set_mode_cpu()
     net = caffe.Net(args.prototxt, args.caffemodel, caffe.TEST)
-    require_filled(net, args.caffemodel, allow_random=False)
+    start.require_filled(net, args.caffemodel, allow_random=False)
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     (write_onnx if args.out.endswith(".onnx") else write_tensors)(args, net)
     print(f"Wrote {args.out}")

@@ -12,6 +12,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
+from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes

@@ -34,7 +34,7 @@ def opened(path: str, what: str = "weights", hint: str = "") -> Iterator[Found]:
     yield Found(weights, read_beside(weights))
 
 
-def find_weights(path: str, what: str, hint: str) -> str:
+def find_weights(path: str, what: str = "weights", hint: str = "") -> str:
     """The weights that a path names, see `opened`."""
     if os.path.isdir(path):
         return _only_one(path)
