@@ -76,7 +76,7 @@ def check_weights(description: Description, weights: str, path: str) -> None:
     if weights_file(weights).sha256 != description.weights.sha256:
         raise DescriptionError(
             f"{weights} does not hold the weights that {path} describes (their SHA-256 differs); "
-            "describe them anew (tools/describe.py), or remove that file")
+            "describe them anew (tools/describe.py --net NET), or remove that file")
 
 
 def write_beside(description: Description, weights: str) -> str:

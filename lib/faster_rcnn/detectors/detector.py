@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, overload
 
 import numpy as np
@@ -26,7 +27,7 @@ from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.detectors.box import Box, boxes_of, by_class
 from faster_rcnn.detectors.description import Description, DescriptionError
 from faster_rcnn.detectors.description_files import description_path
-from faster_rcnn.detectors.finding import opened
+from faster_rcnn.detectors.finding import Found, find_weights, opened
 from faster_rcnn.detectors.pictures import Picture, PictureError, as_bgr, frames, is_video
 from faster_rcnn.files.read_ahead import read_ahead
 from faster_rcnn.images.naming import naming_image
@@ -53,7 +54,7 @@ class Detector:
     nms:           overlap above which the lower score of a class is dropped; None: as described
     max_per_image: the best boxes that are kept of a picture, over all classes; 0: all of them
     batch:         pictures of one size that are looked at in one pass [1, on a GPU 8]
-    description:   instead of that beside the weights
+    description:   of the weights, instead of that beside them; path is then their file
     allow_random:  run the net even where the weights lack some of its layers
 
     Files and PIL's images are turned upright as their EXIF note says, and boxes count pixels of
@@ -74,8 +75,8 @@ class Detector:
         self._batch = usual if batch is None else batch
         self._max_per_image = max_per_image
         self._lock = threading.Lock()
-        with opened(os.fspath(path)) as found:
-            self.description = description or found.description or _undescribed(found.weights)
+        with _found(os.fspath(path), description) as found:
+            self.description = found.description or _undescribed(found.weights)
             changes = {} if nms is None else {"NMS": nms}
             self._net, self._options = _built(self.description, found.weights, self.device,
                                               _precise(changes, precision), allow_random)
@@ -174,6 +175,13 @@ def _device(device: str | int) -> str | int:
     if device != "cpu" and (not isinstance(device, int) or isinstance(device, bool)):
         raise InputError(f'device must be "auto", "cpu" or the number of a GPU, not {device!r}')
     return device
+
+
+def _found(path: str, description: Description | None) -> AbstractContextManager[Found]:
+    """The weights, with the description given, or with their own."""
+    if description is None:
+        return opened(path)
+    return nullcontext(Found(find_weights(path), description))
 
 
 def _undescribed(weights: str) -> Description:

@@ -27,5 +27,6 @@ def turned(im: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def read_upright(path: str) -> np.ndarray:
-    """The image of a file, (H, W, 3) uint8, BGR, upright. Raises ImageError, as read_image."""
+    """The image of a file, (H, W, 3) uint8, BGR, upright; cameras write the note into JPEG files,
+    and only there it counts. Raises ImageError, as read_image."""
     return turned(read_image(path), image_orientation(path))
