@@ -13,7 +13,8 @@ from sources import FOLDERS, ORIGINAL, ROOT, sources
 # room of caffe -> rooms that it may import; "" is the package itself with pycaffe's modules
 ENGINE = {
     "proto": (),
-    "operators": (),
+    "operators.plain": (),
+    "operators": ("operators.plain",),
     "core": ("operators",),
     "files": ("proto", "core"),
     "layer_types.common": ("proto", "core"),
@@ -65,9 +66,12 @@ DETECTOR = {
                  "networks", "minibatches", "detection", "detectors"),
     "schedules": ("files", "boxes", "settings", "images", "anchors", "datasets", "runs",
                   "prototxts", "networks", "minibatches", "detection", "detectors", "training"),
+    "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
+                 "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes"),
-    "commands": ("files", "settings", "datasets.cards", "datasets", "reports", "runs", "networks",
-                 "prototxts", "detection", "detectors", "training", "schedules"),
+    "commands": ("files", "settings", "datasets.cards", "datasets", "folders", "reports", "runs",
+                 "networks", "prototxts", "detection", "detectors", "training", "schedules",
+                 "own_data"),
     "": ("detectors",),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

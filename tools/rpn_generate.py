@@ -34,7 +34,7 @@ def main() -> None:
     start.apply_settings(args)
     start.use_device(args.gpu_id)
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    imdb = get_imdb(args.imdb_name)
+    imdb = get_imdb(args.imdb_name, "test")
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     with cfg_override(**PROPOSALS):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from faster_rcnn.detectors.finding import Found
 
 EXAMPLES = """\
-  tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\
+  tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\\
 Tiny_faster_rcnn_final.caffemodel
   tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
@@ -51,10 +51,8 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from faster_rcnn.commands import described, start
-    from faster_rcnn.settings.config import cfg_override
 
-    with cfg_override():                # wrong options are refused before anything is read
-        start.apply_settings(args, show=False)
+    start.check_options(args)
     with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:
         test(args, found)
 
@@ -75,7 +73,7 @@ def test(args: argparse.Namespace, found: "Found") -> None:
     start.use_device(args.gpu_id)
     if args.prototxt or description is None:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test")
+    imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test", "test")
     imdb.competition_mode(args.comp_mode)
     set_proposals(imdb, args.rpn_file)
     if description is not None:

@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> None:
     start.use_device(args.gpu_id)
     chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
                              iterations=args.iters, rates=args.lr, steps=args.steps,
-                             resume=args.resume)
+                             resume=args.resume, epochs=args.epochs)
     final, _ = run_schedule(chosen, FASTER_RCNN)
     print(f"Final model: {final}")
 

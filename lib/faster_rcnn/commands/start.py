@@ -12,13 +12,14 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
+from faster_rcnn.commands.data import make_ready, settings_from_card
 from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
-from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
+from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list, cfg_override
 from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,19 @@ class OptionError(UserError, ValueError):
 
 def apply_settings(args: argparse.Namespace, show: bool = True,
                    described: Mapping[str, Any] | None = None) -> None:
-    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+    """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
+    the settings in force.
 
-    described: the settings of a detector's description, which come before all of these.
-    Raises ConfigKeyError or ConfigValueError.
+    described: the settings of a detector's description, which come before all of these and in the
+    place of the card's. Raises ConfigKeyError or ConfigValueError.
     """
     if described is not None:
         merge(dict(described), cfg, lambda path: "description")
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
+    if getattr(args, "imdb_name", None):
+        (settings_from_card if described is None else make_ready)(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -55,8 +59,16 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
     Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
     if isinstance(getattr(args, "gpu_id", None), int):
         cfg.GPU_ID = args.gpu_id
+    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
+    cfg.USE_TF32 = cfg.USE_TF32 or getattr(args, "tf32", False)
     if show:
         show_settings(args)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses wrong --cfg, --scale and --set before anything is read; cfg stays as it is."""
+    with cfg_override():
+        apply_settings(argparse.Namespace(**{**vars(args), "imdb_name": None}), show=False)
 
 
 def show_settings(args: argparse.Namespace) -> None:
@@ -81,19 +93,21 @@ def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
 
 def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
-    be used, and says which.
+    be used, and says which; cfg.DETERMINISTIC and cfg.USE_TF32 say how.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
     if gpu_id == "auto":
         gpu_id, reason = usable_device()
         log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
+    if cfg.DETERMINISTIC:
+        caffe.set_deterministic()
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
         cfg.GPU_ID = gpu_id
         caffe.set_device(processes.gpu_of(gpu_id))
-        caffe.set_mode_gpu()
+        caffe.set_mode_gpu(tf32=cfg.USE_TF32)
     processes.join()
 
 

@@ -25,6 +25,7 @@ from faster_rcnn.schedules.tables import Kind
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import get_training_roidb
+from faster_rcnn.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Work:
     proposals: str | None = None
     iterations: int = 0             # of a training
     continues: bool = False         # a training: at its checkpoint
+    validation: Validation | None = None
 
 
 def train(work: Work) -> Result:
@@ -55,7 +57,8 @@ def train(work: Work) -> Result:
     roidb = _training_roidb(work)
     figures: dict[str, Any] = {"iterations": work.iterations}
     paths = train_net(work.prototxt, roidb, work.output_dir, pretrained_model=work.weights,
-                      max_iters=work.iterations, resume=work.continues, figures=figures)
+                      max_iters=work.iterations, resume=work.continues, figures=figures,
+                      validation=work.validation)
     if processes.is_first():
         for path in paths[:-1]:
             os.remove(path)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from caffe.core.errors import CaffeError, DeviceError
-from caffe.operators.registration import has_cuda_kernels, why_no_cuda_kernels
+from caffe.operators.registration import has_cuda_kernels, lend_plain_kernels_to_cuda
 
 
 class Phase(enum.IntEnum):
@@ -43,10 +43,12 @@ def set_mode_gpu(tf32: bool | None = None) -> None:
     """Nets compute on the GPU chosen by `set_device` from now on.
 
     tf32: as in `set_tf32`; None leaves that choice as it is, and it is False at first.
-    DeviceError where that GPU is not there or the operators were built without CUDA kernels.
+    DeviceError where that GPU is not there. Operators that were built without CUDA kernels run as
+    plain PyTorch operations there, with one warning.
     """
     _require_gpu(_state["device_id"])
-    _require_cuda_kernels(_state["device_id"])
+    if not has_cuda_kernels():
+        lend_plain_kernels_to_cuda()
     set_tf32(_state["tf32"] if tf32 is None else tf32)
     _state["gpu"] = True
 
@@ -144,10 +146,3 @@ def _require_gpu(device_id: int) -> None:
     if not 0 <= int(device_id) < count:
         raise DeviceError(f"GPU {device_id} was asked for, but PyTorch sees {count} GPUs here; "
                           "use the CPU (--cpu, or caffe.set_mode_cpu()) or a CUDA build of PyTorch")
-
-
-def _require_cuda_kernels(device_id: int) -> None:
-    if not has_cuda_kernels():
-        raise DeviceError(f"GPU {device_id} was asked for, but the operators were built without "
-                          f"CUDA kernels ({why_no_cuda_kernels()}); put that right and run `make`, "
-                          "or use the CPU (--cpu, or caffe.set_mode_cpu())")
