@@ -67,6 +67,7 @@ DETECTOR = {
     "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
                  "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes"),
+    "serving": ("files", "images", "reports.html"),
     "commands": ("files", "settings", "datasets", "folders", "reports.html", "reports", "runs",
                  "networks", "detection", "training", "schedules", "own_data"),
     "": (),
