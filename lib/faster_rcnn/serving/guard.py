@@ -5,7 +5,9 @@ leads to its own server and then here, even read the answers. So a request must 
 `localhost`, a literal address or a name that was given, and from no page but ours.
 """
 import ipaddress
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+
+from werkzeug.datastructures import Headers
 
 LOCAL_NAMES = ("localhost",)
 # What answers tell a browser: nothing from elsewhere, no guessing of types, in no frame
@@ -23,8 +25,8 @@ HEADERS = {
 }
 
 
-def fault(headers: Mapping[str, str], names: Collection[str] = ()) -> str:
-    """Why a request is refused, from its headers (any case); empty when it is not.
+def fault(headers: Headers, names: Collection[str] = ()) -> str:
+    """Why a request is refused, from its headers; empty when it is not.
 
     names: under which the server may be asked, beside localhost and addresses.
     """

@@ -107,8 +107,9 @@ def _frames(detector: Finds, video: Any, frame: np.ndarray, steps: tuple[int, fl
         if time.monotonic() > deadline:
             yield {"stopped": f"looked at the video for {limits.video_seconds:g} s, the limit"}
             return
-        skipped = all(video.grab() for _ in range(every - 1))
-        shown, frame = video.read() if skipped else (False, None)
+        shown = all(video.grab() for _ in range(every - 1))
+        if shown:
+            shown, frame = video.read()
         if not shown:
             yield {"stopped": ""}
             return

@@ -1,7 +1,6 @@
 """Serves the page of a detector to this machine."""
 import ipaddress
 import logging
-import os
 from collections.abc import Collection
 from typing import Any
 
@@ -15,7 +14,6 @@ from faster_rcnn.serving.looking import Finds
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 30        # a connection on which nothing comes is closed
-LEAST_SCORE = 0.05          # of boxes that the page gets; its slider hides the rest
 
 
 class ServerError(UserError, OSError):
@@ -36,19 +34,14 @@ class Handler(WSGIRequestHandler):
         log.info("%s %r: %s", self.client_address[0], self.requestline[:200], code)
 
 
-def serve(detector_path: str, host: str = "127.0.0.1", port: int = 8000, *,
-          device: str | int = "auto", limits: Limits | None = None,
-          names: Collection[str] = ()) -> None:
-    """Serves the page of a trained detector until it is interrupted.
+def serve_detector(detector: Finds, title: str, host: str = "127.0.0.1", port: int = 8000, *,
+                   limits: Limits | None = None, names: Collection[str] = ()) -> None:
+    """Serves the page of a detector until it is interrupted.
 
-    detector_path: as of Detector. host: the address to listen at; others than the loopback let
-    everybody who reaches this machine look at pictures with it. port: 0 for any free one. names:
-    under which browsers may ask for the page, beside localhost and addresses. Raises ServerError,
-    and what Detector raises.
+    title: of the page. host: the address to listen at; others than the loopback let everybody who
+    reaches this machine look at pictures with it. port: 0 for any free one. names: under which
+    browsers may ask for the page, beside localhost and addresses. Raises ServerError.
     """
-    from faster_rcnn.detectors.detector import Detector
-    detector = Detector(detector_path, device, threshold=LEAST_SCORE)
-    title = os.path.splitext(os.path.basename(os.path.normpath(detector_path)))[0]
     server = open_server(detector, host, port, title=title, limits=limits, names=names)
     shown = f"[{host}]" if ":" in host else host
     if not _is_loopback(host):

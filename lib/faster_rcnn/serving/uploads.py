@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from caffe.core.errors import UserError
 from faster_rcnn.serving.limits import Limits
@@ -25,7 +25,7 @@ class UploadError(UserError, ValueError):
 
 
 @contextlib.contextmanager
-def received(stream: BinaryIO, length: int | None, limits: Limits) -> Iterator[str]:
+def received(stream: IO[bytes], length: int | None, limits: Limits) -> Iterator[str]:
     """The path of a private temporary file with what was sent, `length` bytes; removed afterwards.
 
     Its name is ours: no name that a browser sends is used. Raises UploadError.
@@ -42,7 +42,7 @@ def received(stream: BinaryIO, length: int | None, limits: Limits) -> Iterator[s
         yield path
 
 
-def _copy(stream: BinaryIO, file: BinaryIO, length: int, deadline: float) -> None:
+def _copy(stream: IO[bytes], file: IO[bytes], length: int, deadline: float) -> None:
     left = length
     while left:
         try:

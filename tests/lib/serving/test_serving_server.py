@@ -7,7 +7,7 @@ import pytest
 from scripted_detector import ScriptedDetector, png, running
 
 from faster_rcnn.serving.limits import Limits
-from faster_rcnn.serving.server import ServerError, open_server
+from faster_rcnn.serving.server import ServerError, open_server, serve_detector
 
 
 def ask(server, data, path="/detect"):
@@ -69,3 +69,11 @@ def test_a_port_that_is_taken_is_named():
         open_server(ScriptedDetector(), "127.0.0.1", server.server_port)
     with pytest.raises(ServerError, match="no.such.host.invalid"):
         open_server(ScriptedDetector(), "no.such.host.invalid", 0)
+
+
+def test_it_says_where_it_serves_and_warns_where_others_reach_it(monkeypatch, capsys, caplog):
+    monkeypatch.setattr("werkzeug.serving.BaseWSGIServer.serve_forever", lambda self: None)
+    serve_detector(ScriptedDetector(), "tiny", port=0)
+    assert "Serving tiny at http://127.0.0.1:" in capsys.readouterr().out and not caplog.records
+    serve_detector(ScriptedDetector(), "tiny", host="0.0.0.0", port=0)
+    assert "Everybody who can reach this machine" in caplog.text
