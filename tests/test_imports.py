@@ -73,13 +73,14 @@ DETECTOR = {
     "own_data": ("files", "boxes", "settings", "images", "anchors", "annotations",
                  "datasets.cards", "datasets.samples", "folders", "datasets", "training"),
     "pretrained": ("files", "boxes", "networks"),
+    "serving": ("files", "images", "reports.html"),
     "commands": ("files", "settings", "annotations", "datasets.cards", "datasets", "folders",
                  "reports.html", "reports", "runs", "networks.backbones", "networks", "prototxts",
                  "detection", "detectors", "training", "schedules", "own_data", "pretrained"),
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
                 "networks", "prototxts", "minibatches", "detection", "detectors", "training",
-                "schedules", "pretrained", "own_data", "commands"),
+                "schedules", "pretrained", "own_data", "serving", "commands"),
     "": ("detectors", "program"),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

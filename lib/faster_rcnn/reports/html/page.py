@@ -1,16 +1,15 @@
 """Writes report.html: everything about a test in one file, without a network."""
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from faster_rcnn.evaluation.judged_images import MATCH_OVERLAP, SHOW_SCORE, judged_images
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.reports.html.charts import training_charts
 from faster_rcnn.reports.html.choices import choices
+from faster_rcnn.reports.html.environment import environment
 from faster_rcnn.reports.html.facts import RunFacts, Step
 from faster_rcnn.reports.html.galleries import MOST_BYTES, pictures
 from faster_rcnn.reports.html.numbers import Numbers, confusions, numbers
@@ -36,31 +35,6 @@ def write_html_report(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]], metr
         confused=confusions(found.confusion, imdb.classes), slider=_slider(found))
     write_text(str(path), text)
     return str(path)
-
-
-def environment() -> jinja2.Environment:
-    """The templates, with escaping of every value that they show."""
-    loaded = jinja2.Environment(
-        loader=jinja2.PackageLoader("faster_rcnn.reports.html"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    loaded.filters["number"] = number
-    loaded.filters["duration"] = duration
-    return loaded
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many digits behind the point; a dash for none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def duration(seconds: float) -> str:
-    """"42 s", "3 min 20 s" or "5 h 12 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.3g} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def _steps(steps: Sequence[Step]) -> list[dict]:

@@ -1,8 +1,6 @@
 """The page in a real browser: the slider, sorting, enlarging, widths and both colour schemes."""
-import re
-
 import pytest
-from browser import browser, page
+from browser import browser, contrast, page
 from report_data import HOSTILE, PicturesTested
 
 from faster_rcnn.reports.html.facts import RunFacts, Step
@@ -92,26 +90,6 @@ def test_the_page_fits_its_width_and_can_be_read(opened, address, width, scheme)
                          "figcaption"):
             ratio = contrast(view, selector)
             assert ratio >= 4.5, (selector, ratio)
-
-
-def contrast(view, selector):
-    """WCAG's contrast of an element's text with the first background behind it."""
-    text, behind = view.locator(selector).first.evaluate("""element => {
-        let behind = element;
-        const colour = node => getComputedStyle(node).backgroundColor;
-        while (behind.parentElement && colour(behind) === "rgba(0, 0, 0, 0)") {
-            behind = behind.parentElement;
-        }
-        return [getComputedStyle(element).color, colour(behind)];
-    }""")
-    dark, bright = sorted((luminance(text), luminance(behind)))
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def luminance(colour):
-    values = [int(value) / 255 for value in re.findall(r"\d+", colour)[:3]]
-    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
-    return sum(part * value for part, value in zip((0.2126, 0.7152, 0.0722), linear))
 
 
 def test_the_page_can_be_read_without_its_program(opened, address):

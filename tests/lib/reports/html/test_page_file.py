@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from report_data import HOSTILE, PicturesTested
 
+from faster_rcnn.reports.html.environment import duration, number
 from faster_rcnn.reports.html.facts import RunFacts, Step
-from faster_rcnn.reports.html.page import duration, number, write_html_report
+from faster_rcnn.reports.html.page import write_html_report
 
 FACTS = RunFacts("Tiny", [("Weights", "tiny.caffemodel")], [("TEST.NMS", 0.5, 0.3)],
                  "./tools/test_net.py --gpu cpu",
