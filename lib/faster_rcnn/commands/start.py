@@ -16,7 +16,7 @@ from caffe.files import prototxt
 from faster_rcnn.commands.data import make_ready, settings_from_card
 from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
-from faster_rcnn.networks.backbones.table import BACKBONES
+from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
 from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
@@ -154,11 +154,11 @@ def use_means_of(net: str) -> None:
     """Sets PIXEL_MEANS to those that the weights of a backbone were made with, unless others than
     the usual ones are set. net: path of a prototxt, which names its backbone.
     """
-    backbone = BACKBONES.get(prototxt.read_net(net).name)
-    if backbone is not None and backbone.pixel_means is not None and np.array_equal(
-            cfg.PIXEL_MEANS, USUAL_MEANS):
-        cfg.PIXEL_MEANS = np.array([[backbone.pixel_means]])
-        log.info("PIXEL_MEANS are those of %s: %s", backbone.folder, backbone.pixel_means)
+    name = prototxt.read_net(net).name
+    means = pixel_means(name)
+    if means is not None and np.array_equal(cfg.PIXEL_MEANS, USUAL_MEANS):
+        cfg.PIXEL_MEANS = np.array([[means]])
+        log.info("PIXEL_MEANS are those of %s: %s", name, means)
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:
