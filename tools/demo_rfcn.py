@@ -4,8 +4,9 @@ import sys
 
 import demo
 
-from faster_rcnn.commands import tool
+from faster_rcnn.commands import entry
+from faster_rcnn.program import detect
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["--net", "ResNet-101"]
-    tool.run(demo.main)
+    entry.run(demo.parse_args, detect.main)

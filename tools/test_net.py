@@ -1,83 +1,35 @@
 #!/usr/bin/env python3
-"""Tests a detector on a data set: detections, average precision, a report with pictures."""
+"""Tests a detector on a data set: detections, average precision, a report with pictures.
+
+What the command line does not say, the description beside the weights does: net, data set and
+settings.
+"""
 import argparse
-import os
-from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.detection.detect import test_net
-from faster_rcnn.files import safe_pickle
-from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.reports.test_report import write_report
-from faster_rcnn.settings.config import cfg, get_output_dir
+from faster_rcnn.commands import entry, options
+from faster_rcnn.program import test
 
 EXAMPLES = """\
+  tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\
+Tiny_faster_rcnn_final.caffemodel
   tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
       --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
 """
-# Detections score above these: a probability, or with TEST.SVM a distance in margins, for which the
-# original's 0.05 would cost recall
-PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
-    options.add_net_args(parser, "test net (prototxt); its class count follows the data set",
-                     "weights to test (.caffemodel)")
-    parser.add_argument("--comp", dest="comp_mode", action="store_true",
-                        help="competition mode: keep the result files")
-    parser.add_argument("--vis", action="store_true",
-                        help="write a picture of every image with its detections")
-    parser.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
-                        metavar="N",
-                        help="most detections per image, over all classes; 0: all of them [100]")
-    parser.add_argument("--det_thresh", default=None, type=values.number, metavar="P",
-                        help="detections score above this [0.05, with TEST.SVM -1]")
-    parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
-                        help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
-                             "TEST.PROPOSAL_METHOD]")
+    options.add_net_args(parser, "test net (prototxt); its class count follows the data set "
+                         "[the described one]",
+                         "weights to test: a .caffemodel, a folder that holds one, or an archive")
+    test.add_options(parser)
     options.add_common_args(parser, "voc_2007_test")
+    parser.set_defaults(imdb_name=None)     # the description may name another one
     return options.parse(parser)
 
 
-def set_proposals(imdb: Any, rpn_file: str | None) -> None:
-    """Sets where the rois of a net without an RPN come from."""
-    if not cfg.TEST.HAS_RPN:
-        method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
-        imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
-    elif rpn_file is not None:
-        raise start.OptionError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True "
-                                "(--cfg, --set)")
-
-
-def main() -> None:
-    args = parse_args()
-    start.apply_settings(args)
-    start.use_device(args.gpu_id)
-    args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    imdb = get_imdb(args.imdb_name, "test")
-    imdb.competition_mode(args.comp_mode)
-    set_proposals(imdb, args.rpn_file)
-    start.wait_for(args.caffemodel, "weights (--net)", args.wait)
-
-    net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-    start.require_filled(net, args.caffemodel, args.allow_random)
-    thresh = args.det_thresh
-    if thresh is None:
-        thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh,
-                       shared=True)
-    output_dir = get_output_dir(imdb, net)
-    detections = os.path.join(output_dir, "detections.pkl")
-    print(f"Wrote detections to: {detections}")
-    if metrics is not None:
-        report = write_report(imdb, safe_pickle.load(detections), metrics, output_dir)
-        print(f"Report: {report}")
-
-
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, test.main, distributed=True)

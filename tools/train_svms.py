@@ -12,6 +12,7 @@ import numpy as np
 
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.filled import require_filled
 from faster_rcnn.prototxts.adapt import adapted_test_net
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.training.svm import SVMTrainer
@@ -41,7 +42,7 @@ def main() -> None:
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
     np.random.seed(cfg.RNG_SEED)
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-    start.require_filled(net, args.caffemodel, args.allow_random)
+    require_filled(net, args.caffemodel, args.allow_random)
     if cfg.TRAIN.USE_FLIPPED:
         imdb.append_flipped_images()
     SVMTrainer(net, imdb).train()

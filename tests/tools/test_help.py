@@ -9,9 +9,9 @@ from handful import TOOLS
 from faster_rcnn.program.main import VERBS
 
 SLOW = ("torch", "cv2", "scipy", "matplotlib", "caffe", "sklearn")
-TOOLS_THAT_ANSWER_AT_ONCE = ("anchors.py", "check_data.py", "init_data.py", "train_net.py",
-                             "train_faster_rcnn_alt_opt.py",
-                             "train_rfcn_alt_opt_5stage.py")
+TOOLS_THAT_ANSWER_AT_ONCE = (
+    "anchors.py", "check_data.py", "demo.py", "describe.py", "init_data.py", "test_net.py",
+    "train_net.py", "train_faster_rcnn_alt_opt.py", "train_rfcn_alt_opt_5stage.py")
 
 
 def loaded_by(*command):

@@ -5,20 +5,22 @@ import logging
 import os
 import pprint
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 import caffe
-from caffe.core.errors import UserError, WeightsError
+from caffe.core.errors import UserError
 from faster_rcnn.commands.data import settings_from_card
+from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
+from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +32,22 @@ class OptionError(UserError, ValueError):
     """Options of a command line that are missing or do not go together."""
 
 
-def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
+def apply_settings(args: argparse.Namespace, show: bool = True,
+                   described: Mapping[str, Any] | None = None) -> None:
     """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
     the settings in force.
 
+    described: the settings of a detector's description, which come before all of these, and in the
+    place of the card's, unless the command line names another net (--def).
     Raises ConfigKeyError or ConfigValueError.
     """
+    if described is not None:
+        merge(dict(described), cfg, lambda path: "description")
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
-    if getattr(args, "imdb_name", None):
+    names_all = described is None or getattr(args, "prototxt", None) is not None
+    if names_all and getattr(args, "imdb_name", None):
         settings_from_card(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
@@ -129,20 +137,3 @@ def wait_for(path: str | None, what: str, wait: bool) -> None:
         log.info("Waiting for %s to exist...", path)
         time.sleep(10)
     require_file(path, what)
-
-
-def require_filled(net: caffe.Net, weights: str, allow_random: bool) -> None:
-    """WeightsError with the names of the net's learnable layers that its weights do not fill.
-
-    net: made with the weights, a path. allow_random: a warning instead.
-    """
-    if net.last_copy is None:
-        raise ValueError("the net was made without weights")
-    missing = net.last_copy.missing
-    if not missing:
-        return
-    text = (f"{weights} has no weights for {', '.join(missing)}, whose values would be random; are "
-            "they the weights of this net?")
-    if not allow_random:
-        raise WeightsError(f"{text} (--allow-random runs it all the same)")
-    log.warning("%s", text)

@@ -50,7 +50,7 @@ def test_without_a_verb_the_help_is_shown(verb):
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_mistyped_option_of_a_verb(verb, name):
-    status, _, error = verb(name, "x", "--quie")
+    status, _, error = verb(name, "x", *(["y"] if name == "detect" else []), "--quie")
     assert status == 2 and "did you mean --quiet?" in error and f"faster-rcnn {name}: " in error
 
 
@@ -82,10 +82,20 @@ def test_train(verb, card, tmp_path, schedule, result):
     status, said, error = verb(
         "train", card, "--cpu", "--net", "Tiny", "--schedule", schedule, "--weights", weights,
         "--iters", "4", "--lr", "0.001", "--scale", "120", "--val", "test", "--val-iters", "2",
-        "--name", "trial", *places(str(tmp_path)))
+        "--name", "trial", "--log", tmp_path / "log.txt", *places(str(tmp_path)))
     assert status == 0, error
     folder = tmp_path / "output" / "trial" / "handful_trainval"
     assert f"Detector: {folder / result}\n" in said and (folder / result).is_file()
+    assert "Mean AP = " in said and "Report: " in said
+    assert f"  faster-rcnn detect {folder / result} PICTURES" in said
+    pictures = os.path.join(os.path.dirname(card), "JPEGImages", "test*.jpg")
+    status, said, error = verb("detect", folder / result, pictures, "--cpu", "--out",
+                               tmp_path / "found", "--thresh", "0")
+    assert status == 0, error
+    assert len(json.loads((tmp_path / "found" / "detections.json").read_text())) == 3
+    tests = tmp_path / "output" / "trial" / "handful_test"
+    status, said, error = verb("report", tests, "--again", "--imdb", card + ":test")
+    assert status == 0 and "# handful_test: mean AP" in said and "Mean AP = " in said, error
     curves = sorted(folder.glob("*_curves.jsonl"))
     assert len(curves) == (4 if schedule == "alternating" else 1)
     points = [json.loads(line) for line in curves[0].read_text().splitlines()]
