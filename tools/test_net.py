@@ -12,7 +12,7 @@ from faster_rcnn.commands import entry, options
 from faster_rcnn.program import test
 
 EXAMPLES = """\
-  tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\
+  tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\\
 Tiny_faster_rcnn_final.caffemodel
   tools/test_net.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\

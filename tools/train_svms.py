@@ -13,8 +13,9 @@ import numpy as np
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.filled import require_filled
+from faster_rcnn.detectors.recording import describe_final
 from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
 from faster_rcnn.training.svm import SVMTrainer
 
 EXAMPLES = """\
@@ -49,6 +50,9 @@ def main() -> None:
     path = os.path.splitext(args.caffemodel)[0] + "_svm.caffemodel"
     net.save(path)
     print(f"Wrote svm model to: {path}")
+    with cfg_override(TEST={"SVM": True}):
+        describe_final(path, os.path.join(get_output_dir(imdb, net), os.path.basename(
+            args.prototxt)), imdb.classes, args.imdb_name, {"schedule": "svm"})
 
 
 if __name__ == "__main__":

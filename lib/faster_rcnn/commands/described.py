@@ -56,7 +56,7 @@ def test_imdb(description: Description | None) -> str | None:
     if name is None:
         return None
     try:
-        get_imdb(name)
+        get_imdb(name, "test")
     except UserError as error:
         log.warning("the described data set %s is not used (%s)", name, error)
         return None

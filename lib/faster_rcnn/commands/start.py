@@ -12,14 +12,14 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
-from faster_rcnn.commands.data import settings_from_card
+from faster_rcnn.commands.data import make_ready, settings_from_card
 from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.store import find
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
-from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
+from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list, cfg_override
 from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
-    names_all = described is None or getattr(args, "prototxt", None) is not None
-    if names_all and getattr(args, "imdb_name", None):
-        settings_from_card(args.imdb_name)
+    if getattr(args, "imdb_name", None):
+        names_all = described is None or getattr(args, "prototxt", None) is not None
+        (settings_from_card if names_all else make_ready)(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -65,6 +65,12 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
     cfg.USE_TF32 = cfg.USE_TF32 or getattr(args, "tf32", False)
     if show:
         show_settings(args)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses wrong --cfg, --scale and --set before anything is read; cfg stays as it is."""
+    with cfg_override():
+        apply_settings(argparse.Namespace(**{**vars(args), "imdb_name": None}), show=False)
 
 
 def show_settings(args: argparse.Namespace) -> None:

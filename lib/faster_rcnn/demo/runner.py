@@ -24,6 +24,8 @@ from faster_rcnn.files.reading import file_fault
 
 log = logging.getLogger(__name__)
 
+# Frames of a video between those that are logged, unless the whole log is wanted
+FRAMES_PER_LINE = 100
 # Rois (R, 4) of a picture by its path, for nets without an RPN
 Rois = Callable[[str], np.ndarray]
 
@@ -85,7 +87,8 @@ def write_all(detector: Detector, shots: Iterator[Shot], outputs: Sequence[Outpu
                 continue
             for output in outputs:
                 output.add(shot, boxes)
-            log.info("%s", line_of(shot, boxes))
+            is_shown = not (shot.frame or 0) % FRAMES_PER_LINE
+            log.log(logging.INFO if is_shown else logging.DEBUG, "%s", line_of(shot, boxes))
             count, boxes_found = count + 1, boxes_found + len(boxes)
     finally:
         written = [path for output in outputs for path in output.close()]

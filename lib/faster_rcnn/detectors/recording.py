@@ -40,7 +40,12 @@ def data_names(train_imdb: str) -> dict[str, str]:
     card, split = find_card(first)
     if card is None:
         return {"train": train_imdb}
-    return {"train": train_imdb, "test": first.removesuffix(split) + card.test}
+    if os.path.exists(first):       # a card or a folder: its test split is meant
+        return {"train": train_imdb, "test": os.path.abspath(first)}
+    place = first.removesuffix(split)
+    if place.endswith(":"):
+        place = os.path.abspath(place[:-1]) + ":"
+    return {"train": train_imdb, "test": place + card.test}
 
 
 def write_test(weights: str, description: Description, imdb: Any, metrics: Mapping[str, Any],
