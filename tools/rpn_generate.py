@@ -34,6 +34,7 @@ def main() -> None:
     start.apply_settings(args)
     start.use_device(args.gpu_id)
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    start.use_means_of(args.prototxt)
     imdb = get_imdb(args.imdb_name, "test")
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 

@@ -12,10 +12,13 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
+from caffe.files import prototxt
 from faster_rcnn.commands.data import make_ready, settings_from_card
 from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
+from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
@@ -26,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # What the project ships, before any tool has changed it
 _DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
+USUAL_MEANS = cfg.PIXEL_MEANS.copy()
 
 
 class OptionError(UserError, ValueError):
@@ -135,6 +139,28 @@ def find_net(path: str | None, what: str) -> str:
     if path is None or os.path.isdir(path):
         path = require_file(path, what)     # always raises
     return find(path, cfg.ROOT_DIR, what)
+
+
+def initial_weights(path: str | None) -> str | None:
+    """The path of initial weights, which are got (data/weights.yml) where they can be and are not
+    there yet; None: none are given."""
+    if path is not None and not os.path.exists(path):
+        net = is_published(path, cfg.DATA_DIR)
+        if net is not None:
+            log.info("%s is not there yet: getting it (data/weights.yml)", path)
+            return get_weights(net, cfg.DATA_DIR)
+    return path
+
+
+def use_means_of(net: str) -> None:
+    """Sets PIXEL_MEANS to those that the weights of a backbone were made with, unless others than
+    the usual ones are set. net: path of a prototxt, which names its backbone.
+    """
+    name = prototxt.read_net(net).name
+    means = pixel_means(name)
+    if means is not None and np.array_equal(cfg.PIXEL_MEANS, USUAL_MEANS):
+        cfg.PIXEL_MEANS = np.array([[means]])
+        log.info("PIXEL_MEANS are those of %s: %s", name, means)
 
 
 def wait_for(path: str | None, what: str, wait: bool) -> None:

@@ -79,11 +79,11 @@ def main(args: argparse.Namespace) -> int:
     from faster_rcnn.settings.config import cfg, cfg_override
 
     wanted = Wanted(args.demo_net, args.prototxt, args.card, args.boxes)
-    with cfg_override():                # wrong options are refused before anything is read
+    with cfg_override():        # wrong options are refused, and the data's folder is a setting
         start.apply_settings(args, show=False)
         weights = args.caffemodel or wanted.named.weights
-        if args.prototxt:
-            start.find_net(args.prototxt, "net (--def)")
+    if args.prototxt:
+        start.find_net(args.prototxt, "net (--def)")
     folder = os.path.join(cfg.ROOT_DIR, "data", "demo")
     sources = find_sources(args.pictures or [os.path.join(folder, name) for name in IMAGES],
                            args.subfolders)

@@ -1,6 +1,7 @@
 """`faster-rcnn test DETECTOR [DATA]`, and tools/test_net.py: a detector is tested on a data set."""
 import argparse
 import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,13 +61,11 @@ def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
     from faster_rcnn.commands import described, start
     from faster_rcnn.program.data import Data
-    from faster_rcnn.settings.config import cfg_override
 
     if getattr(args, "data", None) is not None:
         data = Data.of(args.data)
         args.imdb_name = data.imdb_name(data.card.test)
-    with cfg_override():                # wrong options are refused before anything is read
-        start.apply_settings(args, show=False)
+    start.check_options(args)
     with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:
         test(args, found)
 
@@ -74,6 +73,7 @@ def main(args: argparse.Namespace) -> None:
 def test(args: argparse.Namespace, found: "Found") -> None:
     """Tests the weights that were found."""
     from faster_rcnn.commands import described, start
+    from faster_rcnn.commands.report_facts import facts_of_test
     from faster_rcnn.datasets.factory import get_imdb
     from faster_rcnn.detection.detect import test_net
     from faster_rcnn.detection.filled import require_filled
@@ -87,8 +87,8 @@ def test(args: argparse.Namespace, found: "Found") -> None:
     start.use_device(args.gpu_id)
     if args.prototxt or description is None:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test",
-                    "test")
+        start.use_means_of(args.prototxt)
+    imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test", "test")
     imdb.competition_mode(args.comp_mode)
     set_proposals(imdb, args.rpn_file)
     if description is not None:
@@ -100,6 +100,7 @@ def test(args: argparse.Namespace, found: "Found") -> None:
     thresh = args.det_thresh
     if thresh is None:
         thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
+    begin = time.perf_counter()
     metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh,
                        shared=True)
     output_dir = get_output_dir(imdb, net)
@@ -107,9 +108,12 @@ def test(args: argparse.Namespace, found: "Found") -> None:
     print(f"Wrote detections to: {detections}")
     if metrics is None:
         return
+    facts = facts_of_test(net, args.prototxt, found.weights, time.perf_counter() - begin,
+                          imdb.num_images)
     all_boxes: Any = safe_pickle.load(detections)
-    report = write_report(imdb, all_boxes, metrics, output_dir)
+    report = write_report(imdb, all_boxes, metrics, output_dir, facts)
     print(f"Report: {report}")
+    print(f"Page: {os.path.splitext(report)[0]}.html")
     tested = os.path.join(output_dir, os.path.basename(args.prototxt))
     described.record_test(found, imdb, metrics, tested)
 

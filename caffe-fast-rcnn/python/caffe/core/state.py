@@ -26,12 +26,14 @@ class _State(TypedDict):
     gpu: bool
     device_id: int
     tf32: bool
+    winograd: bool
     solver_count: int
     solver_rank: int
 
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
-_state: _State = {"gpu": False, "device_id": 0, "tf32": False, "solver_count": 1, "solver_rank": 0}
+_state: _State = {"gpu": False, "device_id": 0, "tf32": False, "winograd": True,
+                  "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:
@@ -62,6 +64,20 @@ def set_tf32(allowed: bool) -> None:
     """
     _state["tf32"] = bool(allowed)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(allowed)
+
+
+def set_winograd(allowed: bool = True) -> None:
+    """Whether the CPU may compute 3 x 3 convolutions by Winograd's algorithm, where that pays.
+
+    The error against exact numbers is that of the plain sums of products, about 1e-6 of the largest
+    value, but the numbers are others in their last digits. True at first.
+    """
+    _state["winograd"] = bool(allowed)
+
+
+def allows_winograd() -> bool:
+    """What `set_winograd` was told."""
+    return _state["winograd"]
 
 
 def set_deterministic(wanted: bool = True) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from caffe.operators.plain import align, boxes, regions, values
+from caffe.operators.plain import align, boxes, regions, values, winograd
 
 raw = torch.ops.caffe_fast_rcnn
 NUMBERS = {"rtol": 1e-5, "atol": 1e-6}
@@ -116,6 +116,26 @@ def test_the_update_of_sgd():
     raw.sgd_update_(*theirs, 0.1, 0.9, 0.01)
     for got, wanted in zip(mine, theirs):
         torch.testing.assert_close(got, wanted, **NUMBERS)
+
+
+@pytest.mark.parametrize("pad", [(1, 1), (0, 2), (3, 1)])
+def test_convolution(pad):
+    x, weight, bias = draw(2, 5, 9, 8), draw(7, 5, 3, 3), draw(7)
+    ours, theirs = ((library, library.winograd_pack(weight, 4, False))
+                    for library in (winograd, raw))
+    wanted = raw.winograd_conv2d(x, weight, bias, *pad, 4)
+    tops = winograd.winograd_conv2d(x, weight, bias, *pad, 4), wanted
+    torch.testing.assert_close(*tops, rtol=1e-4, atol=1e-4)
+    grads = [library.winograd_conv2d_backward(wanted, weight, *pad, 4) for library, _ in
+             (ours, theirs)]
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-3)
+    for library, packed in (ours, theirs):
+        out = torch.empty_like(wanted)
+        given = x, packed, 7, bias, *pad, True, wanted
+        top = library.winograd_conv(*given)
+        torch.testing.assert_close(top, (2 * wanted).relu(), rtol=1e-4, atol=1e-4)
+        library.winograd_conv_out(*given, out)
+        assert out.equal(top)
 
 
 def test_no_rois_and_nothing_to_compare():

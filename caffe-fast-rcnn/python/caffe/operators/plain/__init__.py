@@ -4,6 +4,7 @@
     align     ROIAlign
     boxes     suppression
     values    smooth L1 loss, local response normalisation, the update of SGD
+    winograd  convolution, 3 x 3 with stride 1; "packed" weights are the kernels
     checks    what they demand of their operands
     library   their registration in the place of the compiled ones
 

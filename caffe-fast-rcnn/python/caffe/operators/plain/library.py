@@ -1,7 +1,7 @@
 """Registers the plain operators as torch.ops.caffe_fast_rcnn."""
 import torch
 
-from caffe.operators.plain import align, boxes, regions, values
+from caffe.operators.plain import align, boxes, regions, values, winograd
 
 NAME = "caffe_fast_rcnn"
 SCHEMAS = {
@@ -36,6 +36,16 @@ SCHEMAS = {
         values.lrn_within_backward,
     "sgd_update_(Tensor(a!) weight, Tensor grad, Tensor(b!) history, float lr, float momentum, "
     "float decay) -> ()": values.sgd_update_,
+    "winograd_pack(Tensor weight, int tile, bool rotated) -> Tensor": winograd.winograd_pack,
+    "winograd_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, int pad_h, int pad_w, "
+    "bool relu, Tensor? residual) -> Tensor": winograd.winograd_conv,
+    "winograd_conv_out(Tensor x, Tensor packed, int out_channels, Tensor? bias, int pad_h, "
+    "int pad_w, bool relu, Tensor? residual, Tensor(a!) out) -> ()":
+        winograd.winograd_conv_out,
+    "winograd_conv2d(Tensor x, Tensor weight, Tensor? bias, int pad_h, int pad_w, int tile) "
+    "-> Tensor": winograd.winograd_conv2d,
+    "winograd_conv2d_backward(Tensor grad, Tensor weight, int pad_h, int pad_w, int tile) "
+    "-> Tensor": winograd.winograd_conv2d_backward,
 }
 
 
