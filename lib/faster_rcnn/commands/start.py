@@ -1,6 +1,5 @@
 """From arguments to a running tool: settings, device, files that must exist."""
 import argparse
-import copy
 import logging
 import os
 import pprint
@@ -22,14 +21,18 @@ from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
-from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list, cfg_override
+from faster_rcnn.settings.config import (
+    DEFAULTS,
+    cfg,
+    cfg_from_file,
+    cfg_from_list,
+    cfg_override,
+)
 from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
 
-# What the project ships, before any tool has changed it
-_DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
-USUAL_MEANS = cfg.PIXEL_MEANS.copy()
+USUAL_MEANS = DEFAULTS.PIXEL_MEANS
 
 
 class OptionError(UserError, ValueError):
@@ -82,7 +85,7 @@ def show_settings(args: argparse.Namespace) -> None:
     whole log is wanted.
     """
     log.debug("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
-    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, _DEFAULTS))
+    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, DEFAULTS))
     log.info("Settings: %s", changed or "the defaults")
 
 

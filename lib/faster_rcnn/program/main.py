@@ -16,6 +16,7 @@ VERBS = {
     "train": "trains a detector on a folder of annotated pictures or a card, then tests it",
     "test": "tests a detector on a data set, and writes a report",
     "detect": "finds objects in pictures, videos and camera images",
+    "serve": "opens a page on this machine that looks at pictures and videos",
     "report": "shows the report of a test, or makes it anew",
 }
 

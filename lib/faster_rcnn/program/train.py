@@ -112,8 +112,9 @@ def main(args: argparse.Namespace) -> None:
     args.set_cfgs = chosen_settings(args, data) + (args.set_cfgs or [])
     start.apply_settings(args, show=False)
     folder = find_folder(cfg.MODELS_DIR, args.net, SCHEDULES[args.schedule][0], cfg.ROOT_DIR)
-    args.weights = initial_weights(args)
+    start.use_means_of(os.path.join(folder, SCHEDULES[args.schedule][1]))
     start.show_settings(args)
+    args.weights = initial_weights(args)
     start.use_device(args.gpu_id)
     final = (alternating if args.schedule == "alternating" else joint)(args, folder)
     if args.test:
@@ -155,12 +156,12 @@ def chosen_settings(args: argparse.Namespace, data: "Data") -> list[str]:
 
 
 def initial_weights(args: argparse.Namespace) -> str:
-    """The path of the initial weights."""
-    from faster_rcnn.commands.start import require_file
+    """The path of the initial weights, which are got where they can be (data/weights.yml)."""
+    from faster_rcnn.commands import start
     from faster_rcnn.settings.config import cfg
-    path = args.weights or os.path.join(cfg.DATA_DIR, "imagenet_models",
-                                        f"{args.net}.v2.caffemodel")
-    return require_file(path, "initial weights", " (--weights FILE names others)")
+    usual = os.path.join(cfg.DATA_DIR, "imagenet_models", f"{args.net}.v2.caffemodel")
+    return start.require_file(start.initial_weights(args.weights or usual), "initial weights",
+                              " (--weights FILE names others)")
 
 
 def joint(args: argparse.Namespace, folder: str) -> str:

@@ -1,7 +1,10 @@
 """The command faster-rcnn: its verbs, their options, what they do."""
 import json
 import os
+import signal
+import subprocess
 import sys
+import urllib.request
 
 import pytest
 from handful import make_data_set, make_weights
@@ -100,6 +103,38 @@ def test_train(verb, card, tmp_path, schedule, result):
     assert len(curves) == (4 if schedule == "alternating" else 1)
     points = [json.loads(line) for line in curves[0].read_text().splitlines()]
     assert [point["iteration"] for point in points] == [2, 4]
+
+
+@pytest.fixture
+def detector(verb, card, tmp_path):
+    """The path of a detector of the handful, trained for an iteration."""
+    weights = tmp_path / "Tiny.v2.caffemodel"
+    make_weights(str(weights))
+    status, _, error = verb("train", card, "--cpu", "--net", "Tiny", "--weights", weights,
+                            "--iters", "1", "--scale", "120", "--no-test", "--log",
+                            tmp_path / "log.txt", *places(str(tmp_path)))
+    assert status == 0, error
+    [path] = (tmp_path / "output").rglob("*.caffemodel")
+    return path
+
+
+def test_serve_looks_at_a_picture(detector, card):
+    """In a process of its own, as it runs until it is interrupted."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faster_rcnn", "serve", detector, "--cpu", "--port", "0"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        line = next(line for line in process.stdout if line.startswith("Serving "))
+        picture = os.path.join(os.path.dirname(card), "JPEGImages", "test0.jpg")
+        with open(picture, "rb") as file:
+            request = urllib.request.Request(line.split()[3] + "detect", file.read(),
+                                             {"Content-Type": "image/jpeg"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.load(answer)
+        assert (found["width"], found["height"]) == (160, 120) and "detections" in found
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
 
 
 def test_train_without_weights_says_where_they_are_looked_for(verb, card, tmp_path):
