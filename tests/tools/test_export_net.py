@@ -109,3 +109,14 @@ def test_refusals(run_tool, weights, tmp_path, options, says):
 def test_weights_of_another_net(run_tool, weights, tmp_path):
     assert_refused(run_tool(TOOL, "--def", SQUEEZENET, "--net", weights, "--out",
                             tmp_path / "w.onnx"), "tiny.caffemodel")
+
+
+def test_a_described_detector_needs_its_weights_alone(run_tool, tmp_path):
+    from small_detector import write_detector
+    path = tmp_path / "small.onnx"
+    done = run_tool(TOOL, "--net", write_detector(tmp_path), "--out", path)
+    assert done.status == 0 and "classes: dark, light" in done.out, done.err
+    assert [top.name for top in onnx.load(path).graph.output] == ["boxes", "scores", "labels"]
+    tensors = run_tool(TOOL, "--net", tmp_path, "--out", tmp_path / "small.safetensors")
+    assert tensors.status == 0, tensors.err
+    assert load_file(tmp_path / "small.safetensors")["cls_score.weight"].shape[0] == 3
