@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 """Writes a net in another program's form: ONNX (.onnx), or its weights as PyTorch tensors (.pt, a
 state_dict for torch.load, or .safetensors).
+
+The test net of a detector becomes one ONNX file from a picture to boxes, scores and labels, with
+proposals, suppression and all. Other nets, and parts (--start, --end), have blobs as inputs and
+outputs.
 """
 import argparse
+import dataclasses
 import os
+from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 import safetensors.torch
@@ -11,15 +17,29 @@ import torch
 
 import caffe
 from caffe import export
-from faster_rcnn.commands import options, start, tool
+from caffe.export.layers.graph import DEFAULT_OPSET, Form
+from faster_rcnn.commands import options, start, tool, values
+from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.options import TestOptions
+from faster_rcnn.export.checks import comparison, runtimes
+from faster_rcnn.export.checks.net_detectors import net_detector
+from faster_rcnn.export.making import (
+    class_names,
+    is_whole_detector,
+    net_for_classes,
+    whole_detector,
+)
+from faster_rcnn.export.options import ExportOptions
 from faster_rcnn.files.atomic import atomic_open
 
 EXAMPLES = """\
+  tools/export_net.py --def models/pascal_voc/Tiny/faster_rcnn_alt_opt/faster_rcnn_test.pt \\
+      --net output/faster_rcnn_alt_opt/shapes_trainval/Tiny_faster_rcnn_final.caffemodel \\
+      --imdb shapes_test --out tiny.onnx --check shapes_test \\
+      --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml
   tools/export_net.py --def deploy.prototxt --net squeezenet.caffemodel --out squeezenet.onnx
   tools/export_net.py --def faster_rcnn_test.pt --net final.caffemodel --out rpn.onnx \\
       --shape data=1,3,600,800 --end rpn_cls_prob_reshape rpn_bbox_pred conv5_3
-  tools/export_net.py --def faster_rcnn_test.pt --net final.caffemodel --out head.onnx \\
-      --shape conv5_3=1,512,38,50 rois=300,5 --start conv5_3 rois --end cls_prob bbox_pred
   tools/export_net.py --def deploy.prototxt --net squeezenet.caffemodel --out squeezenet.safetensors
 """
 SUFFIXES = (".onnx", ".pt", ".pth", ".safetensors")
@@ -40,36 +60,98 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--net", dest="caffemodel", metavar="FILE",
                         help="its weights (.caffemodel or .h5)")
     parser.add_argument("--out", metavar="FILE", help="what to write: " + ", ".join(SUFFIXES))
-    parser.add_argument("--start", nargs="+", default=[], metavar="BLOB",
-                        help="ONNX: inputs in the place of what lies before them")
-    parser.add_argument("--end", nargs="+", default=[], metavar="BLOB",
-                        help="ONNX: the outputs [those of the net]")
-    parser.add_argument("--shape", nargs="+", type=named_shape, default=[],
-                        metavar="BLOB=N,C,H,W",
-                        help="ONNX: sizes of the inputs, which are fixed [those of the prototxt]")
-    parser.add_argument("--check", action="store_true",
-                        help="ONNX: run the result in onnx's reference evaluator and compare; slow")
+    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET, metavar="N",
+                        help=f"ONNX: version of the operators [{DEFAULT_OPSET}]")
+    parser.add_argument("--check", nargs="?", const="", default=None, metavar="IMDB[:N]",
+                        help="ONNX: run the result and compare; a whole detector on a data set, or "
+                             "its first N images, in every runtime that is installed")
+    add_detector_args(parser.add_argument_group("whole detectors"))
+    add_part_args(parser.add_argument_group("parts of nets, and other nets"))
     options.add_settings_args(parser)
     return options.parse(parser)
 
 
-def write_onnx(args: argparse.Namespace, net: caffe.Net) -> None:
+def add_detector_args(group: Any) -> None:
+    group.add_argument("--imdb", dest="imdb_name", default=None, metavar="NAME",
+                       help="a data set with the detector's classes")
+    group.add_argument("--classes", default=None, type=lambda text: text.split(","),
+                       metavar="A,B", help="or their names, without the background")
+    group.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
+                       metavar="N", help="most detections per image; 0: all of them [100]")
+    group.add_argument("--det_thresh", default=0.05, type=values.number, metavar="P",
+                       help="detections score above this [0.05]")
+    group.add_argument("--blobs", action="store_true",
+                       help="take the net's input blobs instead of a picture: scaling and "
+                            "subtraction of the means stay outside")
+
+
+def add_part_args(group: Any) -> None:
+    group.add_argument("--start", nargs="+", default=[], metavar="BLOB",
+                       help="inputs in the place of what lies before them")
+    group.add_argument("--end", nargs="+", default=[], metavar="BLOB",
+                       help="the outputs [those of the net]")
+    group.add_argument("--shape", nargs="+", type=named_shape, default=[], metavar="BLOB=N,C,H,W",
+                       help="sizes of the inputs, which are fixed [those of the prototxt]")
+
+
+def export_options(args: argparse.Namespace, net: caffe.Net) -> ExportOptions:
+    """What the settings and the command line say of a whole detector."""
+    test = dataclasses.replace(TestOptions.from_cfg(), has_rpn="im_info" in net.blobs)
+    names = class_names(net, known_classes(args), test.svm)
+    return ExportOptions(test, names, args.det_thresh, args.max_per_image, not args.blobs,
+                         Form(args.opset, free_sizes=True))
+
+
+def known_classes(args: argparse.Namespace) -> list[str] | None:
+    """The names of the classes, with the background; None where nothing says them."""
+    if args.classes is not None:
+        return ["__background__", *args.classes]
+    return None if args.imdb_name is None else list(get_imdb(args.imdb_name).classes)
+
+
+def write_detector(args: argparse.Namespace, net: caffe.Net) -> None:
+    """Writes a whole detector, and compares it with the net where --check asks for that."""
+    chosen = export_options(args, net)
+    paths = export.write_onnx(whole_detector(net, chosen), args.out)
+    print(f"classes: {', '.join(chosen.classes[1:])}")
+    for path in paths:
+        print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
+    if args.check is not None:
+        check_detector(args, net, chosen)
+
+
+def check_detector(args: argparse.Namespace, net: caffe.Net, chosen: ExportOptions) -> None:
+    """Prints the table that compares the file with the net over a data set."""
+    name, _, count = args.check.rpartition(":")
+    if not count.isdigit():
+        name, count = args.check, "0"
+    imdb = get_imdb(name or args.imdb_name)
+    if args.blobs:
+        raise start.OptionError("--check over a data set is for files that take pictures, without "
+                                "--blobs")
+    proposals = None
+    if not chosen.test.has_rpn and "rois" in net.blobs:
+        proposals = [entry["boxes"][entry["gt_classes"] == 0] for entry in imdb.roidb]
+    programs = {name: runtimes.start(name, args.out) for name in runtimes.installed()}
+    results = comparison.compare(net_detector(net, chosen), programs, imdb, int(count), proposals)
+    print(comparison.table(results))
+
+
+def write_part(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes the part of the net between --start and --end."""
     part = export.select(net, args.start, args.end, dict(args.shape))
-    model = export.to_onnx(net, part)
-    with atomic_open(args.out, "wb") as file:
-        file.write(model.SerializeToString())
+    model = export.to_onnx(net, part, Form(args.opset))
+    export.write_onnx(model, args.out)
     for word, names in (("inputs", part.inputs), ("outputs", part.outputs)):
         print(f"{word}: " + ", ".join(f"{name} {net.blobs[name].shape}" for name in names))
-    if args.check:
+    if args.check is not None:
         difference = export.largest_difference(net, part, model)
-        print(f"largest difference in onnx's reference evaluator: {difference:.2g} of the largest "
-              "value")
+        print(f"largest difference in ONNX Runtime: {difference:.2g} of the largest value")
 
 
 def write_tensors(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes all weights of the net."""
-    if args.start or args.end or args.shape or args.check:
+    if args.start or args.end or args.shape or args.check is not None:
         raise start.OptionError("--start, --end, --shape and --check are for .onnx")
     tensors = export.state_dict(net)
     with atomic_open(args.out, "wb") as file:
@@ -88,10 +170,16 @@ def main() -> None:
         raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
     start.apply_settings(args, show=False)
     caffe.set_mode_cpu()
-    net = caffe.Net(args.prototxt, args.caffemodel, caffe.TEST)
+    classes = known_classes(args)
+    net = net_for_classes(args.prototxt, args.caffemodel, classes and len(classes))
     start.require_filled(net, args.caffemodel, allow_random=False)
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
-    (write_onnx if args.out.endswith(".onnx") else write_tensors)(args, net)
+    if not args.out.endswith(".onnx"):
+        write_tensors(args, net)
+    elif is_whole_detector(net) and not (args.start or args.end or args.shape):
+        write_detector(args, net)
+    else:
+        write_part(args, net)
     print(f"Wrote {args.out}")
 
 

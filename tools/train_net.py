@@ -41,15 +41,17 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from faster_rcnn.commands import start
-    from faster_rcnn.prototxts.solver_files import Numbers
+    from faster_rcnn.prototxts.solver_files import Numbers, net_of_solver
     from faster_rcnn.runs.random_state import seed_generators
     from faster_rcnn.training.training_run import TrainingOptions, run_training
 
     start.apply_settings(args, show=False)
     args.solver = start.find_net(args.solver, "solver (--solver)")
+    start.use_means_of(net_of_solver(args.solver))
     start.show_settings(args)
     if not args.randomize:
         seed_generators()
+    args.pretrained_model = start.initial_weights(args.pretrained_model)
     start.use_device(args.gpu_id)
     final = run_training(TrainingOptions(args.solver, args.imdb_name, args.pretrained_model,
                                          Numbers(args.max_iters, args.lr, args.steps),

@@ -58,6 +58,11 @@ class ProposalLayer(caffe.TensorLayer):
             for i in range(num_images)])
         return (torch.cat(rois), torch.cat(scores))[:self._num_tops]
 
+    def to_onnx(self, scope: Any, *bottoms: str) -> list[str]:
+        """The layer's nodes in an ONNX graph (caffe.export): the values of its tops."""
+        from faster_rcnn.export.proposals import proposal_nodes
+        return proposal_nodes(scope, bottoms, self._grid, self._options)[:self._num_tops]
+
     def _of_image(self, anchors: torch.Tensor, prob: torch.Tensor, deltas: torch.Tensor,
                   info: torch.Tensor, image: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Rois (R, 5) and scores (R, 1) of an image."""

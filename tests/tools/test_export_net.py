@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from test_tool_errors import assert_refused
 
 import caffe
+from faster_rcnn.export.checks.runtimes import installed
+from faster_rcnn.export.making import net_for_classes
 from faster_rcnn.settings.config import cfg
 
 TOOL = "export_net.py"
@@ -35,14 +37,40 @@ def test_detector_in_two_parts(run_tool, weights, tmp_path):
     done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", path, "--check",
                     "--shape", "data=1,3,50,64", "--end", "rpn_cls_prob_reshape", "rpn_bbox_pred")
     assert done.status == 0 and "inputs: data (1, 3, 50, 64)" in done.out, done.err
-    assert float(done.out.split("evaluator: ")[1].split()[0]) < 1e-4
+    assert float(done.out.split("Runtime: ")[1].split()[0]) < 1e-4
     assert [top.name for top in onnx.load(path).graph.output] == ["rpn_cls_prob_reshape",
                                                                   "rpn_bbox_pred"]
     done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", tmp_path / "head.onnx",
                     "--check", "--shape", "conv6=1,96,7,8", "rois=5,5", "--start", "conv6", "rois",
                     "--end", "cls_prob", "bbox_pred")
     assert done.status == 0 and "cls_prob (5, 21), bbox_pred (5, 84)" in done.out, done.err
-    assert float(done.out.split("evaluator: ")[1].split()[0]) < 1e-4
+    assert float(done.out.split("Runtime: ")[1].split()[0]) < 1e-4
+
+
+def test_a_whole_detector_on_a_data_set(run_tool, handful, tmp_path):
+    path = tmp_path / "whole.onnx"
+    weights = str(tmp_path / "three.caffemodel")
+    net = net_for_classes(NET, handful.weights, 3)
+    generator = np.random.default_rng(1)
+    net.params["conv1"][0].data[...] /= 60      # pixels are large, and equal scores are ties
+    for name, spread in (("cls_score", 0.2), ("bbox_pred", 0.02)):
+        blob = net.params[name][0].data
+        blob[...] = generator.standard_normal(blob.shape) * spread
+    net.save(weights)
+    done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", path, "--check",
+                    f"{handful.card}:test", "--imdb", f"{handful.card}:test", "--cfg",
+                    "experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml", "--set", "TEST.SCALES", "[96]")
+    assert done.status == 0 and "classes: dark, light" in done.out, done.err
+    rows = {line.split("|")[1].strip(): line.split("|") for line in done.out.splitlines()
+            if line.startswith("|")}
+    assert int(rows["net"][2]) > 0
+    for name in installed():
+        assert rows[name][2] == rows["net"][2] and int(rows[name][3]) == 0
+        assert rows[name][6] == rows["net"][6] != " nan "
+    some = run_tool(TOOL, "--def", NET, "--net", weights, "--out", path, "--check",
+                    f"{handful.card}:test:1", "--classes", "dark,light", "--cfg",
+                    "experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml", "--set", "TEST.SCALES", "[96]")
+    assert some.status == 0 and "| nan |" in some.out
 
 
 @pytest.mark.skipif(not os.path.exists(REAL), reason="../shared/weights is not there")
@@ -50,7 +78,7 @@ def test_squeezenet_with_published_weights(run_tool, tmp_path):
     done = run_tool(TOOL, "--def", SQUEEZENET, "--net", REAL, "--out", tmp_path / "s.onnx",
                     "--shape", "data=1,3,99,120", "--check")
     assert done.status == 0, done.err
-    assert float(done.out.split("evaluator: ")[1].split()[0]) < 1e-4
+    assert float(done.out.split("Runtime: ")[1].split()[0]) < 1e-4
 
 
 @pytest.mark.parametrize("name, load", [
@@ -65,7 +93,9 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
 
 @pytest.mark.parametrize("options, says", [
     (["--out", "w.npz"], "--out must name a file that ends in .onnx"),
-    (["--out", "w.onnx"], 'layer "proposal" (Python) has no ONNX form'),
+    (["--out", "w.onnx", "--classes", "a,b"], "'cls_score'"),
+    (["--out", "w.onnx", "--opset", "9"], "opset 9 is not one of 14 to 21"),
+    (["--out", "w.onnx", "--set", "TEST.SOFT_NMS", "linear"], "TEST.SOFT_NMS"),
     (["--out", "w.onnx", "--end", "rpn_box_pred"], 'did you mean "rpn_bbox_pred"'),
     (["--out", "w.onnx", "--end", "conv6", "--shape", "data"], "is not BLOB=SIZE"),
     (["--out", "w.pt", "--end", "conv6"], "are for .onnx"),

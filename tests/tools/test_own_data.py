@@ -32,7 +32,7 @@ def test_init_data_says_what_it_did(tmp_path, run_tool):
     done = run_tool("init_data.py", folder)
     lines = done.out.splitlines()
     assert done.status in (0, None) and lines[-1] == (
-        f"Train with: ./experiments/scripts/faster_rcnn_end2end.sh auto NET {folder}")
+        f"Train with: faster-rcnn train {folder}")
     assert any("data/train_labels.csv" in line for line in lines)
     assert "is there and is used" in run_tool("init_data.py", folder).out
     assert "data/test_labels.csv" in run_tool("init_data.py", folder, "--again",

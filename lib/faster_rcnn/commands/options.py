@@ -84,10 +84,22 @@ def add_device_args(parser: argparse.ArgumentParser) -> None:
 def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:
     """Adds device and settings; with `imdb`, the name of the default data set, also --imdb."""
     add_device_args(parser)
+    add_scale(parser)
+    add_settings_args(parser, imdb)
+
+
+def add_scale(parser: argparse.ArgumentParser) -> None:
+    """Adds --scale."""
     parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
                         help="shorter side of the pictures for training and test, in pixels, and "
                              "a cap for the longer one [600,1000]")
-    add_settings_args(parser, imdb)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds DATA."""
+    parser.add_argument("data", metavar="DATA",
+                        help="a folder of annotated pictures, or a data set card: its path, or its "
+                             "name in data/cards")
 
 
 def add_settings_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:

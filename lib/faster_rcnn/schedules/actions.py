@@ -68,12 +68,12 @@ def train(work: Work) -> Result:
 
 def _training_roidb(work: Work) -> list[dict]:
     imdb = work.imdb
-    log.info("Loaded dataset `%s` for training", imdb.name)
+    log.debug("Loaded dataset `%s` for training", imdb.name)
     if work.proposals:
         imdb.config["rpn_file"] = work.proposals
-        log.info("RPN proposals: %s", work.proposals)
+        log.debug("RPN proposals: %s", work.proposals)
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
-    log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+    log.debug("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
     roidb = get_training_roidb(imdb)
     log.info("roidb len: %d", len(roidb))
     return roidb
@@ -84,7 +84,7 @@ def measure_statistics(work: Work) -> Result:
     work.imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
     log.info("Loaded dataset `%s` for the statistics of anchor targets", work.imdb.name)
     means, stds = anchor_target_statistics(work.prototxt, work.imdb)
-    log.info("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
+    log.debug("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
     path = os.path.join(work.output_dir, f"{work.net_name}_anchor_statistics.json")
     if processes.is_first():
         write_json(path, {"means": means.tolist(), "stds": stds.tolist()})
@@ -114,7 +114,7 @@ def generate_test_proposals(work: Work) -> Result:
 
 def _generate(work: Work, infix: str) -> Result:
     log.info("RPN model: %s", work.weights)
-    log.info("Loaded dataset `%s` for proposal generation", work.imdb.name)
+    log.debug("Loaded dataset `%s` for proposal generation", work.imdb.name)
     net = caffe.Net(work.prototxt, work.weights, caffe.TEST)
     proposals = imdb_proposals(net, work.imdb, shared=True)
     del net

@@ -63,6 +63,7 @@ class ScheduleFiles:
     hashes      name in the table -> hash of its content (a solver's with that of its net)
     iterations  solver's name in the table -> iterations to train
     stems       what the paths of the snapshots start with
+    detector_net  path of the net that tests the final model, the last one of the table
     """
 
     def __init__(self, options: ScheduleOptions, schedule: Schedule, num_classes: int,
@@ -83,6 +84,7 @@ class ScheduleFiles:
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}
         self.stems = [os.path.join(output_dir, solver.snapshot_prefix) for solver in
                       map(prototxt.read_solver, (solver.path for solver in solvers.values()))]
+        self.detector_net = self.paths[schedule.test_nets[-1]]
         self._test_nets = schedule.test_nets
         self._first_net = solvers[schedule.stages[0].solver].net
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detectors.recording import describe_final
 from faster_rcnn.files.atomic import copy_file, file_hash
 from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.runs import processes
@@ -111,9 +112,9 @@ class _Run:
         self._manifest.finish(step.name, output, figures)
         self.results[step.name] = output
         self._done_now.add(step.name)
-        log.info("%s finished: %s\n  wrote %s\n  recorded in %s", where,
-                 ", ".join(f"{key} {value}" for key, value in figures.items()), output,
-                 self._manifest.path)
+        log.info("%s finished: %s", where,
+                 ", ".join(f"{key} {value}" for key, value in figures.items()))
+        log.debug("  wrote %s, recorded in %s", output, self._manifest.path)
 
     def _work_of(self, step: Step, continues: bool) -> actions.Work:
         for_test = step.kind is Kind.TEST_PROPOSALS
@@ -160,7 +161,15 @@ class _Run:
                                                "_final.caffemodel")
         if processes.is_first():
             copy_file(last, final)
+            describe_final(final, self._files.detector_net, get_imdb(self._options.imdb_name)
+                           .classes, self._options.imdb_name, self._training())
         log.info("cp %s -> %s", last, final)
         steps = {step.name: self._manifest.steps[step.name] for step in self._schedule.steps}
         log.info("%s", steps_table(steps, self._done_now))
         return final
+
+    def _training(self) -> dict[str, Any]:
+        """What the description of the final model says of the training."""
+        return {"schedule": self._schedule.method, "net": self._options.net_name,
+                "weights": os.path.basename(self._initial_weights), "seed": cfg.RNG_SEED,
+                "steps": {name: step["figures"] for name, step in self._manifest.steps.items()}}

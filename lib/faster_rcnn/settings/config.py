@@ -222,6 +222,8 @@ cfg.DETERMINISTIC = False
 # GPUs may round the factors of products and convolutions to TF32 (--tf32): faster, less exact
 cfg.USE_TF32 = False
 
+DEFAULTS = copy.deepcopy(cfg)       # not to be changed
+
 
 def results_dir(*names: str) -> str:
     """ROOT_DIR/output/EXP_DIR[/<name> ...], created when it does not exist."""

@@ -51,7 +51,7 @@ class SolverWrapper:
         _check_normalization()
         self.bbox_means = self.bbox_stds = None
         if cfg.TRAIN.BBOX_REG:
-            log.info("Computing bounding-box regression targets...")
+            log.debug("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
         self.solver = caffe.get_solver(solver_prototxt)
         self.solver_param = self.solver.param
@@ -70,13 +70,14 @@ class SolverWrapper:
         return regressors(self.solver.net, self.bbox_means, self.bbox_stds)
 
     def _load_weights(self, path: str) -> None:
-        log.info("Loading pretrained model weights from %s", path)
+        log.debug("Loading pretrained model weights from %s", path)
         report = copy_initial_weights(self.solver.net, path)
         if not report.copied:
             raise WeightsError(f"{path} has no weights for any layer of the net; they are another "
                                "net's")
-        log.info("  copied: %d layers; not in the file: %s; not in the net: %s", len(report.copied),
-                 ", ".join(report.missing) or "none", ", ".join(report.ignored_source) or "none")
+        log.info("Initial weights copied: %d layers; not in the file: %s; not in the net: %s",
+                 len(report.copied), ", ".join(report.missing) or "none",
+                 ", ".join(report.ignored_source) or "none")
         if report.mismatched:
             log.warning("  of other shapes in the file, filled by their fillers: %s",
                         ", ".join(report.mismatched))

@@ -22,10 +22,12 @@ from faster_rcnn.prototxts.solver_files import (
     adapt_solver,
     check_weights,
 )
+from faster_rcnn.runs import processes
 from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_force
 from faster_rcnn.runs.lock import RunLock, sweep
 from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.settings.config import cfg, results_dir
+from faster_rcnn.training.described import describe_training
 from faster_rcnn.training.numbers import fitting_numbers
 from faster_rcnn.training.solver_check import check_solver
 from faster_rcnn.training.solver_wrapper import file_stem
@@ -66,10 +68,16 @@ def run_training(options: TrainingOptions) -> str:
     log.info("Output will be saved to `%s`", output_dir)
     stem = os.path.join(output_dir, prefix)
     with RunLock(f"{stem}_train.json"):
-        return _locked_training(options, source, imdbs, stem)
+        final, figures = _locked_training(options, source, imdbs, stem)
+        if processes.is_first():
+            describe_training(final, source, f"{stem}_prototxts", imdbs[0], options.imdb_names,
+                              figures)
+        return final
 
 
-def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: str) -> str:
+def _locked_training(options: TrainingOptions, source: str, imdbs: list,
+                     stem: str) -> tuple[str, dict[str, Any]]:
+    """The path of the last snapshot, and the figures of the record."""
     sweep(stem)
     numbers = chosen_numbers(options, source, imdbs)
     solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, numbers)
@@ -86,7 +94,7 @@ def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: s
     reason = manifest.reason_to_run("train", inputs)
     if reason is None:
         log.info("The training is done already")
-        return manifest.output("train")
+        return manifest.output("train"), manifest.steps["train"]["figures"]
     continues = manifest.is_started_from("train", inputs)
     if options.resume and not continues:
         log.warning("The training starts from the beginning (%s)", reason)
@@ -96,8 +104,9 @@ def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: s
     paths = train_net(solver.path, combined_roidb(imdbs), _results_of(imdbs),
                       pretrained_model=options.weights, max_iters=solver.iterations,
                       resume=continues, figures=figures, validation=validation)
-    manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
-    return paths[-1]
+    figures["seconds"] = round(time.time() - start, 1)
+    manifest.finish("train", paths[-1], figures)
+    return paths[-1], figures
 
 
 def chosen_numbers(options: TrainingOptions, source: str, imdbs: list) -> Numbers:
@@ -137,8 +146,8 @@ def combined_roidb(imdbs: list) -> list[dict]:
     """The training entries of data sets, one after the other, mirrored ones behind each set's."""
     roidb = []
     for imdb in imdbs:
-        log.info("Loaded dataset `%s` for training", imdb.name)
-        log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+        log.debug("Loaded dataset `%s` for training", imdb.name)
+        log.debug("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
     return roidb

@@ -1,17 +1,16 @@
 """Parts of nets, their ONNX graphs, and weights as PyTorch tensors."""
+import os
 import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
-from slow_ops import roi_pool
 
 import caffe
 from caffe import export
 from caffe.core.errors import CaffeError, LayerError
-from caffe.export import reference_ops
-from caffe.export.model import evaluate
 from caffe.files import prototxt
 
 NET = """
@@ -100,10 +99,21 @@ def test_graph_reads_back_and_keeps_the_weights(net, tmp_path):
     assert np.array_equal(weights["bn.running_var"], np.float32([2, 4, 1, 1]))
 
 
-def test_too_many_weights_for_one_message(net, monkeypatch):
-    monkeypatch.setattr("caffe.export.model._LIMIT", 100)
-    with pytest.raises(CaffeError, match="one ONNX file"):
-        export.to_onnx(net, export.select(net, end=["aside"]))
+def test_weights_too_large_for_one_message_lie_beside(net, monkeypatch, tmp_path):
+    part = export.select(net, end=["aside"])
+    whole = export.to_onnx(net, part)
+    monkeypatch.setattr("caffe.export.write.LARGEST_MESSAGE", 100)
+    monkeypatch.setattr("caffe.export.write._SMALLEST", 30)
+    paths = export.write_onnx(export.to_onnx(net, part), tmp_path / "m.onnx")
+    assert [os.path.basename(path) for path in paths] == ["m.onnx", "m.onnx.data"]
+    assert len(onnx.load(paths[0], load_external_data=False).graph.initializer[0].raw_data) == 0
+    read = onnx.load(paths[0])
+    for mine, theirs in zip(read.graph.initializer, whole.graph.initializer):
+        assert np.array_equal(onnx.numpy_helper.to_array(mine), onnx.numpy_helper.to_array(theirs))
+    feeds = {"data": net.blobs["data"].data.copy() + 1}
+    session = onnxruntime.InferenceSession(paths[0])
+    assert np.array_equal(session.run(None, feeds)[0], onnxruntime.InferenceSession(
+        whole.SerializeToString()).run(None, feeds)[0])
 
 
 def test_state_dict_in_pytorch(net):
@@ -124,23 +134,3 @@ def test_state_dict_in_pytorch(net):
     np.testing.assert_allclose(net.blobs["conv"].data, expected, rtol=1e-4, atol=1e-5)
     tensors["conv.weight"].zero_()
     assert net.params["conv"][0].data.any()
-
-
-def test_emulated_roi_pooling_is_the_definition(rng):
-    x = rng.standard_normal((2, 3, 9, 11)).astype(np.float32)
-    corners = np.sort(rng.uniform(-20, 120, (40, 2, 2)), 1).reshape(-1, 4)
-    rois = np.c_[rng.integers(0, 2, 40), corners].astype(np.float32)
-    node = onnx.helper.make_node("MaxRoiPool", ["x", "rois"], ["y"], pooled_shape=[3, 4],
-                                 spatial_scale=0.125)
-    values = [onnx.helper.make_tensor_value_info(name, 1, None) for name in ("x", "rois", "y")]
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", values[:2], values[2:]),
-                                   opset_imports=[onnx.helper.make_opsetid("", 14)])
-    [top] = evaluate(model, {"x": x, "rois": rois})
-    assert np.array_equal(top, roi_pool(x, rois, 3, 4, 0.125)[0])
-
-
-def test_emulated_lrn_is_the_definition(rng):
-    x = rng.standard_normal((1, 7, 2, 2)).astype(np.float32)
-    [top] = reference_ops.LRN.eval(x, size=3, alpha=0.6, beta=0.75, bias=2.0)
-    around = x[0, 3:6, 1, 1].astype(np.float64)
-    assert top[4, 1, 1] == pytest.approx(around[1] / (2 + 0.2 * (around ** 2).sum()) ** 0.75)

@@ -1,6 +1,8 @@
 """What Caffe keeps global: the phase names, the computing mode, the device and the seed."""
+import contextlib
 import enum
 import os
+from collections.abc import Iterator
 from typing import TypedDict
 
 import numpy as np
@@ -137,6 +139,22 @@ def set_multiprocess(multiprocess: bool) -> None:
 def device() -> torch.device:
     """The torch.device on which nets built now compute."""
     return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def computing_on(device: int | str) -> Iterator[None]:
+    """Nets built in the block compute on a GPU (its number) or on the "cpu"; afterwards the choice
+    is the earlier one. DeviceError as in `set_mode_gpu`."""
+    before = _state["gpu"], _state["device_id"]
+    try:
+        if device == "cpu":
+            set_mode_cpu()
+        else:
+            set_device(int(device))
+            set_mode_gpu()
+        yield
+    finally:
+        _state["gpu"], _state["device_id"] = before
 
 
 def _require_gpu(device_id: int) -> None:

@@ -1,82 +1,97 @@
 """A part of a net as an ONNX model, and the comparison of the two.
 
-One function per layer type makes its nodes (windows.py, values.py, shapes.py). The operators are
-those of opset 14 (2021). Sizes are fixed: those that the net has when it is exported.
+The nodes of each layer type are made in `layers`. Sizes are fixed, those that the net has when it
+is exported, or free (Form).
 """
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
-from caffe.core.errors import LayerError, WeightsError
-from caffe.export import shapes, values, windows
+from caffe.core.errors import CaffeError, LayerError
+from caffe.export.layers.graph import Form, Graph, nodes_of
+from caffe.export.layers.scope import Scope
+from caffe.export.layers.table import EXPORTERS
 from caffe.export.part import Part
-from caffe.export.reference_ops import LRN, MaxRoiPool
-from caffe.export.scope import Scope
 from caffe.nets.net import Net
 from caffe.runners.runner import LayerRunner
 
-OPSET, IR_VERSION = 14, 7
-_LIMIT = 2000 << 20     # bytes of weights; protobuf's largest message is 2 GB
-_PLAIN = {"Sigmoid": "Sigmoid", "TanH": "Tanh", "AbsVal": "Abs", "BNLL": "Softplus"}
-EXPORTERS: dict[str, Callable[..., Any]] = {
-    "ArgMax": shapes.arg_max, "Axpy": values.axpy, "BatchNorm": values.batch_norm,
-    "BatchReindex": shapes.batch_reindex, "Bias": values.bias, "Clip": values.clip,
-    "Concat": shapes.concat, "Convolution": windows.convolution,
-    "ConvolutionDepthwise": windows.convolution, "Crop": shapes.crop,
-    "Deconvolution": windows.convolution, "DepthwiseConvolution": windows.convolution,
-    "Dropout": values.dropout, "DummyData": shapes.constants, "ELU": values.elu,
-    "Eltwise": values.eltwise, "Embed": values.embed, "Exp": values.exp,
-    "Flatten": shapes.fixed_reshape, "InnerProduct": values.inner_product, "LRN": windows.lrn,
-    "Log": values.log, "MVN": values.mvn, "Normalize": values.normalize, "PReLU": values.prelu,
-    "Parameter": shapes.constants, "Permute": shapes.permute, "Pooling": windows.pooling,
-    "Power": values.power, "ROIPooling": windows.roi_pooling, "ReLU": values.relu,
-    "ReLU6": values.relu6, "Reduction": shapes.reduction, "Reshape": shapes.fixed_reshape,
-    "Scale": values.scale, "ShuffleChannel": shapes.shuffle_channel, "Silence": shapes.silence,
-    "Slice": shapes.slices, "Softmax": values.softmax, "Split": shapes.split,
-    "Swish": values.swish, "Threshold": values.threshold, "Tile": shapes.tile,
-    **{ours: functools.partial(lambda kind, scope, x: scope.op(kind, x), theirs)
-       for ours, theirs in _PLAIN.items()},
-}
+# opset -> the version of the file format that came with it
+# (ONNX Runtime 1.32 lacks MaxRoiPool of opset 22)
+_IR_VERSIONS = {14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
+OPSETS = tuple(_IR_VERSIONS)
+_LARGEST_MESSAGE = 2000 << 20     # bytes; protobuf's limit is 2 GB
 
 
-def to_onnx(net: Net, part: Part) -> onnx.ModelProto:
+def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
     """The onnx.ModelProto of a Part of a net, in the net's phase, with its weights inside.
 
     Inputs and outputs are called as the blobs. Raises LayerError for a layer that has no ONNX form,
-    WeightsError where the weights are too much for one protobuf message.
+    CaffeError for another opset than OPSETS.
     """
-    _check_size(net, part)
-    current = {name: name for name in part.inputs}
-    nodes, initializers, last = [], [], _last_writers(net, part)
+    form = form or Form()
+    values = {name: name for name in part.inputs}
+    graphs = convert(net, part, values, form)
+    ends = Graph("outputs", form)
+    for name in part.outputs:
+        if values[name] != name:
+            ends.nodes.append(helper.make_node("Identity", [values[name]], [name],
+                                               name=f"{name}/out"))
+    inputs, outputs = ([helper.make_tensor_value_info(
+        name, onnx.TensorProto.FLOAT, _sizes(net, name, form)) for name in names]
+        for names in (part.inputs, part.outputs))
+    return model_of([*graphs, ends], inputs, outputs, str(net.name) or "net")
+
+
+def convert(net: Net, part: Part, values: dict[str, str], form: Form,
+            reserved: Collection[str] = ()) -> list[Graph]:
+    """The nodes of the layers of a part, a Graph per layer, for a graph that holds more than them.
+
+    values: {input of the part: its value in the graph}; it gets the values of all other blobs.
+    reserved: names of values that blobs may not take. Errors: as to_onnx.
+    """
+    graphs: list[Graph] = []
+    last = _last_writers(net, part)
     for index in part.layers:
         layer = net._runners[index]
-        scope = Scope(layer)
-        found = _exporter(net, layer)(scope, *(current[name] for name in layer.bottom_names))
+        scope = Scope(layer, form)
+        found = _exporter(net, layer)(scope, *(values[name] for name in layer.bottom_names))
         for name, value in zip(layer.top_names, [found] if isinstance(found, str) else found):
-            fresh = name if last[name] == index else f"{name}@{layer.name}"
-            current[name] = fresh if scope.rename(value, fresh) else value
-        nodes += scope.nodes
-        initializers += scope.initializers
-    for name in part.outputs:
-        if current[name] != name:
-            nodes.append(helper.make_node("Identity", [current[name]], [name], name=f"{name}/out"))
-    graph = helper.make_graph(nodes, str(net.name) or "net", *(
-        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, net.blobs[name].shape)
-         for name in names] for names in (part.inputs, part.outputs)), initializer=initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
-                              ir_version=IR_VERSION, producer_name="caffe-fast-rcnn")
-    onnx.checker.check_model(model)
+            usual = last[name] == index and name not in reserved
+            fresh = name if usual else f"{name}@{layer.name}"
+            values[name] = fresh if scope.rename(value, fresh) else value
+        graphs.append(scope)
+    return graphs
+
+
+def model_of(graphs: list[Graph], inputs: Any, outputs: Any, name: str) -> onnx.ModelProto:
+    """A checked model of Graphs. inputs, outputs: onnx.ValueInfoProtos."""
+    opset = graphs[0].form.opset
+    if opset not in _IR_VERSIONS:
+        raise CaffeError(f"opset {opset} is not one of {OPSETS[0]} to {OPSETS[-1]}")
+    nodes, initializers = nodes_of(graphs)
+    model = helper.make_model(helper.make_graph(nodes, name, list(inputs), list(outputs)),
+                              opset_imports=[helper.make_opsetid("", opset)],
+                              ir_version=_IR_VERSIONS[opset], producer_name="caffe-fast-rcnn")
+    model.graph.initializer.extend(initializers)
+    if model.ByteSize() < _LARGEST_MESSAGE:
+        onnx.checker.check_model(model)
     return model
 
 
+def _sizes(net: Net, name: str, form: Form) -> list[Any]:
+    """The sizes of a blob in the graph's description; of free ones only the channels are said."""
+    shape = net.blobs[name].shape
+    if not form.free_sizes:
+        return list(shape)
+    return [f"{name}_{axis}" if axis != 1 else size for axis, size in enumerate(shape)]
+
+
 def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int = 0) -> float:
-    """The largest difference of an output in the net and in ONNX's reference evaluator, as a share
-    of the output's largest value; the inputs are random, rois lie on the map. A slow check.
+    """The largest difference of an output in the net and in ONNX Runtime, as a share of the
+    output's largest value; the inputs are random, rois lie on the map.
     """
     for name in part.inputs:
         _fill_randomly(net, part, name, np.random.default_rng(seed))
@@ -90,9 +105,11 @@ def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int =
 
 
 def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a model for {input name: array}, by onnx's reference evaluator."""
-    evaluator = ReferenceEvaluator(model, new_ops=[LRN, MaxRoiPool])
-    return evaluator.run(None, feeds)
+    """The outputs of a model for {input name: array}, by ONNX Runtime on the CPU."""
+    import onnxruntime
+    session = onnxruntime.InferenceSession(model.SerializeToString(),
+                                           providers=["CPUExecutionProvider"])
+    return session.run(None, dict(feeds))
 
 
 def _fill_randomly(net: Net, part: Part, name: str, generator: np.random.Generator) -> None:
@@ -114,6 +131,8 @@ def _last_writers(net: Net, part: Part) -> dict[str, int]:
 def _exporter(net: Net, layer: LayerRunner) -> Callable[..., Any]:
     if layer.type in EXPORTERS:
         return EXPORTERS[layer.type]
+    if hasattr(layer.public, "to_onnx"):
+        return layer.public.to_onnx
     end, start = (", ".join(_own_name(net, name) for name in names) or "other blobs"
                   for names in (layer.bottom_names, layer.top_names))
     raise LayerError(f'layer "{layer.name}" ({layer.type}) has no ONNX form; export what lies '
@@ -126,10 +145,3 @@ def _own_name(net: Net, name: str) -> str:
         if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
             return runner.bottom_names[0]
     return name
-
-
-def _check_size(net: Net, part: Part) -> None:
-    size = sum(4 * blob.count for index in part.layers for blob in net._runners[index].blobs)
-    if size > _LIMIT:
-        raise WeightsError(f"the weights have {size >> 20} MB; protobuf holds no more than "
-                           f"{_LIMIT >> 20} MB in one ONNX file")

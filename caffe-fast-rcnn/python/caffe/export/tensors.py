@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from caffe.export.layers.statistics import batch_statistics
 from caffe.nets.net import Net
 from caffe.runners.runner import LayerRunner
 
@@ -25,13 +26,6 @@ def state_dict(net: Net) -> OrderedDict[str, torch.Tensor]:
         for name, tensor in zip(_blob_names(runner), _values(runner)):
             tensors[f"{runner.name}.{name}"] = torch.empty(tensor.shape).copy_(tensor)
     return tensors
-
-
-def batch_statistics(runner: LayerRunner) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance (C,) of a BatchNorm layer."""
-    mean, variance, weight = (blob.tensor.detach() for blob in runner.blobs[:3])
-    factor = torch.where(weight == 0, 0, 1 / weight)
-    return mean * factor, variance * factor
 
 
 def _values(runner: LayerRunner) -> Sequence[torch.Tensor]:

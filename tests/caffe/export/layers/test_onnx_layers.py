@@ -1,0 +1,131 @@
+"""Every layer type with an ONNX form: its tops in ONNX Runtime are those of the net."""
+import numpy as np
+import pytest
+import torch
+from layer_harness import EXAMPLES, X, values
+
+import caffe
+from caffe import export
+from caffe.core.errors import LayerError
+from caffe.export.layers.graph import Form
+from caffe.export.layers.table import EXPORTERS
+from caffe.export.model import evaluate
+from caffe.files import prototxt
+
+# examples without an ONNX form: type -> {number: what the error says}
+REFUSED = {
+    "ArgMax": {0: "without axis"}, "Convolution": {2: "axis 2"},
+    "Pooling": {1: "second top", 3: "nothing but padding", 5: "stochastic"},
+    "ROIAlign": {2: "corners"}, "Silence": {0: None},
+}
+# 30 priors, two images, three classes; offsets of every class, and shared ones
+_LOW = (values((30, 2), 5) + 2) / 6
+MANY = torch.stack([torch.cat([_LOW, _LOW + (values((30, 2), 6) + 3) / 12], 1),
+                    torch.full((30, 4), 0.1)]).reshape(1, 2, -1)
+OFFSETS = [values((2, 360), 7) / 2, values((2, 120), 8) / 2]
+SCORES = (values((2, 90), 9) + 2) / 4
+FURTHER = {
+    "ArgMax": [("argmax_param { axis: 1 }", [X.round()], 1)],
+    "BatchNorm": [("", [values((2, 3))], 1)],
+    "Crop": [("crop_param { axis: 1 offset: 1 }", [X, values((2, 2, 2, 2))], 1)],
+    "Deconvolution": [("convolution_param { num_output: 2 group: 2 kernel_size: 3 stride: 2 "
+                       "dilation: 2 bias_term: false }", [values((1, 2, 3, 4))], 1)],
+    "DetectionOutput": [
+        (f"detection_output_param {{ num_classes: 3 {text} }}", [OFFSETS[share], SCORES, MANY], 1)
+        for share, text in enumerate((
+            "share_location: false confidence_threshold: 0.3 nms_param { nms_threshold: 0.4 }",
+            "code_type: CENTER_SIZE keep_top_k: 7 nms_param { nms_threshold: 0.45 top_k: 20 }"))]
+    + [(f"detection_output_param {{ num_classes: 3 {text} }}", [OFFSETS[1] / 30, SCORES, MANY], 1)
+       for text in ("code_type: CORNER_SIZE background_label_id: -1", "confidence_threshold: 9",
+                    "variance_encoded_in_target: true keep_top_k: 200")],
+    "Eltwise": [("", [X, X + 1], 1)],
+    "Flatten": [("flatten_param { axis: 0 end_axis: -2 }", [X], 1)],
+    "Pooling": [
+        ("pooling_param { kernel_size: 3 stride: 2 pad: 1 }", [X], 1),
+        ("pooling_param { kernel_size: 2 stride: 2 pad: 1 }", [X], 1),      # the last is clipped
+        ("pooling_param { kernel_h: 2 kernel_w: 3 stride: 2 round_mode: FLOOR }", [X], 1),
+        ("pooling_param { kernel_size: 2 stride: 2 ceil_mode: false }", [values((1, 2, 5, 5))], 1),
+        ("pooling_param { pool: AVE kernel_size: 3 stride: 2 }", [X], 1),
+        ("pooling_param { pool: AVE kernel_size: 2 stride: 3 pad: 1 }", [values((1, 2, 7, 6))], 1),
+        ("pooling_param { global_pooling: true }", [X], 1)],
+    "Power": [("power_param { power: 0 shift: 3 }", [X], 1),
+              ("power_param { scale: 0 shift: 3 power: 2 }", [X], 1)],
+    "Reshape": [("reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } }",
+                 [values((1, 6, 2, 3))], 1)],
+    "Scale": [("scale_param { num_axes: 2 }", [X], 1), ("scale_param { axis: 0 num_axes: 0 }", [X],
+                                                        1)],
+    "Slice": [("slice_param { axis: -1 }", [values((2, 4))], 4), ("", [X], 1)],
+    "Softmax": [("", [X], 1)],
+}
+CASES = [(kind, *example) for kind in sorted(EXPORTERS)
+         for i, example in enumerate([*EXAMPLES.get(kind, ()), *FURTHER.get(kind, ())])
+         if i not in REFUSED.get(kind, ())]
+
+
+def net_around(kind, text, bottoms, tops):
+    """A TEST net of one layer "it", its inputs holding the bottoms, its blobs random."""
+    inputs = "".join(
+        f'layer {{ name: "b{i}" type: "Input" top: "b{i}" input_param {{ shape {{ '
+        + " ".join(f"dim: {d}" for d in b.shape) + " } } }\n" for i, b in enumerate(bottoms))
+    names = "".join(f'bottom: "b{i}" ' for i in range(len(bottoms)))
+    names += "".join(f'top: "t{i}" ' for i in range(tops))
+    layer = f'layer {{ name: "it" type: "{kind}" {names} {text} }}'
+    net = caffe.Net(prototxt.read_net_text(inputs + layer), caffe.TEST)
+    generator = np.random.default_rng(3)
+    for blob in net.params.get("it", ()):
+        blob.data[...] = generator.uniform(0.5, 1.5, blob.shape)
+    for i, array in enumerate(bottoms):
+        net.blobs[f"b{i}"].data[...] = array.numpy()
+    return net
+
+
+def test_every_exporter_has_a_case():
+    assert set(EXPORTERS) == {kind for kind, *_ in CASES} | {"Silence"}
+
+
+@pytest.mark.parametrize("kind, text, bottoms, tops", CASES)
+def test_tops_are_those_of_onnx_runtime(kind, text, bottoms, tops):
+    net = net_around(kind, text, bottoms, tops)
+    model = export.to_onnx(net)
+    assert [top.name for top in model.graph.output] == net.outputs
+    net.forward()
+    used = [entry.name for entry in model.graph.input]
+    answer = evaluate(model, {name: net.blobs[name].data for name in used})
+    for name, top in zip(net.outputs, answer, strict=True):
+        assert top.shape == net.blobs[name].shape
+        np.testing.assert_allclose(top, net.blobs[name].data, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind, text, bottoms, tops", [
+    case for case in CASES if case[2] and case[0] not in ("PriorBox", "PriorBoxClustered")])
+def test_free_sizes(kind, text, bottoms, tops):
+    """The graph that is made for one size holds for another, or says that it does not."""
+    net = net_around(kind, text, bottoms, tops)
+    try:
+        model = export.to_onnx(net, form=Form(free_sizes=True))
+    except LayerError as error:
+        assert "of fixed size only" in str(error)
+        return
+    if len(bottoms) == 1 and bottoms[0].dim() == 4 and kind != "Embed":
+        items, channels, height, width = bottoms[0].shape
+        net.blobs["b0"].reshape(items, channels, height + 3, width + 2)
+        try:
+            net.reshape()
+            net.blobs["b0"].data[...] = values(net.blobs["b0"].shape).numpy()
+        except LayerError:      # the layer itself takes one size only
+            net.blobs["b0"].reshape(*bottoms[0].shape)
+            net.blobs["b0"].data[...] = bottoms[0].numpy()
+    net.forward()
+    used = [entry.name for entry in model.graph.input]
+    answer = evaluate(model, {name: net.blobs[name].data for name in used})
+    for name, top in zip(net.outputs, answer, strict=True):
+        np.testing.assert_allclose(top, net.blobs[name].data, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind, number, says", [(kind, number, says)
+                                                for kind, cases in REFUSED.items()
+                                                for number, says in cases.items() if says])
+def test_what_has_no_onnx_form_is_refused(kind, number, says):
+    net = net_around(kind, *EXAMPLES[kind][number])
+    with pytest.raises(LayerError, match=rf'layer "it" \({kind}\): .*{says}.* has no ONNX form'):
+        export.to_onnx(net)
