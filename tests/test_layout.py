@@ -9,7 +9,6 @@ TESTS = ROOT / "tests"
 ELSEWHERE = {
     "caffe/proto": "caffe/files/test_prototxt.py",
     "lib/synthetic": "tools/test_make_shapes.py",
-    "lib/schedules": "tools/test_alt_opt_smoke.py",
     "lib/networks/backbones": "lib/networks/test_catalogue.py",
     "lib/networks/methods": "lib/networks/test_catalogue.py",
 }

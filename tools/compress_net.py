@@ -7,12 +7,16 @@
 """
 import argparse
 import os
+from dataclasses import replace
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
 import caffe
 from caffe.files import prototxt, weights
+from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool
+from faster_rcnn.detectors.description_files import read_beside, write_beside
+from faster_rcnn.networks.text import net_text
 from faster_rcnn.prototxts.changes import change_net
 from faster_rcnn.prototxts.compress import compress
 from faster_rcnn.prototxts.options import NetOptions
@@ -35,13 +39,13 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def read_net(path: str, caffemodel: str) -> caffe.Net:
-    """The net of a prototxt with the weights, for their number of classes."""
+def adapted(path: str, caffemodel: str) -> NetParameter:
+    """The net of a prototxt for the number of classes that weights have."""
     message = prototxt.read_net(path)
     scores = weights.read_weights(caffemodel).get("cls_score")
-    if scores:
-        message = change_net(message, NetOptions.from_cfg(len(scores[0])), path).net
-    return caffe.Net(message, caffe.TEST, weights=caffemodel)
+    if not scores:
+        return message
+    return change_net(message, NetOptions.from_cfg(len(scores[0])), path).net
 
 
 def main() -> None:
@@ -50,7 +54,8 @@ def main() -> None:
     args.prototxt_svd = start.find_net(args.prototxt_svd, "compressed net (--def-svd)")
     start.require_file(args.caffemodel, "weights (--net)")
     caffe.set_mode_cpu()
-    net, compressed = (read_net(path, args.caffemodel)
+    net, compressed = (caffe.Net(adapted(path, args.caffemodel), caffe.TEST,
+                                 weights=args.caffemodel)
                        for path in (args.prototxt, args.prototxt_svd))
     print(f"Uncompressed network {args.prototxt} : {args.caffemodel}")
     print(f"Compressed network prototxt {args.prototxt_svd}")
@@ -59,6 +64,10 @@ def main() -> None:
             + "".join(f"_{name}_{rank}" for name, rank in done) + ".caffemodel")
     compressed.save(path)
     print(f"Wrote svd model to: {path}")
+    known = read_beside(args.caffemodel)
+    if known is not None:
+        message = adapted(args.prototxt_svd, args.caffemodel)
+        print(f"Description: {write_beside(replace(known, net=net_text(message), test={}), path)}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import sys
 
 import demo
 
-from faster_rcnn.commands import tool
+from faster_rcnn.commands import entry
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["--net", "ResNet-101"]
-    tool.run(demo.main)
+    entry.run(demo.parse_args, demo.main)

@@ -52,7 +52,7 @@ def print_table(data: imdb, limit: int | None) -> None:
 def main() -> None:
     args = parse_args()
     start.apply_settings(args, show=False)
-    data = get_imdb(args.imdb_name)
+    data = get_imdb(args.imdb_name, "test")
     if args.rpn_file is not None:
         data.config["rpn_file"] = args.rpn_file
     data.set_proposal_method(args.method, args.proposals)

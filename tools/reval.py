@@ -39,7 +39,7 @@ def main() -> None:
                         "in Python computes the same numbers")
     path = os.path.join(args.output_dir, "detections.pkl")
     start.require_file(path, "detections")
-    imdb = get_imdb(args.imdb_name)
+    imdb = get_imdb(args.imdb_name, "test")
     imdb.competition_mode(args.comp_mode)
     all_boxes = safe_pickle.load(path)
     check_detections(all_boxes, imdb, path)

@@ -7,6 +7,7 @@ import _init_paths  # noqa: F401  (makes the imports below work)
 
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.filled import require_filled
 from faster_rcnn.detection.proposals import imdb_proposals
 from faster_rcnn.prototxts.adapt import adapted_test_net
 from faster_rcnn.schedules.actions import write_proposals
@@ -33,12 +34,13 @@ def main() -> None:
     start.apply_settings(args)
     start.use_device(args.gpu_id)
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    imdb = get_imdb(args.imdb_name)
+    start.use_means_of(args.prototxt)
+    imdb = get_imdb(args.imdb_name, "test")
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
 
     with cfg_override(**PROPOSALS):
         net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-        start.require_filled(net, args.caffemodel, args.allow_random)
+        require_filled(net, args.caffemodel, args.allow_random)
         proposals = imdb_proposals(net, imdb, shared=True)
     if proposals is not None:       # in rank 0
         write_proposals(os.path.join(get_output_dir(imdb, net), net.name + "_rpn_proposals.pkl"),

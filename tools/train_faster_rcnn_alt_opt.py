@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trains Faster R-CNN by alternating optimisation: RPN and Fast R-CNN in turn, two stages each."""
 import argparse
+import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
@@ -31,12 +32,14 @@ def main(args: argparse.Namespace) -> None:
     from faster_rcnn.schedules.runner import run_schedule
 
     start.apply_settings(args, show=False)
-    model_folder(args.net_name, FASTER_RCNN.method, args.imdb_name)
+    folder = model_folder(args.net_name, FASTER_RCNN.method, args.imdb_name)
+    start.use_means_of(os.path.join(folder, FASTER_RCNN.test_nets[0]))
     start.show_settings(args)
+    args.pretrained_model = start.initial_weights(args.pretrained_model)
     start.use_device(args.gpu_id)
     chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
                              iterations=args.iters, rates=args.lr, steps=args.steps,
-                             resume=args.resume)
+                             resume=args.resume, epochs=args.epochs)
     final, _ = run_schedule(chosen, FASTER_RCNN)
     print(f"Final model: {final}")
 

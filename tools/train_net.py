@@ -21,7 +21,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--solver", default=None, metavar="FILE",
                         help="solver prototxt; the class counts of its net follow the data set")
     parser.add_argument("--iters", dest="max_iters", type=values.positive(int), default=None,
-                        metavar="N", help="iterations [the solver's max_iter, or 40000]")
+                        metavar="N", help="iterations [as fits the number of pictures; for "
+                                          "VOC and COCO the solver's max_iter, or 40000]")
+    options.add_epochs(parser)
     parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
                         help="initial weights (.caffemodel) [those of the net's fillers]")
     parser.add_argument("--rand", dest="randomize", action="store_true",
@@ -39,19 +41,21 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     from faster_rcnn.commands import start
-    from faster_rcnn.prototxts.solver_files import Numbers
+    from faster_rcnn.prototxts.solver_files import Numbers, net_of_solver
     from faster_rcnn.runs.random_state import seed_generators
     from faster_rcnn.training.training_run import TrainingOptions, run_training
 
     start.apply_settings(args, show=False)
     args.solver = start.find_net(args.solver, "solver (--solver)")
+    start.use_means_of(net_of_solver(args.solver))
     start.show_settings(args)
     if not args.randomize:
         seed_generators()
+    args.pretrained_model = start.initial_weights(args.pretrained_model)
     start.use_device(args.gpu_id)
     final = run_training(TrainingOptions(args.solver, args.imdb_name, args.pretrained_model,
                                          Numbers(args.max_iters, args.lr, args.steps),
-                                         args.resume))
+                                         args.resume, args.epochs))
     print(f"Final model: {final}")
 
 

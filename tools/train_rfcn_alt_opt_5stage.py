@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> None:
     chosen = ScheduleOptions(args.net_name, args.imdb_name, args.pretrained_model,
                              iterations=args.iters, rates=args.lr, steps=args.steps,
                              resume=args.resume, test_imdb_name=args.imdb_test,
-                             method=args.model)
+                             method=args.model, epochs=args.epochs)
     final, results = run_schedule(chosen, RFCN_5_STAGES)
     print(f"Final model: {final}")
     print(f"Final RPN: {results['stage3_test_proposals']}")

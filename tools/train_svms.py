@@ -12,8 +12,10 @@ import numpy as np
 
 from faster_rcnn.commands import options, start, tool
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detection.filled import require_filled
+from faster_rcnn.detectors.recording import describe_final
 from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
 from faster_rcnn.training.svm import SVMTrainer
 
 EXAMPLES = """\
@@ -41,13 +43,16 @@ def main() -> None:
     start.wait_for(args.caffemodel, "weights (--net)", args.wait)
     np.random.seed(cfg.RNG_SEED)
     net = adapted_test_net(args.prototxt, args.caffemodel, imdb)
-    start.require_filled(net, args.caffemodel, args.allow_random)
+    require_filled(net, args.caffemodel, args.allow_random)
     if cfg.TRAIN.USE_FLIPPED:
         imdb.append_flipped_images()
     SVMTrainer(net, imdb).train()
     path = os.path.splitext(args.caffemodel)[0] + "_svm.caffemodel"
     net.save(path)
     print(f"Wrote svm model to: {path}")
+    with cfg_override(TEST={"SVM": True}):
+        describe_final(path, os.path.join(get_output_dir(imdb, net), os.path.basename(
+            args.prototxt)), imdb.classes, args.imdb_name, {"schedule": "svm"})
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ split_options() {
   while [ $# -gt 0 ]; do
     case $1 in
       --set) TRAIN_ARGS+=("$@") TEST_ARGS+=("$@"); break ;;
-      --iters | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
-      --resume | --rand | --iters=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
+      --iters | --epochs | --lr | --steps) TRAIN_ARGS+=("$1" "${2-}"); shift ;;
+      --resume | --rand | --iters=* | --epochs=* | --lr=* | --steps=*) TRAIN_ARGS+=("$1") ;;
       --num_dets | --det_thresh) TEST_ARGS+=("$1" "${2-}"); shift ;;
       --comp | --vis | --num_dets=* | --det_thresh=*) TEST_ARGS+=("$1") ;;
       *) TRAIN_ARGS+=("$1") TEST_ARGS+=("$1") ;;
@@ -104,6 +104,10 @@ find_splits() {
       return ;;
     pascal_voc) DATASET=${VOC:-voc_2007} ;;
     *.yml | *.yaml) DATASET=$(from_here "$DATASET") ;;
+    *)  # a folder, unless a card has this name
+      if [ ! -f "data/cards/$DATASET.yml" ] && [ -d "$(from_here "$DATASET")" ]; then
+        DATASET=$(from_here "$DATASET")
+      fi ;;
   esac
   imdbs=$("$PYTHON" tools/card_splits.py "$DATASET") || exit
   TRAIN_IMDB=$(sed -n 1p <<< "$imdbs")

@@ -5,11 +5,12 @@
 #
 #   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, Tiny
-#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), a card's path (.yml), or a
+#            folder of annotated pictures in any known format (data/README.md)
 #
 # For coco the nets of pascal_voc get coco's classes and four sizes of anchors. No schedule for it was
 # published: without --iters the iterations are those of pascal_voc.
-# Options of the schedule (--iters, --lr, --steps, --resume) go to the training alone, those of the
+# Options of the schedule (--iters, --epochs, --lr, --steps, --resume) go to the training alone, those of the
 # test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
 # last.
 # Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is

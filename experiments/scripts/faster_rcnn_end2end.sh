@@ -7,9 +7,10 @@
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
 #            ResNet-101, MobileNet, Tiny
 #            (coco: of models/coco)
-#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), a card's path (.yml), or a
+#            folder of annotated pictures in any known format (data/README.md)
 #
-# Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
+# Options of the training (--iters, --epochs, --lr, --steps, --rand, --resume) go to it alone, those of the
 # test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
 # last.
 # Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is

@@ -7,7 +7,8 @@
 #   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
 #   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
 #            ResNet-101, MobileNet, Tiny
-#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), a card's path (.yml), or a folder
+#            of annotated pictures in any known format (data/README.md)
 #
 # Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
 # test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes

@@ -38,6 +38,7 @@ class RoIDataLayer(caffe.TensorLayer):
         self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
         self._loader: MinibatchLoader | None = None
         self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=64)
+        self.num_fed = 0        # minibatches since the net was built
         self._options = MinibatchOptions.from_cfg()
         self._names = self._options.names_of(len(top))
         for name, blob in zip(self._names, top):
@@ -66,6 +67,7 @@ class RoIDataLayer(caffe.TensorLayer):
         """The next minibatch on the net's device."""
         inds, blobs = self._started().next()
         self._recent.append(inds)
+        self.num_fed += 1
         device = caffe.state.device()
         return tuple(blob.to(device, non_blocking=True) for blob in blobs)
 

@@ -26,7 +26,7 @@ def handful(tmp_path_factory):
 def run_tool(monkeypatch, capsys, caplog):
     """Runs a tool's file in this process (no second start of PyTorch); gives its three results.
 
-    out: what the tool prints, then what it logs, which a user is shown as well.
+    out: what the tool logs for the user, then what it prints.
     """
     def run(tool, *args):
         monkeypatch.setattr(sys, "argv", [os.path.join(TOOLS, tool), *map(str, args)])
@@ -35,7 +35,7 @@ def run_tool(monkeypatch, capsys, caplog):
             runpy.run_path(sys.argv[0], run_name="__main__")
         captured = capsys.readouterr()
         return SimpleNamespace(status=stop.value.code, err=captured.err,
-                               out=captured.out + "".join(f"{line}\n" for line in caplog.messages))
+                               out="".join(f"{line}\n" for line in caplog.messages) + captured.out)
     monkeypatch.chdir(cfg.ROOT_DIR)
     monkeypatch.syspath_prepend(TOOLS)
     level = logging.getLogger("faster_rcnn").level

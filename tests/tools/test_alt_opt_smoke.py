@@ -143,6 +143,10 @@ def test_the_script_ends_with_a_tested_detector(trained):
     assert len(boxes) == 3 and all(len(per_image) == 3 for per_image in boxes)
     assert "Mean AP = " in done.stdout
     assert f"Report: {os.path.join(out, 'report.md')}\n" in done.stdout
+    with open(os.path.join(out, "report.html"), encoding="utf-8") as page:
+        text = page.read()
+    for words in ("stage2_fast_rcnn", "TRAIN.MAX_SIZE", "tools/test_net.py", "handful_test"):
+        assert words in text
     pictures = os.listdir(os.path.join(out, "pictures"))
     assert {f"test{i}.jpg" for i in range(3)} <= set(pictures)
 

@@ -6,8 +6,11 @@ import sys
 import pytest
 from handful import TOOLS
 
+from faster_rcnn.program.main import VERBS
+
 SLOW = ("torch", "cv2", "scipy", "matplotlib", "caffe", "sklearn")
-TOOLS_THAT_ANSWER_AT_ONCE = ("train_net.py", "train_faster_rcnn_alt_opt.py",
+TOOLS_THAT_ANSWER_AT_ONCE = ("anchors.py", "check_data.py", "init_data.py", "train_net.py",
+                             "train_faster_rcnn_alt_opt.py",
                              "train_rfcn_alt_opt_5stage.py")
 
 
@@ -28,9 +31,15 @@ def test_help_needs_no_slow_module(tool):
     assert status == 0 and "--help" in out and "examples:" in out and not slow
 
 
-@pytest.mark.parametrize("tool", TOOLS_THAT_ANSWER_AT_ONCE)
-def test_a_mistyped_option_needs_none_either(tool):
-    status, _, errors, slow = loaded_by(os.path.join(TOOLS, tool), "--iter", "4")
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_needs_none_either(verb):
+    status, out, _, slow = loaded_by("-m", "faster_rcnn", verb, "--help")
+    assert status == 0 and f"usage: faster-rcnn {verb} " in out and not slow
+
+
+@pytest.mark.parametrize("command", (["train_net.py"], ["-m", "faster_rcnn", "train", "x"]))
+def test_a_mistyped_option_needs_none_either(command):
+    status, _, errors, slow = loaded_by(*command, "--iter", "4")
     assert status == 2 and not slow
     assert len(errors) == 1 and "--iter 4 (did you mean --iters?)" in errors[0]
 

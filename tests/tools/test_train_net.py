@@ -82,7 +82,8 @@ def test_a_line_of_progress_has_each_loss_once(trained):
 def test_files_of_a_training(trained):
     folder, _ = trained
     assert sorted(os.listdir(results_of(folder))) == [
-        "tiny_faster_rcnn_iter_30.caffemodel", "tiny_faster_rcnn_prototxts",
+        "tiny_faster_rcnn_iter_30.caffemodel", "tiny_faster_rcnn_iter_30.json",
+        "tiny_faster_rcnn_prototxts",
         "tiny_faster_rcnn_train.json"]
     net = prototxt.read_net(results_of(folder, "tiny_faster_rcnn_prototxts", "train.prototxt"))
     layers = {layer.name: layer for layer in net.layer}

@@ -10,8 +10,10 @@ from sklearn.svm import LinearSVC
 from test_tool_errors import assert_refused
 
 from caffe.files import weights
+from faster_rcnn import Detector
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detectors.description_files import read_beside
 from faster_rcnn.files import safe_pickle
 from faster_rcnn.images.reading import read_image
 
@@ -96,6 +98,9 @@ def test_svms_classify_afterwards(run_tool, handful, detector, tmp_path):
     done = run_tool("test_net.py", "--def", TEST_NET, "--net", path,
                     *common(handful, "test", tmp_path))
     assert done.status == 0 and "Mean AP = " in done.out
+    description = read_beside(path)
+    assert description.settings["TEST"]["SVM"] is True and description.test["images"] == 3
+    assert description.method == "fast_rcnn" and description.classes == ("dark", "light")
 
 
 def test_what_train_svms_refuses(run_tool, handful, detector, tmp_path):
@@ -125,6 +130,18 @@ def test_compressed_layers_are_the_nearest_of_their_rank(run_tool, detector):
         assert np.array_equal(bias, before[name][1])
     for name in ("conv1", "conv6", "cls_score", "bbox_pred"):
         assert all(np.array_equal(a, b) for a, b in zip(before[name], after[name]))
+
+
+def test_a_described_net_stays_described(run_tool, handful, detector):
+    described = run_tool("describe.py", detector, "--net", "tiny", "--boxes", "--card",
+                         handful.card)
+    assert described.status == 0, described.err
+    done = run_tool("compress_net.py", "--def", TEST_NET, "--def-svd", COMPRESSED, "--net",
+                    detector)
+    assert done.status == 0, done.err
+    small = Detector(os.path.splitext(detector)[0] + "_svd_fc6_64_fc7_32.caffemodel", "cpu")
+    assert small.classes == Detector(detector, "cpu").classes == ("dark", "light")
+    assert "fc6_U" in small.description.net and small.description.method == "fast_rcnn"
 
 
 def test_compressed_to_full_rank_detects_the_same(run_tool, handful, detector, tmp_path):

@@ -25,6 +25,7 @@ from caffe.core.state import (
     set_solver_count,
     set_solver_rank,
     set_tf32,
+    set_winograd,
     solver_count,
     solver_rank,
 )
@@ -58,5 +59,5 @@ __all__ = [
     "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops",
     "params", "proto", "prototxt", "set_deterministic", "set_device", "set_mode_cpu",
     "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
-    "set_tf32", "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "set_tf32", "set_winograd", "solver_count", "solver_rank", "state", "to_proto", "weights",
 ]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from faster_rcnn.commands.values import device_word, flag, per_step, side_and_cap
+from faster_rcnn.commands.values import device_word, flag, per_step, positive, side_and_cap
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,15 +75,31 @@ def add_device_args(parser: argparse.ArgumentParser) -> None:
                         help="number of the GPU, or cpu, or auto: a GPU where one can be used, "
                              "else the CPU [auto]")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU (overrides --gpu)")
+    parser.add_argument("--deterministic", action="store_true",
+                        help="equal runs on a GPU give equal numbers, and take longer")
+    parser.add_argument("--tf32", action="store_true",
+                        help="a GPU may compute in TF32: faster, less exact")
 
 
 def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:
     """Adds device and settings; with `imdb`, the name of the default data set, also --imdb."""
     add_device_args(parser)
+    add_scale(parser)
+    add_settings_args(parser, imdb)
+
+
+def add_scale(parser: argparse.ArgumentParser) -> None:
+    """Adds --scale."""
     parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
                         help="shorter side of the pictures for training and test, in pixels, and "
                              "a cap for the longer one [600,1000]")
-    add_settings_args(parser, imdb)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds DATA."""
+    parser.add_argument("data", metavar="DATA",
+                        help="a folder of annotated pictures, or a data set card: its path, or its "
+                             "name in data/cards")
 
 
 def add_settings_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:
@@ -130,6 +146,7 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
                         help="initial weights (.caffemodel)")
     parser.add_argument("--iters", type=per_step(int, count), default=None, metavar=values,
                         help=iterations)
+    add_epochs(parser)
     parser.add_argument("--lr", type=per_step(float, count), default=None, metavar=values,
                         help="learning rates to start with; one number serves all [the solvers']")
     parser.add_argument("--steps", type=per_step(int, count), default=None, metavar=values,
@@ -137,6 +154,13 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
                              "solvers' share of the iterations]")
     parser.add_argument("--resume", action="store_true",
                         help="skip finished steps, continue the unfinished one at its checkpoint")
+
+
+def add_epochs(parser: argparse.ArgumentParser) -> None:
+    """Adds --epochs."""
+    parser.add_argument("--epochs", type=positive(float), default=None, metavar="N",
+                        help="instead of --iters: how often each training picture is seen, in "
+                             "every training step")
 
 
 def parse(parser: argparse.ArgumentParser,

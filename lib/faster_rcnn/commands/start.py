@@ -5,38 +5,52 @@ import logging
 import os
 import pprint
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 import caffe
-from caffe.core.errors import UserError, WeightsError
+from caffe.core.errors import UserError
+from caffe.files import prototxt
+from faster_rcnn.commands.data import make_ready, settings_from_card
+from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
+from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
+from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
-from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list
+from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list, cfg_override
+from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
 
 # What the project ships, before any tool has changed it
 _DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
+USUAL_MEANS = cfg.PIXEL_MEANS.copy()
 
 
 class OptionError(UserError, ValueError):
     """Options of a command line that are missing or do not go together."""
 
 
-def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
-    """Merges --cfg, then --scale, then --set into cfg; `show`: logs the settings in force.
+def apply_settings(args: argparse.Namespace, show: bool = True,
+                   described: Mapping[str, Any] | None = None) -> None:
+    """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
+    the settings in force.
 
-    Raises ConfigKeyError or ConfigValueError.
+    described: the settings of a detector's description, which come before all of these and in the
+    place of the card's. Raises ConfigKeyError or ConfigValueError.
     """
+    if described is not None:
+        merge(dict(described), cfg, lambda path: "description")
     if args.cfg_file is not None:
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
+    if getattr(args, "imdb_name", None):
+        (settings_from_card if described is None else make_ready)(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -49,8 +63,16 @@ def apply_settings(args: argparse.Namespace, show: bool = True) -> None:
     Refinement.of(cfg.TEST)     # refuses wrong settings now, not after a training
     if isinstance(getattr(args, "gpu_id", None), int):
         cfg.GPU_ID = args.gpu_id
+    cfg.DETERMINISTIC = cfg.DETERMINISTIC or getattr(args, "deterministic", False)
+    cfg.USE_TF32 = cfg.USE_TF32 or getattr(args, "tf32", False)
     if show:
         show_settings(args)
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses wrong --cfg, --scale and --set before anything is read; cfg stays as it is."""
+    with cfg_override():
+        apply_settings(argparse.Namespace(**{**vars(args), "imdb_name": None}), show=False)
 
 
 def show_settings(args: argparse.Namespace) -> None:
@@ -75,19 +97,21 @@ def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
 
 def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
-    be used, and says which.
+    be used, and says which; cfg.DETERMINISTIC and cfg.USE_TF32 say how.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
     if gpu_id == "auto":
         gpu_id, reason = usable_device()
         log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
+    if cfg.DETERMINISTIC:
+        caffe.set_deterministic()
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:
         cfg.GPU_ID = gpu_id
         caffe.set_device(processes.gpu_of(gpu_id))
-        caffe.set_mode_gpu()
+        caffe.set_mode_gpu(tf32=cfg.USE_TF32)
     processes.join()
 
 
@@ -115,26 +139,31 @@ def find_net(path: str | None, what: str) -> str:
     return find(path, cfg.ROOT_DIR, what)
 
 
+def initial_weights(path: str | None) -> str | None:
+    """The path of initial weights, which are got (data/weights.yml) where they can be and are not
+    there yet; None: none are given."""
+    if path is not None and not os.path.exists(path):
+        net = is_published(path, cfg.DATA_DIR)
+        if net is not None:
+            log.info("%s is not there yet: getting it (data/weights.yml)", path)
+            return get_weights(net, cfg.DATA_DIR)
+    return path
+
+
+def use_means_of(net: str) -> None:
+    """Sets PIXEL_MEANS to those that the weights of a backbone were made with, unless others than
+    the usual ones are set. net: path of a prototxt, which names its backbone.
+    """
+    name = prototxt.read_net(net).name
+    means = pixel_means(name)
+    if means is not None and np.array_equal(cfg.PIXEL_MEANS, USUAL_MEANS):
+        cfg.PIXEL_MEANS = np.array([[means]])
+        log.info("PIXEL_MEANS are those of %s: %s", name, means)
+
+
 def wait_for(path: str | None, what: str, wait: bool) -> None:
     """Returns once the file exists; without `wait` a missing file is an error at once."""
     while wait and path is not None and not os.path.exists(path):
         log.info("Waiting for %s to exist...", path)
         time.sleep(10)
     require_file(path, what)
-
-
-def require_filled(net: caffe.Net, weights: str, allow_random: bool) -> None:
-    """WeightsError with the names of the net's learnable layers that its weights do not fill.
-
-    net: made with the weights, a path. allow_random: a warning instead.
-    """
-    if net.last_copy is None:
-        raise ValueError("the net was made without weights")
-    missing = net.last_copy.missing
-    if not missing:
-        return
-    text = (f"{weights} has no weights for {', '.join(missing)}, whose values would be random; are "
-            "they the weights of this net?")
-    if not allow_random:
-        raise WeightsError(f"{text} (--allow-random runs it all the same)")
-    log.warning("%s", text)

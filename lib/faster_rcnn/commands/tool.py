@@ -66,7 +66,7 @@ def user_line(error: Exception, main: Callable) -> str | None:
     Errors in code of the user's (a data set class, a Python layer) name its file and line.
     """
     if isinstance(error, torch.OutOfMemoryError):
-        return OUT_OF_MEMORY
+        return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", ())])
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "the main memory is not enough; smaller pictures help (--scale 400)"
     if isinstance(error, (UserError, OSError)):

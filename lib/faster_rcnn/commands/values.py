@@ -1,7 +1,7 @@
 """Types of options: which texts they take, and what these become."""
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Number = Callable[[str], float]     # int or float
 
@@ -36,6 +36,13 @@ def per_step(kind: Number, count: int) -> Callable[[str], tuple[float, ...]]:
                 f'"{text}" is not one positive number or {words}, separated by commas')
         return values * count if len(values) == 1 else values
     return parse_values
+
+
+def numbers(kind: Number) -> Callable[[str], tuple[float, ...]]:
+    """The type of options with one or several positive numbers: "a" or "a,b,c,d"."""
+    def parse_numbers(text: str) -> tuple[float, ...]:
+        return tuple(positive(kind)(part) for part in text.split(","))
+    return parse_numbers
 
 
 def positive(kind: Number) -> Callable[[str], float]:
@@ -75,6 +82,20 @@ def number(text: str) -> float:
     if math.isnan(value):
         raise argparse.ArgumentTypeError(f'"{text}" is not a number')
     return value
+
+
+def words_of(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    """The type of options with some of the known words, separated by commas."""
+    names = tuple(known)
+
+    def parse_words(text: str) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in text.split(","))
+        wrong = [word for word in words if word not in names]
+        if wrong:
+            raise argparse.ArgumentTypeError(f'"{wrong[0]}" is unknown; there are: '
+                                             f"{', '.join(names)}")
+        return tuple(dict.fromkeys(words))
+    return parse_words
 
 
 def flag(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Detection with a trained net: one image, or a whole image database with its evaluation."""
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from caffe.core.errors import InputError
 from caffe.core.logs import Timer
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
-from faster_rcnn.detection.inputs import NetInput, forward
+from faster_rcnn.detection.inputs import NetInput, forward, stacked_blobs
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files import safe_pickle
@@ -44,19 +44,42 @@ def im_detect(net: Any, im: np.ndarray, boxes: np.ndarray | None = None) -> Dete
 
 def detect(net: Any, given: NetInput, options: TestOptions) -> Detections:
     """im_detect with explicit options, on an input that was made with them."""
-    outputs = forward(net, given.blobs, _outputs(options))
-    boxes = given.boxes
-    if "im_info" in given.blobs:
-        boxes = net.blobs["rois"].data[:, 1:5] / np.float32(given.blobs["im_info"][0, 2])
+    return detect_together(net, [given], options)[0]
+
+
+def detect_together(net: Any, given: Sequence[NetInput], options: TestOptions) -> list[Detections]:
+    """`detect` for images whose blobs have equal shapes, in one pass; several images need a net
+    that makes its own rois."""
+    outputs = forward(net, stacked_blobs(given), _outputs(options))
     scores = _rows(net.blobs["cls_score"].data if options.svm else the_output(outputs, "cls_prob"))
-    if options.bbox_reg:
-        deltas = _rows(the_output(outputs, "bbox_pred"))
-        pred_boxes = clip_boxes(bbox_transform_inv(boxes, deltas, options.max_log_scale),
-                                given.im.shape)
-        pred_boxes = _for_all_classes(pred_boxes, scores.shape[1], options.agnostic)
+    deltas = _rows(the_output(outputs, "bbox_pred")) if options.bbox_reg else None
+    found = []
+    for one, rois, rows in _rois_of_images(net, given):
+        of_image = None if deltas is None else deltas[rows]
+        found.append(_decoded(one, rois, scores[rows], of_image, options))
+    return found
+
+
+def _rois_of_images(net: Any, given: Sequence[NetInput]) -> Iterator[tuple[NetInput, Any, Any]]:
+    """(input, its rois in pixels of the image, their rows in the blobs) of each image."""
+    if "im_info" not in given[0].blobs:
+        yield given[0], given[0].boxes, slice(None)
+        return
+    rois = net.blobs["rois"].data
+    for index, one in enumerate(given):
+        rows = rois[:, 0] == index if len(given) > 1 else slice(None)
+        yield one, rois[rows, 1:5] / np.float32(one.blobs["im_info"][0, 2]), rows
+
+
+def _decoded(given: NetInput, rois: np.ndarray, scores: np.ndarray, deltas: np.ndarray | None,
+             options: TestOptions) -> Detections:
+    """Scores (R, K) and boxes (R, 4 K) of an image from its rois and their deltas."""
+    if deltas is None:
+        boxes = np.tile(np.asarray(rois, np.float32), (1, scores.shape[1]))
     else:
-        pred_boxes = np.tile(np.asarray(boxes, np.float32), (1, scores.shape[1]))
-    return scores[given.inverse].copy(), pred_boxes[given.inverse].copy()
+        boxes = clip_boxes(bbox_transform_inv(rois, deltas, options.max_log_scale), given.im.shape)
+        boxes = _for_all_classes(boxes, scores.shape[1], options.agnostic)
+    return scores[given.inverse].copy(), boxes[given.inverse].copy()
 
 
 def _rows(blob: np.ndarray) -> np.ndarray:

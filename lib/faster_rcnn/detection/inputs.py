@@ -42,6 +42,15 @@ class NetInput:
         self.blobs = {"data": blob, "rois": rois}
 
 
+def stacked_blobs(given: Sequence[NetInput]) -> dict[str, np.ndarray]:
+    """The blobs of images as one input; of several images they have equal shapes."""
+    if len(given) == 1:
+        return given[0].blobs
+    if any("im_info" not in one.blobs for one in given):
+        raise InputError("several images at once need a net that makes its own rois (TEST.HAS_RPN)")
+    return {name: np.concatenate([one.blobs[name] for one in given]) for name in given[0].blobs}
+
+
 def image_blob(im: np.ndarray, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:
     """An image (h, w, 3), BGR, at all scales of the options.
 

@@ -84,10 +84,20 @@ def card_text(content: dict[str, Any]) -> str:
     """A card's text, a line per key."""
     lines = [MARK]
     for key, value in content.items():
-        text = yaml.safe_dump({key: value}, default_flow_style=True, sort_keys=False,
-                              allow_unicode=True, width=100)
-        lines.append(text.strip()[1:-1])        # without the braces around the line
+        in_block = key == "settings"
+        text = yaml.safe_dump({key: value}, default_flow_style=None if in_block else True,
+                              sort_keys=False, allow_unicode=True, width=100).strip()
+        lines.append(text if in_block else text[1:-1])      # without the braces around the line
     return "\n".join(lines) + "\n"
+
+
+def made_lists(path: str) -> list[str]:
+    """The lists that write_card wrote with a card, as the card names them."""
+    card = load_card(path)
+    if not is_made(card):
+        return []
+    names = {f"{card.name}_{split}.txt" for split in card.splits}
+    return [name for places in card.splits.values() for name in places if name in names]
 
 
 def is_made(card: Card) -> bool:

@@ -1,5 +1,6 @@
 """The files of a folder, sorted by what they may be."""
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from faster_rcnn.datasets.samples.pictures import PictureIndex, files_below, is_picture
@@ -11,11 +12,14 @@ WORDS = {"voc": "VOC's XML", "yolo": "YOLO's label files", "coco": "COCO's JSON"
 
 
 class Folder:
-    """A folder's files: paths relative to the root, sorted; pictures as paths joined to it."""
+    """A folder's files: paths relative to the root, sorted; pictures as paths joined to it.
 
-    def __init__(self, root: str) -> None:
+    ignored: files that do not count.
+    """
+
+    def __init__(self, root: str, ignored: Collection[str] = ()) -> None:
         self.root = os.path.abspath(root)
-        self.files = files_below(self.root)
+        self.files = [name for name in files_below(self.root) if name not in ignored]
         self.pictures = [self.path(name) for name in self.files if is_picture(self.path(name))]
         self.index = PictureIndex(self.root)
 

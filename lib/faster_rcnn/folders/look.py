@@ -1,7 +1,7 @@
 """What is in a folder of annotated pictures, in sentences, and what its card says."""
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,14 +41,16 @@ class Look:
     sentences: tuple[str, ...]
 
 
-def look(path: str, form: str | None = None, seed: int = SEED) -> Look:
-    """Looks at a folder; form: the format to take where there are several.
+def look(path: str, form: str | None = None, seed: int = SEED,
+         ignored: Collection[str] = ()) -> Look:
+    """Looks at a folder; form: the format to take where there are several; ignored: files that do
+    not count.
 
     FolderError when there is nothing that could be trained on.
     """
     if not os.path.isdir(path):
         raise FolderError(f"{path} is not a folder")
-    folder = Folder(path)
+    folder = Folder(path, ignored)
     found, others = _recognised(folder, form)
     objects = _objects(folder, found)
     classes, words = _classes(found, objects)
@@ -210,8 +212,8 @@ def _divided(folder: Folder, found: Found, objects: dict[str, list[str]], classe
             f"in proportion: {int((~mask).sum())} pictures for training, {int(mask.sum())} for the "
             "test")
     if (alike > 1).any():
-        said += (f"; {int((alike > 1).sum())} groups of pictures that look alike stay together "
-                 f"({int(alike[alike > 1].sum())} pictures)")
+        said += (f"; {int(alike[alike > 1].sum())} of them look like another one and stay on its "
+                 f"side, in groups ({int((alike > 1).sum())})")
     return {"splits": splits, "train": "train", "test": "test"}, lists, [said]
 
 

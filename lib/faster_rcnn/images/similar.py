@@ -44,7 +44,8 @@ def looks_of(paths: Sequence[str]) -> Looks:
     blank = np.zeros((THUMBNAIL, THUMBNAIL, 3), np.uint8)
     thumbnails = np.array([blank if one is None else one for one in found], np.uint8).reshape(
         -1, THUMBNAIL, THUMBNAIL, 3)
-    return Looks(_signs(thumbnails), thumbnails.reshape(len(found), -1),
+    return Looks(_signs(thumbnails), thumbnails.reshape(
+        -1, THUMBNAIL * THUMBNAIL * 3),
                  np.array([one is not None for one in found], bool))
 
 

@@ -95,9 +95,9 @@ def add_bbox_regression_targets(roidb: list[dict[str, Any]]) -> tuple[np.ndarray
     else:
         statistics = target_statistics([entry["bbox_targets"] for entry in roidb], num_classes)
         means, stds = statistics.means, _usable_stds(statistics)
-    log.info("bbox target means:\n%s\nbbox target stdevs:\n%s", means, stds)
+    log.debug("bbox target means:\n%s\nbbox target stdevs:\n%s", means, stds)
     if cfg.TRAIN.BBOX_NORMALIZE_TARGETS:
-        log.info("Normalizing targets")
+        log.debug("Normalizing targets")
         for entry in roidb:
             normalize(entry["bbox_targets"], means, stds)
     return means.ravel(), stds.ravel()

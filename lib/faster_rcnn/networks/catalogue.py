@@ -134,6 +134,13 @@ def is_file(path: str) -> bool:
     return folder_with(path) is not None
 
 
+def pixel_means(net: str) -> tuple[float, float, float] | None:
+    """BGR means that the weights of a net of this name (NetParameter) were made with; None where
+    they are the usual ones, or the net is not one of ours."""
+    return next((backbone.pixel_means for backbone in BACKBONES.values()
+                 if backbone.title == net), None)
+
+
 def text_of(content: str | CommentedNet) -> str:
     """A net or a solver's text, as it is written to a file."""
     return HEADER + (content if isinstance(content, str) else net_text(*content))

@@ -10,6 +10,7 @@ import os
 
 from caffe.files import prototxt
 from faster_rcnn.anchors.options import UNCHANGED, AnchorOptions
+from faster_rcnn.files import places
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.backbones.layers import CommentedNet
 from faster_rcnn.networks.catalogue import (
@@ -25,7 +26,7 @@ from faster_rcnn.networks.catalogue import (
 log = logging.getLogger(__name__)
 
 MODELS = "models"
-_PROJECT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+_PROJECT = places.root()
 # For checkouts whose models/ cannot be written
 SPARE = os.path.join("output", "models")
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -126,6 +126,11 @@ def require(path: str) -> None:
         raise FileNotFoundError(f"prototxt {path} does not exist")
 
 
+def net_of_solver(source: str) -> str:
+    """The path of the net that a solver's prototxt names; InputError, FileNotFoundError."""
+    return _find_net(prototxt.read_solver(source), source)
+
+
 def _find_net(param: SolverParameter, source: str) -> str:
     name = param.train_net or param.net
     if not name:

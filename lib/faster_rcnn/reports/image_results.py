@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from faster_rcnn.evaluation.judged_images import MATCH_OVERLAP, SHOW_SCORE
 from faster_rcnn.evaluation.voc_eval import Detections, Truth, best_objects, match_detections
-
-SHOW_SCORE = 0.5          # detections with this score are drawn and counted
-MATCH_OVERLAP = 0.5
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The report of a test: a page of numbers and pictures beside the detections.
 
+    report.html             everything in one file, see html/page.py
     report.md               table of AP, recall and precision per class, with the pictures below
     pr_curves.png           precision over recall
     contact_sheet.jpg       images with the boxes found
@@ -12,16 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from faster_rcnn.evaluation.judged_images import MATCH_OVERLAP, SHOW_SCORE
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.reports import visualize
-from faster_rcnn.reports.image_results import (
-    MATCH_OVERLAP,
-    SHOW_SCORE,
-    ImageResult,
-    class_counts,
-    image_results,
-)
+from faster_rcnn.reports.html.facts import RunFacts
+from faster_rcnn.reports.html.page import write_html_report
+from faster_rcnn.reports.image_results import ImageResult, class_counts, image_results
 from faster_rcnn.reports.names import distinct_names
 
 SHEET_IMAGES = 24
@@ -29,14 +27,15 @@ FAILURE_IMAGES = 16
 
 
 def write_report(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]], metrics: dict,
-                 output_dir: str | Path) -> str:
-    """Writes the report of one test; returns the path of report.md.
+                 output_dir: str | Path, facts: RunFacts | None = None) -> str:
+    """Writes the report of one test; returns the path of report.md; report.html is beside.
 
     Args:
         imdb: the tested data set; its `annotated_boxes()` gives the annotations.
         all_boxes: `all_boxes[class][image]` = (N, 5) detections, class 0 is the background.
         metrics: {"mean_ap": float, "per_class": {name: {"ap", "rec", "prec"}}}.
         output_dir: folder to write into.
+        facts: what ran, for the page.
     """
     output_dir = Path(output_dir)
     results = image_results(imdb, all_boxes, imdb.annotated_boxes())
@@ -54,9 +53,10 @@ def write_report(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]], metrics: 
     if _sheet(imdb, worst, names, output_dir / "failures.jpg",
               [f"{names[r.index]}: {len(r.missed)} missed, {r.num_false} false" for r in worst]):
         pictures.append(("Worst images (dashed: missed)", "failures.jpg"))
-    path = output_dir / "report.md"
     text = report_text(imdb, metrics, class_counts(results, imdb.classes[1:]), pictures)
+    path = output_dir / "report.md"
     write_text(str(path), text)
+    write_html_report(imdb, all_boxes, metrics, names, output_dir / "report.html", facts)
     return str(path)
 
 

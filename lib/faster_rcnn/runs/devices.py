@@ -2,23 +2,20 @@
 import torch
 
 from caffe.core.errors import DeviceError
-from caffe.operators.registration import has_cuda_kernels, why_no_cuda_kernels
 
 
 def usable_device() -> tuple[int | str, str]:
     """The number of a GPU that nets can compute on, or "cpu"; and what it is, or why.
 
-    A GPU counts when PyTorch can compute on it and the operators have CUDA kernels.
+    A GPU counts when PyTorch can compute on it; operators without CUDA kernels run there as plain
+    PyTorch operations (caffe.set_mode_gpu).
     """
     if not torch.cuda.is_available():
         return "cpu", "PyTorch sees no GPU here"
     try:
         try_gpu()
-        kernels = has_cuda_kernels()
     except (RuntimeError, DeviceError) as error:
         return "cpu", f"GPU 0 cannot be used: {str(error).splitlines()[0]}"
-    if not kernels:
-        return "cpu", f"the operators were built without CUDA kernels: {why_no_cuda_kernels()}"
     return 0, torch.cuda.get_device_name(0)
 
 

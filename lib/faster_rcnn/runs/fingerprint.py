@@ -14,7 +14,8 @@ from caffe.core.errors import UserError
 from faster_rcnn.files.atomic import file_hash
 
 # Settings without influence on results: where files are, and how the work is distributed
-WITHOUT_INFLUENCE = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID"}
+WITHOUT_INFLUENCE = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID",
+                     "DETERMINISTIC"}
 WITHOUT_INFLUENCE_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS",
                                  "USE_PREFETCH", "CURVE_ITERS", "TENSORBOARD"}
 

@@ -25,6 +25,7 @@ from faster_rcnn.schedules.tables import Kind
 from faster_rcnn.settings.config import cfg
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import get_training_roidb
+from faster_rcnn.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Work:
     proposals: str | None = None
     iterations: int = 0             # of a training
     continues: bool = False         # a training: at its checkpoint
+    validation: Validation | None = None
 
 
 def train(work: Work) -> Result:
@@ -55,7 +57,8 @@ def train(work: Work) -> Result:
     roidb = _training_roidb(work)
     figures: dict[str, Any] = {"iterations": work.iterations}
     paths = train_net(work.prototxt, roidb, work.output_dir, pretrained_model=work.weights,
-                      max_iters=work.iterations, resume=work.continues, figures=figures)
+                      max_iters=work.iterations, resume=work.continues, figures=figures,
+                      validation=work.validation)
     if processes.is_first():
         for path in paths[:-1]:
             os.remove(path)
@@ -65,12 +68,12 @@ def train(work: Work) -> Result:
 
 def _training_roidb(work: Work) -> list[dict]:
     imdb = work.imdb
-    log.info("Loaded dataset `%s` for training", imdb.name)
+    log.debug("Loaded dataset `%s` for training", imdb.name)
     if work.proposals:
         imdb.config["rpn_file"] = work.proposals
-        log.info("RPN proposals: %s", work.proposals)
+        log.debug("RPN proposals: %s", work.proposals)
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
-    log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+    log.debug("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
     roidb = get_training_roidb(imdb)
     log.info("roidb len: %d", len(roidb))
     return roidb
@@ -81,7 +84,7 @@ def measure_statistics(work: Work) -> Result:
     work.imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
     log.info("Loaded dataset `%s` for the statistics of anchor targets", work.imdb.name)
     means, stds = anchor_target_statistics(work.prototxt, work.imdb)
-    log.info("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
+    log.debug("anchor target means:\n%s\nanchor target stdevs:\n%s", means, stds)
     path = os.path.join(work.output_dir, f"{work.net_name}_anchor_statistics.json")
     if processes.is_first():
         write_json(path, {"means": means.tolist(), "stds": stds.tolist()})
@@ -111,7 +114,7 @@ def generate_test_proposals(work: Work) -> Result:
 
 def _generate(work: Work, infix: str) -> Result:
     log.info("RPN model: %s", work.weights)
-    log.info("Loaded dataset `%s` for proposal generation", work.imdb.name)
+    log.debug("Loaded dataset `%s` for proposal generation", work.imdb.name)
     net = caffe.Net(work.prototxt, work.weights, caffe.TEST)
     proposals = imdb_proposals(net, work.imdb, shared=True)
     del net

@@ -1,8 +1,10 @@
 """The prototxts of a schedule: found, checked, adapted, copied beside the results."""
+import dataclasses
 import os
 import re
 from dataclasses import dataclass
 from glob import escape, glob
+from typing import Any
 
 import caffe
 from caffe.core.errors import UserError
@@ -19,6 +21,7 @@ from faster_rcnn.prototxts.solver_files import (
 )
 from faster_rcnn.schedules.tables import Schedule, Stage
 from faster_rcnn.settings.config import cfg
+from faster_rcnn.training.numbers import fitting_numbers
 from faster_rcnn.training.solver_check import check_solver
 
 # "stage1_rpn_solver60k80k.pt": the rate drops after 60,000 of 80,000 iterations
@@ -44,6 +47,7 @@ class ScheduleOptions:
     resume: bool = False
     test_imdb_name: str = ""                    # of the steps that make proposals for a test
     method: str | None = None                   # folder of the prototxts; None: the schedule's
+    epochs: float | None = None                 # of every training step, instead of iterations
 
     def numbers(self, index: int) -> Numbers:
         """Those of a training step."""
@@ -59,6 +63,7 @@ class ScheduleFiles:
     hashes      name in the table -> hash of its content (a solver's with that of its net)
     iterations  solver's name in the table -> iterations to train
     stems       what the paths of the snapshots start with
+    detector_net  path of the net that tests the final model, the last one of the table
     """
 
     def __init__(self, options: ScheduleOptions, schedule: Schedule, num_classes: int,
@@ -79,6 +84,7 @@ class ScheduleFiles:
         self.iterations = {name: solver.iterations for name, solver in solvers.items()}
         self.stems = [os.path.join(output_dir, solver.snapshot_prefix) for solver in
                       map(prototxt.read_solver, (solver.path for solver in solvers.values()))]
+        self.detector_net = self.paths[schedule.test_nets[-1]]
         self._test_nets = schedule.test_nets
         self._first_net = solvers[schedule.stages[0].solver].net
 
@@ -115,6 +121,22 @@ def model_folder(net_name: str | None, method: str, imdb_name: str) -> str:
     if imdb_name.startswith("coco") and os.path.isdir(of_coco):
         return of_coco
     return find_folder(cfg.MODELS_DIR, net_name, method, cfg.ROOT_DIR)
+
+
+def with_fitting_iterations(options: ScheduleOptions, schedule: Schedule,
+                            imdb: Any) -> ScheduleOptions:
+    """The options with iterations that fit the data set, where they have none."""
+    folder = source_folder(options, schedule)
+    ims_per_batch = []
+    for stage in schedule.stages:
+        step = next(step for step in schedule.steps if step.prototxt == stage.solver)
+        param = prototxt.read_solver(_file(folder, _solver_of(stage, folder).solver))
+        ims_per_batch.append(step.settings["TRAIN"]["IMS_PER_BATCH"] * param.iter_size)
+    fitting = fitting_numbers([imdb], ims_per_batch, options.iterations is not None,
+                              options.epochs)
+    if fitting is None:
+        return options
+    return dataclasses.replace(options, iterations=tuple(one.iterations for one in fitting))
 
 
 def check_solvers(options: ScheduleOptions, schedule: Schedule) -> None:

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.detectors.recording import describe_final
 from faster_rcnn.files.atomic import copy_file, file_hash
 from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.runs import processes
@@ -17,9 +18,17 @@ from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.runs.random_state import seed_generators
 from faster_rcnn.schedules import actions
 from faster_rcnn.schedules.alternating import FASTER_RCNN
-from faster_rcnn.schedules.files import ScheduleFiles, ScheduleOptions, check_solvers
+from faster_rcnn.schedules.files import (
+    ScheduleFiles,
+    ScheduleOptions,
+    check_solvers,
+    with_fitting_iterations,
+)
+from faster_rcnn.schedules.stage_validation import StageValidation
+from faster_rcnn.schedules.summary import steps_table
 from faster_rcnn.schedules.tables import SECTIONS, Kind, Schedule, Step
 from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
+from faster_rcnn.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +49,10 @@ def run_schedule(options: ScheduleOptions,
             MinibatchOptions.from_cfg()     # refuses settings that a later step would refuse
     imdb = get_imdb(options.imdb_name)
     if any(step.kind is Kind.TEST_PROPOSALS for step in schedule.steps):
-        get_imdb(options.test_imdb_name)
+        get_imdb(options.test_imdb_name, "test")
+    options = with_fitting_iterations(options, schedule, imdb)
     output_dir = get_output_dir(imdb)
     log.info("Output will be saved to `%s`", output_dir)
-    if cfg.TRAIN.VAL_IMDB:
-        log.warning("TRAIN.VAL_IMDB is for tools/train_net.py: this schedule does not validate")
     record = os.path.join(output_dir, f"{options.net_name}_{schedule.record}.json")
     with RunLock(record):
         run = _Run(options, schedule, imdb, Manifest(record, keep=options.resume))
@@ -68,7 +76,14 @@ class _Run:
         self._weights_hash = file_hash(self._initial_weights)
         self._data_hash = data_hash(imdb)
         self._measured: dict[str, Any] = {}     # settings that a step measured for those after it
+        self._validation: StageValidation | None = None
+        if cfg.TRAIN.VAL_IMDB:
+            rpn, detector = (self._files.paths[name] for name in schedule.test_nets)
+            self._validation = StageValidation(imdb, (rpn, detector), self._output_dir,
+                                               options.net_name)
+            self._validation_hash = self._validation.hash()
         self.results: dict[str, str] = {}       # name of a step -> path of its output
+        self._done_now: set[str] = set()        # names of the steps that were run, not skipped
 
     def run(self, number: int, step: Step) -> None:
         """Runs a step, in its settings, unless the record says that it is done."""
@@ -96,29 +111,43 @@ class _Run:
         figures["seconds"] = round(time.time() - start, 1)
         self._manifest.finish(step.name, output, figures)
         self.results[step.name] = output
-        log.info("%s finished: %s\n  wrote %s\n  recorded in %s", where,
-                 ", ".join(f"{key} {value}" for key, value in figures.items()), output,
-                 self._manifest.path)
+        self._done_now.add(step.name)
+        log.info("%s finished: %s", where,
+                 ", ".join(f"{key} {value}" for key, value in figures.items()))
+        log.debug("  wrote %s, recorded in %s", output, self._manifest.path)
 
     def _work_of(self, step: Step, continues: bool) -> actions.Work:
         for_test = step.kind is Kind.TEST_PROPOSALS
         return actions.Work(
             net_name=self._options.net_name, output_dir=self._output_dir,
             prototxt=self._files.paths[step.prototxt],
-            imdb=get_imdb(self._options.test_imdb_name if for_test else self._options.imdb_name),
+            imdb=(get_imdb(self._options.test_imdb_name, "test") if for_test
+                  else get_imdb(self._options.imdb_name)),
             weights=self.results[step.weights] if step.weights else self._initial_weights,
             proposals=self.results[step.proposals] if step.proposals else None,
-            iterations=self._files.iterations.get(step.prototxt, 0), continues=continues)
+            iterations=self._files.iterations.get(step.prototxt, 0), continues=continues,
+            validation=self._validation_of(step))
+
+    def _validation_of(self, step: Step) -> Validation | None:
+        if self._validation is None or step.kind is not Kind.TRAINING:
+            return None
+        source = next((row for row in self._schedule.steps if row.name == step.proposals), None)
+        rpn = self.results[source.weights] if source and source.weights else None
+        return self._validation.of_step(step.name, rpn)
 
     def _inputs(self, step: Step) -> dict[str, Any]:
         """What a step is made from, in its settings: a hash, a number or settings per input."""
         recorded = self._manifest.steps
+        validates = self._validation is not None and step.kind is Kind.TRAINING
+        sections = ("TRAIN", "TEST") if validates else SECTIONS[step.kind]
         inputs = {"weights": recorded[step.weights]["output_hash"] if step.weights
                   else self._weights_hash,
                   "prototxt": self._files.hashes[step.prototxt], "data": self._data_hash,
-                  "settings": settings_in_force(cfg, SECTIONS[step.kind])}
+                  "settings": settings_in_force(cfg, sections)}
+        if validates:
+            inputs["validation"] = self._validation_hash
         if step.kind is Kind.TEST_PROPOSALS:
-            inputs["test data"] = data_hash(get_imdb(self._options.test_imdb_name))
+            inputs["test data"] = data_hash(get_imdb(self._options.test_imdb_name, "test"))
         if step.proposals:
             inputs["proposals"] = recorded[step.proposals]["output_hash"]
         if step.kind is Kind.TRAINING:
@@ -130,7 +159,17 @@ class _Run:
         last = self.results[self._schedule.result]
         final = os.path.join(self._output_dir, f"{self._options.net_name}_{self._schedule.name}"
                                                "_final.caffemodel")
-        log.info("cp %s -> %s", last, final)
         if processes.is_first():
             copy_file(last, final)
+            describe_final(final, self._files.detector_net, get_imdb(self._options.imdb_name)
+                           .classes, self._options.imdb_name, self._training())
+        log.info("cp %s -> %s", last, final)
+        steps = {step.name: self._manifest.steps[step.name] for step in self._schedule.steps}
+        log.info("%s", steps_table(steps, self._done_now))
         return final
+
+    def _training(self) -> dict[str, Any]:
+        """What the description of the final model says of the training."""
+        return {"schedule": self._schedule.method, "net": self._options.net_name,
+                "weights": os.path.basename(self._initial_weights), "seed": cfg.RNG_SEED,
+                "steps": {name: step["figures"] for name, step in self._manifest.steps.items()}}

@@ -11,13 +11,13 @@ import ast
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from easydict import EasyDict
 
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
 
@@ -83,11 +83,13 @@ cfg.TRAIN.CHECKPOINT_ITERS = 500
 # Layers whose parameters have other shapes in the initial weights, such as the class scores of a
 # detector for another number of classes, are an error; True: they start as their fillers say
 cfg.TRAIN.SKIP_MISMATCHED = False
-# Validation (tools/train_net.py): mean AP on a split every VAL_ITERS iterations and at the end, by
-# the test net VAL_NET ("": test.prototxt beside the solver); the best weights are kept as
-# <prefix>_best.caffemodel. Training ends when VAL_PATIENCE validations in a row (0: any number)
-# were no better. VAL_IMDB "": none
+# Validation: mean AP on a split every VAL_ITERS iterations and at the end, by the test net VAL_NET
+# ("": test.prototxt beside the solver; in an alternating schedule that of the schedule, and recall
+# while the RPN is trained); the best weights are kept as <prefix>_best.caffemodel, and with
+# VAL_TAKE_BEST they, not the last ones, are the result of the training. Training ends when
+# VAL_PATIENCE validations in a row (0: any number) were no better. VAL_IMDB "": none
 cfg.TRAIN.VAL_IMDB = ""
+cfg.TRAIN.VAL_TAKE_BEST = False
 cfg.TRAIN.VAL_ITERS = 10000
 cfg.TRAIN.VAL_NET = ""
 cfg.TRAIN.VAL_PATIENCE = 0
@@ -203,7 +205,7 @@ cfg.RNG_SEED = 3
 # A small number that kept divisions finite; kept for old configurations
 cfg.EPS = 1e-14
 # The folder of the project, of the data and of the nets
-cfg.ROOT_DIR = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+cfg.ROOT_DIR = places.root()
 cfg.DATA_DIR = os.path.join(cfg.ROOT_DIR, "data")
 cfg.MODELS_DIR = os.path.join(cfg.ROOT_DIR, "models", "pascal_voc")
 # Name of the MATLAB executable; kept for old configurations
@@ -214,6 +216,13 @@ cfg.EXP_DIR = "default"
 cfg.USE_GPU_NMS = True
 # Number of the GPU
 cfg.GPU_ID = 0
+# Gradients on a GPU are added up in a fixed order (--deterministic): the same run gives the same
+# numbers to the last bit, and takes longer
+cfg.DETERMINISTIC = False
+# GPUs may round the factors of products and convolutions to TF32 (--tf32): faster, less exact
+cfg.USE_TF32 = False
+
+DEFAULTS = copy.deepcopy(cfg)       # not to be changed
 
 
 def results_dir(*names: str) -> str:
@@ -238,6 +247,11 @@ def cfg_from_file(filename: str) -> None:
         raise ConfigValueError(f"{filename}: a mapping of options was expected; found {options!r}")
     lines = safe_yaml.key_lines(text, filename)
     merge(options, cfg, lambda path: f"{filename}:{lines[path]}" if path in lines else filename)
+
+
+def cfg_from_mapping(options: Mapping[str, Any], origin: str) -> None:
+    """Merges a mapping of options, as a settings file holds it, into `cfg`; origin: for errors."""
+    merge(dict(options), cfg, lambda path: origin)
 
 
 def cfg_from_list(cfg_list: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from faster_rcnn.runs.progress import ProgressDisplay
 from faster_rcnn.runs.random_state import generator_state, restore_generators
 from faster_rcnn.settings.config import ConfigValueError, cfg
 from faster_rcnn.training.checkpoint import CheckpointError, Checkpoints
+from faster_rcnn.training.minibatch_notes import naming_minibatch
 from faster_rcnn.training.training_images import images_hash
 from faster_rcnn.training.validation import Validation
 
@@ -50,7 +51,7 @@ class SolverWrapper:
         _check_normalization()
         self.bbox_means = self.bbox_stds = None
         if cfg.TRAIN.BBOX_REG:
-            log.info("Computing bounding-box regression targets...")
+            log.debug("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
         self.solver = caffe.get_solver(solver_prototxt)
         self.solver_param = self.solver.param
@@ -69,13 +70,14 @@ class SolverWrapper:
         return regressors(self.solver.net, self.bbox_means, self.bbox_stds)
 
     def _load_weights(self, path: str) -> None:
-        log.info("Loading pretrained model weights from %s", path)
+        log.debug("Loading pretrained model weights from %s", path)
         report = copy_initial_weights(self.solver.net, path)
         if not report.copied:
             raise WeightsError(f"{path} has no weights for any layer of the net; they are another "
                                "net's")
-        log.info("  copied: %d layers; not in the file: %s; not in the net: %s", len(report.copied),
-                 ", ".join(report.missing) or "none", ", ".join(report.ignored_source) or "none")
+        log.info("Initial weights copied: %d layers; not in the file: %s; not in the net: %s",
+                 len(report.copied), ", ".join(report.missing) or "none",
+                 ", ".join(report.ignored_source) or "none")
         if report.mismatched:
             log.warning("  of other shapes in the file, filled by their fillers: %s",
                         ", ".join(report.mismatched))
@@ -94,11 +96,15 @@ class SolverWrapper:
     def _stem(self) -> str:
         return os.path.join(self.output_dir, file_stem(self.solver_param))
 
+    @property
+    def _best(self) -> str:
+        return f"{self._stem}_best.caffemodel"
+
     # ------------------------------------------------------------------------------- the iterations
 
     def train_model(self, max_iters: int) -> list[str]:
         """Trains up to iteration max_iters, unless validation ends the training before; returns the
-        paths of all snapshots. Interrupted after a SIGINT or SIGTERM.
+        paths of all snapshots, the result last. Interrupted after a SIGINT or SIGTERM.
         """
         solver, timer = self.solver, Timer()
         display = self.solver_param.display
@@ -109,7 +115,8 @@ class SolverWrapper:
         with contextlib.closing(progress), contextlib.closing(curves), SignalWatch() as signals:
             while solver.iter < max_iters:
                 timer.tic()
-                solver.step(1)
+                with naming_minibatch(self._data_layer):
+                    solver.step(1)
                 timer.toc()
                 self._check_loss()
                 progress.update(solver.iter, solver.smoothed_loss, solver.lr,
@@ -125,7 +132,16 @@ class SolverWrapper:
         self._snapshots.append(self.snapshot())
         if processes.is_first():
             self.checkpoints.remove()
+        if self._takes_best():
+            log.info("The best weights are taken: %s", self._best)
+            self._snapshots.append(self._best)
         return self._snapshots
+
+    def _takes_best(self) -> bool:
+        """Whether the best weights are the result; not where every validation gave NaN."""
+        if self.validation is None or not cfg.TRAIN.VAL_TAKE_BEST:
+            return False
+        return bool(processes.broadcast(int(np.isfinite(self.validation.best))))
 
     def _validate_if_due(self, max_iters: int, curves: Curves) -> bool:
         """Keeps the best weights; returns whether training should stop."""
@@ -138,10 +154,10 @@ class SolverWrapper:
 
     def _validate(self, validation: Validation, curves: Curves) -> None:
         with unnormalized(self.solver.net, self._regressors()):
-            mean_ap = validation.mean_ap()
-            if validation.note(self.solver.iter, mean_ap):
-                self.solver.net.save(f"{self._stem}_best.caffemodel")
-        curves.add(self.solver.iter, mean_ap=mean_ap)
+            value = validation.value()
+            if validation.note(self.solver.iter, value):
+                self.solver.net.save(self._best)
+        curves.add(self.solver.iter, **{validation.measure: value})
         if validation.should_stop:
             log.info("Training ends: the last %d validations were no better", validation.waited)
 

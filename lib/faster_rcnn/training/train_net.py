@@ -19,7 +19,8 @@ def train_net(solver_prototxt: str | SolverParameter, roidb: list[dict],
     `validation` ends the training before.
 
     resume: continue from the checkpoint in output_dir, when there is one; otherwise that is kept
-    aside. figures: a dict that gets the number of images and the smoothed loss at the end.
+    aside. figures: a dict that gets the number of images, the smoothed loss at the end and the best
+    result of `validation`.
     """
     roidb = filter_roidb(roidb)
     wrapper = SolverWrapper(solver_prototxt, roidb, output_dir, pretrained_model, validation)
@@ -36,4 +37,7 @@ def train_net(solver_prototxt: str | SolverParameter, roidb: list[dict],
     log.info("done solving")
     if figures is not None:
         figures.update(images=len(roidb), loss=round(float(wrapper.solver.smoothed_loss), 4))
+        if validation is not None and processes.is_first():
+            figures.update({f"best {validation.measure}": round(validation.best, 4),
+                            "at iteration": validation.best_iteration})
     return paths

@@ -23,15 +23,15 @@ def get_training_roidb(imdb: Any) -> list[dict]:
     """
     log_statistics(imdb)
     if cfg.TRAIN.USE_FLIPPED:
-        log.info("Appending horizontally-flipped training examples...")
+        log.debug("Appending horizontally-flipped training examples...")
         imdb.append_flipped_images()
     if cfg.TRAIN.USE_VFLIPPED:
-        log.info("Appending vertically-flipped training examples...")
+        log.debug("Appending vertically-flipped training examples...")
         imdb.append_vflipped_images()
     if cfg.TRAIN.USE_TRANSPOSED:
-        log.info("Appending transposed training examples...")
+        log.debug("Appending transposed training examples...")
         imdb.append_transposed_images()
-    log.info("Preparing training data...")
+    log.debug("Preparing training data...")
     prepare_roidb(imdb)
     return imdb.roidb
 
@@ -44,7 +44,8 @@ def filter_roidb(roidb: list[dict]) -> list[dict]:
         return (overlaps >= cfg.TRAIN.FG_THRESH).any() or is_bg.any()
 
     kept = [entry for entry in roidb if usable(entry)]
-    log.info("Filtered %d roidb entries: %d -> %d", len(roidb) - len(kept), len(roidb), len(kept))
+    log.log(logging.INFO if len(kept) < len(roidb) else logging.DEBUG,
+            "Filtered %d roidb entries: %d -> %d", len(roidb) - len(kept), len(roidb), len(kept))
     if roidb and not kept:
         raise NothingToTrainError(f"none of the {len(roidb)} training images has a box to train "
                                   "on; check the annotations, the classes and TRAIN.FG_THRESH")

@@ -2,6 +2,7 @@
 
 What tools/train_net.py runs: joint training, Fast R-CNN, any net whose first layer is RoIDataLayer.
 """
+import dataclasses
 import logging
 import os
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caffe.core.errors import UserError
+from caffe.files import prototxt
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.files.atomic import file_hash
 from faster_rcnn.networks.store import find, find_solver
@@ -20,15 +22,18 @@ from faster_rcnn.prototxts.solver_files import (
     adapt_solver,
     check_weights,
 )
+from faster_rcnn.runs import processes
 from faster_rcnn.runs.fingerprint import data_hash, proposals_hash, settings_in_force
 from faster_rcnn.runs.lock import RunLock, sweep
 from faster_rcnn.runs.manifest import Manifest
 from faster_rcnn.settings.config import cfg, results_dir
+from faster_rcnn.training.described import describe_training
+from faster_rcnn.training.numbers import fitting_numbers
 from faster_rcnn.training.solver_check import check_solver
 from faster_rcnn.training.solver_wrapper import file_stem
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import get_training_roidb
-from faster_rcnn.training.validation import Validation, ValidationError
+from faster_rcnn.training.validation import Validation, validation_imdb
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +51,7 @@ class TrainingOptions:
     weights: str | None         # None: the net is filled by its fillers
     numbers: Numbers = Numbers()
     resume: bool = False
+    epochs: float | None = None     # instead of iterations
 
 
 def run_training(options: TrainingOptions) -> str:
@@ -62,12 +68,19 @@ def run_training(options: TrainingOptions) -> str:
     log.info("Output will be saved to `%s`", output_dir)
     stem = os.path.join(output_dir, prefix)
     with RunLock(f"{stem}_train.json"):
-        return _locked_training(options, source, imdbs, stem)
+        final, figures = _locked_training(options, source, imdbs, stem)
+        if processes.is_first():
+            describe_training(final, source, f"{stem}_prototxts", imdbs[0], options.imdb_names,
+                              figures)
+        return final
 
 
-def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: str) -> str:
+def _locked_training(options: TrainingOptions, source: str, imdbs: list,
+                     stem: str) -> tuple[str, dict[str, Any]]:
+    """The path of the last snapshot, and the figures of the record."""
     sweep(stem)
-    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, options.numbers)
+    numbers = chosen_numbers(options, source, imdbs)
+    solver = adapt_solver(source, f"{stem}_prototxts", imdbs[0].num_classes, numbers)
     if options.weights is not None:
         check_weights(options.weights, solver.net, options.solver)
     inputs = _inputs(options, imdbs, solver)
@@ -81,7 +94,7 @@ def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: s
     reason = manifest.reason_to_run("train", inputs)
     if reason is None:
         log.info("The training is done already")
-        return manifest.output("train")
+        return manifest.output("train"), manifest.steps["train"]["figures"]
     continues = manifest.is_started_from("train", inputs)
     if options.resume and not continues:
         log.warning("The training starts from the beginning (%s)", reason)
@@ -91,8 +104,22 @@ def _locked_training(options: TrainingOptions, source: str, imdbs: list, stem: s
     paths = train_net(solver.path, combined_roidb(imdbs), _results_of(imdbs),
                       pretrained_model=options.weights, max_iters=solver.iterations,
                       resume=continues, figures=figures, validation=validation)
-    manifest.finish("train", paths[-1], {**figures, "seconds": round(time.time() - start, 1)})
-    return paths[-1]
+    figures["seconds"] = round(time.time() - start, 1)
+    manifest.finish("train", paths[-1], figures)
+    return paths[-1], figures
+
+
+def chosen_numbers(options: TrainingOptions, source: str, imdbs: list) -> Numbers:
+    """The user's Numbers, with iterations that fit the data sets where none are given."""
+    given, param = options.numbers, prototxt.read_solver(source)
+    fitting = fitting_numbers(imdbs, [cfg.TRAIN.IMS_PER_BATCH * param.iter_size],
+                              given.iterations is not None, options.epochs)
+    if fitting is None:
+        return given
+    # a solver without max_iter says nothing about the share of its iterations
+    drop = fitting[0].drop if param.lr_policy == "step" and not param.max_iter else None
+    return dataclasses.replace(given, iterations=fitting[0].iterations,
+                               stepsize=given.stepsize or drop)
 
 
 def _results_of(imdbs: list) -> str:
@@ -119,19 +146,16 @@ def combined_roidb(imdbs: list) -> list[dict]:
     """The training entries of data sets, one after the other, mirrored ones behind each set's."""
     roidb = []
     for imdb in imdbs:
-        log.info("Loaded dataset `%s` for training", imdb.name)
-        log.info("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
+        log.debug("Loaded dataset `%s` for training", imdb.name)
+        log.debug("Set proposal method: %s", cfg.TRAIN.PROPOSAL_METHOD)
         roidb += get_training_roidb(imdb)
     log.info("%d roidb entries", len(roidb))
     return roidb
 
 
 def _validation_imdb(trained: Any) -> Any:
-    """The data set that TRAIN.VAL_IMDB names; trained: a data set of the training."""
-    imdb = get_imdb(cfg.TRAIN.VAL_IMDB)
-    if list(imdb.classes) != list(trained.classes):
-        raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
-                              f"{trained.name}")
+    """The split to validate with, with its proposals for a net without an RPN."""
+    imdb = validation_imdb(trained)
     if not cfg.TEST.HAS_RPN:
         imdb.set_proposal_method(cfg.TEST.PROPOSAL_METHOD, cfg.TEST.PROPOSAL_FILE)
     return imdb

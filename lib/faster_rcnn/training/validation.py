@@ -1,4 +1,7 @@
-"""Validation while a net is trained: mean AP on a held-out split at intervals."""
+"""Validation while a net is trained, at intervals on a held-out split.
+
+A detector is judged by its mean AP, an RPN by the recall of its proposals.
+"""
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +10,10 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import UserError
+from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.detect import test_net
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.detection.proposals import imdb_proposals
+from faster_rcnn.settings.config import cfg, cfg_override
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +27,19 @@ class Validation:
 
     path: the test net, adapted to the data set; imdb: the split, its proposal method set for a net
     without an RPN; name: of the folder in output/EXP_DIR/<imdb>/ for the detections and figures of
-    the last validation.
+    the last validation; settings: of cfg.TEST, in force while it tests.
 
-    Attributes: best, the highest mean AP so far (-inf before any); best_iteration; waited, the
-    validations since then.
+    Attributes: measure, the name of what is measured in the curves; best, the highest so far (-inf
+    before any); best_iteration; waited, the validations since then.
     """
 
-    def __init__(self, path: str, imdb: Any, name: str) -> None:
+    measure = "mean_ap"
+    _words = "mean AP"
+
+    def __init__(self, path: str, imdb: Any, name: str,
+                 settings: Mapping[str, Any] | None = None) -> None:
         self._path, self._imdb, self._name = path, imdb, name
+        self._settings = settings or {}
         self._net: caffe.Net | None = None
         self.best, self.best_iteration, self.waited = -np.inf, 0, 0
 
@@ -45,23 +55,30 @@ class Validation:
         net.name = self._name
         self._net = net
 
-    def mean_ap(self) -> float:
-        """Mean AP of the present weights; bbox_pred must predict plain targets."""
+    def value(self) -> float:
+        """The measure of the present weights; regressors must predict plain targets."""
+        with cfg_override(TEST=self._settings):
+            return self._measured()
+
+    def _measured(self) -> float:
         metrics = test_net(self._net, self._imdb)
         if metrics is None:
-            raise ValidationError(f"{self._imdb.name} has no annotations to validate with "
-                                  "(TRAIN.VAL_IMDB)")
+            raise self._no_annotations()
         return metrics["mean_ap"]
 
-    def note(self, iteration: int, mean_ap: float) -> bool:
+    def _no_annotations(self) -> ValidationError:
+        return ValidationError(f"{self._imdb.name} has no annotations to validate with "
+                               "(TRAIN.VAL_IMDB)")
+
+    def note(self, iteration: int, value: float) -> bool:
         """Takes a result; returns whether it is the best so far. NaN (no objects) never is."""
-        is_best = mean_ap > self.best
+        is_best = value > self.best
         if is_best:
-            self.best, self.best_iteration, self.waited = float(mean_ap), iteration, 0
+            self.best, self.best_iteration, self.waited = float(value), iteration, 0
         else:
             self.waited += 1
-        log.info("iteration %d: mean AP %.4f on %s; the best was %.4f, at iteration %d", iteration,
-                 mean_ap, self._imdb.name, self.best, self.best_iteration)
+        log.info("iteration %d: %s %.4f on %s; the best was %.4f, at iteration %d", iteration,
+                 self._words, value, self._imdb.name, self.best, self.best_iteration)
         return is_best
 
     @property
@@ -79,3 +96,30 @@ class Validation:
         """Continues from what `state_dict` returned."""
         self.best, self.best_iteration = float(state["best"]), int(state["best_iteration"])
         self.waited = int(state["waited"])
+
+
+class RecallValidation(Validation):
+    """Validates an RPN: the recall of its proposals on a split, as TEST.RPN_* says, which is a mean
+    over the overlaps from 0.5 to 1 (AR of Hosang et al. 2015).
+    """
+
+    measure = "recall"
+    _words = "mean recall"
+
+    def _measured(self) -> float:
+        proposals = imdb_proposals(self._net, self._imdb)
+        found = self._imdb.evaluate_recall(proposals)
+        if not found["num_objects"]:
+            raise self._no_annotations()
+        return float(found["ar"])
+
+
+def validation_imdb(trained: Any) -> Any:
+    """The data set that TRAIN.VAL_IMDB names; ValidationError where its classes are others than
+    those of `trained`, a data set of the training.
+    """
+    imdb = get_imdb(cfg.TRAIN.VAL_IMDB, "test")
+    if list(imdb.classes) != list(trained.classes):
+        raise ValidationError(f"{imdb.name} (TRAIN.VAL_IMDB) has other classes than "
+                              f"{trained.name}")
+    return imdb

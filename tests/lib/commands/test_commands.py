@@ -61,16 +61,19 @@ def device_mode():
     caffe.set_mode_cpu()
 
 
-@pytest.mark.parametrize("gpus,kernels,device,words", (
-    (0, False, "cpu", "the CPU (PyTorch sees no GPU"), (1, False, "cpu", "without CUDA kernels")))
-def test_auto_takes_the_cpu_and_says_why(gpus, kernels, device, words, monkeypatch, caplog,
-                                         device_mode):
+def refuse():
+    raise RuntimeError("no kernel image is available\nfor execution on the device")
+
+
+@pytest.mark.parametrize("gpus,words", (
+    (0, "the CPU (PyTorch sees no GPU"),
+    (1, "GPU 0 cannot be used: no kernel image is available)")))
+def test_auto_takes_the_cpu_and_says_why(gpus, words, monkeypatch, caplog, device_mode):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(gpus))
-    monkeypatch.setattr(devices, "has_cuda_kernels", lambda: kernels)
-    monkeypatch.setattr(devices, "try_gpu", lambda: None)
+    monkeypatch.setattr(devices, "try_gpu", refuse)
     with caplog.at_level("INFO"):
         start.use_device("auto")
-    assert caffe.state.device().type == device and words in caplog.text
+    assert caffe.state.device().type == "cpu" and words in caplog.text
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is there")
@@ -78,6 +81,24 @@ def test_auto_takes_a_gpu_that_is_there(caplog, device_mode):
     with caplog.at_level("INFO"):
         start.use_device("auto")
     assert caffe.state.device() == torch.device("cuda", 0) and "GPU 0" in caplog.text
+
+
+@pytest.mark.parametrize("words", (["--deterministic", "--tf32"],
+                                   ["--set", "DETERMINISTIC", "True", "USE_TF32", "True"]))
+def test_how_to_compute(parser, words, monkeypatch, device_mode):
+    asked = []
+    monkeypatch.setattr(caffe, "set_deterministic", lambda: asked.append("deterministic"))
+    monkeypatch.setattr(caffe, "set_device", lambda number: asked.append(number))
+    monkeypatch.setattr(caffe, "set_mode_gpu", lambda tf32: asked.append(("tf32", tf32)))
+    args = parser.parse_args(["--gpu", "1", *words])
+    with cfg_override():
+        start.apply_settings(args)
+        assert cfg.DETERMINISTIC and cfg.USE_TF32 and cfg.GPU_ID == 1
+        start.use_device(args.gpu_id)
+    assert asked == ["deterministic", 1, ("tf32", True)]
+    with cfg_override():
+        start.apply_settings(parser.parse_args(["--gpu", "0"]))
+        assert not (cfg.DETERMINISTIC or cfg.USE_TF32)
 
 
 def test_only_settings_that_differ_are_shown(parser, caplog):

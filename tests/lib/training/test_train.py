@@ -11,6 +11,7 @@ from faster_rcnn.settings.config import cfg
 from faster_rcnn.training.solver_wrapper import SolverWrapper, TrainingError
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import filter_roidb
+from roi_data_layer.layer import RoIDataLayer
 
 # --------------------------------------------------------------------------------------- snapshots
 
@@ -111,6 +112,28 @@ def test_training_stops_when_the_loss_is_no_number(make, settings, roidb, tmp_pa
     assert "loss_cls" in message or "loss_bbox" in message
     assert message.count("noise") == 2 and "\n" not in message
     assert not list(tmp_path.glob("*.caffemodel"))
+
+
+@pytest.mark.parametrize("kind,count", (("fast_rcnn", 2), ("rpn", 1)))
+def test_an_error_in_the_net_has_a_note_with_its_images(make, settings, roidb, tmp_path,
+                                                        monkeypatch, kind, count):
+    def fail(net):
+        raise RuntimeError("the kernel failed")
+    monkeypatch.setattr(caffe.Net, "run_backward", fail)
+    with settings(kind), pytest.raises(RuntimeError, match="the kernel failed") as raised:
+        train_net(make(kind), roidb, str(tmp_path), max_iters=3)
+    [note] = raised.value.__notes__
+    assert note.startswith("images of the minibatch: ") and note.count("noise") == count
+
+
+def test_an_error_of_the_data_layer_names_its_image_alone(make, settings, roidb, tmp_path,
+                                                          monkeypatch):
+    def fail(layer):
+        raise OSError("a.jpg is broken")
+    monkeypatch.setattr(RoIDataLayer, "forward", fail)
+    with settings("rpn"), pytest.raises(OSError, match="a.jpg") as raised:
+        train_net(make("rpn"), roidb, str(tmp_path), max_iters=3)
+    assert "images of the minibatch" not in "".join(getattr(raised.value, "__notes__", []))
 
 
 def test_measured_statistics_are_impossible_with_an_rpn(make, settings, roidb, tmp_path):

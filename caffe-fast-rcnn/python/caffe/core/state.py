@@ -1,13 +1,15 @@
 """What Caffe keeps global: the phase names, the computing mode, the device and the seed."""
+import contextlib
 import enum
 import os
+from collections.abc import Iterator
 from typing import TypedDict
 
 import numpy as np
 import torch
 
 from caffe.core.errors import CaffeError, DeviceError
-from caffe.operators.registration import has_cuda_kernels, why_no_cuda_kernels
+from caffe.operators.registration import has_cuda_kernels, lend_plain_kernels_to_cuda
 
 
 class Phase(enum.IntEnum):
@@ -24,12 +26,14 @@ class _State(TypedDict):
     gpu: bool
     device_id: int
     tf32: bool
+    winograd: bool
     solver_count: int
     solver_rank: int
 
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
-_state: _State = {"gpu": False, "device_id": 0, "tf32": False, "solver_count": 1, "solver_rank": 0}
+_state: _State = {"gpu": False, "device_id": 0, "tf32": False, "winograd": True,
+                  "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:
@@ -41,10 +45,12 @@ def set_mode_gpu(tf32: bool | None = None) -> None:
     """Nets compute on the GPU chosen by `set_device` from now on.
 
     tf32: as in `set_tf32`; None leaves that choice as it is, and it is False at first.
-    DeviceError where that GPU is not there or the operators were built without CUDA kernels.
+    DeviceError where that GPU is not there. Operators that were built without CUDA kernels run as
+    plain PyTorch operations there, with one warning.
     """
     _require_gpu(_state["device_id"])
-    _require_cuda_kernels(_state["device_id"])
+    if not has_cuda_kernels():
+        lend_plain_kernels_to_cuda()
     set_tf32(_state["tf32"] if tf32 is None else tf32)
     _state["gpu"] = True
 
@@ -58,6 +64,20 @@ def set_tf32(allowed: bool) -> None:
     """
     _state["tf32"] = bool(allowed)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(allowed)
+
+
+def set_winograd(allowed: bool = True) -> None:
+    """Whether the CPU may compute 3 x 3 convolutions by Winograd's algorithm, where that pays.
+
+    The error against exact numbers is that of the plain sums of products, about 1e-6 of the largest
+    value, but the numbers are others in their last digits. True at first.
+    """
+    _state["winograd"] = bool(allowed)
+
+
+def allows_winograd() -> bool:
+    """What `set_winograd` was told."""
+    return _state["winograd"]
 
 
 def set_deterministic(wanted: bool = True) -> None:
@@ -121,15 +141,24 @@ def device() -> torch.device:
     return torch.device("cuda", _state["device_id"]) if _state["gpu"] else torch.device("cpu")
 
 
+@contextlib.contextmanager
+def computing_on(device: int | str) -> Iterator[None]:
+    """Nets built in the block compute on a GPU (its number) or on the "cpu"; afterwards the choice
+    is the earlier one. DeviceError as in `set_mode_gpu`."""
+    before = _state["gpu"], _state["device_id"]
+    try:
+        if device == "cpu":
+            set_mode_cpu()
+        else:
+            set_device(int(device))
+            set_mode_gpu()
+        yield
+    finally:
+        _state["gpu"], _state["device_id"] = before
+
+
 def _require_gpu(device_id: int) -> None:
     count = torch.cuda.device_count()
     if not 0 <= int(device_id) < count:
         raise DeviceError(f"GPU {device_id} was asked for, but PyTorch sees {count} GPUs here; "
                           "use the CPU (--cpu, or caffe.set_mode_cpu()) or a CUDA build of PyTorch")
-
-
-def _require_cuda_kernels(device_id: int) -> None:
-    if not has_cuda_kernels():
-        raise DeviceError(f"GPU {device_id} was asked for, but the operators were built without "
-                          f"CUDA kernels ({why_no_cuda_kernels()}); put that right and run `make`, "
-                          "or use the CPU (--cpu, or caffe.set_mode_cpu())")

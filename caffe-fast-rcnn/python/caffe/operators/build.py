@@ -29,7 +29,9 @@ from dataclasses import dataclass
 import torch
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SOURCES = os.path.normpath(os.path.join(PACKAGE, "..", "..", "src", "caffe", "layers"))
+CHECKOUT = os.path.normpath(os.path.join(PACKAGE, "..", "..", "src", "caffe", "layers"))
+INSTALLED = os.path.join(PACKAGE, "operators", "sources")    # where setup.py copies them to
+SOURCES = CHECKOUT if os.path.isdir(CHECKOUT) else INSTALLED
 # No contraction of a * b + c: the golden overlaps and gradients are those of separate roundings.
 CPU_FLAGS = ["-std=c++20", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno",
              "-fno-trapping-math", "-fopenmp", "-fPIC"]
@@ -87,8 +89,7 @@ def library(cuda: bool) -> Library:
     """The Library with or without the CUDA halves; BuildError where its sources are missing."""
     sources = sorted(glob.glob(os.path.join(SOURCES, "*.cpp")))
     if not sources:
-        raise BuildError(f"the operators' sources are not in {SOURCES}; "
-                         "install with `pip install -e .`, which leaves them in place")
+        raise BuildError(f"the operators' sources are not in {SOURCES}; install the project anew")
     if cuda:
         sources += sorted(glob.glob(os.path.join(SOURCES, "*.cu")))
     else:
@@ -104,6 +105,7 @@ def build() -> str:
     else:
         wanted = library(cuda=False)
     if not os.path.exists(wanted.path):
+        find_compiler()
         what = "CPU and CUDA" if wanted.cuda else f"the CPU only ({why_not})"
         logger.warning("building the operators for %s; this takes a minute", what)
         wanted.make()

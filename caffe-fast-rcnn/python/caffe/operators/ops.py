@@ -1,7 +1,7 @@
 """The operators that PyTorch lacks or is slow at, over torch.ops.caffe_fast_rcnn.
 
     roi_pool, roi_align, psroi_pool, smooth_l1_loss, nms, batched_nms, soft_nms, lrn_across,
-    lrn_within, sgd_update_
+    lrn_within, sgd_update_; winograd_conv and its relatives (winograd.py)
 
 Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
 registration.py; here are the functions to call. The library is built at the first import where
@@ -24,6 +24,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe.operators.registration import raw as _ops
+from caffe.operators.winograd import (  # noqa: F401 - called as caffe.ops.winograd_conv
+    WinogradWeights,
+    winograd_conv,
+    winograd_conv2d,
+    winograd_pack,
+)
 
 
 def roi_pool(features: Tensor, rois: Tensor, pooled_h: int, pooled_w: int,

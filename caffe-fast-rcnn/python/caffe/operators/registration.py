@@ -1,28 +1,66 @@
-"""The compiled operators, `raw`, with what PyTorch must know of each besides its kernels.
+"""The operators, `raw`, with what PyTorch must know of each besides its kernels.
 
 That is its shape on the meta device and its gradient. The functions to call are in ops.py.
+
+The kernels are the compiled ones, or, where they cannot be compiled, plain PyTorch operations (with
+one warning). $CAFFE_OPERATORS says otherwise: `compiled` makes it an error, `plain` takes the plain
+ones in any case.
 """
+import logging
+import os
 from collections.abc import Callable
 
 import torch
 
 from caffe.operators import build
+from caffe.operators.plain import library as plain
 
-try:
-    torch.ops.load_library(build.build())
-except build.BuildError as error:
-    raise ImportError(f"caffe.ops: {error}") from None
+logger = logging.getLogger("caffe.operators")
+CHOICE = os.environ.get("CAFFE_OPERATORS", "")
 raw = torch.ops.caffe_fast_rcnn
 
 
+def _load() -> list[torch.library.Library]:
+    """Loads the compiled operators or defines the plain ones; what keeps these alive."""
+    if CHOICE not in ("", "compiled", "plain"):
+        raise ImportError(f'$CAFFE_OPERATORS is "{CHOICE}", neither "compiled" nor "plain"')
+    if CHOICE == "plain":
+        return [plain.define()]
+    try:
+        torch.ops.load_library(build.build())
+        return []
+    except build.BuildError as error:
+        if CHOICE == "compiled":
+            raise ImportError(f"caffe.ops: {error}") from None
+        logger.warning("caffe.ops: %s. Plain PyTorch operations take the operators' place, which "
+                       "are slower.", str(error).rstrip("."))
+        return [plain.define()]
+
+
+_libraries = _load()
+
+
+def are_compiled() -> bool:
+    """Whether the CPU's kernels are the compiled ones."""
+    return not any(library.kind == "FRAGMENT" for library in _libraries)
+
+
 def has_cuda_kernels() -> bool:
-    """Whether the library at hand has the CUDA halves of the operators."""
+    """Whether the operators run on CUDA: by kernels of their own, or by the plain ones."""
     return torch._C._dispatch_has_kernel_for_dispatch_key("caffe_fast_rcnn::nms", "CUDA")
 
 
 def why_no_cuda_kernels() -> str:
     """What stands in the way of building them."""
     return build.find_nvcc()[1] or "they were built where there was no nvcc"
+
+
+def lend_plain_kernels_to_cuda() -> None:
+    """Gives the operators that have no CUDA kernels the plain ones; warns once that it does."""
+    logger.warning("the operators have no CUDA kernels (%s): plain PyTorch operations take their "
+                   "place on the GPU, which are slower; put that right and run `make`",
+                   why_no_cuda_kernels())
+    _libraries.append(plain.lend_to_cuda())
 
 
 # Shapes on the meta device: for finding the top shapes of a net and for torch.compile.

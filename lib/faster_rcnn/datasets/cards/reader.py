@@ -40,7 +40,7 @@ and neither metric (it is COCO's) nor image_ext.
 
 Voc takes pictures in any folders as well when `annotations` says where its files are.
 
-    settings: {TRAIN.SCALES: [480]}  # unless the command line says otherwise
+    settings: {TRAIN: {SCALES: [480]}}   # as in a settings file; the command line comes first
     schedule: solver                 # proposed (default): iterations follow the number of pictures;
                                      # solver: those that the nets' solvers state
 """

@@ -5,12 +5,11 @@ import os
 from caffe.core.errors import suggest
 from faster_rcnn.datasets.cards.card import Card, CardError
 from faster_rcnn.datasets.cards.reader import read_card
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.settings.config import cfg
 
-FOLDER = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "..", "..", "data",
-                                      "cards"))
+FOLDER = places.shipped("cards")
 
 
 def list_cards() -> list[str]:

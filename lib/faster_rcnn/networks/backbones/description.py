@@ -57,6 +57,8 @@ class Backbone:
     dropout: Fields | None = field(default_factory=lambda: Fields(dropout_ratio=0.5))
     dropout_in_test: bool = False
     carried: tuple[str, ...] = ()   # layers that ride along beside fc6 and fc7
+    # ... and the outputs as well, so that stage 2 goes on with them; published nets start them anew
+    carries_outputs: bool = False
     dummy_filler: Fields = field(default_factory=lambda: {"type": "gaussian", "std": 0.01})
     cls_loss: Fields = field(default_factory=dict)  # further fields of the layer loss_cls
     cls_prob: Fields = field(default_factory=dict)  # further fields of the layer cls_prob

@@ -21,6 +21,7 @@ from faster_rcnn.networks.backbones.layers import (
     conv,
     conv_relu6,
     fc,
+    frozen,
     no_rates,
 )
 
@@ -34,6 +35,9 @@ PIXEL_MEANS = (127.0, 127.0, 127.0)
 # The stem and the blocks down to stride 4, which detectors leave alone
 FROZEN = ("stem", *(f"block{number}/{part}" for number in range(3)
                     for part in ("expand", "depthwise", "project")))
+# How fast convolutions that widen learn. Their weights hold a normalisation of about 1/5; beside it
+# they would learn at that factor's square. At the full rate they diverge.
+EXPAND_RATE = 0.04
 # Four layers of stride 2 that start at their first pixel, not half before it, move a feature by 7.5
 # pixels against the cell of 16 that anchors and rois take it for: 8 more zeros before move it back.
 DETECTOR_PAD = 9
@@ -41,6 +45,7 @@ DETECTOR_PAD = 9
 
 def efficientnet_features(net: NetSpec, rates: Rates, pad: int = 1) -> str:
     """The stem and blocks 0 to 10: 112 channels at stride 16; pad: of the stem."""
+    rates = _as_normalised(rates)
     top = conv_relu6(net, "stem", "data", STEM, 4, rates, "relu_stem", pad=pad, stride=2)
     for number in range(SHARED):
         top = _block(net, number, top, rates, BLOCKS[number][2])
@@ -49,7 +54,7 @@ def efficientnet_features(net: NetSpec, rates: Rates, pad: int = 1) -> str:
 
 def efficientnet_head(net: NetSpec, bottom: str, rates: Rates, stride: int) -> str:
     """Blocks 11 to 15, the last convolution and its average: 1280 numbers per roi, or image."""
-    top = bottom
+    top, rates = bottom, _as_normalised(rates)
     for number in range(SHARED, len(BLOCKS)):
         top = _block(net, number, top, rates, stride if number == SHARED else 1)
     top = conv_relu6(net, "head", top, HEAD, 1, rates, "relu_head")
@@ -65,6 +70,18 @@ def classifier() -> CommentedNet:
     proto = net.to_proto()
     proto.name = "EfficientNet-Lite0"
     return CommentedNet(proto, {"stem": "Input: BGR from 0 to 255 minus 127", "fc": "Classifier"})
+
+
+def _as_normalised(rates):
+    """The rates for convolutions that hold a normalisation: their biases do not learn."""
+    def of(name):
+        weight, *_ = rates(name) or ({"lr_mult": 0},)
+        if not weight["lr_mult"]:
+            return rates(name)
+        if name.endswith("/expand"):
+            weight = {**weight, "lr_mult": EXPAND_RATE}
+        return [weight, *frozen(name)[1:]]
+    return of
 
 
 def _block(net, number, bottom, rates, stride):
@@ -90,4 +107,4 @@ EFFICIENTNET_LITE0 = Backbone(
     partial(efficientnet_features, pad=DETECTOR_PAD), channels=BLOCKS[SHARED - 1][0], rpn_width=256,
     pooled=8, bins=4, aligned=True, head=efficientnet_head, frozen=FROZEN,
     pool_names=("roi_pool", "roi_pool"), anchors=AnchorOptions(scales=(2, 4, 8, 16, 32)),
-    cls_loss=LABELS_BLOCKED, base_lr=0.01, pixel_means=PIXEL_MEANS)
+    carries_outputs=True, cls_loss=LABELS_BLOCKED, base_lr=0.004, pixel_means=PIXEL_MEANS)

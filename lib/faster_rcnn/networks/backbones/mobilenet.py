@@ -50,4 +50,4 @@ def _normalised(net, name, relu_name, bottom, rates, **geometry):
 MOBILENET = Backbone(
     "MobileNet", "MobileNet", "mobilenet", mobilenet_features, channels=512, rpn_width=256,
     pooled=14, head=mobilenet_head, frozen=FROZEN, pool_names=("roi_pool", "roi_pool"),
-    cls_loss=LABELS_BLOCKED, iter_size=2)
+    cls_loss=LABELS_BLOCKED, iter_size=2, pixel_means=(103.94, 116.78, 123.68))

@@ -28,7 +28,7 @@ from faster_rcnn.networks.backbones.layers import (
     trained_except,
 )
 from faster_rcnn.networks.methods import detector
-from faster_rcnn.networks.methods.detector import FRESH, TARGETS, Files
+from faster_rcnn.networks.methods.detector import FRESH, FRESH_BOXES, TARGETS, Files
 from faster_rcnn.networks.methods.solvers import solver_text
 
 METHOD = "faster_rcnn_alt_opt"
@@ -107,7 +107,14 @@ def _carried_head(net, backbone):
     net["dummy_roi_pool_conv5"] = L.DummyData(name="dummy_roi_pool_conv5", dummy_data_param={
         "shape": {"dim": [1, *shape]}, "data_filler": backbone.dummy_filler})
     if backbone.head:
-        silence(net, detector.conv_head(net, backbone, "dummy_roi_pool_conv5", frozen))
+        top = detector.conv_head(net, backbone, "dummy_roi_pool_conv5", frozen)
+        if backbone.carries_outputs:
+            scores, boxes = detector.outputs(net, backbone, top, frozen, FRESH, FRESH_BOXES)
+            silence(net, boxes)
+            # by this name the tools know that its columns are classes
+            net["cls_prob"] = L.Softmax(net[scores], name="cls_prob")
+            top = "cls_prob"
+        silence(net, top)
         return
     top = fc(net, "fc6", "dummy_roi_pool_conv5", backbone.widths[0], frozen, backbone.fc_filler)
     if "relu6" in backbone.carried:

@@ -120,12 +120,19 @@ def head(net: NetSpec, backbone: Backbone, pooled: str, rates: Rates, with_dropo
          fillers: Sequence[Fields | None] = (None, None, None)) -> tuple[str, str]:
     """fc6 and fc7, or the backbone's own head, and the outputs; returns the tops of class scores
     and box deltas."""
-    classes = backbone.data_set.classes
     fc_filler, score_filler, box_filler = fillers
     if backbone.head:
         top = conv_head(net, backbone, pooled, rates)
     else:
         top = _fc_head(net, backbone, pooled, rates, with_dropout, fc_filler)
+    return outputs(net, backbone, top, rates, score_filler, box_filler)
+
+
+def outputs(net: NetSpec, backbone: Backbone, top: str, rates: Rates,
+            score_filler: Fields | None = None,
+            box_filler: Fields | None = None) -> tuple[str, str]:
+    """Class scores and box deltas of the head's top."""
+    classes = backbone.data_set.classes
     return (fc(net, "cls_score", top, classes, rates, score_filler),
             fc(net, "bbox_pred", top, 4 * classes, rates, box_filler))
 

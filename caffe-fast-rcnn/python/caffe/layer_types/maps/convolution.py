@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.core import state
 from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.maps.depthwise import depthwise_convolution, is_slow_depthwise
 from caffe.layer_types.maps.windows import Windows, pad_axes, read_windows, unfold_windows
+from caffe.operators import winograd
 from caffe.proto.caffe_pb2 import ConvolutionParameter, LayerParameter
 
 _CONVOLVE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -125,12 +127,26 @@ class Convolution(_Learned):
 
     def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
+        if self.takes_winograd(x):
+            return winograd.winograd_conv2d(x, self.blobs[0], self.bias, w.pad)
         if is_slow_depthwise(x, self.blobs[0], w, self.group):
             return depthwise_convolution(x, self.blobs[0], self.bias, w)
         if axes in _CONVOLVE:
             return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
                                    self.group)
         return convolve(x, self.blobs[0], self.bias, w, self.group)
+
+    def takes_winograd(self, x: Tensor) -> bool:
+        """Whether this bottom is convolved by Winograd's algorithm, its weights packed anew."""
+        w = self.windows
+        if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and self.group == 1
+                and state.allows_winograd()):
+            return False
+        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return False
+        height, width = w.counts(x.shape[2:])
+        return winograd.pays(self.channels, self.num_output, len(x) * height, width,
+                             torch.get_num_threads(), packed=False)
 
 
 class _Depthwise(Convolution):

@@ -1,0 +1,51 @@
+// Winograd's convolution, 3 x 3 with stride 1: what one call computes, and how its work is cut.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "winograd_product.h"
+
+namespace caffe_fast_rcnn::winograd {
+
+// A map of pixels (n, y, x), each a run of channels.
+struct Map {
+  int64_t images, height, width, channels;
+  int64_t image_stride, row_stride, pixel_stride;  // in floats
+
+  int64_t offset(int64_t n, int64_t y, int64_t x) const {
+    return n * image_stride + y * row_stride + x * pixel_stride;
+  }
+};
+
+// to = weights * from + bias (+ residual), below 0 set to 0 where relu is asked for.
+struct Convolution {
+  Map from, to, residual_map;
+  int64_t pad_h, pad_w;
+  const float* x;
+  const float* packed;    // (positions, panels, channels, kPanel)
+  const float* bias;      // as many as outputs, or null
+  const float* residual;  // laid out as residual_map, or null
+  float* y;
+  bool relu;
+
+  int64_t panels() const { return (to.channels + kPanel - 1) / kPanel; }
+};
+
+inline int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+// The transformed inputs of a block of tiles: (positions, tiles, channels rounded up to vectors),
+// and the products of a few panels: (positions, tiles, panels * kPanel). A cache line between the
+// positions keeps them out of each other's cache sets.
+struct Block {
+  int64_t tiles, channels, panels, positions;
+
+  static constexpr int64_t kLine = 16;
+  int64_t input_stride() const { return rounded_up(channels, kLanes); }
+  int64_t input_plane() const { return tiles * input_stride() + kLine; }
+  int64_t product_stride() const { return panels * kPanel; }
+  int64_t product_plane() const { return tiles * product_stride() + kLine; }
+  int64_t floats() const { return positions * (input_plane() + product_plane()); }
+};
+
+}  // namespace caffe_fast_rcnn::winograd

@@ -1,0 +1,35 @@
+"""Data sets that a command line names: folders get a card, cards say settings."""
+import logging
+import os
+from collections.abc import Callable
+
+from faster_rcnn.datasets.factory import find_card, spare_folder
+from faster_rcnn.folders.card_files import card_of
+from faster_rcnn.own_data.init import init
+from faster_rcnn.settings.config import cfg_from_mapping
+
+log = logging.getLogger(__name__)
+
+
+def make_ready(name: str, say: Callable[[str], None] = log.info) -> None:
+    """Writes a card for a data set that is a folder, folder or folder:split, without one.
+
+    say: takes the sentences about what was found.
+    """
+    for folder in (name, name.rpartition(":")[0]):
+        if folder and os.path.isdir(folder) and card_of(folder, spare_folder()) is None:
+            for sentence in init(folder).sentences:
+                say(sentence)
+            return
+
+
+def settings_from_card(names: str) -> None:
+    """Merges the settings on the card of a data set into cfg; names: as --imdb takes them, of
+    several joined by + those of the first.
+    """
+    name = names.split("+")[0]
+    make_ready(name)
+    card, _ = find_card(name)
+    if card is not None and card.settings:
+        log.info("settings from the card %s: %s", card.path, card.settings)
+        cfg_from_mapping(card.settings, card.path)

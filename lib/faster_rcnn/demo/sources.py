@@ -1,0 +1,81 @@
+"""What the words of a command line name: pictures, folders, patterns, videos, cameras."""
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from caffe.core.errors import UserError
+from faster_rcnn.detectors.pictures import is_video
+
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+# What the demo writes: not to be looked at again
+OWN_RESULT = re.compile(r"_detections\.(jpg|mp4)$")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_CAMERA = re.compile(r"camera:(\d+)$")
+
+
+class SourceError(UserError, ValueError):
+    """A word that names no picture or video."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture, a video or a camera: its path, or "camera:0"."""
+
+    path: str
+
+    @property
+    def camera(self) -> int | None:
+        """The number of a camera."""
+        found = _CAMERA.match(self.path)
+        return int(found.group(1)) if found else None
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it has frames."""
+        return self.camera is not None or is_video(self.path)
+
+
+def find_sources(words: Sequence[str], subfolders: bool = False) -> list[Source]:
+    """The pictures, videos and cameras that words name, each once, in order.
+
+    A word is a file, a folder (its pictures; with `subfolders` also those in the folders below), a
+    pattern such as "*.jpg" or "**/*.png", or camera:0. Raises SourceError, FileNotFoundError.
+    """
+    found = [Source(path) for word in words for path in _paths(word, subfolders)]
+    return list(dict.fromkeys(found))
+
+
+def _paths(word: str, subfolders: bool) -> Sequence[str]:
+    if _ADDRESS.match(word):
+        raise SourceError(f"{word} is an address; download it (wget {word}) and name the file")
+    if _CAMERA.match(word) or os.path.isfile(word):
+        return [word]
+    if os.path.isdir(word):
+        return _of_folder(word, subfolders)
+    if glob.has_magic(word):
+        matches = [path for path in sorted(glob.glob(word, recursive=True))
+                   if os.path.isfile(path) and not OWN_RESULT.search(path)]
+        if not matches:
+            raise SourceError(f'no file is named like "{word}"')
+        return matches
+    raise FileNotFoundError(f"picture {word} does not exist; name pictures, folders, videos or "
+                            "camera:0 on the command line")
+
+
+def _of_folder(folder: str, subfolders: bool) -> list[str]:
+    found = [path for path in _files(folder, subfolders)
+             if path.lower().endswith(PICTURES) and not OWN_RESULT.search(path)]
+    if not found:
+        below = "" if subfolders else " (--subfolders looks into the folders below)"
+        raise SourceError(f"folder {folder} holds no pictures ({', '.join(PICTURES)}){below}")
+    return found
+
+
+def _files(folder: str, subfolders: bool) -> Iterator[str]:
+    """The files of a folder, by name; folders of hidden names are left out."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) \
+            if subfolders else []
+        yield from (os.path.join(path, name) for name in sorted(names))

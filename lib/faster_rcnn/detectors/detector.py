@@ -1,0 +1,209 @@
+"""`Detector`: finds objects in pictures, from a file of weights that knows itself.
+
+    from faster_rcnn import Detector
+
+    detector = Detector("output/.../final.caffemodel")
+    for box in detector("photo.jpg"):
+        print(box.name, box.score, box.x1, box.y1, box.x2, box.y2)
+"""
+import copy
+import itertools
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, overload
+
+import numpy as np
+
+import caffe
+from caffe.core.errors import InputError
+from caffe.core.state import computing_on
+from faster_rcnn.detection.detect import detect_together
+from faster_rcnn.detection.filled import require_filled
+from faster_rcnn.detection.inputs import NetInput
+from faster_rcnn.detection.options import TestOptions
+from faster_rcnn.detection.refinement import select_detections
+from faster_rcnn.detectors.box import Box, boxes_of, by_class
+from faster_rcnn.detectors.description import Description, DescriptionError
+from faster_rcnn.detectors.description_files import description_path
+from faster_rcnn.detectors.finding import Found, find_weights, opened
+from faster_rcnn.detectors.pictures import Picture, PictureError, as_bgr, frames, is_video
+from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.images.naming import naming_image
+from faster_rcnn.reports.visualize import draw_detections
+from faster_rcnn.runs.devices import usable_device
+from faster_rcnn.settings.checks import check_settings
+from faster_rcnn.settings.config import cfg, cfg_override
+
+# cfg is global: one detector at a time is built from it
+_building = threading.Lock()
+# Pictures that are looked at together, where nobody says: on the CPU, on a GPU
+BATCH_ON_CPU, BATCH_ON_GPU = 1, 8
+# Batches that are gathered, so that pictures of one size find each other
+_GATHERED = 4
+
+
+class Detector:
+    """A trained detector.
+
+    path:          weights (.caffemodel) with their description, a folder with them, or an archive
+    device:        "auto" (a GPU where one can be used, else the CPU), "cpu", or the number of a GPU
+    precision:     "float32"; None: as described
+    threshold:     least score of a box, 0 to 1; None: as described
+    nms:           overlap above which the lower score of a class is dropped; None: as described
+    max_per_image: the best boxes that are kept of a picture, over all classes; 0: all of them
+    batch:         pictures of one size that are looked at in one pass [1, on a GPU 8]
+    description:   of the weights, instead of that beside them; path is then their file
+    allow_random:  run the net even where the weights lack some of its layers
+
+    Files and PIL's images are turned upright as their EXIF note says, and boxes count pixels of
+    the upright picture. The results are those of tools/test_net.py with the same settings. Each
+    Detector has settings of its own: `cfg` is read and restored while it is made, and not looked
+    at afterwards. Threads may share a Detector (their pictures take turns), and several Detectors
+    may work at once; only while one is made no other thread should change `cfg` or make nets.
+
+    Raises FileNotFoundError, DescriptionError, WeightsError, DeviceError.
+    """
+
+    def __init__(self, path: str | os.PathLike, device: str | int = "auto",
+                 precision: str | None = None, threshold: float | None = None, *,
+                 nms: float | None = None, max_per_image: int = 0, batch: int | None = None,
+                 description: Description | None = None, allow_random: bool = False) -> None:
+        self.device = _device(device)
+        usual = BATCH_ON_CPU if self.device == "cpu" else BATCH_ON_GPU
+        self._batch = usual if batch is None else batch
+        self._max_per_image = max_per_image
+        self._lock = threading.Lock()
+        with _found(os.fspath(path), description) as found:
+            self.description = found.description or _undescribed(found.weights)
+            changes = {} if nms is None else {"NMS": nms}
+            self._net, self._options = _built(self.description, found.weights, self.device,
+                                              _precise(changes, precision), allow_random)
+        self.threshold = self.description.threshold if threshold is None else threshold
+        if not 0 <= self.threshold <= 1:
+            raise InputError(f"threshold must be a number from 0 to 1, not {threshold}")
+        if self._batch < 1 or max_per_image < 0:
+            raise InputError(f"batch must be 1 or greater, max_per_image 0 or greater; they are "
+                             f"{batch} and {max_per_image}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, without the background."""
+        return self.description.classes
+
+    @overload
+    def __call__(self, pictures: Picture, boxes: np.ndarray | None = None) -> list[Box]: ...
+
+    @overload
+    def __call__(self, pictures: Sequence[Picture],
+                 boxes: Sequence[np.ndarray] | None = None) -> list[list[Box]]: ...
+
+    def __call__(self, pictures: Any, boxes: Any = None) -> Any:
+        """The boxes in a picture, best first: a list of Box; of a list of pictures a list of lists;
+        of a video file an iterator over the lists of its frames.
+
+        A picture is a path, an array (H, W, 3) uint8 in BGR order, or a PIL image.
+        boxes: for a net without an RPN, (R, 4) rois in pixels, or a list of them for a list.
+        """
+        if is_video(pictures):
+            return self.each(frames(os.fspath(pictures)))
+        if isinstance(pictures, (list, tuple)):
+            return list(self.each(pictures, boxes))
+        return self.detect([self.prepare(pictures, boxes)])[0]
+
+    def each(self, pictures: Iterable[Picture],
+             boxes: Iterable[np.ndarray] | None = None) -> Iterator[list[Box]]:
+        """The boxes of each picture, one list after the other: for any number of pictures.
+
+        The next pictures are read and scaled while the net computes.
+        """
+        rois = itertools.repeat(None) if boxes is None else boxes
+        inputs = read_ahead(lambda pair: self.prepare(*pair), zip(pictures, rois))
+        while window := list(itertools.islice(inputs, self.window)):
+            yield from self.detect(window)
+
+    def draw(self, picture: Picture, boxes: Sequence[Box] | None = None) -> np.ndarray:
+        """A picture with its boxes, (H, W, 3) uint8, BGR; small pictures are enlarged.
+
+        boxes: what was found in it; None: it is looked for.
+        """
+        im = as_bgr(picture)
+        found = self(im) if boxes is None else boxes
+        return draw_detections(im, dict(by_class(found)), 0, self.classes)
+
+    def prepare(self, picture: Picture, boxes: np.ndarray | None = None) -> NetInput:
+        """A picture, read and scaled, for `detect`; its attribute `im` holds it as it was read."""
+        with naming_image(str(picture) if isinstance(picture, (str, os.PathLike)) else ""):
+            if boxes is None and not self._options.has_rpn:
+                raise PictureError("this net makes no proposals of its own, so it needs boxes")
+            return NetInput(as_bgr(picture), boxes, self._options)
+
+    @property
+    def window(self) -> int:
+        """How many pictures `detect` should get at once, so that batches are filled."""
+        return 1 if self._batch == 1 or not self._options.has_rpn else _GATHERED * self._batch
+
+    def detect(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
+        """The boxes of prepared pictures, those of equal size in common passes."""
+        found: list[list[Box]] = [[] for _ in inputs]
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for index, one in enumerate(inputs):
+            groups.setdefault(one.blobs["data"].shape, []).append(index)
+        size = self._batch if self._options.has_rpn else 1
+        for indices in groups.values():
+            for start in range(0, len(indices), size):
+                part = indices[start:start + size]
+                for index, boxes in zip(part, self._pass([inputs[i] for i in part])):
+                    found[index] = boxes
+        return found
+
+    def _pass(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
+        with self._lock:
+            detected = detect_together(self._net, inputs, self._options)
+        # all boxes take part in NMS and voting, which lower scores and move boxes
+        return [boxes_of(select_detections(scores, boxes, -np.inf, self._options.nms,
+                                           self._max_per_image, self._options.refinement),
+                         self.description.all_classes, self.threshold)
+                for scores, boxes in detected]
+
+
+def _device(device: str | int) -> str | int:
+    """"cpu" or the number of a GPU."""
+    if device == "auto":
+        return usable_device()[0]
+    if device != "cpu" and (not isinstance(device, int) or isinstance(device, bool)):
+        raise InputError(f'device must be "auto", "cpu" or the number of a GPU, not {device!r}')
+    return device
+
+
+def _found(path: str, description: Description | None) -> AbstractContextManager[Found]:
+    """The weights, with the description given, or with their own."""
+    if description is None:
+        return opened(path)
+    return nullcontext(Found(find_weights(path), description))
+
+
+def _undescribed(weights: str) -> Description:
+    raise DescriptionError(f"{weights} has no description ({description_path(weights)} is not "
+                           "there); tools/describe.py makes one")
+
+
+def _precise(test: dict[str, Any], precision: str | None) -> dict[str, Any]:
+    """Changes of cfg.TEST for a precision."""
+    if precision not in (None, "float32"):
+        raise InputError(f'precision "{precision}" is unknown; there is: float32')
+    return test
+
+
+def _built(description: Description, weights: str, device: str | int,
+           changes: Mapping[str, Any], allow_random: bool) -> tuple[caffe.Net, TestOptions]:
+    """The net of a description on a device, and its options. changes: of settings in cfg.TEST."""
+    settings = copy.deepcopy(dict(description.settings))
+    settings["TEST"] = {**settings.get("TEST", {}), **changes}
+    net = description.net_message(f"the net that is described with {weights}")
+    with _building, cfg_override(**settings), computing_on(device):
+        check_settings(cfg)
+        built = caffe.Net(net, caffe.TEST, weights=weights)
+        require_filled(built, weights, allow_random)
+        return built, TestOptions.from_cfg()

@@ -1,0 +1,159 @@
+"""`faster-rcnn train DATA`: trains a detector by one of the three schedules."""
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from faster_rcnn.commands import options, values
+
+if TYPE_CHECKING:
+    from faster_rcnn.program.data import Data
+
+EXAMPLES = """\
+  faster-rcnn train my/pictures
+  faster-rcnn train my/card.yml --schedule alternating --iters 600,1000,200,700
+  faster-rcnn train my/pictures --net SqueezeNet --val val --patience 3 --tensorboard
+  faster-rcnn train shapes --cpu --net Tiny --iters 1000 --name trial --set RNG_SEED 42
+"""
+USUAL_NET = "EfficientNet-Lite0"
+# schedule: folder of its prototxts, its test net
+SCHEDULES = {"joint": ("faster_rcnn_end2end", "test.prototxt"),
+             "nonapprox": ("faster_rcnn_nonapprox", "test.prototxt"),
+             "alternating": ("faster_rcnn_alt_opt", "faster_rcnn_test.pt")}
+STAGES = 4          # trainings of the alternating schedule
+VALIDATIONS = 10    # of a training, where nobody says how many
+
+
+def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
+    """The options of this verb."""
+    parser = options.parser_for("Trains a detector by one of the three schedules.", EXAMPLES, prog)
+    options.add_data(parser)
+    parser.add_argument("--net", default=USUAL_NET, metavar="NET",
+                        help=f"net to train: a folder of models/pascal_voc [{USUAL_NET}]")
+    parser.add_argument("--schedule", default="joint", choices=SCHEDULES,
+                        help="joint: RPN and detector together; nonapprox: so, with gradients "
+                             "of the boxes; alternating: in four stages [joint]")
+    parser.add_argument("--weights", default=None, metavar="FILE",
+                        help="initial weights [data/imagenet_models/<NET>.v2.caffemodel]")
+    _add_numbers(parser)
+    _add_validation(parser)
+    parser.add_argument("--resume", action="store_true",
+                        help="skip what is finished, continue what is not at its checkpoint")
+    parser.add_argument("--name", default=None, metavar="NAME",
+                        help="folder of the results in output/ [that of the schedule]")
+    options.add_common_args(parser)
+    args = options.parse(parser, words)
+    _check_numbers(parser, args)
+    return args
+
+
+def _add_numbers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--iters", type=values.numbers(int), default=None, metavar="N[,N,N,N]",
+                        help="iterations; of the alternating schedule one number for each of the "
+                             "four stages, or for all [as fits the number of pictures]")
+    options.add_epochs(parser)
+    parser.add_argument("--lr", type=values.numbers(float), default=None, metavar="RATE[,...]",
+                        help="learning rates to start with, likewise [the solvers']")
+    parser.add_argument("--steps", type=values.numbers(int), default=None, metavar="N[,...]",
+                        help="iterations after which the rate drops, likewise [the solvers' share "
+                             "of the iterations]")
+
+
+def _add_validation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--val", default=None, metavar="SPLIT",
+                        help="validate on this split of DATA while training; the best weights are "
+                             "the result [no validation]")
+    parser.add_argument("--val-iters", type=values.positive(int), default=None, metavar="N",
+                        help=f"iterations between validations [{VALIDATIONS} validations in all]")
+    parser.add_argument("--patience", type=values.count, default=0, metavar="N",
+                        help="end the training when so many validations in a row were no better; "
+                             "0: never [0]")
+    parser.add_argument("--tensorboard", action="store_true",
+                        help="losses, rate and validations as TensorBoard events as well")
+
+
+def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuses numbers for stages that the schedule does not have."""
+    allowed = (1, STAGES) if args.schedule == "alternating" else (1,)
+    for name in ("iters", "lr", "steps"):
+        given = getattr(args, name)
+        if given is not None and len(given) not in allowed:
+            parser.error(f"argument --{name}: {len(given)} numbers were given; --schedule "
+                         f"{args.schedule} takes {' or '.join(map(str, allowed))}")
+    if args.val is None and (args.val_iters or args.patience):
+        parser.error("--val-iters and --patience need --val SPLIT")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Runs this verb."""
+    from faster_rcnn.commands import start
+    from faster_rcnn.networks.store import find_folder
+    from faster_rcnn.program.data import Data
+    from faster_rcnn.settings.config import cfg
+
+    data = Data.of(args.data)
+    args.imdb_name = data.train
+    args.cfg_file = args.cfg_file or settings_file(args)
+    args.set_cfgs = chosen_settings(args, data) + (args.set_cfgs or [])
+    start.apply_settings(args, show=False)
+    folder = find_folder(cfg.MODELS_DIR, args.net, SCHEDULES[args.schedule][0], cfg.ROOT_DIR)
+    args.weights = initial_weights(args)
+    start.show_settings(args)
+    start.use_device(args.gpu_id)
+    final = (alternating if args.schedule == "alternating" else joint)(args, folder)
+    print(f"Detector: {final}")
+
+
+def settings_file(args: argparse.Namespace) -> str:
+    """The settings of the schedule: those for the net, where there are some."""
+    from faster_rcnn.files.places import shipped
+    folder, method = shipped("cfgs"), SCHEDULES[args.schedule][0]
+    own = os.path.join(folder, f"{method}_{args.net}.yml")
+    return own if os.path.isfile(own) else os.path.join(folder, f"{method}.yml")
+
+
+def chosen_settings(args: argparse.Namespace, data: "Data") -> list[str]:
+    """What the options mean as KEY VALUE words, as --set takes them."""
+    words = ["TRAIN.CURVE_ITERS", "20", "TRAIN.TENSORBOARD", str(args.tensorboard)]
+    if args.name is not None:
+        words += ["EXP_DIR", args.name]
+    if args.val is not None:
+        words += ["TRAIN.VAL_IMDB", data.imdb_name(args.val), "TRAIN.VAL_TAKE_BEST", "True",
+                  "TRAIN.VAL_PATIENCE", str(args.patience)]
+        every = args.val_iters or (max(args.iters) // VALIDATIONS if args.iters else 500)
+        words += ["TRAIN.VAL_ITERS", str(max(1, every))]
+    return words
+
+
+def initial_weights(args: argparse.Namespace) -> str:
+    """The path of the initial weights."""
+    from faster_rcnn.commands.start import require_file
+    from faster_rcnn.settings.config import cfg
+    path = args.weights or os.path.join(cfg.DATA_DIR, "imagenet_models",
+                                        f"{args.net}.v2.caffemodel")
+    return require_file(path, "initial weights", " (--weights FILE names others)")
+
+
+def joint(args: argparse.Namespace, folder: str) -> str:
+    """Trains by one solver; returns the path of the final weights."""
+    from faster_rcnn.prototxts.solver_files import Numbers
+    from faster_rcnn.runs.random_state import seed_generators
+    from faster_rcnn.training.training_run import TrainingOptions, run_training
+
+    seed_generators()
+    numbers = Numbers(*(given and given[0] for given in (args.iters, args.lr, args.steps)))
+    return run_training(TrainingOptions(os.path.join(folder, "solver.prototxt"), args.imdb_name,
+                                        args.weights, numbers, args.resume, args.epochs))
+
+
+def alternating(args: argparse.Namespace, folder: str) -> str:
+    """Trains RPN and Fast R-CNN in turn; returns the path of the final weights."""
+    from faster_rcnn.schedules.alternating import FASTER_RCNN
+    from faster_rcnn.schedules.files import ScheduleOptions
+    from faster_rcnn.schedules.runner import run_schedule
+
+    iters, rates, steps = (given and given * (STAGES // len(given))
+                           for given in (args.iters, args.lr, args.steps))
+    chosen = ScheduleOptions(args.net, args.imdb_name, args.weights, iters, rates, steps,
+                             args.resume, epochs=args.epochs)
+    return run_schedule(chosen, FASTER_RCNN)[0]

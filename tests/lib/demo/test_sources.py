@@ -1,0 +1,57 @@
+"""The words of a command line as pictures, videos and cameras."""
+import os
+
+import pytest
+
+from faster_rcnn.demo.sources import Source, SourceError, find_sources
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    for name in ("a.jpg", "b.PNG", "notes.txt", "below/c.jpg", "below/deep/d.tif", ".hidden/e.jpg",
+                 "a_detections.jpg", "clip.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words, subfolders, names", [
+    (["a.jpg", "notes.txt"], False, ["a.jpg", "notes.txt"]),
+    (["."], False, ["./a.jpg", "./b.PNG"]),
+    (["."], True, ["./a.jpg", "./b.PNG", "./below/c.jpg", "./below/deep/d.tif"]),
+    (["below", "a.jpg", "a.jpg"], False, ["below/c.jpg", "a.jpg"]),
+    (["*.jpg"], False, ["a.jpg"]),
+    (["**/*.jpg"], False, ["a.jpg", "below/c.jpg"]),
+    (["clip.mp4", "camera:0"], False, ["clip.mp4", "camera:0"])])
+def test_what_is_found(folder, words, subfolders, names):
+    assert [source.path for source in find_sources(words, subfolders)] == names
+
+
+@pytest.mark.parametrize("word, error, words", [
+    ("https://example.org/dog.jpg", SourceError, ["address", "wget https://example.org/dog.jpg"]),
+    ("*.gif", SourceError, ["*.gif"]),
+    ("gone.jpg", FileNotFoundError, ["gone.jpg", "camera:0"]),
+    (".hidden/..", None, []),
+    ("below/deep/..", None, [])])
+def test_what_is_not(folder, word, error, words):
+    if error is None:
+        assert find_sources([word])
+        return
+    with pytest.raises(error) as caught:
+        find_sources([word])
+    for part in words:
+        assert part in str(caught.value)
+
+
+def test_a_folder_without_pictures(folder):
+    os.makedirs("none")
+    with pytest.raises(SourceError, match="none holds no pictures.*--subfolders"):
+        find_sources(["none"])
+
+
+def test_kinds():
+    assert Source("camera:12").camera == 12 and Source("camera:12").is_moving
+    assert Source("a.MP4").is_moving and Source("a.MP4").camera is None
+    assert not Source("camera.jpg").is_moving

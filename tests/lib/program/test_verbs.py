@@ -1,0 +1,115 @@
+"""The command faster-rcnn: its verbs, their options, what they do."""
+import json
+import os
+import sys
+
+import pytest
+from handful import make_data_set, make_weights
+
+import caffe
+from faster_rcnn import program
+from faster_rcnn.datasets.cards.card import FORMATS
+from faster_rcnn.program import init, train
+from faster_rcnn.program.main import VERBS, help_text, script
+from faster_rcnn.settings.config import cfg, cfg_override
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    return make_data_set(str(tmp_path_factory.mktemp("handful") / "VOC2007"))
+
+
+@pytest.fixture
+def verb(monkeypatch, capsys, caplog):
+    """verb(*words): (exit status, what is printed and logged, errors)."""
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["faster-rcnn", *map(str, words)])
+        caplog.clear()
+        with cfg_override(), caplog.at_level("INFO"), pytest.raises(SystemExit) as stop:
+            script()
+        printed = capsys.readouterr()
+        return stop.value.code, printed.out + "\n".join(caplog.messages), printed.err
+    yield run
+    caffe.set_mode_cpu()
+
+
+def test_the_verbs_are_the_modules():
+    here = {name[:-3] for name in os.listdir(program.__path__[0]) if name.endswith(".py")}
+    assert here - {"__init__", "main", "data"} == set(VERBS)
+    assert all(f"  {name} " in help_text() for name in VERBS)
+
+
+def test_unknown_verb(verb):
+    status, _, error = verb("trian", "x")
+    assert status == 2 and "did you mean train?" in error and error.count("\n") == 1
+
+
+def test_without_a_verb_the_help_is_shown(verb):
+    assert verb()[0] == 1 and verb("--help")[0] == 0
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_mistyped_option_of_a_verb(verb, name):
+    status, _, error = verb(name, "x", "--quie")
+    assert status == 2 and "did you mean --quiet?" in error and f"faster-rcnn {name}: " in error
+
+
+@pytest.mark.parametrize("words,wrong", (
+    (["--iters", "1,2"], "--iters: 2 numbers were given; --schedule joint takes 1"),
+    (["--schedule", "alternating", "--lr", "1,2"], "alternating takes 1 or 4"),
+    (["--iters", "0"], "--iters"), (["--patience", "3"], "need --val"),
+    (["--schedule", "other"], "--schedule"), (["--val-iters", "-2"], "--val-iters")))
+def test_numbers_that_a_schedule_does_not_take(verb, words, wrong):
+    status, _, error = verb("train", "shapes", *words)
+    assert status == 2 and wrong in error and error.count("\n") <= 8
+
+
+def test_formats_are_those_of_the_cards():
+    assert set(init.FORMATS) == set(FORMATS)
+
+
+def places(folder):
+    return ["--set", "ROOT_DIR", folder, "DATA_DIR", folder, "TRAIN.RPN_MIN_SIZE", "4",
+            "TEST.RPN_MIN_SIZE", "4"]
+
+
+@pytest.mark.parametrize("schedule,result", (
+    ("joint", "tiny_faster_rcnn_best.caffemodel"),
+    ("alternating", "Tiny_faster_rcnn_final.caffemodel")))
+def test_train(verb, card, tmp_path, schedule, result):
+    weights = tmp_path / "Tiny.v2.caffemodel"
+    make_weights(str(weights))
+    status, said, error = verb(
+        "train", card, "--cpu", "--net", "Tiny", "--schedule", schedule, "--weights", weights,
+        "--iters", "4", "--lr", "0.001", "--scale", "120", "--val", "test", "--val-iters", "2",
+        "--name", "trial", *places(str(tmp_path)))
+    assert status == 0, error
+    folder = tmp_path / "output" / "trial" / "handful_trainval"
+    assert f"Detector: {folder / result}\n" in said and (folder / result).is_file()
+    curves = sorted(folder.glob("*_curves.jsonl"))
+    assert len(curves) == (4 if schedule == "alternating" else 1)
+    points = [json.loads(line) for line in curves[0].read_text().splitlines()]
+    assert [point["iteration"] for point in points] == [2, 4]
+
+
+def test_train_without_weights_says_where_they_are_looked_for(verb, card, tmp_path):
+    status, _, error = verb("train", card, "--cpu", "--net", "ZF", *places(str(tmp_path)))
+    assert status == 2 and "ZF.v2.caffemodel does not exist" in error and "--weights" in error
+
+
+def test_settings_of_a_net_come_before_those_of_the_schedule():
+    def chosen(*words):
+        return os.path.basename(train.settings_file(train.parse_args("p", ["x", *words])))
+    assert chosen("--net", "Tiny") == "faster_rcnn_end2end_Tiny.yml"
+    assert chosen("--net", "ZF", "--schedule", "alternating") == "faster_rcnn_alt_opt.yml"
+
+
+def test_check_and_anchors(verb, card):
+    assert "Report: " in verb("check", card, "--quick")[1]
+    assert "ANCHOR_SCALES" in verb("anchors", card, "--scale", "120")[1]
+
+
+def test_report_of_no_test(verb, tmp_path):
+    status, _, error = verb("report", tmp_path)
+    assert status == 2 and "there is no test in" in error
+    assert cfg.ROOT_DIR not in error
