@@ -9,7 +9,7 @@ outputs.
 import argparse
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -26,6 +26,7 @@ from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detectors.finding import Found
 from faster_rcnn.export.checks import comparison, runtimes
 from faster_rcnn.export.checks.net_detectors import net_detector
+from faster_rcnn.export.half import half_precision
 from faster_rcnn.export.making import (
     class_names,
     is_whole_detector,
@@ -33,7 +34,9 @@ from faster_rcnn.export.making import (
     whole_detector,
 )
 from faster_rcnn.export.options import ExportOptions
+from faster_rcnn.export.quantized import quantized
 from faster_rcnn.files.atomic import atomic_open
+from faster_rcnn.images.reading import read_image
 
 EXAMPLES = """\
   tools/export_net.py --net output/faster_rcnn_alt_opt/shapes_trainval --out tiny.onnx --check :20
@@ -85,6 +88,14 @@ def add_detector_args(group: Any) -> None:
                        metavar="N", help="most detections per image; 0: all of them [100]")
     group.add_argument("--det_thresh", default=0.05, type=values.number, metavar="P",
                        help="detections score above this [0.05]")
+    group.add_argument("--fp16", action="store_true",
+                       help="half precision for weights and layers; boxes stay float32")
+    group.add_argument("--quantize", choices=["int8"], default=None,
+                       help="8 bits for weights and layers, by ONNX Runtime's tool; needs "
+                            "--calibrate")
+    group.add_argument("--calibrate", default=None, metavar="IMDB[:N]",
+                       help="data set, or its first N images, that the ranges of --quantize are "
+                            "measured on [100 images]")
     group.add_argument("--blobs", action="store_true",
                        help="take the net's input blobs instead of a picture: scaling and "
                             "subtraction of the means stay outside")
@@ -119,8 +130,14 @@ def known_classes(args: argparse.Namespace, found: Found) -> Sequence[str] | Non
 def write_detector(args: argparse.Namespace, net: caffe.Net,
                    classes: Sequence[str] | None) -> None:
     """Writes a whole detector, and compares it with the net where --check asks for that."""
+    check_options(args)
     chosen = export_options(args, net, classes)
-    paths = export.write_onnx(whole_detector(net, chosen), args.out)
+    model = whole_detector(net, chosen)
+    if args.fp16:
+        model = half_precision(model)
+    if args.quantize:
+        model = quantized(model, calibration_inputs(args, net))
+    paths = export.write_onnx(model, args.out)
     print(f"classes: {', '.join(chosen.classes[1:])}")
     for path in paths:
         print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
@@ -128,21 +145,53 @@ def write_detector(args: argparse.Namespace, net: caffe.Net,
         check_detector(args, net, chosen)
 
 
+def images_of(text: str, usual: int, known: str | None) -> tuple[Any, int]:
+    """The data set, and how many of its images, of [IMDB][:N]; without IMDB the one that is known,
+    without N `usual` images, 0: all.
+    """
+    name, _, count = text.rpartition(":")
+    if not count.isdigit():
+        name, count = text, str(usual)
+    imdb = get_imdb(name or known, "test")
+    return imdb, min(int(count) or imdb.num_images, imdb.num_images)
+
+
+def proposals_of(net: caffe.Net, imdb: Any) -> list[Any] | None:
+    """Of each image, where the net makes none; as float32."""
+    if "im_info" in net.blobs or "rois" not in net.blobs:
+        return None
+    return [entry["boxes"][entry["gt_classes"] == 0].astype("float32") for entry in imdb.roidb]
+
+
+def calibration_inputs(args: argparse.Namespace, net: caffe.Net) -> Iterator[list[Any]]:
+    """The inputs of the detector for the images of --calibrate."""
+    imdb, count = images_of(args.calibrate, 100, args.imdb_name)
+    proposals = proposals_of(net, imdb)
+    for i in range(count):
+        im = read_image(imdb.image_path_at(i))
+        yield [im] if proposals is None else [im, proposals[i]]
+
+
 def check_detector(args: argparse.Namespace, net: caffe.Net, chosen: ExportOptions) -> None:
     """Prints the table that compares the file with the net over a data set."""
-    name, _, count = args.check.rpartition(":")
-    if not count.isdigit():
-        name, count = args.check, "0"
-    imdb = get_imdb(name or args.imdb_name, "test")
-    if args.blobs:
-        raise start.OptionError("--check over a data set is for files that take pictures, without "
-                                "--blobs")
-    proposals = None
-    if not chosen.test.has_rpn and "rois" in net.blobs:
-        proposals = [entry["boxes"][entry["gt_classes"] == 0] for entry in imdb.roidb]
+    imdb, count = images_of(args.check, 0, args.imdb_name)
     programs = {name: runtimes.start(name, args.out) for name in runtimes.installed()}
-    results = comparison.compare(net_detector(net, chosen), programs, imdb, int(count), proposals)
+    results = comparison.compare(net_detector(net, chosen), programs, imdb, count,
+                                 proposals_of(net, imdb))
     print(comparison.table(results))
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raises OptionError for options of a whole detector that do not go together."""
+    if args.fp16 and args.quantize:
+        raise start.OptionError("--fp16 and --quantize are two ways; choose one")
+    if bool(args.quantize) != bool(args.calibrate):
+        raise start.OptionError("--quantize needs --calibrate, and the other way round")
+    if args.blobs and (args.calibrate or args.check is not None):
+        raise start.OptionError("--check and --calibrate are for files that take pictures, without "
+                                "--blobs")
+    if args.check == "" and args.imdb_name is None:
+        raise start.OptionError("--check of a whole detector needs a data set (--check IMDB)")
 
 
 def write_part(args: argparse.Namespace, net: caffe.Net) -> None:

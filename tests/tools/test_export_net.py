@@ -68,9 +68,12 @@ def test_a_whole_detector_on_a_data_set(run_tool, handful, tmp_path):
         assert rows[name][2] == rows["net"][2] and int(rows[name][3]) == 0
         assert rows[name][6] == rows["net"][6] != " nan "
     some = run_tool(TOOL, "--def", NET, "--net", weights, "--out", path, "--check",
-                    f"{handful.card}:test:1", "--classes", "dark,light", "--cfg",
+                    f"{handful.card}:test:1", "--quantize", "int8", "--calibrate",
+                    f"{handful.card}:trainval:2", "--classes", "dark,light", "--cfg",
                     "experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml", "--set", "TEST.SCALES", "[96]")
-    assert some.status == 0 and "| nan |" in some.out
+    assert some.status == 0 and "| nan |" in some.out, some.err
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "QuantizeLinear" in kinds and "NonMaxSuppression" in kinds
 
 
 @pytest.mark.skipif(not os.path.exists(REAL), reason="../shared/weights is not there")
@@ -94,6 +97,10 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
 @pytest.mark.parametrize("options, says", [
     (["--out", "w.npz"], "--out must name a file that ends in .onnx"),
     (["--out", "w.onnx", "--classes", "a,b"], "'cls_score'"),
+    (["--out", "w.onnx", "--fp16", "--quantize", "int8"], "choose one"),
+    (["--out", "w.onnx", "--quantize", "int8"], "needs --calibrate"),
+    (["--out", "w.onnx", "--blobs", "--check", "x"], "without --blobs"),
+    (["--out", "w.onnx", "--check"], "--check IMDB"),
     (["--out", "w.onnx", "--opset", "9"], "opset 9 is not one of 14 to 21"),
     (["--out", "w.onnx", "--set", "TEST.SOFT_NMS", "linear"], "TEST.SOFT_NMS"),
     (["--out", "w.onnx", "--end", "rpn_box_pred"], 'did you mean "rpn_bbox_pred"'),
