@@ -80,8 +80,8 @@ DETECTOR = {
                  "detection", "detectors", "training", "schedules", "own_data", "pretrained"),
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
-                "networks", "prototxts", "minibatches", "detection", "detectors", "training",
-                "schedules", "pretrained", "own_data", "serving", "commands"),
+                "networks", "prototxts", "minibatches", "detection", "detectors", "demo",
+                "training", "schedules", "pretrained", "own_data", "serving", "commands"),
     "": ("detectors", "program"),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

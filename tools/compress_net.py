@@ -8,18 +8,14 @@
 import argparse
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-import caffe
-from caffe.files import prototxt, weights
-from caffe.proto.caffe_pb2 import NetParameter
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.detectors.description_files import read_beside, write_beside
-from faster_rcnn.networks.text import net_text
-from faster_rcnn.prototxts.changes import change_net
-from faster_rcnn.prototxts.compress import compress
-from faster_rcnn.prototxts.options import NetOptions
+from faster_rcnn.commands import entry, options
+
+if TYPE_CHECKING:
+    from caffe.proto.caffe_pb2 import NetParameter
 
 EXAMPLES = """\
   tools/compress_net.py --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -39,8 +35,12 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def adapted(path: str, caffemodel: str) -> NetParameter:
+def adapted(path: str, caffemodel: str) -> "NetParameter":
     """The net of a prototxt for the number of classes that weights have."""
+    from caffe.files import prototxt, weights
+    from faster_rcnn.prototxts.changes import change_net
+    from faster_rcnn.prototxts.options import NetOptions
+
     message = prototxt.read_net(path)
     scores = weights.read_weights(caffemodel).get("cls_score")
     if not scores:
@@ -48,8 +48,13 @@ def adapted(path: str, caffemodel: str) -> NetParameter:
     return change_net(message, NetOptions.from_cfg(len(scores[0])), path).net
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    import caffe
+    from faster_rcnn.commands import start
+    from faster_rcnn.detectors.description_files import read_beside, write_beside
+    from faster_rcnn.networks.text import net_text
+    from faster_rcnn.prototxts.compress import compress
+
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
     args.prototxt_svd = start.find_net(args.prototxt_svd, "compressed net (--def-svd)")
     start.require_file(args.caffemodel, "weights (--net)")
@@ -71,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

@@ -5,17 +5,11 @@ A detector that was trained here knows its net, classes and settings: its weight
 no display.
 """
 import argparse
-import os
-from typing import TYPE_CHECKING
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import entry, options, values
-
-if TYPE_CHECKING:
-    from faster_rcnn.commands.described import Wanted
-    from faster_rcnn.detectors.detector import Detector
-    from faster_rcnn.detectors.finding import Found
+from faster_rcnn.commands import entry, options
+from faster_rcnn.program import detect
 
 EXAMPLES = """\
   tools/demo.py --weights output/faster_rcnn_alt_opt/shapes_trainval/\\
@@ -24,87 +18,17 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages
   tools/demo.py --cpu --net ZF pictures/ --subfolders --out found --save json,csv
 """
 
-IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
-SAVED = ("json", "csv", "coco", "yolo")
-# The exit status when a picture could not be read, but the others were looked at
-PASSED_OVER = 1
-
 
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("pictures", nargs="*", metavar="PICTURE",
-                        help="pictures, folders, patterns in quotes, videos, camera:0 [five "
-                             "pictures of data/demo]")
-    parser.add_argument("--subfolders", action="store_true",
-                        help="look into the folders below those given as well")
+                        help=f"{detect.PICTURES} [five pictures of data/demo]")
     parser.add_argument("--weights", dest="caffemodel", default=None, metavar="FILE",
                         help="weights, a folder with them, or an archive [those of the net in "
                              "data/faster_rcnn_models, R-FCN: data/rfcn_models]")
-    parser.add_argument("--net", dest="demo_net", default=None, metavar="NET",
-                        help="for weights without a description: a net of models/pascal_voc "
-                             "[VGG16]")
-    parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="test net [the described one, or that of the net]")
-    parser.add_argument("--boxes", action="store_true",
-                        help="Fast R-CNN, on proposals beside each picture: <picture>_boxes.mat, "
-                             "a matrix boxes, N x 4, from 0 [weights: data/fast_rcnn_models/<net>_"
-                             "fast_rcnn_iter_40000.caffemodel]")
-    parser.add_argument("--card", default=None, metavar="CARD",
-                        help="data set card that names the classes [those described, or VOC's]")
-    parser.add_argument("--out", default=None, metavar="FOLDER",
-                        help="where the results go [output/demo]")
-    parser.add_argument("--save", type=values.words_of(SAVED), default=("json",), metavar="KINDS",
-                        help=f"result files, separated by commas: {', '.join(SAVED)} [json]")
-    parser.add_argument("--no-pictures", action="store_true",
-                        help="do not write the pictures and videos with their boxes")
-    parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
-                        help="least score that is shown, 0 to 1 [the described one, 0.8]")
-    parser.add_argument("--nms", type=values.share, default=None, metavar="IOU",
-                        help="overlap above which the lower score of a class is dropped [the "
-                             "described one, 0.3]")
-    parser.add_argument("--frames", type=values.count, default=0, metavar="N",
-                        help="most frames of each video or camera; 0: all of them [0]")
-    options.add_allow_random(parser)
-    options.add_common_args(parser)
+    detect.add_options(parser)
     return parser.parse_args()
 
 
-def main(args: argparse.Namespace) -> int:
-    from faster_rcnn.commands import described, start
-    from faster_rcnn.commands.described import Wanted
-    from faster_rcnn.demo.runner import Demo, run_demo
-    from faster_rcnn.demo.sources import find_sources
-    from faster_rcnn.settings.config import cfg, cfg_override
-
-    wanted = Wanted(args.demo_net, args.prototxt, args.card, args.boxes)
-    with cfg_override():        # wrong options are refused, and the data's folder is a setting
-        start.apply_settings(args, show=False)
-        weights = args.caffemodel or wanted.named.weights
-    if args.prototxt:
-        start.find_net(args.prototxt, "net (--def)")
-    folder = os.path.join(cfg.ROOT_DIR, "data", "demo")
-    sources = find_sources(args.pictures or [os.path.join(folder, name) for name in IMAGES],
-                           args.subfolders)
-    with described.opened_weights(weights, "weights (--weights)",
-                                  "; train a detector, or name its file") as found:
-        detector = load_detector(args, wanted, found)
-    out = args.out or os.path.join(cfg.ROOT_DIR, "output", "demo")
-    demo = Demo(out, args.save, not args.no_pictures, args.frames, args.boxes)
-    return PASSED_OVER if run_demo(detector, sources, demo) else 0
-
-
-def load_detector(args: argparse.Namespace, wanted: "Wanted", found: "Found") -> "Detector":
-    """The detector, as the command line and its description say."""
-    from faster_rcnn.commands import described, start
-    from faster_rcnn.detectors.detector import Detector
-
-    settings = described.settings_of(found.description) or wanted.settings()
-    start.apply_settings(args, show=False, described=settings)
-    start.use_device(args.gpu_id)
-    return Detector(found.weights, args.gpu_id, threshold=args.thresh, nms=args.nms,
-                    description=described.describe_wanted(found, wanted),
-                    allow_random=args.allow_random)
-
-
 if __name__ == "__main__":
-    entry.run(parse_args, main)
+    entry.run(parse_args, detect.main)

@@ -5,7 +5,8 @@ import sys
 import demo
 
 from faster_rcnn.commands import entry
+from faster_rcnn.program import detect
 
 if __name__ == "__main__":
     sys.argv[1:1] = ["--net", "ResNet-101"]
-    entry.run(demo.parse_args, demo.main)
+    entry.run(demo.parse_args, detect.main)

@@ -2,15 +2,14 @@
 """Measures how many annotated objects the region proposals of a data set cover."""
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-import numpy as np
 
-from caffe.core.errors import UserError
-from faster_rcnn.commands import options, start, tool, values
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.datasets.imdb import imdb
-from faster_rcnn.evaluation.recall import AREA_RANGES
+from faster_rcnn.commands import entry, options, values
+
+if TYPE_CHECKING:
+    from faster_rcnn.datasets.imdb import imdb
 
 EXAMPLES = """\
   tools/eval_recall.py --imdb voc_2007_test --method selective_search
@@ -36,11 +35,15 @@ def parse_args() -> argparse.Namespace:
 
 def recalls_at(found: dict, thresholds: Sequence[float]) -> list[float]:
     """Recalls of evaluate_recall's result at some of its thresholds."""
+    import numpy as np
+
     return [found["recalls"][np.argmin(np.abs(found["thresholds"] - t))] for t in thresholds]
 
 
-def print_table(data: imdb, limit: int | None) -> None:
+def print_table(data: "imdb", limit: int | None) -> None:
     """A line per range of object sizes."""
+    from faster_rcnn.evaluation.recall import AREA_RANGES
+
     print("area      objects     AR " + " ".join(f" R@{t}" for t in THRESHOLDS))
     for area in AREA_RANGES:
         found = data.evaluate_recall(area=area, limit=limit)
@@ -49,8 +52,11 @@ def print_table(data: imdb, limit: int | None) -> None:
         print(f"{area:8}{found['num_objects']:9d} " + "".join(cells))
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from caffe.core.errors import UserError
+    from faster_rcnn.commands import start
+    from faster_rcnn.datasets.factory import get_imdb
+
     start.apply_settings(args, show=False)
     data = get_imdb(args.imdb_name, "test")
     if args.rpn_file is not None:
@@ -69,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

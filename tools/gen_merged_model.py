@@ -7,11 +7,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe.files import prototxt, weights
-from caffe.nets.merge_bn import merge_batch_norm
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.files.atomic import write_text
-from faster_rcnn.networks.text import net_text
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/gen_merged_model.py models/pvanet/test.pt pvanet.caffemodel \\
@@ -35,8 +31,13 @@ def merged_name(path: str) -> str:
     return f"{stem}_merged{suffix}"
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from caffe.files import prototxt, weights
+    from caffe.nets.merge_bn import merge_batch_norm
+    from faster_rcnn.commands import start
+    from faster_rcnn.files.atomic import write_text
+    from faster_rcnn.networks.text import net_text
+
     args.model = start.find_net(args.model, "net")
     start.require_file(args.weights, "weights")
     net, blobs, folded = merge_batch_norm(prototxt.read_net(args.model),
@@ -55,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

@@ -13,9 +13,7 @@ import tokenize
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.files.atomic import write_text
-from faster_rcnn.forks.modernize import modernized
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/modernize.py lib/datasets/my_imdb.py lib/rpn/my_layer.py
@@ -30,8 +28,11 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.files.atomic import write_text
+    from faster_rcnn.forks.modernize import modernized
+
     for path in args.files:
         start.require_file(path, "file")
         with tokenize.open(path) as file:
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

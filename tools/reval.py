@@ -5,13 +5,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from caffe.core.errors import UserError
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.detection.detect import apply_nms
-from faster_rcnn.detection.refinement import check_detections
-from faster_rcnn.files import safe_pickle
-from faster_rcnn.settings.config import cfg
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/reval.py output/default/voc_2007_test/vgg16_fast_rcnn_iter_40000 --imdb voc_2007_test --comp
@@ -31,8 +25,15 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from caffe.core.errors import UserError
+    from faster_rcnn.commands import start
+    from faster_rcnn.datasets.factory import get_imdb
+    from faster_rcnn.detection.detect import apply_nms
+    from faster_rcnn.detection.refinement import check_detections
+    from faster_rcnn.files import safe_pickle
+    from faster_rcnn.settings.config import cfg
+
     start.apply_settings(args, show=False)
     if args.matlab_eval:
         raise UserError("there is no MATLAB evaluation here; leave --matlab out, the evaluation "
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

@@ -5,14 +5,7 @@ import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.detection.filled import require_filled
-from faster_rcnn.detection.proposals import imdb_proposals
-from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.schedules.actions import write_proposals
-from faster_rcnn.schedules.alternating import PROPOSALS
-from faster_rcnn.settings.config import cfg_override, get_output_dir
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/rpn_generate.py --gpu 0 --def models/pascal_voc/ZF/faster_rcnn_alt_opt/rpn_test.pt \\
@@ -29,8 +22,16 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    from faster_rcnn.commands import start
+    from faster_rcnn.datasets.factory import get_imdb
+    from faster_rcnn.detection.filled import require_filled
+    from faster_rcnn.detection.proposals import imdb_proposals
+    from faster_rcnn.prototxts.adapt import adapted_test_net
+    from faster_rcnn.schedules.actions import write_proposals
+    from faster_rcnn.schedules.alternating import PROPOSALS
+    from faster_rcnn.settings.config import cfg_override, get_output_dir
+
     start.apply_settings(args)
     start.use_device(args.gpu_id)
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main, distributed=True)
+    entry.run(parse_args, main, distributed=True)

@@ -5,16 +5,11 @@ What the command line does not say, the description beside the weights does: net
 settings.
 """
 import argparse
-import os
-import time
-from typing import TYPE_CHECKING, Any
 
 import _init_paths  # noqa: F401  (makes the imports below work)
 
-from faster_rcnn.commands import entry, options, values
-
-if TYPE_CHECKING:
-    from faster_rcnn.detectors.finding import Found
+from faster_rcnn.commands import entry, options
+from faster_rcnn.program import test
 
 EXAMPLES = """\
   tools/test_net.py --cpu --net output/faster_rcnn_alt_opt/shapes_trainval/\\
@@ -23,100 +18,18 @@ Tiny_faster_rcnn_final.caffemodel
       --net output/faster_rcnn_alt_opt/voc_2007_trainval/ZF_faster_rcnn_final.caffemodel \\
       --imdb voc_2007_test --cfg experiments/cfgs/faster_rcnn_alt_opt.yml
 """
-# Detections score above these: a probability, or with TEST.SVM a distance in margins, for which the
-# original's 0.05 would cost recall
-PROBABILITY_THRESH, SVM_THRESH = 0.05, -1.0
 
 
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_net_args(parser, "test net (prototxt); its class count follows the data set "
                          "[the described one]",
-                     "weights to test: a .caffemodel, a folder that holds one, or an archive")
-    parser.add_argument("--comp", dest="comp_mode", action="store_true",
-                        help="competition mode: keep the result files")
-    parser.add_argument("--vis", action="store_true",
-                        help="write a picture of every image with its detections")
-    parser.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
-                        metavar="N",
-                        help="most detections per image, over all classes; 0: all of them [100]")
-    parser.add_argument("--det_thresh", default=None, type=values.number, metavar="P",
-                        help="detections score above this [0.05, with TEST.SVM -1]")
-    parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
-                        help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
-                             "TEST.PROPOSAL_METHOD]")
+                         "weights to test: a .caffemodel, a folder that holds one, or an archive")
+    test.add_options(parser)
     options.add_common_args(parser, "voc_2007_test")
     parser.set_defaults(imdb_name=None)     # the description may name another one
     return options.parse(parser)
 
 
-def main(args: argparse.Namespace) -> None:
-    from faster_rcnn.commands import described, start
-
-    start.check_options(args)
-    with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:
-        test(args, found)
-
-
-def test(args: argparse.Namespace, found: "Found") -> None:
-    """Tests the weights that were found."""
-    from faster_rcnn.commands import described, start
-    from faster_rcnn.commands.report_facts import facts_of_test
-    from faster_rcnn.datasets.factory import get_imdb
-    from faster_rcnn.detection.detect import test_net
-    from faster_rcnn.detection.filled import require_filled
-    from faster_rcnn.files import safe_pickle
-    from faster_rcnn.prototxts.adapt import adapted_test_net
-    from faster_rcnn.reports.test_report import write_report
-    from faster_rcnn.settings.config import cfg, get_output_dir
-
-    description = found.description
-    start.apply_settings(args, described=described.settings_of(description))
-    start.use_device(args.gpu_id)
-    if args.prototxt or description is None:
-        args.prototxt = start.find_net(args.prototxt, "net (--def)")
-        start.use_means_of(args.prototxt)
-    imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test", "test")
-    imdb.competition_mode(args.comp_mode)
-    set_proposals(imdb, args.rpn_file)
-    if description is not None:
-        described.check_classes(description, imdb, found.weights)
-        args.prototxt = args.prototxt or described.net_file(description, found.weights, imdb)
-
-    net = adapted_test_net(args.prototxt, found.weights, imdb)
-    require_filled(net, found.weights, args.allow_random)
-    thresh = args.det_thresh
-    if thresh is None:
-        thresh = SVM_THRESH if cfg.TEST.SVM else PROBABILITY_THRESH
-    begin = time.perf_counter()
-    metrics = test_net(net, imdb, max_per_image=args.max_per_image, vis=args.vis, thresh=thresh,
-                       shared=True)
-    output_dir = get_output_dir(imdb, net)
-    detections = os.path.join(output_dir, "detections.pkl")
-    print(f"Wrote detections to: {detections}")
-    if metrics is None:
-        return
-    facts = facts_of_test(net, args.prototxt, found.weights, time.perf_counter() - begin,
-                          imdb.num_images)
-    report = write_report(imdb, safe_pickle.load(detections), metrics, output_dir, facts)
-    print(f"Report: {report}")
-    print(f"Page: {os.path.splitext(report)[0]}.html")
-    tested = os.path.join(output_dir, os.path.basename(args.prototxt))
-    described.record_test(found, imdb, metrics, tested)
-
-
-def set_proposals(imdb: Any, rpn_file: str | None) -> None:
-    """Sets where the rois of a net without an RPN come from."""
-    from faster_rcnn.commands.start import OptionError
-    from faster_rcnn.settings.config import cfg
-
-    if not cfg.TEST.HAS_RPN:
-        method = cfg.TEST.PROPOSAL_METHOD if rpn_file is None else "rpn"
-        imdb.set_proposal_method(method, rpn_file or cfg.TEST.PROPOSAL_FILE)
-    elif rpn_file is not None:
-        raise OptionError("--rpn_file is for nets without an RPN, but TEST.HAS_RPN is True (--cfg, "
-                          "--set)")
-
-
 if __name__ == "__main__":
-    entry.run(parse_args, main, distributed=True)
+    entry.run(parse_args, test.main, distributed=True)

@@ -8,6 +8,7 @@ import sys
 import demo
 
 from faster_rcnn.commands import entry
+from faster_rcnn.program import detect
 from faster_rcnn.settings.config import cfg
 
 FOLDER = os.path.join(cfg.ROOT_DIR, "models", "pvanet", "pva9.1")
@@ -18,4 +19,4 @@ OPTIONS = ["--def", os.path.join(FOLDER, "faster_rcnn_train_test_21cls.pt"),
 
 if __name__ == "__main__":
     sys.argv[1:1] = OPTIONS
-    entry.run(demo.parse_args, demo.main)
+    entry.run(demo.parse_args, detect.main)

@@ -8,15 +8,8 @@ import argparse
 import os
 
 import _init_paths  # noqa: F401  (makes the imports below work)
-import numpy as np
 
-from faster_rcnn.commands import options, start, tool
-from faster_rcnn.datasets.factory import get_imdb
-from faster_rcnn.detection.filled import require_filled
-from faster_rcnn.detectors.recording import describe_final
-from faster_rcnn.prototxts.adapt import adapted_test_net
-from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
-from faster_rcnn.training.svm import SVMTrainer
+from faster_rcnn.commands import entry, options
 
 EXAMPLES = """\
   tools/train_svms.py --gpu 0 --def models/pascal_voc/VGG16/fast_rcnn/test.prototxt \\
@@ -32,8 +25,17 @@ def parse_args() -> argparse.Namespace:
     return options.parse(parser)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from faster_rcnn.commands import start
+    from faster_rcnn.datasets.factory import get_imdb
+    from faster_rcnn.detection.filled import require_filled
+    from faster_rcnn.detectors.recording import describe_final
+    from faster_rcnn.prototxts.adapt import adapted_test_net
+    from faster_rcnn.settings.config import cfg, cfg_override, get_output_dir
+    from faster_rcnn.training.svm import SVMTrainer
+
     start.apply_settings(args)
     start.use_device(args.gpu_id)
     args.prototxt = start.find_net(args.prototxt, "net (--def)")
@@ -56,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    tool.run(main)
+    entry.run(parse_args, main)

@@ -149,4 +149,5 @@ test_model() {
     --imdb "$TEST_IMDB" \
     --cfg "$CFG" \
     ${TEST_ARGS[@]+"${TEST_ARGS[@]}"}
+  echo "Detector: $2" | tee -a "$LOG"       # the last line, below where the report is
 }

@@ -81,6 +81,8 @@ def test_the_log_keeps_what_was_printed(trained):
     assert set(shown) <= set(logged.splitlines())
     assert "'RPN_NMS_THRESH': 0.7" in logged and "RPN_NMS_THRESH" not in done.stdout
     assert "Settings: " in done.stdout and "%|" not in logged
+    assert shown[-1] == f"Detector: {results_of(folder, 'Tiny_faster_rcnn_final.caffemodel')}"
+    assert any(line.startswith("Report: ") for line in shown[-5:])
 
 
 def test_banners_stand_in_the_order_of_the_schedule(trained):

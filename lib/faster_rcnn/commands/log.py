@@ -68,8 +68,10 @@ class ShownStream:
         return getattr(self.shown, name)
 
 
-def start_log(quiet: bool = False, verbose: bool = False) -> None:
+def start_log(quiet: bool = False, verbose: bool = False, path: str | None = None) -> None:
     """Sends the log of all modules to stdout, and to the log file where there is one.
+
+    path: of the log file, where FASTER_RCNN_LOG names none.
 
     Where a program has set up a log of its own, nothing is changed. OSError where the log file
     cannot be written.
@@ -81,9 +83,10 @@ def start_log(quiet: bool = False, verbose: bool = False) -> None:
     shown.addFilter(lambda record: record.levelno >= _least_level(record.name, quiet, verbose))
     root.addHandler(shown)
     root.setLevel(logging.INFO)
-    path = os.environ.get("FASTER_RCNN_LOG")
+    path = os.environ.get("FASTER_RCNN_LOG") or path
     file = None
     if path and os.environ.get("RANK", "0") == "0":
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         file = open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
         root.addHandler(LogHandler(file))
     streams: Any = (ShownStream(sys.stdout, file), ShownStream(sys.stderr, file))

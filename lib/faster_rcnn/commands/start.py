@@ -1,6 +1,5 @@
 """From arguments to a running tool: settings, device, files that must exist."""
 import argparse
-import copy
 import logging
 import os
 import pprint
@@ -14,7 +13,6 @@ import caffe
 from caffe.core.errors import UserError
 from caffe.files import prototxt
 from faster_rcnn.commands.data import make_ready, settings_from_card
-from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
@@ -22,14 +20,18 @@ from faster_rcnn.pretrained.published import get_weights, is_published
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
-from faster_rcnn.settings.config import cfg, cfg_from_file, cfg_from_list, cfg_override
+from faster_rcnn.settings.config import (
+    DEFAULTS,
+    cfg,
+    cfg_from_file,
+    cfg_from_list,
+    cfg_override,
+)
 from faster_rcnn.settings.merge import merge
 
 log = logging.getLogger(__name__)
 
-# What the project ships, before any tool has changed it
-_DEFAULTS: dict[str, Any] = copy.deepcopy(dict(cfg))
-USUAL_MEANS = cfg.PIXEL_MEANS.copy()
+USUAL_MEANS = DEFAULTS.PIXEL_MEANS
 
 
 class OptionError(UserError, ValueError):
@@ -41,8 +43,9 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
     """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
     the settings in force.
 
-    described: the settings of a detector's description, which come before all of these and in the
-    place of the card's. Raises ConfigKeyError or ConfigValueError.
+    described: the settings of a detector's description, which come before all of these, and in the
+    place of the card's, unless the command line names another net (--def).
+    Raises ConfigKeyError or ConfigValueError.
     """
     if described is not None:
         merge(dict(described), cfg, lambda path: "description")
@@ -50,7 +53,8 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
         require_file(args.cfg_file, "settings file (--cfg)")
         cfg_from_file(args.cfg_file)
     if getattr(args, "imdb_name", None):
-        (settings_from_card if described is None else make_ready)(args.imdb_name)
+        names_all = described is None or getattr(args, "prototxt", None) is not None
+        (settings_from_card if names_all else make_ready)(args.imdb_name)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -80,7 +84,7 @@ def show_settings(args: argparse.Namespace) -> None:
     whole log is wanted.
     """
     log.debug("Called with args:\n%s\nUsing config:\n%s", args, pprint.pformat(cfg))
-    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, _DEFAULTS))
+    changed = ", ".join(f"{name} {value}" for name, value in changed_settings(cfg, DEFAULTS))
     log.info("Settings: %s", changed or "the defaults")
 
 

@@ -40,7 +40,8 @@ def run(main: Callable[..., int | None], distributed: bool = False,
     """
     debug = "--debug" in sys.argv or bool(os.environ.get("FASTER_RCNN_DEBUG"))
     try:
-        start_log(getattr(args, "quiet", False), getattr(args, "verbose", False))
+        start_log(getattr(args, "quiet", False), getattr(args, "verbose", False),
+                  getattr(args, "log_file", None))
         processes.start()
         if not (distributed or processes.is_alone()):
             raise ProcessesError("this tool works in one process: start it without torchrun")

@@ -13,7 +13,10 @@ VERBS = {
     "init": "looks at a folder of annotated pictures, and writes a card for it",
     "check": "lists everything wrong with a data set, and draws its annotations",
     "anchors": "measures how well anchors cover the objects, and proposes better ones",
-    "train": "trains a detector on a folder of annotated pictures or a card",
+    "train": "trains a detector on a folder of annotated pictures or a card, then tests it",
+    "test": "tests a detector on a data set, and writes a report",
+    "detect": "finds objects in pictures, videos and camera images",
+    "serve": "opens a page on this machine that looks at pictures and videos",
     "report": "shows the report of a test, or makes it anew",
 }
 

@@ -1,10 +1,14 @@
-"""`faster-rcnn train DATA`: trains a detector by one of the three schedules."""
+"""`faster-rcnn train DATA`: trains a detector by one of the three schedules, then tests it."""
 import argparse
 import os
+import shlex
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from faster_rcnn.commands import options, values
+from faster_rcnn.files import places
+from faster_rcnn.program import test
 
 if TYPE_CHECKING:
     from faster_rcnn.program.data import Data
@@ -26,7 +30,8 @@ VALIDATIONS = 10    # of a training, where nobody says how many
 
 def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     """The options of this verb."""
-    parser = options.parser_for("Trains a detector by one of the three schedules.", EXAMPLES, prog)
+    parser = options.parser_for("Trains a detector by one of the three schedules, then tests it.",
+                                EXAMPLES, prog)
     options.add_data(parser)
     parser.add_argument("--net", default=USUAL_NET, metavar="NET",
                         help=f"net to train: a folder of models/pascal_voc [{USUAL_NET}]")
@@ -37,6 +42,10 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
                         help="initial weights [data/imagenet_models/<NET>.v2.caffemodel]")
     _add_numbers(parser)
     _add_validation(parser)
+    parser.add_argument("--no-test", dest="test", action="store_false",
+                        help="do not test the detector afterwards")
+    parser.add_argument("--log", dest="log_file", default=usual_log(), metavar="FILE",
+                        help="file that gets the whole log [output/logs/train_<time>.txt]")
     parser.add_argument("--resume", action="store_true",
                         help="skip what is finished, continue what is not at its checkpoint")
     parser.add_argument("--name", default=None, metavar="NAME",
@@ -45,6 +54,12 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     args = options.parse(parser, words)
     _check_numbers(parser, args)
     return args
+
+
+def usual_log() -> str:
+    """Where the log of a training started now goes."""
+    return os.path.join(places.root(), "output", "logs",
+                        time.strftime("train_%Y-%m-%d_%H-%M-%S.txt"))
 
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
@@ -97,17 +112,32 @@ def main(args: argparse.Namespace) -> None:
     args.set_cfgs = chosen_settings(args, data) + (args.set_cfgs or [])
     start.apply_settings(args, show=False)
     folder = find_folder(cfg.MODELS_DIR, args.net, SCHEDULES[args.schedule][0], cfg.ROOT_DIR)
-    args.weights = initial_weights(args)
+    start.use_means_of(os.path.join(folder, SCHEDULES[args.schedule][1]))
     start.show_settings(args)
+    args.weights = initial_weights(args)
     start.use_device(args.gpu_id)
     final = (alternating if args.schedule == "alternating" else joint)(args, folder)
-    print(f"Detector: {final}")
+    if args.test:
+        test_it(args, data, final)
+    print(f"Detector: {final}\nFind objects in pictures with\n"
+          f"  faster-rcnn detect {shlex.quote(final)} PICTURES")
+
+
+def test_it(args: argparse.Namespace, data: "Data", final: str) -> None:
+    """Tests the detector on the test set, where there is one, as `faster-rcnn test` does."""
+    from faster_rcnn.settings.config import cfg_override
+
+    if data.test is None:
+        print(f"There is no test: {data.word} has no {data.card.test} set")
+        return
+    words = [final, data.word, "--gpu", str(args.gpu_id)]
+    with cfg_override():
+        test.main(test.parse_args("faster-rcnn test", words))
 
 
 def settings_file(args: argparse.Namespace) -> str:
     """The settings of the schedule: those for the net, where there are some."""
-    from faster_rcnn.files.places import shipped
-    folder, method = shipped("cfgs"), SCHEDULES[args.schedule][0]
+    folder, method = places.shipped("cfgs"), SCHEDULES[args.schedule][0]
     own = os.path.join(folder, f"{method}_{args.net}.yml")
     return own if os.path.isfile(own) else os.path.join(folder, f"{method}.yml")
 
@@ -126,12 +156,12 @@ def chosen_settings(args: argparse.Namespace, data: "Data") -> list[str]:
 
 
 def initial_weights(args: argparse.Namespace) -> str:
-    """The path of the initial weights."""
-    from faster_rcnn.commands.start import require_file
+    """The path of the initial weights, which are got where they can be (data/weights.yml)."""
+    from faster_rcnn.commands import start
     from faster_rcnn.settings.config import cfg
-    path = args.weights or os.path.join(cfg.DATA_DIR, "imagenet_models",
-                                        f"{args.net}.v2.caffemodel")
-    return require_file(path, "initial weights", " (--weights FILE names others)")
+    usual = os.path.join(cfg.DATA_DIR, "imagenet_models", f"{args.net}.v2.caffemodel")
+    return start.require_file(start.initial_weights(args.weights or usual), "initial weights",
+                              " (--weights FILE names others)")
 
 
 def joint(args: argparse.Namespace, folder: str) -> str:

@@ -1,7 +1,10 @@
 """The command faster-rcnn: its verbs, their options, what they do."""
 import json
 import os
+import signal
+import subprocess
 import sys
+import urllib.request
 
 import pytest
 from handful import make_data_set, make_weights
@@ -50,7 +53,7 @@ def test_without_a_verb_the_help_is_shown(verb):
 
 @pytest.mark.parametrize("name", VERBS)
 def test_a_mistyped_option_of_a_verb(verb, name):
-    status, _, error = verb(name, "x", "--quie")
+    status, _, error = verb(name, "x", *(["y"] if name == "detect" else []), "--quie")
     assert status == 2 and "did you mean --quiet?" in error and f"faster-rcnn {name}: " in error
 
 
@@ -82,14 +85,56 @@ def test_train(verb, card, tmp_path, schedule, result):
     status, said, error = verb(
         "train", card, "--cpu", "--net", "Tiny", "--schedule", schedule, "--weights", weights,
         "--iters", "4", "--lr", "0.001", "--scale", "120", "--val", "test", "--val-iters", "2",
-        "--name", "trial", *places(str(tmp_path)))
+        "--name", "trial", "--log", tmp_path / "log.txt", *places(str(tmp_path)))
     assert status == 0, error
     folder = tmp_path / "output" / "trial" / "handful_trainval"
     assert f"Detector: {folder / result}\n" in said and (folder / result).is_file()
+    assert "Mean AP = " in said and "Report: " in said
+    assert f"  faster-rcnn detect {folder / result} PICTURES" in said
+    pictures = os.path.join(os.path.dirname(card), "JPEGImages", "test*.jpg")
+    status, said, error = verb("detect", folder / result, pictures, "--cpu", "--out",
+                               tmp_path / "found", "--thresh", "0")
+    assert status == 0, error
+    assert len(json.loads((tmp_path / "found" / "detections.json").read_text())) == 3
+    tests = tmp_path / "output" / "trial" / "handful_test"
+    status, said, error = verb("report", tests, "--again", "--imdb", card + ":test")
+    assert status == 0 and "# handful_test: mean AP" in said and "Mean AP = " in said, error
     curves = sorted(folder.glob("*_curves.jsonl"))
     assert len(curves) == (4 if schedule == "alternating" else 1)
     points = [json.loads(line) for line in curves[0].read_text().splitlines()]
     assert [point["iteration"] for point in points] == [2, 4]
+
+
+@pytest.fixture
+def detector(verb, card, tmp_path):
+    """The path of a detector of the handful, trained for an iteration."""
+    weights = tmp_path / "Tiny.v2.caffemodel"
+    make_weights(str(weights))
+    status, _, error = verb("train", card, "--cpu", "--net", "Tiny", "--weights", weights,
+                            "--iters", "1", "--scale", "120", "--no-test", "--log",
+                            tmp_path / "log.txt", *places(str(tmp_path)))
+    assert status == 0, error
+    [path] = (tmp_path / "output").rglob("*.caffemodel")
+    return path
+
+
+def test_serve_looks_at_a_picture(detector, card):
+    """In a process of its own, as it runs until it is interrupted."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faster_rcnn", "serve", detector, "--cpu", "--port", "0"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        line = next(line for line in process.stdout if line.startswith("Serving "))
+        picture = os.path.join(os.path.dirname(card), "JPEGImages", "test0.jpg")
+        with open(picture, "rb") as file:
+            request = urllib.request.Request(line.split()[3] + "detect", file.read(),
+                                             {"Content-Type": "image/jpeg"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.load(answer)
+        assert (found["width"], found["height"]) == (160, 120) and "detections" in found
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
 
 
 def test_train_without_weights_says_where_they_are_looked_for(verb, card, tmp_path):

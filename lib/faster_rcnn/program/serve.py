@@ -1,0 +1,44 @@
+"""`faster-rcnn serve DETECTOR`: a page on this machine that looks at pictures and videos."""
+import argparse
+import os
+from collections.abc import Sequence
+
+from faster_rcnn.commands import options, values
+
+EXAMPLES = """\
+  faster-rcnn serve output/faster_rcnn_end2end/cells_train/final.caffemodel
+  faster-rcnn serve detector.frcnn.zip --port 0 --thresh 0.5
+"""
+
+
+def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
+    """The options of this verb."""
+    parser = options.parser_for("Serves a page that looks at pictures and videos.", EXAMPLES, prog)
+    parser.add_argument("caffemodel", metavar="DETECTOR",
+                        help="weights (.caffemodel) with a description, a folder that holds them, "
+                             "or an archive")
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
+                        help="where to listen; with others than 127.0.0.1 everybody who reaches "
+                             "this machine can use the page [127.0.0.1]")
+    parser.add_argument("--port", type=values.count, default=8000, metavar="N",
+                        help="0: any free one [8000]")
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
+                        help="a name of this machine under which browsers may ask for the page")
+    parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
+                        help="least score that is shown, 0 to 1 [the described one]")
+    options.add_allow_random(parser)
+    options.add_device_args(parser)
+    return options.parse(parser, words)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Runs this verb."""
+    from faster_rcnn.commands import start
+    from faster_rcnn.detectors.detector import Detector
+    from faster_rcnn.serving.server import serve_detector
+
+    start.use_device(args.gpu_id)
+    detector = Detector(args.caffemodel, args.gpu_id, threshold=args.thresh,
+                        allow_random=args.allow_random)
+    title = os.path.splitext(os.path.basename(os.path.normpath(args.caffemodel)))[0]
+    serve_detector(detector, title, args.host, args.port, names=args.allow_host)
