@@ -75,6 +75,7 @@ def test(args: argparse.Namespace, found: "Found") -> None:
     start.use_device(args.gpu_id)
     if args.prototxt or description is None:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    if description is None:
         start.use_means_of(args.prototxt)
     imdb = get_imdb(args.imdb_name or described.test_imdb(description) or "voc_2007_test", "test")
     imdb.competition_mode(args.comp_mode)

@@ -68,9 +68,12 @@ def test_a_whole_detector_on_a_data_set(run_tool, handful, tmp_path):
         assert rows[name][2] == rows["net"][2] and int(rows[name][3]) == 0
         assert rows[name][6] == rows["net"][6] != " nan "
     some = run_tool(TOOL, "--def", NET, "--net", weights, "--out", path, "--check",
-                    f"{handful.card}:test:1", "--classes", "dark,light", "--cfg",
+                    f"{handful.card}:test:1", "--quantize", "int8", "--calibrate",
+                    f"{handful.card}:trainval:2", "--classes", "dark,light", "--cfg",
                     "experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml", "--set", "TEST.SCALES", "[96]")
-    assert some.status == 0 and "| nan |" in some.out
+    assert some.status == 0 and "| nan |" in some.out, some.err
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "QuantizeLinear" in kinds and "NonMaxSuppression" in kinds
 
 
 @pytest.mark.skipif(not os.path.exists(REAL), reason="../shared/weights is not there")
@@ -94,6 +97,10 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
 @pytest.mark.parametrize("options, says", [
     (["--out", "w.npz"], "--out must name a file that ends in .onnx"),
     (["--out", "w.onnx", "--classes", "a,b"], "'cls_score'"),
+    (["--out", "w.onnx", "--fp16", "--quantize", "int8"], "choose one"),
+    (["--out", "w.onnx", "--quantize", "int8"], "needs --calibrate"),
+    (["--out", "w.onnx", "--blobs", "--check", "x"], "without --blobs"),
+    (["--out", "w.onnx", "--check"], "--check IMDB"),
     (["--out", "w.onnx", "--opset", "9"], "opset 9 is not one of 14 to 21"),
     (["--out", "w.onnx", "--set", "TEST.SOFT_NMS", "linear"], "TEST.SOFT_NMS"),
     (["--out", "w.onnx", "--end", "rpn_box_pred"], 'did you mean "rpn_bbox_pred"'),
@@ -109,3 +116,14 @@ def test_refusals(run_tool, weights, tmp_path, options, says):
 def test_weights_of_another_net(run_tool, weights, tmp_path):
     assert_refused(run_tool(TOOL, "--def", SQUEEZENET, "--net", weights, "--out",
                             tmp_path / "w.onnx"), "tiny.caffemodel")
+
+
+def test_a_described_detector_needs_its_weights_alone(run_tool, tmp_path):
+    from small_detector import write_detector
+    path = tmp_path / "small.onnx"
+    done = run_tool(TOOL, "--net", write_detector(tmp_path), "--out", path)
+    assert done.status == 0 and "classes: dark, light" in done.out, done.err
+    assert [top.name for top in onnx.load(path).graph.output] == ["boxes", "scores", "labels"]
+    tensors = run_tool(TOOL, "--net", tmp_path, "--out", tmp_path / "small.safetensors")
+    assert tensors.status == 0, tensors.err
+    assert load_file(tmp_path / "small.safetensors")["cls_score.weight"].shape[0] == 3

@@ -4,6 +4,7 @@ import os
 import pytest
 from scripted import make_project, run_script
 
+from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg
 
 SCRIPTS = os.path.join(cfg.ROOT_DIR, "experiments", "scripts")
@@ -70,7 +71,7 @@ def test_joint_rfcn(asked, script, solver, data, folder, splits):
     check(test, imdb=splits[1], num_dets="400", det_thresh="-inf")
     assert value(test, "--def") == model + "test_agnostic.prototxt"
     for path in (model + solver, model + "test_agnostic.prototxt"):
-        assert os.path.isfile(os.path.join(cfg.ROOT_DIR, path))
+        assert os.path.isfile(find(os.path.join(cfg.ROOT_DIR, path), cfg.ROOT_DIR))
 
 
 def test_alternating_rfcn_on_coco(asked):

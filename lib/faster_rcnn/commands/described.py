@@ -10,7 +10,7 @@ import numpy as np
 
 from caffe.core.errors import UserError
 from caffe.files import prototxt
-from faster_rcnn.commands.start import OptionError, find_net, require_file, wait_for
+from faster_rcnn.commands.start import OptionError, find_net, require_file, use_means_of, wait_for
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detectors.description import Description
@@ -111,6 +111,8 @@ def describe_wanted(found: Found, wanted: Wanted) -> Description:
     else:
         path = find_net(wanted.prototxt or wanted.named.prototxt, "net (--def)")
         net, name = prototxt.read_net(path), os.path.basename(path)
+        if known is None:
+            use_means_of(path)
     net = change_net(net, NetOptions.from_cfg(len(classes) + 1), name).net
     if known is None:
         return describe(net, classes, weights_file(found.weights))

@@ -14,7 +14,6 @@ import caffe
 from caffe.core.errors import UserError
 from caffe.files import prototxt
 from faster_rcnn.commands.data import make_ready, settings_from_card
-from faster_rcnn.detection.filled import require_filled  # noqa: F401  (tools find it here)
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find

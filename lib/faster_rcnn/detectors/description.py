@@ -16,6 +16,8 @@ BACKGROUND = "__background__"
 METHODS = ("faster_rcnn", "fast_rcnn", "rfcn")
 # The settings beside cfg.TEST that a test net reads
 COMMON_SETTINGS = ("PIXEL_MEANS", "DEDUP_BOXES", "BBOX_MAX_LOG_SCALE")
+# ... and those that other nets than the described one follow (--def); only where they are set
+ANCHOR_SETTINGS = ("ANCHOR_SCALES", "ANCHOR_RATIOS", "ANCHOR_BASE")
 # Least score of a box, where nobody says; the demo's of py-faster-rcnn
 USUAL_THRESHOLD = 0.8
 
@@ -41,7 +43,7 @@ class Description:
     method:    one of METHODS
     classes:   names without the background; class k of the net is classes[k - 1]
     settings:  of a test, as in a settings file: {"TEST": {"SCALES": [600], ...},
-               "PIXEL_MEANS": ...}; all of cfg.TEST, and COMMON_SETTINGS
+               "PIXEL_MEANS": ...}; all of cfg.TEST, COMMON_SETTINGS, ANCHOR_SETTINGS
     weights:   the file that belongs to it
     threshold: least score of a box, where nobody says
     data:      names of the data sets: {"train": ..., "test": ...}

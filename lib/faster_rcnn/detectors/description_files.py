@@ -15,6 +15,7 @@ from typing import Any
 from caffe.core.errors import UserError, suggest
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.detectors.description import (
+    ANCHOR_SETTINGS,
     BACKGROUND,
     COMMON_SETTINGS,
     METHODS,
@@ -178,9 +179,9 @@ class _Reader:
     def settings(self) -> Mapping[str, Any]:
         given = self.mapping("settings")
         for key in given:
-            if key != "TEST" and key not in COMMON_SETTINGS:
+            if key not in ("TEST", *COMMON_SETTINGS, *ANCHOR_SETTINGS):
                 raise self.error("settings", f"{key} is no setting of a test; there are: TEST, "
-                                 f"{', '.join(COMMON_SETTINGS)}")
+                                 f"{', '.join(COMMON_SETTINGS + ANCHOR_SETTINGS)}")
         trial = copy.deepcopy(cfg)
         try:
             merge(dict(given), trial, lambda path: f"{self.origin}: settings")

@@ -9,6 +9,7 @@ import torch
 import caffe
 from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.detectors.description import (
+    ANCHOR_SETTINGS,
     BACKGROUND,
     COMMON_SETTINGS,
     USUAL_THRESHOLD,
@@ -51,7 +52,8 @@ def settings_of_test(has_rpn: bool) -> dict[str, Any]:
     """The settings of a test that are in force, in JSON's types, as in a settings file."""
     test = {key: _plain(value) for key, value in cfg.TEST.items()}
     test.update(HAS_RPN=has_rpn, AGNOSTIC=bool(cfg.TRAIN.AGNOSTIC or cfg.TEST.AGNOSTIC))
-    return {"TEST": test, **{key: _plain(cfg[key]) for key in COMMON_SETTINGS}}
+    anchors = {key: _plain(cfg[key]) for key in ANCHOR_SETTINGS if cfg[key]}
+    return {"TEST": test, **{key: _plain(cfg[key]) for key in COMMON_SETTINGS}, **anchors}
 
 
 def versions() -> dict[str, str]:

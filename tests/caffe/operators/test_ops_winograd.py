@@ -115,19 +115,24 @@ def test_every_layout_is_taken(view):
     assert relative_error(top, exact(x, weight, bias, 1)) < ALLOWED[4]
 
 
-def test_the_same_bits_for_any_number_of_threads_and_images():
-    x, weight, bias = operands(3, 20, 30, 41, 39, 1)
+@pytest.mark.parametrize("case", [
+    (3, 20, 30, 41, 39, 1),     # blocks of tiles for every thread
+    (2, 20, 150, 25, 29, 1),    # fewer blocks than threads, so that these divide the outputs
+    (1, 20, 150, 13, 11, 1), (1, 5, 7, 4, 4, 1)])
+def test_the_same_bits_for_any_number_of_threads_and_images(case):
+    x, weight, bias = operands(*case)
     weights, threads = winograd_pack(weight), torch.get_num_threads()
     tops = []
     try:
-        for count in (1, 2, 3):
+        for count in (1, 2, 5):
             torch.set_num_threads(count)
             tops.append(winograd_conv(x, weights, bias))
             assert winograd_pack(weight).packed.equal(weights.packed)
     finally:
         torch.set_num_threads(threads)
-    assert tops[0].equal(tops[1]) and tops[0].equal(tops[2])
-    assert winograd_conv(x[1:2], weights, bias).equal(tops[0][1:2])
+    assert relative_error(tops[0], exact(x, weight, bias, 1)) < ALLOWED[4]
+    assert all(top.equal(tops[0]) for top in tops)
+    assert winograd_conv(x[-1:], weights, bias).equal(tops[0][-1:])
 
 
 def test_nothing_to_do():

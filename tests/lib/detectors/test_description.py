@@ -174,6 +174,14 @@ def test_damaged_archives(weights, tmp_path, changes, words):
         unpack(path, str(tmp_path))
 
 
+def test_anchors_that_are_set_are_among_the_settings():
+    files = description_files.WeightsFile("w", 1, "0" * 64)
+    assert "ANCHOR_SCALES" not in describe(small_net(), CLASSES, files).settings
+    with cfg_override(ANCHOR_SCALES=(2, 3, 4, 5)):
+        made = parsed(text_of(describe(small_net(), CLASSES, files)), "again")
+    assert made.settings["ANCHOR_SCALES"] == [2, 3, 4, 5]       # for nets that are named (--def)
+
+
 def test_what_a_net_says_of_itself():
     net = small_net()
     assert method_of(net) == "faster_rcnn"

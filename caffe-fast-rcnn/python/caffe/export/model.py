@@ -13,7 +13,7 @@ from onnx import helper
 from caffe.core.errors import CaffeError, LayerError
 from caffe.export.layers.graph import Form, Graph, nodes_of
 from caffe.export.layers.scope import Scope
-from caffe.export.layers.table import EXPORTERS
+from caffe.export.layers.table import EXPORTERS, NO_FORM
 from caffe.export.part import Part
 from caffe.nets.net import Net
 from caffe.runners.runner import LayerRunner
@@ -135,8 +135,9 @@ def _exporter(net: Net, layer: LayerRunner) -> Callable[..., Any]:
         return layer.public.to_onnx
     end, start = (", ".join(_own_name(net, name) for name in names) or "other blobs"
                   for names in (layer.bottom_names, layer.top_names))
-    raise LayerError(f'layer "{layer.name}" ({layer.type}) has no ONNX form; export what lies '
-                     f"before it (end: {end}) or behind it (start: {start}) instead")
+    why = NO_FORM.get(layer.type, "its class has no method to_onnx")
+    raise LayerError(f'layer "{layer.name}" ({layer.type}) has no ONNX form, since {why}; export '
+                     f"what lies before it (end: {end}) or behind it (start: {start}) instead")
 
 
 def _own_name(net: Net, name: str) -> str:

@@ -20,6 +20,8 @@ from torch import Tensor
 from caffe.operators.registration import are_compiled, raw
 
 TILE = 4
+_PACKED_BYTES = 4 * (TILE + 2) ** 2     # of one kernel
+_CACHE = 8 << 20                        # bytes of packed weights that stay in a cache
 
 
 class WinogradWeights(NamedTuple):
@@ -77,12 +79,25 @@ def pays(in_channels: int, out_channels: int, height: int, width: int, threads: 
          packed: bool = True) -> bool:
     """Whether Winograd's algorithm is the faster way to height x width pixels of all images.
 
-    packed: whether the weights are packed already; that takes as long as some 20 tiles. Where the
-    operators are not compiled it never pays.
+    packed: whether the weights are packed already, as for winograd_conv. False where the operators
+    are not compiled. oneDNN's time divided by ours, measured on one core (AVX2), weights packed
+    before / packed each time:
+
+        channels    7 x 7        10 x 10      14 x 14      20 x 20      28 x 28      56 x 56
+        8 8         0.8          0.9          1.1          1.6          2.0          1.2
+        16 64       1.0 / 0.7    1.1 / 0.8    1.3 / 1.0    1.7 / 1.4    2.0 / 1.9    1.4 / 1.7
+        64 64       1.2 / 0.5    1.4 / 0.7    1.9 / 1.1    1.4 / 1.6    2.6 / 1.9    2.0 / 2.0
+        128 128     1.3 / 0.5    1.4 / 0.8    2.5 / 1.2    2.3 / 1.5    2.0 / 1.6    2.5 / 2.2
+
+    Packed weights that no cache holds are read from memory, four times as many as oneDNN reads: a
+    core needs 64 pixels to make up for that.
     """
+    if not are_compiled() or min(in_channels, out_channels) < 16:
+        return False
     tiles = -(-height // TILE) * -(-width // TILE)
-    return (are_compiled() and min(in_channels, out_channels) >= 32
-            and tiles >= (12 if packed else 36))
+    if in_channels * out_channels * _PACKED_BYTES > _CACHE and height * width < 64 * threads:
+        return False
+    return tiles >= (9 if packed else 20)
 
 
 # What PyTorch must know of them.

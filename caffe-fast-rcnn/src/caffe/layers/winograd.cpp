@@ -69,27 +69,86 @@ at::Tensor with_neighbouring_channels(const at::Tensor& x) {
   return has_neighbouring_channels(x) ? x : x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
+// How the work is cut: groups of kRows tiles make up blocks, panels of outputs make up batches.
+struct Plan {
+  static constexpr int64_t kMostGroups = 8, kMostPanels = 4;
+  int64_t tiles, groups, blocks, panels, batches, threads;
+
+  Plan(const Convolution& work, int64_t outputs) {
+    tiles = work.to.images * ((work.to.height + outputs - 1) / outputs) *
+            ((work.to.width + outputs - 1) / outputs);
+    groups = (tiles + kRows - 1) / kRows;
+    threads = std::max<int64_t>(at::get_num_threads(), 1);
+    blocks = (groups + kMostGroups - 1) / kMostGroups;
+    panels = std::min(kMostPanels, work.panels());
+    batches = (work.panels() + panels - 1) / panels;
+  }
+
+  // Whether there are too few tiles for every thread to have blocks of its own.
+  bool is_small() const { return threads > 1 && blocks < threads; }
+
+  Range range(int64_t first_group, int64_t last_group) const {
+    return {first_group * kRows, std::min(last_group * kRows, tiles)};
+  }
+  Range block(int64_t b) const { return range(groups * b / blocks, groups * (b + 1) / blocks); }
+  int64_t most_tiles() const { return (groups + blocks - 1) / blocks * kRows; }
+};
+
+// Every thread transforms, multiplies and transforms back blocks of its own.
 template <int kOutputs>
-void convolve(const Convolution& work) {
-  constexpr int64_t kMostTiles = 48, kMostPanels = 4;
-  const int64_t tiles = work.to.images * ((work.to.height + kOutputs - 1) / kOutputs) *
-                        ((work.to.width + kOutputs - 1) / kOutputs);
-  const int64_t threads = std::max<int64_t>(at::get_num_threads(), 1);
-  const int64_t wanted = rounded_up((tiles + kMostTiles - 1) / kMostTiles, threads);
-  const int64_t size = rounded_up((tiles + wanted - 1) / wanted, kRows);
-  const int64_t blocks = (tiles + size - 1) / size, workers = std::min(threads, blocks);
-  const Block block{size, work.from.channels, std::min(kMostPanels, work.panels()),
-                    Tile<kOutputs>::kPositions};
-  const at::Tensor scratch = at::empty({workers, block.floats()}, at::kFloat);
+void convolve_blocks(const Convolution& work, Plan plan) {
+  plan.blocks = rounded_up(plan.blocks, std::min(plan.threads, plan.groups));
+  const int64_t workers = std::min(plan.threads, plan.blocks), tiles = plan.most_tiles();
+  const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions, tiles, tiles};
+  const int64_t floats = block.input_floats() + block.product_floats();
+  const at::Tensor scratch = at::empty({workers, floats}, at::kFloat);
   float* memory = scratch.mutable_data_ptr<float>();
   at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t w = first; w < last; ++w) {
-      BlockWorker<kOutputs> worker(work, block, memory + w * block.floats());
-      for (int64_t b = w; b < blocks; b += workers) {
-        worker.run(b * size, std::min((b + 1) * size, tiles));
+      float* inputs = memory + w * floats;
+      BlockWorker<kOutputs> worker(work, block, inputs, inputs + block.input_floats());
+      for (int64_t b = w; b < plan.blocks; b += workers) {
+        worker.transform_inputs(plan.block(b), 0);
+        for (int64_t panel = 0; panel < work.panels(); panel += plan.panels) {
+          worker.convolve(plan.block(b), 0, panel, std::min(plan.panels, work.panels() - panel));
+        }
       }
     }
   });
+}
+
+// All threads transform the inputs, and then divide the outputs among themselves, so that the
+// weights, of which a small map makes little use, are read once.
+template <int kOutputs>
+void convolve_together(const Convolution& work, const Plan& plan) {
+  const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions,
+                    plan.groups * kRows, plan.most_tiles()};
+  const int64_t items = plan.batches * plan.blocks, workers = std::min(plan.threads, items);
+  const at::Tensor scratch =
+      at::empty({block.input_floats() + workers * block.product_floats()}, at::kFloat);
+  float* inputs = scratch.mutable_data_ptr<float>();
+  float* products = inputs + block.input_floats();
+  at::parallel_for(0, plan.groups, 1, [&](int64_t first, int64_t last) {
+    BlockWorker<kOutputs> worker(work, block, inputs, nullptr);
+    worker.transform_inputs(plan.range(first, last), first * kRows);
+  });
+  at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
+    for (int64_t w = first; w < last; ++w) {
+      BlockWorker<kOutputs> worker(work, block, inputs, products + w * block.product_floats());
+      for (int64_t item = items * w / workers; item < items * (w + 1) / workers; ++item) {
+        const Range tiles = plan.block(item % plan.blocks);
+        const int64_t panel = item / plan.blocks * plan.panels;
+        worker.convolve(tiles, tiles.first, panel, std::min(plan.panels, work.panels() - panel));
+      }
+    }
+  });
+}
+
+template <int kOutputs>
+void convolve(const Convolution& work) {
+  const Plan plan(work, kOutputs);
+  plan.is_small() ? convolve_together<kOutputs>(work, plan)
+                  : convolve_blocks<kOutputs>(work, plan);
 }
 
 // Everything is checked.

@@ -34,18 +34,24 @@ struct Convolution {
 
 inline int64_t rounded_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-// The transformed inputs of a block of tiles: (positions, tiles, channels rounded up to vectors),
-// and the products of a few panels: (positions, tiles, panels * kPanel). A cache line between the
+// Where a thread keeps transformed inputs, (positions, input_tiles, channels rounded up to vectors),
+// and the products of a few panels, (positions, tiles, panels * kPanel). A cache line between the
 // positions keeps them out of each other's cache sets.
 struct Block {
-  int64_t tiles, channels, panels, positions;
+  int64_t channels, panels, positions, input_tiles, tiles;
 
   static constexpr int64_t kLine = 16;
   int64_t input_stride() const { return rounded_up(channels, kLanes); }
-  int64_t input_plane() const { return tiles * input_stride() + kLine; }
+  int64_t input_plane() const { return input_tiles * input_stride() + kLine; }
   int64_t product_stride() const { return panels * kPanel; }
   int64_t product_plane() const { return tiles * product_stride() + kLine; }
-  int64_t floats() const { return positions * (input_plane() + product_plane()); }
+  int64_t input_floats() const { return positions * input_plane(); }
+  int64_t product_floats() const { return positions * product_plane(); }
+};
+
+// Tiles first ... last - 1, counted along the rows of all images.
+struct Range {
+  int64_t first, last;
 };
 
 }  // namespace caffe_fast_rcnn::winograd

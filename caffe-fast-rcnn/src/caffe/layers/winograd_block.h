@@ -13,11 +13,12 @@ class BlockWorker {
  public:
   using T = Tile<kOutputs>;
 
-  BlockWorker(const Convolution& work, const Block& block, float* scratch)
+  // `inputs` and `products` are as large as the block says.
+  BlockWorker(const Convolution& work, const Block& block, float* inputs, float* products)
       : work_(work),
         block_(block),
-        inputs_(scratch),
-        products_(scratch + T::kPositions * block.input_plane()),
+        inputs_(inputs),
+        products_(products),
         rows_((work.to.height + kOutputs - 1) / kOutputs),
         columns_((work.to.width + kOutputs - 1) / kOutputs),
         nothing_(block.input_stride(), 0.f),
@@ -25,14 +26,27 @@ class BlockWorker {
     if (work.bias) std::copy_n(work.bias, work.to.channels, bias_.begin());
   }
 
-  // Tiles first ... last - 1, counted along the rows of all images.
-  void run(int64_t first, int64_t last) {
-    transform_inputs(first, last);
-    for (int64_t panel = 0; panel < work_.panels(); panel += block_.panels) {
-      const int64_t count = std::min(block_.panels, work_.panels() - panel);
-      multiply(last - first, panel, count);
-      for (int64_t tile = first; tile < last; ++tile) transform_back(tile, tile - first, panel, count);
+  // Into the inputs' rows `row` and following; those up to a multiple of kRows become zeros.
+  void transform_inputs(Range tiles, int64_t row) {
+    const float* pixels[T::kPositions];
+    for (int64_t tile = tiles.first; tile < tiles.last; ++tile, ++row) {
+      find_pixels(corner(tile), pixels);
+      float* to = inputs_ + row * block_.input_stride();
+      int64_t c = 0;
+      for (; c + kLanes <= block_.channels; c += kLanes) transform_channels(pixels, c, to, load);
+      if (c < block_.channels) {
+        const int64_t rest = block_.channels - c;
+        transform_channels(pixels, c, to, [rest](const float* p) { return load_some(p, rest); });
+      }
     }
+    clear_rows(row, rounded_up(row, kRows));
+  }
+
+  // The outputs of `count` panels from the inputs' rows `row` and following.
+  void convolve(Range tiles, int64_t row, int64_t panel, int64_t count) {
+    const int64_t size = tiles.last - tiles.first;
+    multiply(row, size, panel, count);
+    for (int64_t i = 0; i < size; ++i) transform_back(corner(tiles.first + i), i, panel, count);
   }
 
  private:
@@ -45,28 +59,11 @@ class BlockWorker {
     return {row / rows_, row % rows_ * kOutputs, tile % columns_ * kOutputs};
   }
 
-  void transform_inputs(int64_t first, int64_t last) {
-    const float* pixels[T::kPositions];
-    for (int64_t tile = first; tile < last; ++tile) {
-      find_pixels(corner(tile), pixels);
-      float* to = inputs_ + (tile - first) * block_.input_stride();
-      int64_t c = 0;
-      for (; c + kLanes <= block_.channels; c += kLanes) transform_channels(pixels, c, to, load);
-      if (c < block_.channels) {
-        const int64_t rest = block_.channels - c;
-        transform_channels(pixels, c, to, [rest](const float* p) { return load_some(p, rest); });
-      }
-    }
-    clear_rows(last - first);
-  }
-
-  // The products take kRows tiles at a time; those beyond the last are zeros.
-  void clear_rows(int64_t tiles) {
-    const int64_t stride = block_.input_stride(), end = rounded_up(tiles, kRows);
-    if (tiles == end) return;
-    for (int64_t position = 0; position < T::kPositions; ++position) {
-      float* rows = inputs_ + position * block_.input_plane();
-      std::fill(rows + tiles * stride, rows + end * stride, 0.f);
+  void clear_rows(int64_t first, int64_t last) {
+    const int64_t stride = block_.input_stride();
+    for (int64_t position = 0; first < last && position < T::kPositions; ++position) {
+      float* plane = inputs_ + position * block_.input_plane();
+      std::fill(plane + first * stride, plane + last * stride, 0.f);
     }
   }
 
@@ -103,25 +100,29 @@ class BlockWorker {
     }
   }
 
-  void multiply(int64_t tiles, int64_t panel, int64_t count) const {
-    const int64_t channels = block_.channels, stride = block_.product_stride();
+  void multiply(int64_t row, int64_t size, int64_t panel, int64_t count) const {
+    const int64_t panel_size = block_.channels * kPanel, plane = work_.panels() * panel_size;
+    const int64_t groups = (size + kRows - 1) / kRows;
     for (int64_t position = 0; position < T::kPositions; ++position) {
-      const float* weights =
-          work_.packed + (position * work_.panels() + panel) * channels * kPanel;
-      const float* inputs = inputs_ + position * block_.input_plane();
-      float* to = products_ + position * block_.product_plane();
+      const float* weights = work_.packed + position * plane + panel * panel_size;
+      const Rows<const float> inputs{inputs_ + position * block_.input_plane() +
+                                         row * block_.input_stride(),
+                                     block_.input_stride()};
+      const Rows<float> to{products_ + position * block_.product_plane(), block_.product_stride()};
       for (int64_t p = 0; p < count; ++p) {
-        for (int64_t row = 0; row < tiles; row += kRows) {
-          multiply_panel(inputs + row * block_.input_stride(), block_.input_stride(),
-                         weights + p * channels * kPanel, channels, to + row * stride + p * kPanel,
-                         stride, (p + 1 < count ? weights + (p+1) * channels * kPanel : weights + work_.panels() * channels * kPanel) + row / kRows * (channels * kPanel / (block_.tiles / kRows)), kPanel / (block_.tiles / kRows));
+        // every group of tiles fetches its share of the next panel
+        const float* next = p + 1 < count ? weights + (p + 1) * panel_size : weights + plane;
+        const int64_t step = std::max<int64_t>(kPanel / groups, 1);
+        for (int64_t g = 0; g < groups; ++g) {
+          multiply_panel(inputs.from(g * kRows), weights + p * panel_size, block_.channels,
+                         {to.data + g * kRows * to.stride + p * kPanel, to.stride},
+                         {next + g * step * block_.channels, step});
         }
       }
     }
   }
 
-  void transform_back(int64_t tile, int64_t row, int64_t panel, int64_t count) const {
-    const Corner at = corner(tile);
+  void transform_back(Corner at, int64_t row, int64_t panel, int64_t count) const {
     const float* products = products_ + row * block_.product_stride();
     for (int64_t v = 0; v < 2 * count; ++v) {
       const int64_t output = panel * kPanel + v * kLanes;

@@ -25,7 +25,7 @@ struct Points<4> {
 };
 template <>
 struct Points<6> {
-  static constexpr std::array<double, 3> positive = {0.6, 1, 5 / 3.};
+  static constexpr std::array<double, 3> positive = {0.55, 1, 1 / 0.55};
 };
 
 template <int kOutputs>

@@ -50,7 +50,7 @@ def compare(ours: Callable[..., Detected], others: Mapping[str, Callable[..., De
         path = imdb.image_path_at(i)
         with naming_image(path):
             im = read_image(path)
-            given = [im] if proposals is None else [im, np.float32(proposals[i])]
+            given = [im] if proposals is None else [im, proposals[i]]
             found = [_timed(result, program, given)
                      for result, program in zip(results, programs.values())]
         for result, detected in zip(results, found):

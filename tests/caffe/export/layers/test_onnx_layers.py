@@ -1,4 +1,7 @@
 """Every layer type with an ONNX form: its tops in ONNX Runtime are those of the net."""
+import pathlib
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +11,17 @@ import caffe
 from caffe import export
 from caffe.core.errors import LayerError
 from caffe.export.layers.graph import Form
-from caffe.export.layers.table import EXPORTERS
+from caffe.export.layers.table import EXPORTERS, NO_FORM
 from caffe.export.model import evaluate
 from caffe.files import prototxt
+from caffe.layer_types.common import registry
+
+README = pathlib.Path(__file__).resolve().parents[4] / "caffe-fast-rcnn" / "README.md"
 
 # examples without an ONNX form: type -> {number: what the error says}
 REFUSED = {
     "ArgMax": {0: "without axis"}, "Convolution": {2: "axis 2"},
-    "Pooling": {1: "second top", 3: "nothing but padding", 5: "stochastic"},
+    "BN": {2: "statistics"}, "Pooling": {3: "nothing but padding"},
     "ROIAlign": {2: "corners"}, "Silence": {0: None},
 }
 # 30 priors, two images, three classes; offsets of every class, and shared ones
@@ -39,7 +45,7 @@ FURTHER = {
        for text in ("code_type: CORNER_SIZE background_label_id: -1", "confidence_threshold: 9",
                     "variance_encoded_in_target: true keep_top_k: 200")],
     "Eltwise": [("", [X, X + 1], 1)],
-    "Flatten": [("flatten_param { axis: 0 end_axis: -2 }", [X], 1)],
+    "Flatten": [("", [X], 1), ("flatten_param { axis: 0 end_axis: -2 }", [X], 1)],
     "Pooling": [
         ("pooling_param { kernel_size: 3 stride: 2 pad: 1 }", [X], 1),
         ("pooling_param { kernel_size: 2 stride: 2 pad: 1 }", [X], 1),      # the last is clipped
@@ -79,8 +85,32 @@ def net_around(kind, text, bottoms, tops):
     return net
 
 
-def test_every_exporter_has_a_case():
+def test_every_type_has_a_case_or_a_reason():
     assert set(EXPORTERS) == {kind for kind, *_ in CASES} | {"Silence"}
+    others = {"Input", "Python"}        # what a graph begins with, and what says it by itself
+    assert set(registry.layer_type_list()) | {"Python"} == {*EXPORTERS, *NO_FORM, *others}
+    assert not set(EXPORTERS) & set(NO_FORM)
+
+
+def takes_free_sizes(kind):
+    """Whether some case of a type has a graph for inputs of any size."""
+    for text, bottoms, tops in [case[1:] for case in CASES if case[0] == kind]:
+        try:
+            export.to_onnx(net_around(kind, text, bottoms, tops), form=Form(free_sizes=True))
+            return True
+        except LayerError as error:
+            assert "of fixed size only" in str(error)
+    return False
+
+
+def test_the_readme_says_what_exports():
+    row = re.compile(r"^\| (\w+) \|.*\| (yes|fixed|no) \| [\w./]+\.py \|$", re.MULTILINE)
+    said = dict(row.findall(README.read_text()))
+    assert set(registry.layer_type_list()) <= {*said, "Input"}
+    for kind in EXPORTERS:
+        wanted = "yes" if kind == "Silence" or takes_free_sizes(kind) else "fixed"
+        assert said[kind] == wanted, kind
+    assert {kind for kind, word in said.items() if word == "no"} == set(NO_FORM)
 
 
 @pytest.mark.parametrize("kind, text, bottoms, tops", CASES)

@@ -87,6 +87,13 @@ def test_it_pays_for_many_channels_on_large_maps():
     assert winograd.pays(64, 64, 600, 800, 1)
     assert winograd.pays(512, 512, 38, 50, 2, packed=False)
     assert not winograd.pays(3, 64, 600, 800, 1)
-    assert not winograd.pays(512, 512, 7, 7, 1)
-    assert winograd.pays(512, 512, 14, 14, 1) and not winograd.pays(512, 512, 14, 14, 1,
-                                                                    packed=False)
+    assert not winograd.pays(64, 64, 7, 7, 1)
+
+
+def test_packing_takes_time_of_its_own():
+    assert winograd.pays(64, 64, 12, 12, 1) and not winograd.pays(64, 64, 12, 12, 1, packed=False)
+
+
+def test_many_threads_wait_for_the_memory():
+    assert winograd.pays(512, 512, 14, 14, 2) and not winograd.pays(512, 512, 14, 14, 8)
+    assert winograd.pays(64, 64, 14, 14, 8)

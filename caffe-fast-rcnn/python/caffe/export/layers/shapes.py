@@ -1,4 +1,6 @@
 """ONNX nodes of the layers that rearrange, reduce or generate values."""
+import numpy as np
+
 from caffe.export.layers.scope import Scope
 from caffe.export.layers.values import affine
 
@@ -108,3 +110,73 @@ def constants(scope: Scope) -> list[str]:
 
 def silence(_scope: Scope, *_bottoms: str) -> list[str]:
     return []
+
+
+def filtered(scope: Scope, *bottoms: str) -> list[str]:
+    """Filter: the items whose selector, the last bottom, is not 0."""
+    places = scope.reshape(scope.op("NonZero", scope.reshape(bottoms[-1], (-1,))), (-1,))
+    return [scope.op("Gather", x, places) for x in bottoms[:-1]]
+
+
+def reverse(scope: Scope, x: str) -> str:
+    before = -(1 << 31)     # the first entry is the last of the top
+    return scope.op("Slice", x, *(scope.integers([n]) for n in (-1, before, scope.module.axis, -1)))
+
+
+def interp(scope: Scope, x: str, *like: str) -> str:
+    """Bilinear, corners aligned; the pads cut first."""
+    p = scope.module.p
+    if p.pad_beg or p.pad_end:
+        end = p.pad_end or 1 << 31
+        x = scope.op("Slice", x, *(scope.integers(values) for values in (
+            [-p.pad_beg] * 2, [end] * 2, [2, 3])))
+    size = _interp_size(scope, x, *like) if scope.is_free else \
+        scope.integers(scope.top_shapes[0][2:])
+    sizes = scope.op("Concat", _axes(scope, x, 0, 2), size, axis=0)
+    return scope.op("Resize", x, "", "", sizes, mode="linear",
+                    coordinate_transformation_mode="align_corners")
+
+
+def _interp_size(scope: Scope, x: str, *like: str) -> str:
+    """Height and width of the top, int64 (2,); as Interp._size."""
+    p, one = scope.module.p, scope.integers([1])
+    given = [p.HasField(field) for field in ("zoom_factor", "shrink_factor")]
+    if sum(given) == 1 or (any(given) and not p.HasField("height")):
+        shrunk = scope.op("Div", scope.op("Sub", _axes(scope, x, 2, 4), one),
+                          scope.integers([p.shrink_factor]))
+        return scope.op("Add", scope.op("Mul", shrunk, scope.integers([p.zoom_factor])), one)
+    if p.HasField("height"):
+        return scope.integers([p.height, p.width])
+    return _axes(scope, like[0], 2, 4)
+
+
+def _axes(scope: Scope, x: str, start: int, end: int) -> str:
+    """The lengths of some axes, int64."""
+    return scope.op("Slice", scope.op("Shape", x), scope.integers([start]), scope.integers([end]))
+
+
+def upsample(scope: Scope, x: str, *indices: str) -> str:
+    """Values repeated, or put back to the places that a Pooling layer gave."""
+    if not indices:
+        factors = [1.0, 1.0, *map(float, scope.module.scale)]
+        return scope.op("Resize", x, "", scope.constant(factors), mode="nearest",
+                        coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    scope.fixed("an Upsample with indices")
+    items, channels, height, width = scope.top_shapes[0]
+    zeros = scope.constant(np.zeros((items, channels, height * width), np.float32))
+    values, places = (scope.reshape(value, (0, 0, -1)) for value in (x, indices[0]))
+    top = scope.op("ScatterElements", zeros, scope.op("Cast", places, to=7), values, axis=2)
+    return scope.reshape(top, (items, channels, height, width))
+
+
+def reorg(scope: Scope, x: str) -> str:
+    scope.fixed("a Reorg")
+    step, (items, channels, height, width) = scope.module.stride, scope.bottom_shapes[0]
+    fewer = channels // step ** 2
+    if scope.module.reverse:
+        parts, order = (items, step, step, fewer, height, width), (0, 3, 4, 1, 5, 2)
+    else:
+        parts = (items, fewer, height, step, width, step)
+        order = (0, 3, 5, 1, 2, 4)
+    return scope.reshape(scope.op("Transpose", scope.reshape(x, parts), perm=order),
+                         scope.top_shapes[0])

@@ -173,3 +173,40 @@ def inner_product(scope: Scope, x: str) -> str:
 def embed(scope: Scope, index: str) -> str:
     rows = scope.op("Gather", scope.blob(0, "weight"), scope.op("Cast", index, to=7))  # 7: int64
     return scope.op("Add", rows, scope.blob(1, "bias")) if len(scope.layer.blobs) > 1 else rows
+
+
+def bn(scope: Scope, x: str) -> str:
+    """PSPNet's, or SegNet's with bn_mode INFERENCE."""
+    module, place = scope.module, (-1, *(1,) * (len(scope.bottom_shapes[0]) - 2))
+    if module.of_segnet and module.p.bn_mode == module.p.INFERENCE:
+        return scope.op("Add", scope.op("Mul", x, scope.blob(0, "scale", place)),
+                        scope.blob(1, "shift", place))
+    if module.of_segnet or not module.kept:
+        raise scope.error("normalising with the statistics of the bottom itself")
+    return scope.op("BatchNormalization", x, *(scope.blob(i, name, (-1,)) for i, name in enumerate(
+        ("slope", "bias", "mean", "variance"))), epsilon=module.p.eps)
+
+
+def mish(scope: Scope, x: str) -> str:
+    return scope.op("Mul", x, scope.op("Tanh", scope.op("Softplus", x)))
+
+
+def hard_sigmoid(scope: Scope, x: str) -> str:
+    return scope.op("HardSigmoid", x, alpha=1 / 6, beta=0.5)
+
+
+def hard_swish(scope: Scope, x: str) -> str:
+    return scope.op("Mul", x, hard_sigmoid(scope, x))
+
+
+def selu(scope: Scope, x: str) -> str:
+    return scope.op("Selu", x)
+
+
+def selu_dropout(scope: Scope, x: str) -> str:
+    """The identity at test time."""
+    return scope.op("Identity", x)
+
+
+def mask_pooling(scope: Scope, features: str, mask: str) -> str:
+    return scope.op("Mul", features, mask)

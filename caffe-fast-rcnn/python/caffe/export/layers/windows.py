@@ -4,8 +4,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from caffe.export.layers.graph import FLOAT
 from caffe.export.layers.scope import Scope
-from caffe.layer_types.maps.pooling import AVE, MAX, STOCHASTIC, make_grid, window_divisors
+from caffe.layer_types.maps.pooling import (
+    AVE,
+    MAX,
+    STOCHASTIC,
+    Grid,
+    make_grid,
+    window_divisors,
+)
+from caffe.proto.caffe_pb2 import TEST
 
 
 def convolution(scope: Scope, *bottoms: str) -> list[str]:
@@ -21,31 +30,94 @@ def convolution(scope: Scope, *bottoms: str) -> list[str]:
             for x in bottoms]
 
 
-def pooling(scope: Scope, x: str) -> str:
+def pooling(scope: Scope, x: str) -> str | list[str]:
     """MAX and AVE. Pads extend the bottom as far as the last windows reach."""
     p = scope.module.p
-    if p.pool == STOCHASTIC:
-        raise scope.error("stochastic pooling")
-    if len(scope.top_shapes) > 1:
-        raise scope.error("a second top, with the places of the maxima,")
-    if p.global_pooling:
+    if p.pool == STOCHASTIC and scope.layer.phase != TEST:
+        raise scope.error("stochastic pooling in training")
+    if len(scope.top_shapes) == 2:
+        scope.fixed("a Pooling with a second top")
+        return _maxima_and_places(scope, x)
+    if p.global_pooling and p.pool != STOCHASTIC:
         return scope.op("GlobalMaxPool" if p.pool == MAX else "GlobalAveragePool", x)
-    return _pooling_of_any_size(scope, x) if scope.is_free else _pooling_of_one_size(scope, x)
+    if p.pool == STOCHASTIC:
+        return _expectation(scope, x)
+    if scope.is_free:
+        return _pooling_of_any_size(scope, x)
+    return _pooling_of_one_size(scope, x, _grid(scope), p.pool == AVE)
 
 
-def _pooling_of_one_size(scope: Scope, x: str) -> str:
+def _grid(scope: Scope) -> Grid:
+    height, width = scope.bottom_shapes[0][2:]
+    module = scope.module
+    return make_grid((height, width), module.kernel or (height, width), module.stride, module.pad,
+                     module.rounds_up)
+
+
+def _window(scope: Scope, grid: Grid) -> dict[str, Any]:
+    """The attributes of a pooling operator whose windows are those of a Grid."""
+    height, width = scope.bottom_shapes[0][2:]
+    left, right, above, below = grid.margins((height, width))
+    starts = [s * (c - 1) - p for s, c, p in zip(grid.stride, grid.counts, grid.pad)]
+    if any(start >= n for start, n in zip(starts, (height, width))):
+        raise scope.error("a window that holds nothing but padding")
+    return {"kernel_shape": grid.kernel, "strides": grid.stride,
+            "pads": [above, left, max(below, 0), max(right, 0)]}
+
+
+def _maxima_and_places(scope: Scope, x: str) -> list[str]:
+    """MAX with its second top. ONNX counts places through all items and channels."""
+    top, places = scope.op("MaxPool", x, outputs=2, **_window(scope, _grid(scope)))
+    height, width = scope.bottom_shapes[0][2:]
+    return [top, scope.cast(scope.op("Mod", places, scope.integers(height * width)), FLOAT)]
+
+
+def _expectation(scope: Scope, x: str) -> str:
+    """STOCHASTIC in the TEST phase: the sum of squares by the sum of each window."""
+    scope.fixed("a stochastic pooling")
+    window = _window(scope, _grid(scope))
+    total, squares = (scope.op("AveragePool", value, count_include_pad=1, **window)
+                      for value in (x, scope.op("Mul", x, x)))
+    some = scope.op("Greater", total, scope.number(0))
+    share = scope.op("Div", squares, scope.op("Where", some, total, scope.number(1)))
+    return scope.op("Where", some, share, scope.number(0))
+
+
+def spp(scope: Scope, x: str) -> str:
+    """A pooling for each level of the pyramid."""
+    scope.fixed("an SPP")
+    height, width = scope.bottom_shapes[0][2:]
+    tops = []
+    for level in range(scope.module.levels):
+        bins = 2 ** level
+        kernel = -(-height // bins), -(-width // bins)
+        pad = (kernel[0] * bins - height + 1) // 2, (kernel[1] * bins - width + 1) // 2
+        grid = make_grid((height, width), kernel, kernel, pad)
+        tops.append(_pooling_of_one_size(scope, x, grid, scope.module.pool == AVE))
+    if len(tops) == 1:
+        return tops[0]
+    return scope.op("Concat", *(scope.op("Flatten", top) for top in tops), axis=1)
+
+
+def im2col(scope: Scope, *bottoms: str) -> list[str]:
+    """A convolution whose kernels are 1 at one place each."""
+    windows, channels = scope.module.windows, scope.bottom_shapes[0][1]
+    if scope.module.axis != 1 or len(windows.kernel) != 2:
+        raise scope.error("Im2col of other axes than height and width")
+    count = int(np.prod(windows.kernel))
+    kernels = np.tile(np.eye(count, dtype=np.float32), (channels, 1))
+    weight = scope.constant(kernels.reshape(channels * count, 1, *windows.kernel))
+    return [scope.op("Conv", x, weight, kernel_shape=windows.kernel, strides=windows.stride,
+                     pads=windows.pad * 2, dilations=windows.dilation, group=channels)
+            for x in bottoms]
+
+
+def _pooling_of_one_size(scope: Scope, x: str, grid: Grid, average: bool) -> str:
+    window = _window(scope, grid)
+    if not average:
+        return scope.op("MaxPool", x, **window)
     height, width = scope.bottom_shapes[0][2:]
     size = height, width
-    grid = make_grid(size, scope.module.kernel, scope.module.stride, scope.module.pad,
-                     scope.module.rounds_up)
-    left, right, above, below = grid.margins(size)
-    pads = [above, left, max(below, 0), max(right, 0)]
-    starts = [s * (c - 1) - p for s, c, p in zip(grid.stride, grid.counts, grid.pad)]
-    if any(start >= n for start, n in zip(starts, size)):
-        raise scope.error("a window that holds nothing but padding")
-    window: dict[str, Any] = {"kernel_shape": grid.kernel, "strides": grid.stride, "pads": pads}
-    if scope.module.p.pool != AVE:
-        return scope.op("MaxPool", x, **window)
     top = scope.op("AveragePool", x, count_include_pad=1, **window)
     # ONNX divides by all cells of a window, Caffe by those inside bottom + pad
     share = np.prod(grid.kernel) / window_divisors(size, grid, torch.zeros(())).numpy()
