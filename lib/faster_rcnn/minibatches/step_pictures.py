@@ -28,10 +28,10 @@ def write_if_due(solver: Any, stem: str) -> None:
     every = cfg.TRAIN.PICTURE_ITERS
     if not every or solver.iter % every or not processes.is_first():
         return
-    data = solver.net.blobs["data"].data if "data" in solver.net.blobs else np.zeros(0)
-    if data.ndim == 4 and data.shape[1] == 3:
+    data = solver.net.blobs.get("data")
+    if data is not None and len(data.shape) == 4 and data.shape[1] == 3:
         write_image(f"{stem}_pictures/iter_{solver.iter:06d}.jpg",
-                    training_picture(as_image(data[0]), panels(solver.net)))
+                    training_picture(as_image(data.data[0]), panels(solver.net)))
 
 
 def as_image(data: np.ndarray) -> np.ndarray:

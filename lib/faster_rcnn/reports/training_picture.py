@@ -1,4 +1,5 @@
-"""What a training looks at in one iteration, as a picture: annotations, positive anchors, proposals.
+"""What a training looks at in one iteration, as a picture: an image with annotations, anchors,
+proposals side by side.
 """
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import numpy as np
 from faster_rcnn.reports import visualize
 
 CELL = (460, 360)               # a panel, width and height in pixels
-GOOD, POOR = (200, 90, 20), (150, 150, 150)     # BGR
+GOOD, POOR = (255, 170, 60), (210, 210, 210)     # BGR; bright beside the dark rim of boxes
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,5 @@ def _drawn(image: np.ndarray, panel: Panel) -> np.ndarray:
         return canvas
     good = np.ones(len(panel.boxes), bool) if panel.good is None else panel.good
     for box, fine in list(zip(panel.boxes, good))[::-1]:
-        visualize.draw_box(canvas, visualize.scaled_box(box, scale), GOOD if fine else POOR,
-                           thickness=1)
+        visualize.draw_box(canvas, visualize.scaled_box(box, scale), GOOD if fine else POOR)
     return canvas

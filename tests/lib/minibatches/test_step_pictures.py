@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_training import seed
 
+from faster_rcnn.minibatches.step_pictures import as_image, panels
 from faster_rcnn.settings.config import cfg_override
 from faster_rcnn.training.solver_wrapper import SolverWrapper
-from faster_rcnn.minibatches.step_pictures import as_image, panels
 from faster_rcnn.training.train_net import train_net
 
 
@@ -53,7 +53,8 @@ def test_what_an_rpn_shows(make, settings, roidb, tmp_path):
     height = blobs["score"].data.shape[2]
     rows, columns = np.where(labels[0, 0] == 1)
     centres = sorted(zip(columns * 4 + 7.5, rows % height * 4 + 7.5))
-    found = sorted(zip(anchors.boxes[:, [0, 2]].mean(axis=1), anchors.boxes[:, [1, 3]].mean(axis=1)))
+    found = sorted(zip(anchors.boxes[:, [0, 2]].mean(axis=1),
+                       anchors.boxes[:, [1, 3]].mean(axis=1)))
     np.testing.assert_allclose(found, centres)
     assert 0 < len(proposals.boxes) <= 20 and "proposals" in proposals.words
     assert (proposals.boxes >= 0).all() and (proposals.boxes[:, 2] < 80).all()

@@ -111,7 +111,7 @@ def tick_label(value: float) -> str:
 
 
 def _stretches(line: Line) -> list[list[tuple[float, float]]]:
-    """The points of a line, thinned out, in stretches without gaps."""
+    """The points of a line, thinned out, in stretches without gaps; a lone point twice: a dot."""
     x, y = (np.asarray(values, np.float64) for values in (line.x, line.y))
     if len(x) > MOST_POINTS:
         chosen = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).astype(int))
@@ -122,7 +122,7 @@ def _stretches(line: Line) -> list[list[tuple[float, float]]]:
             stretches[-1].append(point)
         elif stretches[-1]:
             stretches.append([])
-    return [stretch for stretch in stretches if stretch]
+    return [stretch * 2 if len(stretch) == 1 else stretch for stretch in stretches if stretch]
 
 
 def smoothed(values: Sequence[float], width: int) -> np.ndarray:
