@@ -11,6 +11,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 320, 210
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 34       # margins for the labels
+MEASURES = {"mean_ap": "Mean AP", "recall": "Mean recall"}      # of validations, from 0 to 1
 MOST_POINTS = 400                               # of a line; more are thinned out
 
 
@@ -138,7 +139,8 @@ def smoothed(values: Sequence[float], width: int) -> np.ndarray:
 
 
 def training_charts(points: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """The charts of a training step: its loss, the parts of the loss, mean AP of validations."""
+    """The charts of a training step: its loss, the parts of the loss, what validations
+    measured."""
     charts = []
     losses = _column(points, "loss")
     if losses:
@@ -154,11 +156,12 @@ def training_charts(points: Sequence[Mapping[str, Any]]) -> list[Chart]:
             lines.append(Line(name.removeprefix("loss/"), x,
                               smoothed(y, max(1, len(y) // 25)), f"part{number % 6}"))
         charts.append(line_chart("Parts of the loss (running means)", ("iteration", ""), lines))
-    validations = _column(points, "mean_ap")
-    if validations:
-        x, y = zip(*validations)
-        charts.append(line_chart("Mean AP of validations", ("iteration", ""),
-                                 [Line("mean AP", x, y)], (None, (0.0, 1.0))))
+    for key, words in MEASURES.items():
+        validations = _column(points, key)
+        if validations:
+            x, y = zip(*validations)
+            charts.append(line_chart(f"{words} of validations", ("iteration", ""),
+                                     [Line(words, x, y)], (None, (0.0, 1.0))))
     return charts
 
 

@@ -57,6 +57,8 @@ def test_a_training_has_the_curves_that_its_points_hold():
     points += [{"iteration": 9, "loss": None}, {"iteration": 8, "mean_ap": 0.5}]
     titles = [chart.title for chart in training_charts(points)]
     assert titles == ["Loss", "Parts of the loss (running means)", "Mean AP of validations"]
+    recall = training_charts([{"iteration": 8, "recall": 0.5}])
+    assert [chart.title for chart in recall] == ["Mean recall of validations"]
     assert training_charts([]) == []
     odd = [{"loss": 1}, {"iteration": "x", "loss": 1}, {"iteration": 1, "loss": "high"},
            {"iteration": 1, "colour": "red"}]
