@@ -59,7 +59,7 @@ DETECTOR = {
     "networks.methods": ("networks.backbones",),
     "networks": ("files", "anchors", "networks.backbones", "networks.methods"),
     "prototxts": ("files", "settings", "anchors", "networks"),
-    "minibatches": ("files", "boxes", "settings", "images"),
+    "minibatches": ("files", "boxes", "settings", "images", "anchors", "reports", "runs"),
     "detection": ("files", "boxes", "settings", "images", "reports", "runs", "prototxts"),
     "export": ("files", "settings", "images", "anchors", "prototxts", "detection"),
     "export.checks": ("images", "detection", "export"),

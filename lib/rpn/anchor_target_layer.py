@@ -37,6 +37,11 @@ class AnchorTargetLayer(caffe.TensorLayer):
         self._grid = AnchorGrid(**params)
         self._warned = False
 
+    @property
+    def grid(self) -> AnchorGrid:
+        """The anchors that it labels."""
+        return self._grid
+
     def reshape(self, bottom: Any, top: Any) -> None:
         num_images, _, height, width = bottom[0].shape
         num_anchors = self._grid.num_anchors

@@ -19,6 +19,7 @@ from faster_rcnn.serving.uploads import UploadError, is_video, received
 log = logging.getLogger(__name__)
 
 FILES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+LEAST_SCORE = 0.05          # where the slider begins
 JSON_LINES = "application/x-ndjson"
 
 
@@ -30,15 +31,16 @@ class App:
                        "box": [x1, y1, x2, y2]}, ...]}; a video: JSON lines, see looking.of_video
 
     The body of /detect is the file itself. An error is {"error": one line}. title: of the page;
-    names: under which the page may be asked for beside localhost and addresses.
+    names: under which the page may be asked for beside localhost and addresses; score: where the
+    page's slider stands at first (a detector that gives boxes from LEAST_SCORE on fills it all).
     """
 
     def __init__(self, detector: Finds, title: str = "detector", limits: Limits | None = None,
-                 names: Collection[str] = ()) -> None:
+                 names: Collection[str] = (), score: float = 0.5) -> None:
         self._detector, self._names = detector, tuple(names)
         self._limits = limits or Limits()
         self._turns = Turns(self._limits)
-        self._files = rendered(detector, title, self._limits)
+        self._files = rendered(detector, title, self._limits, score)
         self._rules = Map([Rule("/", endpoint="page.html", methods=["GET"]),
                            Rule("/page.css", endpoint="page.css", methods=["GET"]),
                            Rule("/page.js", endpoint="page.js", methods=["GET"]),
@@ -84,10 +86,11 @@ class App:
             return response
 
 
-def rendered(detector: Finds, title: str, limits: Limits) -> dict[str, str]:
+def rendered(detector: Finds, title: str, limits: Limits, score: float) -> dict[str, str]:
     """The three files of the page."""
     templates = environment("faster_rcnn.serving")
-    values = {"title": title, "classes": list(detector.classes), "limits": limits}
+    values = {"title": title, "classes": list(detector.classes), "limits": limits, "score": score,
+              "least_score": LEAST_SCORE}
     return {name: templates.get_template(name).render(values) for name in FILES}
 
 

@@ -35,14 +35,17 @@ class Handler(WSGIRequestHandler):
 
 
 def serve_detector(detector: Finds, title: str, host: str = "127.0.0.1", port: int = 8000, *,
-                   limits: Limits | None = None, names: Collection[str] = ()) -> None:
+                   limits: Limits | None = None, names: Collection[str] = (),
+                   score: float = 0.5) -> None:
     """Serves the page of a detector until it is interrupted.
 
     title: of the page. host: the address to listen at; others than the loopback let everybody who
     reaches this machine look at pictures with it. port: 0 for any free one. names: under which
-    browsers may ask for the page, beside localhost and addresses. Raises ServerError.
+    browsers may ask for the page, beside localhost and addresses. score: where its slider stands at
+    first; the detector should give boxes from app.LEAST_SCORE on. Raises ServerError.
     """
-    server = open_server(detector, host, port, title=title, limits=limits, names=names)
+    server = open_server(detector, host, port, title=title, limits=limits, names=names,
+                         score=score)
     shown = f"[{host}]" if ":" in host else host
     if not _is_loopback(host):
         log.warning("Everybody who can reach this machine at %s can use this page", shown)

@@ -97,6 +97,9 @@ cfg.TRAIN.VAL_PATIENCE = 0
 # they go to TensorBoard as well
 cfg.TRAIN.CURVE_ITERS = 0
 cfg.TRAIN.TENSORBOARD = False
+# Iterations between pictures of what is trained on, with annotations, positive anchors and the best
+# proposals, in <prefix>_pictures/ (0: none)
+cfg.TRAIN.PICTURE_ITERS = 0
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2

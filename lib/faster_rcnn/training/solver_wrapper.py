@@ -9,6 +9,7 @@ import caffe
 from caffe.core.errors import CaffeError, UserError, WeightsError
 from caffe.core.logs import Timer
 from caffe.proto.caffe_pb2 import SolverParameter
+from faster_rcnn.minibatches import step_pictures
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
@@ -124,6 +125,7 @@ class SolverWrapper:
                 if display and solver.iter % (10 * display) == 0:
                     log.debug("speed: %.3fs / iter", timer.average_time)
                 curves.add_losses(solver)
+                step_pictures.write_if_due(solver, self._stem)
                 if self._validate_if_due(max_iters, curves):
                     break
                 if solver.iter < max_iters:

@@ -101,7 +101,7 @@ def test_a_video_is_looked_at_frame_by_frame(opened, address, tmp_path):
         view.goto(address)
         view.locator("#files").set_input_files(str(path))
         view.locator(".stage video").wait_for()
-        view.wait_for_function("files[0].state === 'done'")
+        view.locator("#strip button[data-state=done]").wait_for()
         assert view.evaluate("files[0].frames.length") == 4
         assert "frame 0 at 0.00 s" in view.locator("#caption").inner_text()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 320, 210
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 10, 34       # margins for the labels
+MEASURES = {"mean_ap": "Mean AP", "recall": "Mean recall"}      # of validations, from 0 to 1
 MOST_POINTS = 400                               # of a line; more are thinned out
 
 
@@ -111,7 +112,7 @@ def tick_label(value: float) -> str:
 
 
 def _stretches(line: Line) -> list[list[tuple[float, float]]]:
-    """The points of a line, thinned out, in stretches without gaps."""
+    """The points of a line, thinned out, in stretches without gaps; a lone point twice: a dot."""
     x, y = (np.asarray(values, np.float64) for values in (line.x, line.y))
     if len(x) > MOST_POINTS:
         chosen = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).astype(int))
@@ -122,7 +123,7 @@ def _stretches(line: Line) -> list[list[tuple[float, float]]]:
             stretches[-1].append(point)
         elif stretches[-1]:
             stretches.append([])
-    return [stretch for stretch in stretches if stretch]
+    return [stretch * 2 if len(stretch) == 1 else stretch for stretch in stretches if stretch]
 
 
 def smoothed(values: Sequence[float], width: int) -> np.ndarray:
@@ -138,7 +139,8 @@ def smoothed(values: Sequence[float], width: int) -> np.ndarray:
 
 
 def training_charts(points: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """The charts of a training step: its loss, the parts of the loss, mean AP of validations."""
+    """The charts of a training step: its loss, the parts of the loss, what validations
+    measured."""
     charts = []
     losses = _column(points, "loss")
     if losses:
@@ -154,11 +156,12 @@ def training_charts(points: Sequence[Mapping[str, Any]]) -> list[Chart]:
             lines.append(Line(name.removeprefix("loss/"), x,
                               smoothed(y, max(1, len(y) // 25)), f"part{number % 6}"))
         charts.append(line_chart("Parts of the loss (running means)", ("iteration", ""), lines))
-    validations = _column(points, "mean_ap")
-    if validations:
-        x, y = zip(*validations)
-        charts.append(line_chart("Mean AP of validations", ("iteration", ""),
-                                 [Line("mean AP", x, y)], (None, (0.0, 1.0))))
+    for key, words in MEASURES.items():
+        validations = _column(points, key)
+        if validations:
+            x, y = zip(*validations)
+            charts.append(line_chart(f"{words} of validations", ("iteration", ""),
+                                     [Line(words, x, y)], (None, (0.0, 1.0))))
     return charts
 
 

@@ -21,11 +21,17 @@ function element(tag, text = "", attributes = {}) {
 
 // ------------------------------------------------------------------------------------ sending
 
+function setState(one, state) {
+  one.state = state;
+  one.button.dataset.state = state;
+}
+
 function take(list) {
   for (const file of list) {
-    const one = { file, url: URL.createObjectURL(file), frames: [], size: null, state: "waits" };
+    const one = { file, url: URL.createObjectURL(file), frames: [], size: null };
     files.push(one);
     addToStrip(one);
+    setState(one, "waits");
     sending = sending.then(() => send(one));
   }
 }
@@ -40,14 +46,15 @@ async function send(one) {
     if (lines) await readLines(one, answer.body);
     else keepPicture(one, await answer.json());
   } catch (fault) {
-    one.state = "failed";
+    setState(one, "failed");
     say(`${one.file.name}: ${fault.message}`, true);
     one.button.title = fault.message;
   }
 }
 
 function keepPicture(one, answer) {
-  Object.assign(one, { size: [answer.width, answer.height], state: "done",
+  setState(one, "done");
+  Object.assign(one, { size: [answer.width, answer.height],
     frames: [{ seconds: 0, detections: answer.detections }], took: answer.seconds });
   say("");
   select(one);
@@ -67,14 +74,15 @@ async function readLines(one, body) {
 
 function keepLine(one, answer) {
   if ("width" in answer) {
-    Object.assign(one, { size: [answer.width, answer.height], state: "runs", video: true });
+    setState(one, "runs");
+    Object.assign(one, { size: [answer.width, answer.height], video: true });
     select(one);
   } else if ("detections" in answer) {
     one.frames.push(answer);
     say(`Looking at ${one.file.name}: ${answer.seconds.toFixed(1)} s of the video`);
     if (one === current) refresh();
   } else {
-    one.state = "done";
+    setState(one, "done");
     say(answer.stopped ? `${one.file.name}: stopped, ${answer.stopped}` : "");
     if (one === current) refresh();
   }

@@ -18,7 +18,8 @@ def test_points_lie_in_the_corners_of_the_plot():
 
 def test_a_value_that_is_missing_is_a_gap():
     chart = line_chart("a", ("x", "y"), [Line("", [0, 1, 2, 3], [1, math.nan, 1, 2])])
-    assert [len(path.split()) for path in chart.lines[0].paths] == [1, 2]
+    lone, pair = (path.split() for path in chart.lines[0].paths)
+    assert len(pair) == 2 and len(lone) == 2 and lone[0] == lone[1]     # a dot
 
 
 @pytest.mark.parametrize("values", [[], [math.nan], [0.0], [7.0], [-3.0, -1.0], [math.inf, 1.0]])
@@ -56,6 +57,8 @@ def test_a_training_has_the_curves_that_its_points_hold():
     points += [{"iteration": 9, "loss": None}, {"iteration": 8, "mean_ap": 0.5}]
     titles = [chart.title for chart in training_charts(points)]
     assert titles == ["Loss", "Parts of the loss (running means)", "Mean AP of validations"]
+    recall = training_charts([{"iteration": 8, "recall": 0.5}])
+    assert [chart.title for chart in recall] == ["Mean recall of validations"]
     assert training_charts([]) == []
     odd = [{"loss": 1}, {"iteration": "x", "loss": 1}, {"iteration": 1, "loss": "high"},
            {"iteration": 1, "colour": "red"}]
