@@ -35,10 +35,12 @@ def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
     from faster_rcnn.commands import start
     from faster_rcnn.detectors.detector import Detector
+    from faster_rcnn.serving.app import LEAST_SCORE
     from faster_rcnn.serving.server import serve_detector
 
     start.use_device(args.gpu_id)
-    detector = Detector(args.caffemodel, args.gpu_id, threshold=args.thresh,
+    detector = Detector(args.caffemodel, args.gpu_id, threshold=LEAST_SCORE,
                         allow_random=args.allow_random)
+    score = detector.description.threshold if args.thresh is None else args.thresh
     title = os.path.splitext(os.path.basename(os.path.normpath(args.caffemodel)))[0]
-    serve_detector(detector, title, args.host, args.port, names=args.allow_host)
+    serve_detector(detector, title, args.host, args.port, names=args.allow_host, score=score)

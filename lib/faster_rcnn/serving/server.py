@@ -57,12 +57,15 @@ def serve_detector(detector: Finds, title: str, host: str = "127.0.0.1", port: i
 def open_server(detector: Finds, host: str, port: int, **options: Any) -> BaseWSGIServer:
     """A server that listens, to be run by its serve_forever; options: of App."""
     try:
-        return make_server(host, port, App(detector, **options), threaded=True,
-                           request_handler=Handler)
+        server = make_server(host, port, App(detector, **options), threaded=True,
+                             request_handler=Handler)
     except (OSError, SystemExit) as error:      # the library exits where a port is taken
         reason = error.strerror if isinstance(error, OSError) else "is it taken?"
         raise ServerError(f"cannot listen at {host}, port {port} ({reason}); choose another "
                           "--port or --host") from None
+    # Closing the server waits for the requests in work: PyTorch aborts a process that ends meanwhile
+    server.daemon_threads = False
+    return server
 
 
 def _is_loopback(host: str) -> bool:
