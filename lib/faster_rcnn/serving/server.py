@@ -2,9 +2,14 @@
 import ipaddress
 import logging
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import (
+    BaseWSGIServer,
+    ThreadedWSGIServer,
+    WSGIRequestHandler,
+    make_server,
+)
 
 from caffe.core.errors import UserError
 from faster_rcnn.serving.app import App
@@ -63,8 +68,8 @@ def open_server(detector: Finds, host: str, port: int, **options: Any) -> BaseWS
         reason = error.strerror if isinstance(error, OSError) else "is it taken?"
         raise ServerError(f"cannot listen at {host}, port {port} ({reason}); choose another "
                           "--port or --host") from None
-    # Closing the server waits for the requests in work: PyTorch aborts a process that ends meanwhile
-    server.daemon_threads = False
+    # Closing it waits for the requests in work: PyTorch aborts a process that ends meanwhile
+    cast(ThreadedWSGIServer, server).daemon_threads = False
     return server
 
 
