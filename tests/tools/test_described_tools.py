@@ -131,7 +131,7 @@ def test_an_archive_and_a_folder(weights, photo, run_tool, tmp_path):
 
 def test_what_does_not_go_together_is_refused(weights, photo, run_tool, tmp_path, handful):
     test = ("test_net.py", "--cpu", "--net", weights)
-    assert_refused(run_tool(*test, "--imdb", "shapes_test"), "dark, light", "circle", "shapes_test")
+    assert_refused(run_tool(*test, "--imdb", "bccd_test"), "dark, light", "RBC", "bccd_test")
     with open(description_path(photo), "w") as file:
         file.write("{}")
     for path, words in ((weights[:-5], ("does not exist",)),

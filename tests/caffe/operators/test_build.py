@@ -71,7 +71,7 @@ def test_without_a_compiler_one_line_but_a_built_library_is_found(sources, monke
 
 def test_without_sources(sources):
     shutil.rmtree(sources)
-    with pytest.raises(build.BuildError, match="sources are not in .*; install with `pip install"):
+    with pytest.raises(build.BuildError, match="sources are not in .*; install the project"):
         build.build()
 
 
