@@ -2,30 +2,14 @@
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from werkzeug.serving import BaseWSGIServer
 
+from faster_rcnn.detectors.box import Box
 from faster_rcnn.serving.server import open_server
-
-
-@dataclass(frozen=True)
-class ScriptedBox:
-    """As faster_rcnn.detectors.box.Box."""
-
-    name: str
-    score: float
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-
-    @property
-    def corners(self) -> tuple[float, float, float, float]:
-        return self.x1, self.y1, self.x2, self.y2
 
 
 class ScriptedDetector:
@@ -37,12 +21,12 @@ class ScriptedDetector:
         self.classes = tuple(classes)
         self.seen: list[tuple[int, ...]] = []
 
-    def __call__(self, pictures: np.ndarray) -> list[ScriptedBox]:
+    def __call__(self, pictures: np.ndarray) -> list[Box]:
         self.seen.append(pictures.shape)
         height, width = pictures.shape[:2]
-        found = [ScriptedBox(self.classes[0], 0.9, 0, 0, width / 2 - 1, height - 1)]
+        found = [Box(self.classes[0], 0.9, 0, 0, width / 2 - 1, height - 1, 1)]
         if pictures.mean() > 128:
-            found.append(ScriptedBox(self.classes[1], 0.3, width / 2, 0, width - 1, height - 1))
+            found.append(Box(self.classes[1], 0.3, width / 2, 0, width - 1, height - 1, 2))
         return found
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from caffe.core.errors import suggest
+from faster_rcnn.annotations.files import MAX_OBJECTS, AnnotationError
 from faster_rcnn.annotations.problems import Notes, Problem
-from faster_rcnn.annotations.voc_xml import MAX_OBJECTS, AnnotationError
 from faster_rcnn.images.reading import image_orientation
 
 ON_BAD_BOX = ("clamp", "skip", "error")

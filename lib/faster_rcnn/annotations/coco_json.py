@@ -5,17 +5,13 @@ unless it is of a secret test set, annotations (image_id, category_id, bbox [x, 
 from 0, area, iscrowd). Ids are whole numbers, also when they are written 1.0 or "1". Outlines
 (segmentation) are dropped while the file is read.
 """
-import functools
-import json
-import os
 import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from faster_rcnn.annotations.files import AnnotationError, json_content, remembered
 from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.annotations.values import truth, whole_number
-from faster_rcnn.annotations.voc_xml import AnnotationError, unreadable
-from faster_rcnn.files.reading import EncodingError, FileError, read_text, require_file
 
 # COCO's largest annotation file has 0.5 GB; Python needs several times as much for one
 MAX_BYTES = 1 << 30
@@ -107,31 +103,10 @@ class CocoAnnotation:
         return self.image.file_name
 
 
+@remembered(MAX_BYTES, count=4)
 def read_coco(path: str) -> CocoFile:
     """The CocoFile at a path; AnnotationError when it is missing or not of this form."""
-    try:
-        require_file(path, MAX_BYTES)
-    except FileError as error:
-        raise unreadable(path, error) from None
-    facts = os.stat(path)
-    return _read(path, facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: str, size: int, mtime: int) -> CocoFile:
-    """The file of a size and age, from memory when it was read before: schedules ask repeatedly."""
-    try:
-        text = read_text(path, MAX_BYTES)
-        content = json.loads(text, object_hook=_without_outline)
-    except json.JSONDecodeError as error:
-        raise AnnotationError(f"{path}:{error.lineno}:{error.colno}: not well-formed JSON "
-                              f"({error.msg})") from None
-    except EncodingError as error:
-        raise AnnotationError(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path}: JSON that is not accepted ({error})") from None
-    except FileError as error:
-        raise unreadable(path, error) from None
+    content = json_content(path, MAX_BYTES, object_hook=_without_outline)
     if not isinstance(content, dict):
         raise AnnotationError(f"{path}: a mapping with images, categories and annotations was "
                               f"expected; found a {type(content).__name__}")

@@ -7,17 +7,14 @@ RetinaNet takes them. Without names the columns are path, x1, y1, x2, y2, class.
 class are empty names an image without objects.
 """
 import csv
-import functools
 import io
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from faster_rcnn.annotations.box_objects import BoxAnnotation, BoxObject, OneBasedObject
+from faster_rcnn.annotations.files import AnnotationError, annotation_text, remembered
 from faster_rcnn.annotations.values import as_number, whole_number
-from faster_rcnn.annotations.voc_xml import AnnotationError, unreadable
-from faster_rcnn.files.reading import EncodingError, FileError, read_text, require_file
 
 MAX_BYTES, MAX_ROWS = 256 << 20, 2_000_000
 COLUMNS = {
@@ -43,26 +40,10 @@ class CsvTable:
     annotations: dict[str, BoxAnnotation]
 
 
+@remembered(MAX_BYTES, count=8)
 def read_csv(path: str) -> CsvTable:
     """The table of a file; AnnotationError when it is missing or not a table of boxes."""
-    try:
-        require_file(path, MAX_BYTES)
-    except FileError as error:
-        raise unreadable(path, error) from None
-    facts = os.stat(path)
-    return _read(path, facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=8)
-def _read(path: str, size: int, mtime: int) -> CsvTable:
-    """The table of a file of a size and age, from memory when it was read before."""
-    try:
-        text = read_text(path, MAX_BYTES)
-    except EncodingError as error:
-        raise AnnotationError(str(error)) from None
-    except FileError as error:
-        raise unreadable(path, error) from None
-    rows = _rows(path, text)
+    rows = _rows(path, annotation_text(path, MAX_BYTES))
     first = next(rows, None)
     if first is None:
         raise AnnotationError(f"{path}: the table is empty")

@@ -7,20 +7,19 @@
 Points are in pixels from the image's upper left corner, with fractions. Every shape becomes the box
 around it. Tracks ("CVAT for video") are another form.
 """
-import functools
-import io
 import math
-import os
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
+from xml.etree.ElementTree import Element
 
 from faster_rcnn.annotations.box_objects import Box, BoxAnnotation, BoxObject, bounding_box
+from faster_rcnn.annotations.files import (
+    AnnotationError,
+    annotation_bytes,
+    remembered,
+    xml_elements,
+    xml_errors,
+)
 from faster_rcnn.annotations.values import as_number, whole_number
-from faster_rcnn.annotations.voc_xml import MAX_DEPTH, AnnotationError, unreadable
-from faster_rcnn.files.reading import FileError, read_bytes, require_file
 
 MAX_BYTES = 512 << 20
 OUTLINES = ("polygon", "polyline", "points", "cuboid")
@@ -39,49 +38,17 @@ class CvatFile:
     subsets: dict[str, str] = field(default_factory=dict)
 
 
+@remembered(MAX_BYTES, count=4)
 def read_cvat(path: str) -> CvatFile:
     """The CvatFile at a path; AnnotationError when it is missing or of another form."""
-    try:
-        require_file(path, MAX_BYTES)
-    except FileError as error:
-        raise unreadable(path, error) from None
-    facts = os.stat(path)
-    return _read(path, facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4)
-def _read(path: str, size: int, mtime: int) -> CvatFile:
-    """The file of a size and age, from memory when it was read before."""
-    try:
-        return _parsed(path, read_bytes(path, MAX_BYTES))
-    except FileError as error:
-        raise unreadable(path, error) from None
-    except ParseError as error:
-        raise AnnotationError(f"{path}: not well-formed XML ({error})") from None
-    except AnnotationError:
-        raise
-    except (DefusedXmlException, ValueError, LookupError) as error:
-        raise AnnotationError(f"{path}: XML that is not accepted ({error!r})") from None
-
-
-def _parsed(path: str, content: bytes) -> CvatFile:
-    """The file's content; elements are dropped as soon as they are read."""
-    found = CvatFile(path)
-    opened: list[str] = []
-    root: Element | None = None
-    for event, node in ElementTree.iterparse(io.BytesIO(content), events=("start", "end")):
-        if event == "start":
-            root = node if root is None else root
-            opened.append(node.tag)
-            if len(opened) > MAX_DEPTH:
-                raise AnnotationError(f"{path}: elements are nested more than {MAX_DEPTH} deep")
-            continue
-        opened.pop()
-        _take(found, node, opened)
-        if len(opened) == 1 and root is not None:
-            root.clear()
-    if root is None or root.tag != "annotations":
-        raise AnnotationError(f"{path}: XML of another form: no <annotations> as CVAT writes it")
+    content, found, root = annotation_bytes(path, MAX_BYTES), CvatFile(path), ""
+    with xml_errors(path):
+        for node, around in xml_elements(path, content):
+            _take(found, node, around)
+            root = node.tag
+        if root != "annotations":
+            raise AnnotationError(f"{path}: XML of another form: no <annotations> as CVAT writes "
+                                  "it")
     return found
 
 

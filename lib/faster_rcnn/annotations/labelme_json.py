@@ -7,14 +7,11 @@ Points are in pixels from the image's upper left corner, with fractions. Every s
 around it; shapes of one label and one group_id are parts of one object. The picture that a file may
 hold (imageData) is not read.
 """
-import json
 import math
-from typing import Any
 
 from faster_rcnn.annotations.box_objects import BoxAnnotation, BoxObject, bounding_box
+from faster_rcnn.annotations.files import MAX_OBJECTS, AnnotationError, json_content
 from faster_rcnn.annotations.values import whole_number
-from faster_rcnn.annotations.voc_xml import MAX_OBJECTS, AnnotationError, unreadable
-from faster_rcnn.files.reading import EncodingError, FileError, read_text
 
 # With the picture inside
 MAX_BYTES = 256 << 20
@@ -24,7 +21,7 @@ POINT = "point"
 
 def read_labelme(path: str) -> BoxAnnotation:
     """The annotation in a file; AnnotationError when it is missing or of another form."""
-    content = read_json(path)
+    content = json_content(path, MAX_BYTES)
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list):
         raise AnnotationError(f'{path}: JSON of another form: the list "shapes" is not there')
@@ -35,21 +32,6 @@ def read_labelme(path: str) -> BoxAnnotation:
     objects = [_object(number, shape) for number, shape in enumerate(shapes, 1)]
     return BoxAnnotation(path, path, None if width is None or height is None else (width, height),
                          tuple(_grouped(objects, shapes)))
-
-
-def read_json(path: str) -> Any:
-    """The content of a JSON file; AnnotationError when there is none."""
-    try:
-        return json.loads(read_text(path, MAX_BYTES))
-    except json.JSONDecodeError as error:
-        raise AnnotationError(f"{path}:{error.lineno}:{error.colno}: not well-formed JSON "
-                              f"({error.msg})") from None
-    except EncodingError as error:
-        raise AnnotationError(str(error)) from None
-    except (RecursionError, ValueError) as error:
-        raise AnnotationError(f"{path}: JSON that is not accepted ({error})") from None
-    except FileError as error:
-        raise unreadable(path, error) from None
 
 
 def _object(number: int, shape: object) -> BoxObject:

@@ -1,29 +1,24 @@
 """VOC annotation files (XML) as objects; their boxes are checked in annotations/check.py."""
-import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
-
-from caffe.core.errors import UserError
+from faster_rcnn.annotations.files import (
+    MAX_OBJECTS,
+    AnnotationError,
+    annotation_bytes,
+    xml_elements,
+    xml_errors,
+)
 from faster_rcnn.annotations.values import as_number, truth
-from faster_rcnn.files.reading import FileError, MissingFileError, read_bytes
 
-# An annotation file of VOC has some 1,000 bytes and a few objects. Memory grows with the number of
-# objects in an image, whatever the form of its annotation
-MAX_BYTES, MAX_OBJECTS, MAX_DEPTH = 64 << 20, 10_000, 100
+# An annotation file of VOC has some 1,000 bytes and a few objects
+MAX_BYTES = 64 << 20
 # Children of <annotation> beside <object> and <size>, in VOC and as labelling programs write them
 _CHILDREN = ("folder", "filename", "path", "source", "owner", "segmented", "database",
              "imagesize")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
-
-
-class AnnotationError(UserError, ValueError):
-    """An annotation that cannot be used; the message starts with the file's path."""
 
 
 @dataclass(frozen=True)
@@ -90,42 +85,20 @@ def read_annotation(path: str) -> VocAnnotation:
     Names of elements may have a namespace and capital letters. Raises AnnotationError for a file
     that is missing, not XML, XML of another form, or too large (MAX_BYTES, MAX_OBJECTS).
     """
-    try:
-        content = read_bytes(path, MAX_BYTES)
-    except FileError as error:
-        raise unreadable(path, error) from None
-    try:
+    content = annotation_bytes(path, MAX_BYTES)
+    with xml_errors(path):
         return _parsed(path, content)
-    except ParseError as error:
-        raise AnnotationError(f"{path}: not well-formed XML ({error})") from None
-    except AnnotationError:
-        raise
-    except (DefusedXmlException, ValueError, LookupError) as error:
-        raise AnnotationError(f"{path}: XML that is not accepted ({error!r})") from None
-
-
-def unreadable(path: str, error: FileError) -> AnnotationError:
-    """The AnnotationError of an annotation file that cannot be read."""
-    if isinstance(error, MissingFileError) and not os.path.islink(path):
-        return AnnotationError(f"{path}: the annotation file is not there")
-    return AnnotationError(f"{path}: {str(error).removeprefix(path).strip()}")
 
 
 def _parsed(path: str, content: bytes) -> VocAnnotation:
-    """The annotation in a file's content; elements are dropped as soon as they are read."""
-    root: Element | None = None
-    opened: list[str] = []
+    """The annotation in a file's content."""
     objects: list[VocObject] = []
-    size, others = None, set()
-    for event, node in ElementTree.iterparse(io.BytesIO(content), events=("start", "end")):
-        if event == "start":
-            root = node if root is None else root
-            opened.append(_tag(node))
-            if len(opened) > MAX_DEPTH:
-                raise AnnotationError(f"{path}: elements are nested more than {MAX_DEPTH} deep")
-            continue
-        tag = opened.pop()
-        if len(opened) != 1:
+    size, others, root = None, set(), ""
+    for node, around in xml_elements(path, content, _tag):
+        tag = _tag(node)
+        if not around:
+            root = tag
+        if len(around) != 1:
             continue
         if tag == "object":
             objects.append(_object(node, len(objects) + 1))
@@ -136,9 +109,7 @@ def _parsed(path: str, content: bytes) -> VocAnnotation:
         if len(objects) > MAX_OBJECTS:
             raise AnnotationError(f"{path}: more than {MAX_OBJECTS} objects in an image, which is "
                                   "the limit")
-        if root is not None:
-            root.clear()
-    _require_form(path, "" if root is None else _tag(root), objects, others)
+    _require_form(path, root, objects, others)
     return VocAnnotation(path, size, tuple(objects))
 
 

@@ -12,9 +12,8 @@ from faster_rcnn.annotations.box_objects import (
     NormalisedObject,
     bounding_box,
 )
+from faster_rcnn.annotations.files import MAX_OBJECTS, AnnotationError, annotation_text
 from faster_rcnn.annotations.values import as_number, whole_number
-from faster_rcnn.annotations.voc_xml import MAX_OBJECTS, AnnotationError, unreadable
-from faster_rcnn.files.reading import EncodingError, FileError, read_text
 
 MAX_BYTES = 64 << 20
 
@@ -24,12 +23,7 @@ def read_yolo(path: str, size: tuple[int, int], names: Sequence[str]) -> BoxAnno
 
     AnnotationError for a file that cannot be read, or with more than MAX_OBJECTS lines.
     """
-    try:
-        lines = read_text(path, MAX_BYTES).split("\n")
-    except EncodingError as error:
-        raise AnnotationError(str(error)) from None
-    except FileError as error:
-        raise unreadable(path, error) from None
+    lines = annotation_text(path, MAX_BYTES).split("\n")
     filled = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
     if len(filled) > MAX_OBJECTS:
         raise AnnotationError(f"{path}: more than {MAX_OBJECTS} objects in an image, which is the "

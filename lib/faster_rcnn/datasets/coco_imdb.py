@@ -16,8 +16,8 @@ from faster_rcnn.annotations.coco_json import (
     CocoObject,
     read_coco,
 )
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.problems import Problem, report
-from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, CardError

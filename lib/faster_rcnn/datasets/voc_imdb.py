@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from faster_rcnn.annotations.check import UNLABELLED, AnnotationChecker, CheckedObject
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.samples.listed import ListedSample, read_listed

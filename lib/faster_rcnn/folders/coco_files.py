@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from faster_rcnn.annotations.coco_json import CocoFile, read_coco
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import SPLIT_WORDS, split_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from faster_rcnn.annotations.coco_json import read_coco
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.samples.listed import source_of
 from faster_rcnn.datasets.samples.pictures import FolderError

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from faster_rcnn.annotations.csv_tables import read_csv
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.samples.listed import read_list
 from faster_rcnn.folders.folder import Folder
 

@@ -4,7 +4,7 @@ import re
 
 from faster_rcnn.annotations.csv_tables import CsvTable, read_csv
 from faster_rcnn.annotations.cvat_xml import CvatFile, read_cvat
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import split_of
 

@@ -3,8 +3,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.values import as_number, whole_number
-from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.annotations.yolo_txt import read_yolo
 from faster_rcnn.datasets.samples.pictures import plain_name
 from faster_rcnn.datasets.samples.sources import FileSource

@@ -6,8 +6,8 @@ import pytest
 from faster_rcnn.annotations.check import AnnotationChecker
 from faster_rcnn.annotations.csv_tables import read_csv
 from faster_rcnn.annotations.cvat_xml import read_cvat
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.labelme_json import read_labelme
-from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.annotations.yolo_txt import read_yolo
 from faster_rcnn.datasets.cards import Card
 

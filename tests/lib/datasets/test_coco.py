@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from voc_folder import write_text
 
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.cards import CardError, load_card
 from faster_rcnn.datasets.coco import coco
 from faster_rcnn.datasets.factory import get_imdb, list_imdbs

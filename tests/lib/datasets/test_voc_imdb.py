@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 from voc_folder import write_card, write_set, write_text
 
-from faster_rcnn.annotations.voc_xml import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.cards import CardError
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.pascal_voc import pascal_voc

@@ -14,6 +14,7 @@ import torch
 
 from caffe.operators import build
 from caffe.operators.plain import library as plain
+from caffe.operators.plain.checks import require
 
 logger = logging.getLogger("caffe.operators")
 CHOICE = os.environ.get("CAFFE_OPERATORS", "")
@@ -65,15 +66,10 @@ def lend_plain_kernels_to_cuda() -> None:
 
 # Shapes on the meta device: for finding the top shapes of a net and for torch.compile.
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
 def _require_regions(op: str, features: torch.Tensor, rois: torch.Tensor) -> None:
-    _require(features.dim() == 4,
+    require(features.dim() == 4,
              f"{op}: features must be (N, C, H, W), not {list(features.shape)}")
-    _require(rois.dim() == 2 and rois.shape[1] == 5,
+    require(rois.dim() == 2 and rois.shape[1] == 5,
              f"{op}: rois must be (R, 5): batch index, x1, y1, x2, y2; not {list(rois.shape)}")
 
 
@@ -108,7 +104,7 @@ def _(grad, features, rois, spatial_scale, sampling_ratio, aligned):
 @torch.library.register_fake("caffe_fast_rcnn::psroi_pool")
 def _(features, rois, output_dim, group_size, spatial_scale):
     _require_regions("psroi_pool", features, rois)
-    _require(output_dim > 0 and features.shape[1] == output_dim * group_size ** 2,
+    require(output_dim > 0 and features.shape[1] == output_dim * group_size ** 2,
              f"psroi_pool: features must have output_dim * group_size^2 = {output_dim} * "
              f"{group_size}^2 channels, not {list(features.shape)}")
     return features.new_empty((rois.shape[0], output_dim, group_size, group_size))
@@ -122,7 +118,7 @@ def _(grad, rois, feature_shape, spatial_scale):
 @torch.library.register_fake("caffe_fast_rcnn::smooth_l1_loss")
 def _(pred, target, inside, outside, sigma):
     for name, operand in (("target", target), ("inside", inside), ("outside", outside)):
-        _require(operand is None or operand.shape == pred.shape,
+        require(operand is None or operand.shape == pred.shape,
                  f"smooth_l1_loss: {name} is {operand is not None and list(operand.shape)}, "
                  f"pred is {list(pred.shape)}")
     return pred.new_empty(())
@@ -146,8 +142,8 @@ def _(boxes, scores, groups, gaussian, thresh, sigma, score_thresh):
 
 @torch.library.register_fake("caffe_fast_rcnn::lrn_across")
 def _(x, size, alpha, beta, k):
-    _require(x.dim() >= 2, f"lrn_across: x must be (N, C, ...), not {list(x.shape)}")
-    _require(size > 0 and size % 2 == 1, f"lrn_across: size must be odd, not {size}")
+    require(x.dim() >= 2, f"lrn_across: x must be (N, C, ...), not {list(x.shape)}")
+    require(size > 0 and size % 2 == 1, f"lrn_across: size must be odd, not {size}")
     return _channels_last(x)
 
 
@@ -158,7 +154,7 @@ def _(grad, x, size, alpha, beta, k):
 
 @torch.library.register_fake("caffe_fast_rcnn::lrn_within")
 def _(x, size, alpha, beta):
-    _require(x.dim() == 4, f"lrn_within: x must be (N, C, H, W), not {list(x.shape)}")
+    require(x.dim() == 4, f"lrn_within: x must be (N, C, H, W), not {list(x.shape)}")
     return _channels_last(x)
 
 

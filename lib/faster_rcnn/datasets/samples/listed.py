@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from faster_rcnn.annotations.check import Annotation
 from faster_rcnn.annotations.csv_tables import read_csv
+from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.problems import Problem, report
-from faster_rcnn.annotations.voc_xml import AnnotationError
 from faster_rcnn.datasets.cards.card import Card, CardError
 from faster_rcnn.datasets.samples.pictures import PictureIndex, pictures_below
 from faster_rcnn.datasets.samples.sources import FileSource, Source, TableSource
