@@ -10,7 +10,13 @@ from caffe.core.errors import InputError
 from caffe.core.logs import Timer
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
-from faster_rcnn.detection.inputs import NetInput, forward, stacked_blobs
+from faster_rcnn.detection.inputs import (
+    NetInput,
+    forward,
+    of_equal_shape,
+    stacked_blobs,
+    windows,
+)
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files import safe_pickle
@@ -135,6 +141,30 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
     """{image: detections of each class but the background}. limits: max_per_image, thresh;
     pictures: the folder for a picture of every image."""
     max_per_image, thresh = limits
+    detect_timer, rest_timer = Timer(), Timer()
+    found: dict[int, list[np.ndarray]] = {}
+    progress = ImageProgress("im_detect", imdb.num_images)
+    names = ([] if pictures is None else
+             distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)]))
+    for i, given, (scores, boxes) in _passes(net, imdb, images, options, detect_timer):
+        rest_timer.tic()
+        dets = select_detections(scores, boxes, thresh, options.nms, max_per_image,
+                                 options.refinement)
+        found[i] = dets[1:]
+        rest_timer.toc()
+        if pictures is not None:
+            _write_picture(os.path.join(pictures, f"{names[i]}.jpg"), imdb, given.im, dets)
+        seconds = detect_timer.total_time / len(found)
+        progress.update(images[len(found) - 1] + 1,
+                        f"{seconds:.3f}s {rest_timer.average_time:.3f}s")
+    progress.close()
+    return {i: found[i] for i in images}
+
+
+def _passes(net: Any, imdb: Any, images: Sequence[int], options: TestOptions,
+            timer: Timer) -> Iterator[tuple[int, NetInput, Detections]]:
+    """(image, its input, its scores and boxes) of every image. Those of equal size share passes of
+    the net, so not in the order of `images` where TEST.IMS_PER_BATCH is more than 1."""
     roidb = None if options.has_rpn else imdb.roidb
 
     def load(index: int) -> NetInput:
@@ -143,26 +173,15 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
         with naming_image(path):
             return NetInput(read_image(path), boxes, options)
 
-    detect_timer, rest_timer = Timer(), Timer()
-    found = {}
-    progress = ImageProgress("im_detect", imdb.num_images)
-    names = ([] if pictures is None else
-             distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)]))
-    for i, given in zip(images, read_ahead(load, images)):
-        detect_timer.tic()
-        with naming_image(imdb.image_path_at(i)):
-            scores, boxes = detect(net, given, options)
-        detect_timer.toc()
-        rest_timer.tic()
-        dets = select_detections(scores, boxes, thresh, options.nms, max_per_image,
-                                 options.refinement)
-        found[i] = dets[1:]
-        rest_timer.toc()
-        if pictures is not None:
-            _write_picture(os.path.join(pictures, f"{names[i]}.jpg"), imdb, given.im, dets)
-        progress.update(i + 1, f"{detect_timer.average_time:.3f}s {rest_timer.average_time:.3f}s")
-    progress.close()
-    return found
+    for window in windows(zip(images, read_ahead(load, images)), options.ims_per_batch):
+        shapes = [given.blobs["data"].shape for _, given in window]
+        for part in of_equal_shape(shapes, options.ims_per_batch):
+            numbers, inputs = zip(*(window[position] for position in part))
+            timer.tic()
+            with naming_image(", ".join(map(imdb.image_path_at, numbers))):
+                detected = detect_together(net, inputs, options)
+            timer.toc()
+            yield from zip(numbers, inputs, detected)
 
 
 def apply_nms(all_boxes: list[list], thresh: float) -> list[list]:

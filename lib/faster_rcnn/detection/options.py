@@ -47,6 +47,7 @@ class TestOptions:
     scales: tuple[float, ...]
     max_size: float
     multiple_of: int
+    ims_per_batch: int
     pixel_means: tuple[float, ...]
     has_rpn: bool
     svm: bool
@@ -59,9 +60,12 @@ class TestOptions:
 
     @classmethod
     def from_cfg(cls) -> "TestOptions":
-        """The present settings."""
+        """The present settings; ConfigValueError where they do not go together."""
         t = cfg.TEST
-        return cls(tuple(t.SCALES), t.MAX_SIZE, t.SCALE_MULTIPLE_OF,
+        if t.IMS_PER_BATCH > 1 and not t.HAS_RPN:
+            raise ConfigValueError(f"TEST.IMS_PER_BATCH is {t.IMS_PER_BATCH}; nets that are given "
+                                   "their rois (TEST.HAS_RPN False) test one image at a time")
+        return cls(tuple(t.SCALES), t.MAX_SIZE, t.SCALE_MULTIPLE_OF, t.IMS_PER_BATCH,
                    tuple(np.ravel(cfg.PIXEL_MEANS).tolist()), bool(t.HAS_RPN), bool(t.SVM),
                    bool(t.BBOX_REG), bool(t.AGNOSTIC), t.NMS, Refinement.of(t), cfg.DEDUP_BOXES,
                    cfg.BBOX_MAX_LOG_SCALE)

@@ -21,7 +21,7 @@ from caffe.core.errors import InputError
 from caffe.core.state import computing_on
 from faster_rcnn.detection.detect import detect_together
 from faster_rcnn.detection.filled import require_filled
-from faster_rcnn.detection.inputs import NetInput
+from faster_rcnn.detection.inputs import GATHERED, NetInput, of_equal_shape
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.detectors.box import Box, boxes_of, by_class
@@ -40,8 +40,6 @@ from faster_rcnn.settings.config import cfg, cfg_override
 _building = threading.Lock()
 # Pictures that are looked at together, where nobody says: on the CPU, on a GPU
 BATCH_ON_CPU, BATCH_ON_GPU = 1, 8
-# Batches that are gathered, so that pictures of one size find each other
-_GATHERED = 4
 
 
 class Detector:
@@ -142,20 +140,15 @@ class Detector:
     @property
     def window(self) -> int:
         """How many pictures `detect` should get at once, so that batches are filled."""
-        return 1 if self._batch == 1 or not self._options.has_rpn else _GATHERED * self._batch
+        return 1 if self._batch == 1 or not self._options.has_rpn else GATHERED * self._batch
 
     def detect(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
         """The boxes of prepared pictures, those of equal size in common passes."""
         found: list[list[Box]] = [[] for _ in inputs]
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for index, one in enumerate(inputs):
-            groups.setdefault(one.blobs["data"].shape, []).append(index)
         size = self._batch if self._options.has_rpn else 1
-        for indices in groups.values():
-            for start in range(0, len(indices), size):
-                part = indices[start:start + size]
-                for index, boxes in zip(part, self._pass([inputs[i] for i in part])):
-                    found[index] = boxes
+        for part in of_equal_shape([one.blobs["data"].shape for one in inputs], size):
+            for index, boxes in zip(part, self._pass([inputs[i] for i in part])):
+                found[index] = boxes
         return found
 
     def _pass(self, inputs: Sequence[NetInput]) -> list[list[Box]]:

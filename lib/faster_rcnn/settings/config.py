@@ -158,6 +158,8 @@ cfg.TEST = EasyDict()
 cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
 cfg.TEST.SCALE_MULTIPLE_OF = 1
+# Images of equal size that a net which makes its own proposals looks at in one pass, at most
+cfg.TEST.IMS_PER_BATCH = 1
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
 # Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
