@@ -11,7 +11,7 @@ the top of the one before. In this order, each at most once but the first and th
     Dropout                  where it changes nothing
 """
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 
@@ -63,20 +63,27 @@ class Chain:
         del found[id(self.top)]
         return list(found.values())
 
-    def takes(self, layer: LayerRunner, earlier: Sequence[LayerRunner]) -> bool:
-        """Whether the layer behind the last one can be carried out; notes what it does.
+    def takes(self, place: int, layer: LayerRunner, earlier: Sequence[LayerRunner]) -> bool:
+        """Adds the layer behind the last one, if it can be carried out.
 
         earlier: the layers between the host and this one, which run after the host.
         """
-        if not isinstance(layer, ModuleRunner) or layer.losses or layer.same_memory:
+        if not isinstance(layer, ModuleRunner) or layer.losses or layer.same_memory \
+                or not self._notes(layer, earlier):
             return False
-        module = layer.module
+        self.layers.append(layer)
+        self.places.append(place)
+        return True
+
+    def _notes(self, layer: ModuleRunner, earlier: Sequence[LayerRunner]) -> bool:
+        """Notes what a layer does; False where nothing here can do that."""
+        module, activation = layer.module, activation_of(layer)
         if isinstance(module, Dropout):
             return not module.drops and module.scale_train
         if self.activation is not None:
             return False
-        self.activation = activation_of(layer)
-        if self.activation is not None:
+        if activation is not None:
+            self.activation = activation
             return True
         if self.residual is not None:
             return False
@@ -126,18 +133,20 @@ def find_chains(layers: Sequence[LayerRunner], visible: Collection[int]) -> dict
         while chain.places[-1] in readers:
             following = readers[chain.places[-1]]
             follower = layers[following]
-            hides = len(follower.tops) == 1 and follower.tops[0] is not chain.top
-            if len(follower.tops) != 1 or (hides and id(chain.top) in visible):
+            if len(follower.tops) != 1 or _hides(chain, follower, visible):
                 break
-            if not chain.takes(follower, layers[place:following]):
+            if not chain.takes(following, follower, layers[place:following]):
                 break
-            chain.layers.append(follower)
-            chain.places.append(following)
         chains[place] = chain
     return chains
 
 
-def is_host(layer: LayerRunner) -> bool:
+def _hides(chain: Chain, follower: LayerRunner, visible: Collection[int]) -> bool:
+    """Whether a blob that must not be hidden would be, if the chain took this layer."""
+    return follower.tops[0] is not chain.top and id(chain.top) in visible
+
+
+def is_host(layer: LayerRunner) -> TypeGuard[ModuleRunner]:
     """Whether a layer is a Convolution over two axes or an InnerProduct, of one float32 bottom."""
     if not isinstance(layer, ModuleRunner) or layer.losses or len(layer.bottoms) != 1:
         return False

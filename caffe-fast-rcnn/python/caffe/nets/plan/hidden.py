@@ -24,9 +24,10 @@ class HiddenBlobs:
         self._params = [{name: parameter.detach().clone()
                          for name, parameter in layer.module.named_parameters()}
                         for layer in self._layers]
+        made = {id(layer.tops[0]) for layer in self._layers}
         self._bottoms = [chain.host.bottoms[0]]
-        if any(blob is chain.residual for layer in self._layers for blob in layer.bottoms):
-            self._bottoms.append(chain.residual)
+        self._bottoms += [blob for layer in self._layers[1:] for blob in layer.bottoms
+                          if id(blob) not in made]
         self._kept: list[Tensor] = []
 
     def defer(self, top: Tensor) -> None:

@@ -68,7 +68,7 @@ class ChainStep:
             self._kernel = make_kernel(self.chain, self._weights, tuple(x.shape))
 
     def _shape_of_top(self, shape: Shape) -> Shape:
-        return tuple(self.chain.host.module.top_shapes([tuple(shape)])[0])
+        return self.chain.host.module.top_shapes([tuple(shape)])[0] or ()
 
 
 Step = LayerStep | ChainStep
