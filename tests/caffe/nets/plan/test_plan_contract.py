@@ -260,18 +260,19 @@ def test_a_test_net_follows_the_training_net_whose_weights_it_shares():
             + layer("fc", "InnerProduct", "data", None, "inner_product_param { num_output: 2 "
                     'weight_filler { type: "gaussian" std: 1 } }'))
     train = net(text + layer("loss", "EuclideanLoss", "fc target"))
-    test = net(text + layer("relu", "ReLU", "fc"), phase=caffe.TEST)
+    test = net(text + layer("tanh", "TanH", "fc"), phase=caffe.TEST)
+    fill(train)
     test.share_with(train)
     for built in (train, test):
         built.blobs["data"].data[...] = np.arange(12).reshape(4, 3) / 5
     updater = Updater(SGD(SolverParameter(momentum=0.9)), train.learnables)
     for iteration in range(3):
-        before = test.forward()["relu"].copy()
+        before = test.forward()["tanh"].copy()
         train.forward()
         train.backward()
         updater.apply(0.1, iteration)
-        assert not np.array_equal(test.forward()["relu"], before)
-        assert_near(test.forward()["relu"], unplanned(test)["relu"])
+        assert not np.array_equal(test.forward()["tanh"], before)
+        assert_near(test.forward()["tanh"], unplanned(test)["tanh"])
 
 
 # --------------------------------------------------------------------- shapes, and no plans
