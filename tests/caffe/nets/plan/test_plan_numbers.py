@@ -125,7 +125,7 @@ def random_text(drawn):
     text, blobs, read = [input_layer("data", 1, 4, 6, 6)], [("data", 4)], {"data"}
     for number, (kind, in_place, pick) in enumerate(drawn):
         bottom, channels = blobs[-1 - pick % min(4, len(blobs))]
-        name = f"{kind}{number}"
+        name = f"{kind}_{number}"
         if in_place and kind in KINDS[2:7] and blobs[-1][0] not in read:
             bottom, channels = blobs[-1]
             text.append(layer(name, kind, bottom, bottom))
