@@ -21,6 +21,7 @@ from caffe.core.state import (
     set_mode_cpu,
     set_mode_gpu,
     set_multiprocess,
+    set_plan,
     set_random_seed,
     set_solver_count,
     set_solver_rank,
@@ -53,11 +54,11 @@ __version__ = "1.0.0"
 keep_freed_memory()
 
 __all__ = [
-    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier",
-    "Detector", "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver",
-    "SGDSolver", "TEST", "TRAIN", "TensorLayer", "Timer", "allow_layer_module", "errors",
-    "get_solver", "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops",
-    "params", "proto", "prototxt", "set_deterministic", "set_device", "set_mode_cpu",
-    "set_mode_gpu", "set_multiprocess", "set_random_seed", "set_solver_count", "set_solver_rank",
+    "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
+    "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
+    "TEST", "TRAIN", "TensorLayer", "Timer", "allow_layer_module", "errors", "get_solver",
+    "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops", "params", "proto",
+    "prototxt", "set_deterministic", "set_device", "set_mode_cpu", "set_mode_gpu",
+    "set_multiprocess", "set_plan", "set_random_seed", "set_solver_count", "set_solver_rank",
     "set_tf32", "set_winograd", "solver_count", "solver_rank", "state", "to_proto", "weights",
 ]

@@ -169,3 +169,56 @@ def test_setting_ends_freshness(make):
     values.fresh = True
     values.set(torch.ones(1))
     assert not values.fresh
+
+
+def test_deferred_values_are_computed_by_the_first_reader():
+    memory, calls = Memory((2,), torch.device("cpu")), []
+
+    def compute():
+        calls.append(1)
+        memory.set(torch.tensor([1.0, 2.0, 3.0]))
+
+    memory.defer((3,), compute)
+    assert memory.shape == (3,) and memory.is_deferred and not memory.is_unset and not calls
+    assert memory.array().tolist() == memory.get().tolist() == [1, 2, 3]
+    assert len(calls) == 1 and not memory.is_deferred
+
+
+def test_values_that_replace_deferred_ones():
+    memory = Memory((2,), torch.device("cpu"))
+    memory.defer((3,), lambda: pytest.fail("nobody reads them"))
+    memory.set(torch.ones(2))
+    assert memory.array().tolist() == [1, 1]
+    memory.defer((3,), lambda: pytest.fail("nobody reads them"))
+    memory.unset()
+    assert memory.array().tolist() == [0, 0, 0]
+
+
+def test_the_stamp_shows_that_values_may_have_changed():
+    memory = Memory((2,), torch.device("cpu"), torch.zeros(2))
+    lent = torch.zeros(2)
+    changes = [memory.array, lambda: memory.copy_(torch.ones(2)), lambda: memory.unset(),
+               lambda: memory.load(np.ones(2)), lambda: memory.add(torch.ones(2)), memory.touch,
+               lambda: memory.fit((1,)), lambda: memory.lend(lent), lambda: lent[:1].add_(1)]
+    for change in changes:
+        before = memory.stamp()
+        assert memory.stamp() == before
+        change()
+        assert memory.stamp() != before
+
+
+def test_kept_values_do_not_change():
+    memory = Memory((2,), torch.device("cpu"))
+    held = memory.array()
+    of_held = memory.keep()
+    held[...] = 4
+    del held
+    memory.set(torch.zeros(2))
+    alone = memory.keep()
+    memory.array()[...] = 5
+    assert of_held.tolist() == alone.tolist() == [0, 0] and memory.get().tolist() == [5, 5]
+    tensor = torch.zeros(2)
+    memory.set(tensor, owned=False)
+    of_another = memory.keep()
+    tensor += 1
+    assert of_another.tolist() == [0, 0] and memory.get().tolist() == [1, 1]

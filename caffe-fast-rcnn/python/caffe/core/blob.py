@@ -46,7 +46,7 @@ class Blob:
     @property
     def tensor(self) -> Tensor:
         tensor = self.values.get()
-        self.values.touch()     # the user may write to it
+        self.values.lend(tensor)
         return tensor
 
     @tensor.setter
@@ -128,7 +128,7 @@ class ParamBlob(Blob):
     @property
     def tensor(self) -> Tensor:
         self.values.get()
-        self.values.touch()
+        self.values.lend(self.parameter)
         return self.parameter
 
     @tensor.setter

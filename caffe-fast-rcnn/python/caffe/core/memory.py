@@ -5,7 +5,7 @@ a copy in main memory. As in pycaffe, whoever asks for the array may write to it
 that reads the tensor uploads the copy.
 """
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ class Memory:
     """
 
     __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
-                 "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state")
+                 "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
+                 "_changes", "_lent", "_deferred")
 
     def __init__(self, shape: Sequence[int], device: torch.device, tensor: Tensor | None = None,
                  keeps_layout: bool = False) -> None:
@@ -52,6 +53,9 @@ class Memory:
         self.is_copied = needs_copy(device)
         self._host: Any = None          # the copy in main memory
         self._host_state = _STALE
+        self._changes = 0
+        self._lent: tuple[Tensor, ...] = ()     # tensors of the values that others may write to
+        self._deferred: Callable[[], None] | None = None    # sets the values when they are read
 
     @property
     def shape(self) -> Shape:
@@ -60,27 +64,71 @@ class Memory:
     @property
     def is_unset(self) -> bool:
         """Whether no values were set, so that all are `fill`."""
-        return self._tensor is None and self._host_state != _NEWER
+        return self._tensor is None and self._host_state != _NEWER and not self._deferred
 
     def get(self) -> Tensor:
         """The tensor on the device, with all that was written by numpy."""
         if self._host_state == _NEWER:
             self._upload()
+        if self._tensor is None and self._deferred is not None:
+            self._deferred()
         if self._tensor is None:
             self._tensor = torch.full(self._shape, self.fill, device=self.device)
             self._owned = True
         return self._tensor
 
-    def set(self, tensor: Tensor, owned: bool = True) -> None:
+    def set(self, tensor: Tensor | None, owned: bool = True) -> None:
         """Replaces the tensor; owned: whether nothing else uses its memory."""
         self._tensor = tensor
         self._owned = owned
         self.fresh = self.is_dead_end = False
         self._host_state = _STALE
+        self._changes += 1
+        self._lent, self._deferred = (), None
 
     def touch(self) -> None:
         """Says that the tensor has been changed in place."""
         self._host_state = _STALE
+        self._changes += 1
+
+    def lend(self, tensor: Tensor) -> None:
+        """Says that somebody has a tensor of these values, and may write to it later on."""
+        self.touch()
+        if not any(tensor is known for known in self._lent):
+            self._lent = (*self._lent, tensor)
+
+    def stamp(self) -> tuple[int, ...]:
+        """Numbers that are others once the values may have been changed.
+
+        They show what is written to a lent tensor if PyTorch counts it (not through its `.data`).
+        They do not show what is written to an array while it `is_held`.
+        """
+        return (self._changes, *(0 if tensor.is_inference() else tensor._version
+                                 for tensor in self._lent))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the user still has the array, and may write to it unseen."""
+        return self._array is not None and self._array() is not None
+
+    def keep(self) -> Tensor:
+        """The tensor as it is now, for later: a copy where others may write to it."""
+        tensor = self.get()
+        if self._lent or not self._owned or self.is_held:
+            return tensor.clone()
+        self._owned = self.fresh = False        # whoever asks for the array gets a copy
+        return tensor
+
+    def defer(self, shape: Shape, compute: Callable[[], None]) -> None:
+        """New values of this shape that nobody has computed yet: `compute` is to `set` them, and is
+        called when they are read."""
+        self.set(None)
+        self._shape, self._deferred = shape, compute
+
+    @property
+    def is_deferred(self) -> bool:
+        """Whether the values are still to be computed."""
+        return self._deferred is not None
 
     def unset(self, shape: Shape | None = None) -> None:
         """Sets all values to `fill` (in a new shape), also in the array that the user still has."""
@@ -91,11 +139,13 @@ class Memory:
             self.set(view.fill_(self.fill))
         else:
             self._shape, self._tensor, self._host_state = self.shape, None, _STALE
+        self._deferred = None
+        self._changes += 1
 
     def copy_(self, tensor: Tensor) -> None:
         """Overwrites the values where they are."""
         self.get().data.copy_(tensor)
-        self._host_state = _STALE
+        self.touch()
 
     def load(self, array: np.ndarray) -> None:
         """Overwrites the values where they are with those of an array, read-only or not aligned."""
@@ -110,7 +160,7 @@ class Memory:
             self.set(tensor, owned=False)
         elif self._owned:
             self.get().add_(tensor)
-            self._host_state = _STALE
+            self.touch()
         else:
             self.set(self.get() + tensor)
 
@@ -118,14 +168,14 @@ class Memory:
         """Changes the shape; a memory that does not grow keeps its first values (Blob::Reshape)."""
         if shape == self.shape:
             return
-        old = self.get() if self._tensor is not None or self._host_state == _NEWER else None
+        old = None if self.is_unset else self.get()
         count = torch.Size(shape).numel()
         keeps = old is not None and count <= old.numel()
         self._tensor = old.contiguous().view(-1)[:count].view(shape) \
             if old is not None and keeps else None
         self._shape = tuple(shape)
-        self._array = self._arrays_tensor = self._host = None
-        self._host_state = _STALE
+        self._array = self._arrays_tensor = self._host = self._deferred = None
+        self.touch()
 
     def settle(self) -> None:
         """Moves new values to the memory that numpy was given, if the user still has it.
@@ -134,9 +184,10 @@ class Memory:
         its gradient must not change.
         """
         view = self._living_view()
-        if view is not None and self._tensor is not None:
-            if view.data_ptr() != self._tensor.data_ptr():
-                view.copy_(self._tensor)
+        if view is not None and not self.is_unset:
+            tensor = self.get()
+            if view.data_ptr() != tensor.data_ptr():
+                view.copy_(tensor)
                 self.set(view)
         elif view is None:
             self._array = self._arrays_tensor = None
@@ -151,6 +202,7 @@ class Memory:
         if self.is_copied:
             return self._host_array()
         self.settle()
+        self._changes += 1
         array = self._array() if self._array is not None else None
         if array is None:
             self._tensor = self._exclusive(self.get())

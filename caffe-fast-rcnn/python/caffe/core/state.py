@@ -27,13 +27,14 @@ class _State(TypedDict):
     device_id: int
     tf32: bool
     winograd: bool
+    plan: bool
     solver_count: int
     solver_rank: int
 
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
 _state: _State = {"gpu": False, "device_id": 0, "tf32": False, "winograd": True,
-                  "solver_count": 1, "solver_rank": 0}
+                  "plan": True, "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:
@@ -78,6 +79,19 @@ def set_winograd(allowed: bool = True) -> None:
 def allows_winograd() -> bool:
     """What `set_winograd` was told."""
     return _state["winograd"]
+
+
+def set_plan(allowed: bool = True) -> None:
+    """Whether test nets on the CPU may run by a plan: layers fused, weights packed.
+
+    The numbers are others in their last digits. True at first; it counts from the next pass on.
+    """
+    _state["plan"] = bool(allowed)
+
+
+def allows_plan() -> bool:
+    """What `set_plan` was told."""
+    return _state["plan"]
 
 
 def set_deterministic(wanted: bool = True) -> None:

@@ -9,7 +9,8 @@ gradients in the opposite order, and only blobs connect them, not autograd's gra
 begin and end at any layer, and every blob may be read and written in between.
 The forward pass records what gradients need in exactly those layers that backward reaches by
 Caffe's rules (gradients.py). A test net has no loss and records nothing; with `force_backward:
-true` it can be differentiated like any other.
+true` it can be differentiated like any other. A whole pass through a test net that records
+nothing goes by a plan (plan/), in which layers are fused.
 """
 import os
 from collections import OrderedDict
@@ -36,6 +37,8 @@ from caffe.nets.net_weights import (
     save_weights_hdf5,
     share_weights,
 )
+from caffe.nets.plan.planner import Planner
+from caffe.nets.plan.steps import run_layer
 from caffe.nets.private_names import PrivateNames
 from caffe.proto.caffe_pb2 import NetParameter
 
@@ -92,6 +95,7 @@ class Net(PrivateNames):
         self.top_names = OrderedDict((r.name, r.top_names) for r in self._runners)
         self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
         self.inputs, self.outputs = built.inputs, built.outputs
+        self._planner = Planner(self._runners, self.phase == Phase.TEST)
 
     # ----------------------------------------------------------------------------------- passes
 
@@ -134,19 +138,19 @@ class Net(PrivateNames):
         """
         end = len(self._runners) - 1 if end is None else end
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
-        loss = 0.0
+        is_whole = start == 0 and end == len(self._runners) - 1 and not (before or after)
         with torch.no_grad():
-            for i in range(start, end + 1):
-                layer = self._runners[i]
-                for callback in before:
-                    callback(i)
-                layer.forward(record)
-                if layer.same_memory:
-                    layer.spread_in_place()
-                if layer.losses:
-                    loss = loss + layer.loss()
-                for callback in after:
-                    callback(i)
+            if is_whole and self._planner.allows():
+                loss = self._planner.run()
+            else:
+                self._planner.compute_hidden()
+                loss = 0.0
+                for i in range(start, end + 1):
+                    for callback in before:
+                        callback(i)
+                    loss = loss + run_layer(self._runners[i], record)
+                    for callback in after:
+                        callback(i)
             for blob in self._blobs:
                 if blob.values.is_viewed:
                     blob.values.settle()

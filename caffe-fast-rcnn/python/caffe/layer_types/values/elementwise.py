@@ -31,6 +31,7 @@ class Eltwise(Module):
         p = param.eltwise_param
         self.coeff, self.stable = tuple(p.coeff), p.stable_prod_grad
         self.operation = {p.SUM: self._sum, p.PROD: self._prod, p.MAX: self._max}[p.operation]
+        self.is_plain_sum = p.operation == p.SUM and all(c == 1 for c in self.coeff)
         if self.coeff and p.operation == p.PROD:
             raise self.error("expected coeff with operation SUM only, got it with PROD")
         if self.coeff and len(self.coeff) != len(shapes):

@@ -1,0 +1,140 @@
+"""Convolutions and products with packed weights, and with the layers that were fused into them.
+
+PyTorch hands oneDNN the weights in Caffe's order, and oneDNN puts them into its own order each
+time. Packed once, and with the sum and the activation on the way out, the same convolution takes
+0.7 to 0.95 of the time.
+"""
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from caffe.core import state
+from caffe.layer_types.common.module import Shape
+from caffe.layer_types.maps.convolution import Convolution
+from caffe.layer_types.values.dense import InnerProduct
+from caffe.nets.plan.chains import Activation, Chain
+from caffe.nets.plan.folding import factor_and_shift, scaled
+from caffe.operators import winograd
+from caffe.runners.module_runner import ModuleRunner
+
+Kernel = Callable[[Tensor, Tensor | None], Tensor]      # (bottom, residual or None) -> top
+_PACKED_ROWS = 16       # a product of fewer rows is bound by reading the weights, packed or not
+_IN_PLACE: dict[str, Callable[..., Tensor]] = {
+    "relu": torch.relu_, "leaky_relu": F.leaky_relu_, "hardtanh": torch.clamp_,
+    "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
+_PLAIN = Activation("none")
+
+
+class Weights(NamedTuple):
+    """The host's weights, with BatchNorm, Scale and Bias multiplied into them."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def folded_weights(chain: Chain) -> Weights:
+    """The Weights of a chain: the layer's own tensors where there is nothing to fold."""
+    weight, *bias = _values(chain.host)
+    if isinstance(chain.host.module, InnerProduct) and chain.host.module.transpose:
+        weight = weight.t()
+    if not chain.affine:
+        return Weights(weight, bias[0] if bias else None)
+    factor, shift = np.ones(len(weight)), bias[0].double().numpy() if bias else np.zeros(1)
+    for layer in chain.affine:
+        more, moved = factor_and_shift(layer.param, [blob.numpy() for blob in _values(layer)])
+        factor, shift = factor * more, shift * more + moved
+    folded = torch.from_numpy(scaled(chain.host.param, weight.double().numpy(), factor))
+    return Weights(folded.to(torch.float32, memory_format=_format(weight)),
+                   torch.from_numpy(np.broadcast_to(shift, len(weight)).astype(np.float32)))
+
+
+def _values(layer: ModuleRunner) -> list[Tensor]:
+    return [blob.values.get().detach().view(blob.shape) for blob in layer.blobs]
+
+
+def _format(weight: Tensor) -> torch.memory_format:
+    return torch.channels_last if weight.dim() == 4 else torch.contiguous_format
+
+
+def make_kernel(chain: Chain, weights: Weights, shape: Shape) -> Kernel:
+    """The function that computes the chain's top from bottoms of this shape."""
+    module, activation = chain.host.module, chain.activation or _PLAIN
+    if isinstance(module, InnerProduct):
+        return _product(module, weights, activation, chain.residual is not None, shape)
+    if _takes_winograd(module, shape):
+        return _winograd(module, weights, activation)
+    return _convolution(module, weights, activation, chain.residual is not None, shape)
+
+
+def _takes_winograd(module: Convolution, shape: Shape) -> bool:
+    w = module.windows
+    if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and module.group == 1):
+        return False
+    height, width = w.counts(shape[2:])
+    return state.allows_winograd() and winograd.pays(
+        module.channels, module.num_output, shape[0] * height, width, torch.get_num_threads())
+
+
+def _winograd(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
+    packed, bias, pad = winograd.winograd_pack(weights.weight), weights.bias, module.windows.pad
+    relu = activation.name == "relu"
+    after = None if relu else _IN_PLACE.get(activation.name)
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        top = winograd.winograd_conv(x, packed, bias, pad, relu, residual)
+        return top if after is None else after(top, *activation.scalars)
+    return run
+
+
+def _convolution(module: Convolution, weights: Weights, activation: Activation, adds: bool,
+                 shape: Shape) -> Kernel:
+    w, bias = module.windows, weights.bias
+    pad, stride, dilation = list(w.pad), list(w.stride), list(w.dilation)
+    packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
+        weights.weight.to_mkldnn(), pad, stride, dilation, module.group, list(shape))
+    operator = torch.ops.mkldnn._convolution_pointwise
+    options = (packed, bias, pad, stride, dilation, module.group)
+    if adds:
+        return _sum(operator.binary, options, activation)
+    name, scalars = activation.name, list(activation.scalars)
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        return operator.default(x.contiguous(memory_format=torch.channels_last), *options, name,
+                                scalars, "")
+    return run
+
+
+def _sum(operator: Callable[..., Tensor], options: tuple, activation: Activation) -> Kernel:
+    """A convolution that adds the residual; oneDNN does a ReLU after that, and nothing else."""
+    relu = "relu" if activation.name == "relu" else None
+    after = None if relu else _IN_PLACE.get(activation.name)
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        top = operator(x.contiguous(memory_format=torch.channels_last), residual, *options, "add",
+                       1.0, relu, [], None)
+        return top if after is None else after(top, *activation.scalars)
+    return run
+
+
+def _product(module: InnerProduct, weights: Weights, activation: Activation, adds: bool,
+             shape: Shape) -> Kernel:
+    weight, bias = weights
+    after = _IN_PLACE.get(activation.name)
+    if shape[0] < _PACKED_ROWS or adds:
+        def run(x: Tensor, residual: Tensor | None) -> Tensor:
+            top = F.linear(x.flatten(1), weight, bias)
+            if residual is not None:
+                top += residual
+            return top if after is None else after(top, *activation.scalars)
+        return run
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), shape[0])
+    operator = torch.ops.mkldnn._linear_pointwise.default
+    name, scalars = activation.name, list(activation.scalars)
+
+    def run_packed(x: Tensor, residual: Tensor | None) -> Tensor:
+        return operator(x.flatten(1), packed, bias, name, scalars, "")
+    return run_packed
