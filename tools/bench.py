@@ -6,6 +6,8 @@
     ./tools/bench.py --net Tiny --repeats 20 --json bench.json
     ./tools/bench.py --engine                      # what the engine adds to each layer
     ./tools/bench.py --net VGG16 --stage weights   # saving and loading, time and memory
+    ./tools/bench.py --peers                       # OpenCV, ONNX Runtime, OpenVINO: classifiers
+    ./tools/bench.py --peers MobileNet "ZF trunk" --threads 2
 
 Pictures of 600 x 800, 300 proposals at test time, 2000 per picture in training; random weights,
 synthetic pictures and annotations. The two sides run in turn (A B A B ...) in one process; a row
@@ -25,8 +27,9 @@ import _init_paths  # noqa: F401
 import cv2
 import numpy as np
 import torch
-from measure import weights_cost
+from measure import peers, weights_cost
 from measure.bare_net import BareNet
+from measure.peer_nets import NETS
 
 import caffe
 from caffe.files import prototxt
@@ -55,6 +58,9 @@ def parse_args(argv=None):
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     parser.add_argument("--layers", action="store_true", help="a table of the time of each layer")
     parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
+    parser.add_argument("--peers", nargs="*", choices=NETS, metavar="NET",
+                        help="only our test nets beside other programs that run nets: "
+                             + ", ".join(NETS) + " (all)")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
@@ -189,6 +195,18 @@ def engine_overhead(repeats, count=100):
             "bare_us": figures["bare"] / count * 1e6}
 
 
+def peer_table(names, repeats):
+    """The figures of peers.compare, printed row by row; each of its notes once."""
+    results, said = [], set()
+    for result in peers.compare(names or list(NETS), torch.get_num_threads(), repeats):
+        for note in set(result["notes"]) - said:
+            print(note)
+            said.add(note)
+        print(peers.line(result), flush=True)
+        results.append(result)
+    return results
+
+
 # ---------------------------------------------------------------------------------------- printing
 
 def show(result):
@@ -217,6 +235,8 @@ def main(argv=None):
         results = [engine_overhead(max(args.repeats, 20))]
         print("engine: {ours_us:.1f} us per layer, PyTorch alone {bare_us:.1f} us".format(
             **results[0]))
+    elif args.peers is not None:
+        results = peer_table(args.peers, args.repeats)
     else:
         results = []
         for net_name in args.net:
