@@ -1,9 +1,8 @@
 """What pyproject.toml cannot say: the Cython modules, caffe_pb2.py, and where the packages lie.
 
 `pip install -e .` leaves everything in the repository. A wheel holds the packages `caffe` and
-`faster_rcnn`, the Python layers that prototxts name, the operators' sources, cards, settings, Tiny's
-initial weights;
-the original's names that would collide with other people's packages (`utils`, `datasets` ...) lie
+`faster_rcnn`, the Python layers that prototxts name, the operators' sources, cards, settings and
+Tiny's initial weights; the original's names that would collide with other people's packages (`utils`, `datasets` ...) lie
 in faster_rcnn/shipped/original (faster_rcnn.files.places). The operators are compiled into it where
 PyTorch can be imported while it is built (`--no-build-isolation`) and there is a compiler, else at
 the first `import caffe`.

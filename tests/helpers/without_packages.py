@@ -1,4 +1,4 @@
-"""python without_packages.py MODULE,... VERB ...: faster-rcnn as if these modules were not there."""
+"""without_packages.py MODULE,... VERB ...: faster-rcnn as if these modules were not there."""
 import importlib.machinery
 import sys
 

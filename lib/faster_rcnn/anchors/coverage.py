@@ -86,7 +86,7 @@ def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: i
 
 
 def _centres(values: np.ndarray, count: int) -> np.ndarray:
-    from sklearn.cluster import KMeans     # an extra package, for those who propose anchors
+    from sklearn.cluster import KMeans  # an extra package, needed here alone
 
     count = min(count, len(np.unique(values)))
     means = KMeans(count, n_init=10, random_state=0).fit(values[:, None])

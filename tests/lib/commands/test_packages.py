@@ -60,8 +60,8 @@ def test_a_base_installation_trains_and_detects(bare):
 def test_a_missing_package_is_named_before_any_work(bare, verb, package, extra):
     done = bare(verb, bare.detector, "--cpu")
     assert done.returncode == 2 and done.stderr == (
-        f"faster-rcnn: error: the Python package {package} is not installed: pip install {package}, "
-        f"or pip install 'py-faster-rcnn[{extra}]'\n")
+        f"faster-rcnn: error: the Python package {package} is not installed: pip install "
+        f"{package}, or pip install 'py-faster-rcnn[{extra}]'\n")
 
 
 def test_anchors_need_the_extra_of_trainings(bare):
