@@ -2,10 +2,10 @@
 
 `pip install -e .` leaves everything in the repository. A wheel holds the packages `caffe` and
 `faster_rcnn`, the Python layers that prototxts name, the operators' sources, cards, settings and
-Tiny's initial weights; the original's names that would collide with other people's packages (`utils`, `datasets` ...) lie
-in faster_rcnn/shipped/original (faster_rcnn.files.places). The operators are compiled into it where
-PyTorch can be imported while it is built (`--no-build-isolation`) and there is a compiler, else at
-the first `import caffe`.
+Tiny's initial weights; the original's names that would collide with other people's packages
+(`utils`, `datasets` ...) lie in faster_rcnn/shipped/original (faster_rcnn.files.places). The
+operators are compiled into it where PyTorch can be imported while it is built
+(`--no-build-isolation`) and there is a compiler, else at the first `import caffe`.
 """
 import glob
 import os

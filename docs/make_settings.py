@@ -18,13 +18,15 @@ PAGE = Path(__file__).with_name("settings.md")
 HEAD = """\
 # Settings
 
-Every key of `cfg`, with its default. Written by `docs/make_settings.py` from `lib/faster_rcnn/settings/config.py`, whose
-comments the last column quotes.
+Every key of `cfg`, with its default. `docs/make_settings.py` writes this page; the last column
+quotes the comments in `lib/faster_rcnn/settings/config.py`.
 
     ./tools/test_net.py ... --cfg my.yml --set TEST.NMS 0.4 TEST.SCALES "[400,500]"
 
-A file (`--cfg`) holds a part of the tree as YAML, `--set` comes last and takes KEY VALUE pairs. A key must be one of these,
-and a value of the default's kind; a list may stand for a tuple. The value in force is shown at the start of every run.
+A file (`--cfg`) holds a part of the tree as YAML; `--set` comes last and takes KEY VALUE pairs. A
+key must be one of these, and a value of the default's kind; a list may stand for a tuple. Every run
+starts with a line of the settings that differ from the defaults.
+
 Overlap is intersection over union. An interval [a, b) includes a and excludes b.
 """
 SECTIONS = {"training": "TRAIN: training", "testing": "TEST: tests and detection",
