@@ -91,7 +91,7 @@ def write_page(weights: str, picture: str, folder: Path = HERE) -> None:
     found = sorted(((score, names[k], box) for k, rows_ in enumerate(dets)
                     for *box, score in rows_.tolist() if score >= THRESH), reverse=True)
 
-    draw(folder / "one_image", im, objects, rois[:30], dict(zip(names, dets)), names)
+    draw(folder / "one_image", im, objects, rois[:12], dict(zip(names, dets)), names)
     (folder / "one_image.md").write_text(TEMPLATE.read_text("utf-8").format(
         A=grid.num_anchors, classes=len(names), im_shape=shape(im), scale=f"{scale:g}",
         rows="\n".join(f"| `{name}` | {shape(net.blobs[name].data)} | "
