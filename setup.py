@@ -1,11 +1,11 @@
 """What pyproject.toml cannot say: the Cython modules, caffe_pb2.py, and where the packages lie.
 
 `pip install -e .` leaves everything in the repository. A wheel holds the packages `caffe` and
-`faster_rcnn`, the Python layers that prototxts name, the operators' sources, cards and settings;
-the original's names that would collide with other people's packages (`utils`, `datasets` ...) lie
-in faster_rcnn/shipped/original (faster_rcnn.files.places). The operators are compiled into it where
-PyTorch can be imported while it is built (`--no-build-isolation`) and there is a compiler, else at
-the first `import caffe`.
+`faster_rcnn`, the Python layers that prototxts name, the operators' sources, cards, settings and
+Tiny's initial weights; the original's names that would collide with other people's packages
+(`utils`, `datasets` ...) lie in faster_rcnn/shipped/original (faster_rcnn.files.places). The
+operators are compiled into it where PyTorch can be imported while it is built
+(`--no-build-isolation`) and there is a compiler, else at the first `import caffe`.
 """
 import glob
 import os
@@ -25,6 +25,9 @@ GENERIC = ("datasets", "nms", "transform", "utils")
 SHIPPED = (("caffe-fast-rcnn/src/caffe/layers/*", "caffe/operators/sources"),
            ("data/cards/*.yml", "faster_rcnn/shipped/cards"),
            ("experiments/cfgs/*.yml", "faster_rcnn/shipped/cfgs"),
+           ("data/weights.yml", "faster_rcnn/shipped/data"),
+           ("data/imagenet_models/Tiny.v2.caffemodel",
+            "faster_rcnn/shipped/data/imagenet_models"),
            *((f"lib/{name}/*.py", f"faster_rcnn/shipped/original/{name}") for name in GENERIC))
 EDITABLE = "editable_wheel" in sys.argv
 

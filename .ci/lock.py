@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 LOCK = "requirements.lock"
+EXTRAS = [word for extra in ("all", "test", "build") for word in ("--extra", extra)]
 COMPILE = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--universal",
-           "--python-version", "3.10", "--no-annotate", "--no-header", "--extra", "test", "--extra",
-           "build", "--constraint", ".ci/torch.txt", "pyproject.toml"]
+           "--python-version", "3.10", "--no-annotate", "--no-header", *EXTRAS,
+           "--constraint", ".ci/torch.txt", "pyproject.toml"]
 HEADER = """\
 # The versions that everything is tested with, and the hashes of their files: what `make` installs.
 # Made by `make lock` from pyproject.toml. PyTorch's version is in .ci/torch.txt.

@@ -83,7 +83,8 @@ DETECTOR = {
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
                 "networks", "prototxts", "minibatches", "detection", "detectors", "demo",
-                "training", "schedules", "pretrained", "own_data", "serving", "commands"),
+                "synthetic", "training", "schedules", "pretrained", "own_data", "serving",
+                "commands"),
     "": ("detectors", "program"),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

@@ -1,33 +1,19 @@
 """The embedded data set: right boxes, same bytes for the same seed, the user's files left alone."""
 import hashlib
-import importlib.util
 import json
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 
-from faster_rcnn.synthetic import shapes
-
-ROOT = Path(__file__).resolve().parents[2]
+from faster_rcnn.synthetic import shape_files, shapes
 
 
 @pytest.fixture(scope="module")
-def make_shapes():
-    import sys
-    sys.path.insert(0, str(ROOT / "tools"))
-    spec = importlib.util.spec_from_file_location("make_shapes", ROOT / "tools" / "make_shapes.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def small(make_shapes, tmp_path_factory):
+def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shapes") / "set"
-    assert make_shapes.main(["--output", str(folder), "--trainval", "10", "--test", "4"]) == 0
+    assert shape_files.write_set(folder, 7, 10, 4)
     return folder
 
 
@@ -63,39 +49,43 @@ def test_annotations_fit_their_pictures(small):
     assert names <= set(shapes.CLASSES) and len(names) >= 4
 
 
-def test_same_options_give_the_same_bytes(make_shapes, small, tmp_path):
+def test_same_options_give_the_same_bytes(run_tool, small, tmp_path):
     again, other = tmp_path / "again", tmp_path / "other"
-    make_shapes.main(["--output", str(again), "--trainval", "10", "--test", "4"])
-    make_shapes.main(["--output", str(other), "--trainval", "10", "--test", "4", "--seed", "8"])
+    words = ["--trainval", 10, "--test", 4]
+    done = run_tool("make_shapes.py", "--output", again, *words)
+    assert done.status == 0 and done.out == (
+        f"{again}: 10 trainval and 4 test pictures, drawn\n")
+    assert "up to date" in run_tool("make_shapes.py", "--output", again, *words).out
+    assert run_tool("make_shapes.py", "--output", other, *words, "--seed", 8).status == 0
     assert digests(again) == digests(small)
     assert not set(digests(other).values()) & {
         digest for path, digest in digests(small).items() if path.suffix == ".jpg"}
 
 
-def test_a_current_set_is_left_alone_and_a_damaged_one_drawn_again(make_shapes, tmp_path):
+def test_a_current_set_is_left_alone_and_a_damaged_one_drawn_again(tmp_path):
     def make():
-        return make_shapes.make(tmp_path / "set", 7, 3, 1)
+        return shape_files.write_set(tmp_path / "set", 7, 3, 1)
     assert make() is True and make() is False
     before = digests(tmp_path / "set")
     (tmp_path / "set" / "JPEGImages" / "000002.jpg").write_bytes(b"damaged")
     assert make() is True and digests(tmp_path / "set") == before
-    assert make_shapes.make(tmp_path / "set", 7, 2, 1) is True
+    assert shape_files.write_set(tmp_path / "set", 7, 2, 1) is True
     assert not (tmp_path / "set" / "JPEGImages" / "000004.jpg").exists()
 
 
-def test_an_interrupted_drawing_is_repeated(make_shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr(make_shapes, "files_of_set", lambda *_: 1 / 0)
+def test_an_interrupted_drawing_is_repeated(tmp_path, monkeypatch):
+    monkeypatch.setattr(shape_files, "files_of_set", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        make_shapes.make(tmp_path / "set", 7, 3, 1)
+        shape_files.write_set(tmp_path / "set", 7, 3, 1)
     monkeypatch.undo()
     assert json.loads((tmp_path / "set" / "MANIFEST.json").read_text())["files"] == {}
-    assert make_shapes.make(tmp_path / "set", 7, 3, 1) is True
+    assert shape_files.write_set(tmp_path / "set", 7, 3, 1) is True
 
 
-def test_a_folder_with_other_files_is_refused(make_shapes, tmp_path, caplog):
+def test_a_folder_with_other_files_is_refused(run_tool, tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
-    assert make_shapes.main(["--output", str(tmp_path)]) == 2
-    assert str(tmp_path) in caplog.text and "--output" in caplog.text
+    done = run_tool("make_shapes.py", "--output", tmp_path)
+    assert done.status == 2 and str(tmp_path) in done.err and "--output" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
 
 

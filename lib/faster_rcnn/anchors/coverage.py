@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from caffe.core.errors import InputError
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
@@ -87,6 +86,8 @@ def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: i
 
 
 def _centres(values: np.ndarray, count: int) -> np.ndarray:
+    from sklearn.cluster import KMeans  # an extra package, needed here alone
+
     count = min(count, len(np.unique(values)))
     means = KMeans(count, n_init=10, random_state=0).fit(values[:, None])
     return np.sort(means.cluster_centers_[:, 0])

@@ -163,13 +163,13 @@ def add_epochs(parser: argparse.ArgumentParser) -> None:
                              "every training step")
 
 
-def parse(parser: argparse.ArgumentParser,
-          argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments; with none at all the help is shown and the exit status is 1, with --parse-only
-    it is 0 where they can be read.
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None,
+          needs_words: bool = True) -> argparse.Namespace:
+    """The arguments; with none at all, where the tool needs some, the help is shown and the exit
+    status is 1; with --parse-only it is 0 where they can be read.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if not argv:
+    if needs_words and not argv:
         parser.print_help()
         sys.exit(1)
     args = parser.parse_args(argv)

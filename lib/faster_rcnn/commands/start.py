@@ -16,7 +16,7 @@ from faster_rcnn.commands.data import make_ready, settings_from_card
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
-from faster_rcnn.pretrained.published import get_weights, is_published
+from faster_rcnn.pretrained.published import get_weights, is_published, shipped_weights
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.devices import usable_device
 from faster_rcnn.settings.checks import check_settings
@@ -147,6 +147,9 @@ def initial_weights(path: str | None) -> str | None:
     """The path of initial weights, which are got (data/weights.yml) where they can be and are not
     there yet; None: none are given."""
     if path is not None and not os.path.exists(path):
+        shipped = shipped_weights(path, cfg.DATA_DIR)
+        if shipped is not None:
+            return shipped
         net = is_published(path, cfg.DATA_DIR)
         if net is not None:
             log.info("%s is not there yet: getting it (data/weights.yml)", path)

@@ -13,6 +13,7 @@ import torch
 import caffe
 from caffe.core.errors import ShapeMismatchError, UserError
 from faster_rcnn.commands.log import start_log
+from faster_rcnn.commands.packages import advice
 from faster_rcnn.runs import processes
 from faster_rcnn.runs.interrupts import Interrupted
 from faster_rcnn.runs.processes import ProcessesError
@@ -70,6 +71,8 @@ def user_line(error: Exception, main: Callable) -> str | None:
         return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", ())])
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         return "the main memory is not enough; smaller pictures help (--scale 400)"
+    if isinstance(error, ModuleNotFoundError) and error.name and advice(error.name):
+        return advice(error.name)
     if isinstance(error, (UserError, OSError)):
         return one_line(error) + _weights_hint(error)
     place = _place_in_users_code(error.__traceback__, main)

@@ -1,7 +1,8 @@
 """Where the project's own files are: in a checkout, or in an installed package.
 
-A checkout has them in its folders. An installed package has cards, settings and the modules with
-general names in faster_rcnn/shipped; networks, data and output then lie below the working folder.
+A checkout has them in its folders. An installed package has cards, settings, Tiny's initial weights
+and the modules with general names in faster_rcnn/shipped; networks, data and output then lie below
+the working folder.
 """
 import os
 import sys
@@ -11,7 +12,7 @@ _ABOVE = os.path.dirname(os.path.dirname(_PACKAGE))
 IN_CHECKOUT = os.path.isfile(os.path.join(_ABOVE, "caffe-fast-rcnn", "python", "caffe",
                                           "__init__.py"))
 _SHIPPED = {"cards": os.path.join("data", "cards"), "cfgs": os.path.join("experiments", "cfgs"),
-            "original": "lib"}
+            "data": "data", "original": "lib"}
 
 
 def root() -> str:
@@ -20,8 +21,9 @@ def root() -> str:
 
 
 def shipped(name: str) -> str:
-    """The folder of the data cards ("cards"), of the settings files ("cfgs"), or of the packages
-    that have the original's general names ("original")."""
+    """The folder of the data cards ("cards"), of the settings files ("cfgs"), of initial weights
+    and the table of those that can be got ("data"), or of the packages that have the original's
+    general names ("original")."""
     if IN_CHECKOUT:
         return os.path.join(_ABOVE, _SHIPPED[name])
     return os.path.join(_PACKAGE, "shipped", name)

@@ -15,7 +15,7 @@ import numpy as np
 import caffe
 from caffe.core.errors import UserError
 from caffe.files import weights
-from faster_rcnn.files import safe_yaml
+from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.networks.catalogue import folders
 from faster_rcnn.pretrained.checkpoints import read_checkpoint
@@ -28,8 +28,8 @@ from faster_rcnn.pretrained.scores import class_scores
 
 log = logging.getLogger(__name__)
 
-_PROJECT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-TABLE = os.path.join(_PROJECT, "data", "weights.yml")
+_SHIPPED = places.shipped("data")
+TABLE = os.path.join(_SHIPPED, "weights.yml")
 SUFFIX = ".v2.caffemodel"
 _TOLERANCE = 1e-3       # of the largest score
 
@@ -60,12 +60,23 @@ def sources(table: str = TABLE) -> dict[str, Source]:
 
 def is_published(path: str, data_dir: str, table: str = TABLE) -> str | None:
     """The net whose initial weights belong to this path; None for other paths."""
-    folder, name = os.path.split(os.path.abspath(path))
-    net = name.removesuffix(SUFFIX)
-    if folder != os.path.abspath(os.path.join(data_dir, "imagenet_models")) or net == name:
-        return None
-    entry = sources(table).get(net)
+    net = _net_of(path, data_dir)
+    entry = sources(table).get(net) if net is not None else None
     return net if entry and not entry.by_hand else None
+
+
+def shipped_weights(path: str, data_dir: str) -> str | None:
+    """The initial weights of an installed package that belong to this path, where it has some."""
+    net = _net_of(path, data_dir)
+    shipped = os.path.join(_SHIPPED, "imagenet_models", f"{net}{SUFFIX}")
+    return shipped if net is not None and os.path.isfile(shipped) else None
+
+
+def _net_of(path: str, data_dir: str) -> str | None:
+    """The NET of the path data/imagenet_models/NET.v2.caffemodel; None for other paths."""
+    folder, name = os.path.split(os.path.abspath(path))
+    is_usual = folder == os.path.abspath(os.path.join(data_dir, "imagenet_models"))
+    return name.removesuffix(SUFFIX) if is_usual and name.endswith(SUFFIX) else None
 
 
 def get_weights(net: str, data_dir: str, table: str = TABLE) -> str:

@@ -10,6 +10,7 @@ from faster_rcnn.commands import entry
 PROG = "faster-rcnn"
 # verb: what it does; its module has the same name
 VERBS = {
+    "shapes": "draws the embedded data set",
     "init": "looks at a folder of annotated pictures, and writes a card for it",
     "check": "lists everything wrong with a data set, and draws its annotations",
     "anchors": "measures how well anchors cover the objects, and proposes better ones",

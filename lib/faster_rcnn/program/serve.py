@@ -33,7 +33,9 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
-    from faster_rcnn.commands import start
+    from faster_rcnn.commands import packages, start
+
+    packages.require("werkzeug", "jinja2")
     from faster_rcnn.detectors.detector import Detector
     from faster_rcnn.serving.app import LEAST_SCORE
     from faster_rcnn.serving.server import serve_detector

@@ -59,9 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
-    from faster_rcnn.commands import described, start
+    from faster_rcnn.commands import described, packages, start
     from faster_rcnn.program.data import Data
 
+    packages.require(*packages.REPORT)
     if getattr(args, "data", None) is not None:
         data = Data.of(args.data)
         args.imdb_name = data.imdb_name(data.card.test)

@@ -101,11 +101,13 @@ def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) ->
 
 def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
-    from faster_rcnn.commands import start
+    from faster_rcnn.commands import packages, start
     from faster_rcnn.networks.store import find_folder
     from faster_rcnn.program.data import Data
     from faster_rcnn.settings.config import cfg
 
+    packages.require(*(packages.REPORT if args.test else ()),
+                     *(["tensorboard"] if args.tensorboard else ()))
     data = Data.of(args.data)
     args.imdb_name = data.train
     args.cfg_file = args.cfg_file or settings_file(args)

@@ -62,7 +62,7 @@ cfg.TRAIN.USE_FLIPPED = True
 # is seen in every position of a square (cells, aerial pictures)
 cfg.TRAIN.USE_VFLIPPED = False
 cfg.TRAIN.USE_TRANSPOSED = False
-# Random changes of every image, drawn anew each time (roi_data_layer/augment.py): a factor on the
+# Random changes of every image, drawn anew each time (images/augment.py): a factor on the
 # scale, between these two; MAX_SIZE still holds
 cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
 # ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
