@@ -80,7 +80,8 @@ DETECTOR = {
                  "detection", "detectors", "training", "schedules", "own_data", "pretrained"),
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
-                "networks", "prototxts", "minibatches", "detection", "detectors", "demo",
+                "networks", "prototxts", "minibatches", "detection", "detectors", "demo", "export",
+                "export.checks",
                 "training", "schedules", "pretrained", "own_data", "serving", "commands"),
     "": ("detectors", "program"),
 }
