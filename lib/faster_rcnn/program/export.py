@@ -11,18 +11,21 @@ if TYPE_CHECKING:
     from faster_rcnn.detectors.finding import Found
 
 DESCRIPTION = """\
-Writes a net in another program's form: ONNX (.onnx), or its weights as PyTorch tensors (.pt, a
-state_dict for torch.load, or .safetensors).
+Writes a net in another program's form: ONNX (.onnx); a PyTorch module as readable source that
+needs PyTorch only (.py, its weights beside it as .pth); a program of torch.export (.pt2); or its
+weights as PyTorch tensors (.pt, a state_dict for torch.load, or .safetensors).
 
-The test net of a detector becomes one ONNX file from a picture to boxes, scores and labels, with
-proposals, suppression and all. Other nets, and parts (--start, --end), have blobs as inputs and
-outputs."""
+The test net of a detector becomes one ONNX file, or one Python file, from a picture to boxes,
+scores and labels, with proposals, suppression and all. Other nets, and parts (--start, --end), have
+blobs as inputs and outputs."""
 EXAMPLES = """\
   faster-rcnn export output/faster_rcnn_end2end/cells_train/final.caffemodel
   faster-rcnn export detector.frcnn.zip --out detector.onnx --check my/card.yml:test
   faster-rcnn export detector.frcnn.zip --out small.onnx --fp16
+  faster-rcnn export detector.frcnn.zip --out detector.py
 """
-SUFFIXES = (".onnx", ".pt", ".pth", ".safetensors")
+SUFFIXES = (".onnx", ".py", ".pt2", ".pt", ".pth", ".safetensors")
+TENSORS = (".pt", ".pth", ".safetensors")
 OPSET = 17      # as caffe.export.layers.graph.DEFAULT_OPSET, which is slow to load
 
 
@@ -136,9 +139,12 @@ def main(args: argparse.Namespace) -> None:
         if args.check is not None and args.imdb_name is None:
             args.imdb_name = described.test_imdb(found.description)
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
-    if not args.out.endswith(".onnx"):
+    is_part = bool(args.start or args.end or args.shape)
+    if args.out.endswith(TENSORS):
         export_files.write_tensors(args, net)
-    elif is_whole_detector(net) and not (args.start or args.end or args.shape):
+    elif not args.out.endswith(".onnx"):
+        export_files.write_pytorch(args, net, classes, is_part)
+    elif is_whole_detector(net) and not is_part:
         export_files.write_detector(args, net, classes)
     else:
         export_files.write_part(args, net)

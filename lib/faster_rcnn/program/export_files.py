@@ -11,6 +11,7 @@ import torch
 import caffe
 from caffe import export
 from caffe.export.layers.graph import Form
+from caffe.export.source.program import write_program
 from faster_rcnn.commands import start
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.options import TestOptions
@@ -20,6 +21,11 @@ from faster_rcnn.export.checks.net_detectors import net_detector
 from faster_rcnn.export.half import half_precision
 from faster_rcnn.export.making import class_names, whole_detector
 from faster_rcnn.export.options import ExportOptions
+from faster_rcnn.export.pytorch.source import (
+    makes_its_rois,
+    write_detector_source,
+    write_net_source,
+)
 from faster_rcnn.export.quantized import quantized
 from faster_rcnn.files.atomic import atomic_open
 from faster_rcnn.images.reading import read_image
@@ -119,6 +125,25 @@ def write_part(args: argparse.Namespace, net: caffe.Net) -> None:
     if args.check is not None:
         difference = export.largest_difference(net, part, model)
         print(f"largest difference in ONNX Runtime: {difference:.2g} of the largest value")
+
+
+def write_pytorch(args: argparse.Namespace, net: caffe.Net, classes: Sequence[str] | None,
+                  is_part: bool) -> None:
+    """Writes PyTorch source, of a whole detector where the net is one, or a .pt2."""
+    if args.check is not None or args.fp16 or args.quantize or args.calibrate or args.blobs:
+        raise start.OptionError("--check, --fp16, --quantize, --calibrate and --blobs are for "
+                                ".onnx")
+    if args.out.endswith(".py") and makes_its_rois(net) and not is_part:
+        paths = write_detector_source(net, export_options(args, net, classes), args.out)
+    else:
+        part = export.select(net, args.start, args.end, dict(args.shape))
+        if args.out.endswith(".py"):
+            paths = write_net_source(net, part, args.out)
+        else:
+            paths = [args.out]
+            write_program(net, part, args.out)
+    for path in paths:
+        print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
 
 
 def write_tensors(args: argparse.Namespace, net: caffe.Net) -> None:
