@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from test_tool_errors import assert_refused
 
 import caffe
+from caffe.files.weights import read_weights
+from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.detectors.detector import Detector
 from faster_rcnn.export.checks.runtimes import installed
 from faster_rcnn.export.making import net_for_classes
@@ -109,6 +111,7 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
     (["--out", "w.onnx", "--end", "conv6", "--shape", "data"], "is not BLOB=SIZE"),
     (["--out", "w.pt", "--end", "conv6"], "are for .onnx"),
     (["--out", "w.py", "--fp16"], "are for .onnx"),
+    (["--out", "w.py", "--v1"], "--v1 is for .caffemodel"),
     (["--out", "w.pt2", "--end", "pool5"], "torch.export cannot follow"),
 ])
 def test_refusals(run_tool, weights, tmp_path, options, says):
@@ -158,3 +161,17 @@ def test_a_part_as_a_program(run_tool, weights, tmp_path):
     found = torch.export.load(tmp_path / "trunk.pt2").module()(data).detach()
     net.forward(end="relu6")
     np.testing.assert_allclose(found, net.blobs["conv6"].data, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", [[], ["--v1"]])
+def test_weights_for_caffe(run_tool, weights, tmp_path, option):
+    done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", tmp_path / "w.caffemodel",
+                    *option)
+    assert done.status == 0, done.err
+    message = NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    assert bool(message.layers) == bool(option) and bool(message.layer) != bool(option)
+    ours, theirs = (read_weights(path) for path in (weights, tmp_path / "w.caffemodel"))
+    for name, blobs in ours.items():
+        for blob, other in zip(blobs, theirs.get(name, []), strict=True):
+            assert np.array_equal(blob.ravel(), other.ravel())
+    assert caffe.Net(NET, str(tmp_path / "w.caffemodel"), caffe.TEST)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Writes a net in another program's form: ONNX (.onnx); a PyTorch module as readable source that
 needs PyTorch only (.py, its weights beside it as .pth); a program of torch.export (.pt2); or its
-weights as PyTorch tensors (.pt, a state_dict for torch.load, or .safetensors).
+weights as PyTorch tensors (.pt, a state_dict for torch.load, or .safetensors), or for Caffe
+(.caffemodel, of the present form, or with --v1 of 2014).
 
 The test net of a detector becomes one ONNX file, or one Python file, from a picture to boxes,
 scores and labels, with proposals, suppression and all. Other nets, and parts (--start, --end), have
@@ -24,7 +25,7 @@ EXAMPLES = """\
   faster-rcnn export detector.frcnn.zip --out small.onnx --fp16
   faster-rcnn export detector.frcnn.zip --out detector.py
 """
-SUFFIXES = (".onnx", ".py", ".pt2", ".pt", ".pth", ".safetensors")
+SUFFIXES = (".onnx", ".py", ".pt2", ".pt", ".pth", ".safetensors", ".caffemodel")
 TENSORS = (".pt", ".pth", ".safetensors")
 OPSET = 17      # as caffe.export.layers.graph.DEFAULT_OPSET, which is slow to load
 
@@ -70,6 +71,8 @@ def add_options(parser: argparse.ArgumentParser, usual_out: str | None = None) -
     parser.add_argument("--check", nargs="?", const="", default=None, metavar="IMDB[:N]",
                         help="ONNX: run the result and compare; a whole detector on a data set, or "
                              "its first N images, in every runtime that is installed")
+    parser.add_argument("--v1", action="store_true",
+                        help=".caffemodel: in the form of 2014, for programs that know no other")
     add_detector_args(parser.add_argument_group("whole detectors"))
     add_part_args(parser.add_argument_group("parts of nets, and other nets"))
     options.add_settings_args(parser)
@@ -133,6 +136,8 @@ def main(args: argparse.Namespace) -> None:
 
     if not args.out or not args.out.endswith(SUFFIXES):
         raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
+    if args.v1 and not args.out.endswith(".caffemodel"):
+        raise start.OptionError("--v1 is for .caffemodel")
     with described.opened_weights(args.caffemodel, "weights (--net)") as found:
         classes = export_files.known_classes(args, found)
         net = load_net(args, found, classes)
@@ -140,7 +145,9 @@ def main(args: argparse.Namespace) -> None:
             args.imdb_name = described.test_imdb(found.description)
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     is_part = bool(args.start or args.end or args.shape)
-    if args.out.endswith(TENSORS):
+    if args.out.endswith(".caffemodel"):
+        (net.save_v1 if args.v1 else net.save)(args.out)
+    elif args.out.endswith(TENSORS):
         export_files.write_tensors(args, net)
     elif not args.out.endswith(".onnx"):
         export_files.write_pytorch(args, net, classes, is_part)

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_detectors import assert_alike
+from made_detectors import assert_alike
 
 from caffe.core.errors import InputError
 from caffe.export.part import select
