@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""Makes a .caffemodel of a PyTorch checkpoint (.pth, .pt, .safetensors): torchvision's VGG16,
-SqueezeNet 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch.
+"""Makes a .caffemodel of a checkpoint (.pth, .pt, .safetensors): torchvision's VGG16, SqueezeNet
+1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch, faster-rcnn.pytorch
+(jwyang), pytorch-faster-rcnn (ruotianluo), tf-faster-rcnn (VGG16; variables as .npz) and Detectron2
+(C4).
 """
 import argparse
 import os
@@ -15,12 +17,12 @@ from caffe.proto.caffe_pb2 import NetParameter
 from faster_rcnn.commands import options, start, tool, values
 from faster_rcnn.files.atomic import write_text
 from faster_rcnn.networks.text import net_text
-from faster_rcnn.pretrained.checkpoints import read_checkpoint
+from faster_rcnn.pretrained.classifiers.geometry import adapt_geometry
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
-from faster_rcnn.pretrained.geometry import adapt_geometry
-from faster_rcnn.pretrained.imported import Imported
-from faster_rcnn.pretrained.input_scale import (
+from faster_rcnn.pretrained.reading.checkpoints import read_checkpoint
+from faster_rcnn.pretrained.reading.imported import Imported
+from faster_rcnn.pretrained.reading.input_scale import (
     TORCHVISION_MEAN,
     TORCHVISION_STD,
     fold_scale,
@@ -33,6 +35,8 @@ EXAMPLES = """\
   tools/import_weights.py --from resnet50-0676ba61.pth --out resnet50.caffemodel \\
       --def ResNet-50-deploy.prototxt --out_def resnet50_v1.5.prototxt
   tools/import_weights.py --from fasterrcnn_12211511_0.701.pth --out vgg16_joint.caffemodel
+  tools/import_weights.py --from faster_rcnn_1_6_10021.pth --out res101.caffemodel \\
+      --out_def res101.prototxt
 """
 
 
@@ -52,7 +56,8 @@ def parse_args() -> argparse.Namespace:
                         help="a net that the weights are for: they are checked against it, and "
                              "biases that it has on top are written as zeros")
     parser.add_argument("--out_def", metavar="FILE",
-                        help="--def with the strides and pads that the weights want")
+                        help="--def with the strides and pads that the weights want; of "
+                             "detectors it can be written without --def")
     parser.add_argument("--input", choices=("torchvision", "caffe"),
                         help="what the net was trained on: (RGB / 255 - mean) / std, or BGR from 0 "
                              "to 255 minus means [what a detector's checkpoint says; torchvision]")
@@ -70,8 +75,6 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError("no file to write given (--out)")
     if args.prototxt:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
-    elif args.out_def:
-        raise UserError("--out_def needs the net that it is made of (--def)")
     if min(args.std) <= 0:
         raise UserError(f"--std must be above 0, not {args.std}")
 
@@ -87,9 +90,14 @@ def adapt_input(imported: Imported, args: argparse.Namespace) -> Sequence[float]
 
 
 def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | None:
-    """The NetParameter of --def, adapted to the weights; None without --def."""
+    """The NetParameter of --def, adapted to the weights; without --def the one that they want,
+    None where it is not known.
+    """
     if not args.prototxt:
-        return None
+        if args.out_def and imported.message is None:
+            raise UserError(f"--out_def for {imported.net} needs the net that it is made of "
+                            "(--def)")
+        return imported.message
     net = prototxt.read_net(args.prototxt)
     changes = adapt_geometry(net, imported.family)
     for change in changes:

@@ -60,8 +60,14 @@ class ProposalLayer(caffe.TensorLayer):
 
     def to_onnx(self, scope: Any, *bottoms: str) -> list[str]:
         """The layer's nodes in an ONNX graph (caffe.export): the values of its tops."""
-        from faster_rcnn.export.proposals import proposal_nodes
+        from faster_rcnn.export.rois import proposal_nodes
         return proposal_nodes(scope, bottoms, self._grid, self._options)[:self._num_tops]
+
+    def to_source(self, scope: Any, *bottoms: str) -> Any:
+        """The layer in PyTorch source (caffe.export.source)."""
+        from faster_rcnn.export.pytorch.proposals import proposal_source
+        found = proposal_source(scope, bottoms, self._grid, self._options)
+        return found if self._num_tops == 2 else f"{found.expression}[0]"
 
     def _of_image(self, anchors: torch.Tensor, prob: torch.Tensor, deltas: torch.Tensor,
                   info: torch.Tensor, image: int) -> tuple[torch.Tensor, torch.Tensor]:

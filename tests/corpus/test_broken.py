@@ -20,7 +20,7 @@ from faster_rcnn.evaluation.voc_eval import read_results
 from faster_rcnn.files import safe_pickle, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.images.reading import image_fault, read_image
-from faster_rcnn.pretrained.checkpoints import read_checkpoint
+from faster_rcnn.pretrained.reading.checkpoints import read_checkpoint
 from faster_rcnn.training import checkpoint
 
 # what a kind's reader raises; UserError elsewhere

@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from google.protobuf import text_format
 
+import caffe
 import caffe.layer_types  # noqa: F401 - registers the types
+from caffe.files import prototxt
 from caffe.layer_types.common import registry
 from caffe.proto import caffe_pb2
 
@@ -314,3 +316,20 @@ EXAMPLES = {
                     "transform_param { crop_size: 5 }", [], 2)],
 }
 CASES = [(name, *example) for name, examples in EXAMPLES.items() for example in examples]
+
+
+def net_around(kind, text, bottoms, tops):
+    """A TEST net of one layer "it", its inputs holding the bottoms, its blobs random."""
+    inputs = "".join(
+        f'layer {{ name: "b{i}" type: "Input" top: "b{i}" input_param {{ shape {{ '
+        + " ".join(f"dim: {d}" for d in b.shape) + " } } }\n" for i, b in enumerate(bottoms))
+    names = "".join(f'bottom: "b{i}" ' for i in range(len(bottoms)))
+    names += "".join(f'top: "t{i}" ' for i in range(tops))
+    layer = f'layer {{ name: "it" type: "{kind}" {names} {text} }}'
+    net = caffe.Net(prototxt.read_net_text(inputs + layer), caffe.TEST)
+    generator = np.random.default_rng(3)
+    for blob in net.params.get("it", ()):
+        blob.data[...] = generator.uniform(0.5, 1.5, blob.shape)
+    for i, array in enumerate(bottoms):
+        net.blobs[f"b{i}"].data[...] = array.numpy()
+    return net

@@ -7,6 +7,7 @@ import small_ssd
 import caffe
 from caffe.files import prototxt
 from faster_rcnn.detection.options import TestOptions
+from faster_rcnn.export.checks.comparison import matched
 from faster_rcnn.export.checks.net_detectors import net_detector
 from faster_rcnn.export.making import class_names
 from faster_rcnn.export.options import ExportOptions
@@ -93,3 +94,12 @@ def made_detector(kind, rng, folder):
 def settings(kind):
     """The settings of the test of a kind of detector, as a context."""
     return cfg_override(TEST=NETS[kind][1] if kind in NETS else {})
+
+
+def assert_alike(ours, theirs):
+    """Detected of two programs hold the same boxes and scores."""
+    assert len(ours.labels) == len(theirs.labels) > 0
+    for k in np.unique(ours.labels):
+        pair = [np.concatenate([found.boxes, found.scores[:, None]], 1)[found.labels == k]
+                for found in (ours, theirs)]
+        assert matched(*pair)[0] == 0, f"class {k}: {pair}"

@@ -1,4 +1,5 @@
 """tools/export_net.py: a detector in two ONNX parts, weights for PyTorch, and refusals."""
+import importlib.util
 import os
 
 import numpy as np
@@ -10,6 +11,9 @@ from safetensors.torch import load_file
 from test_tool_errors import assert_refused
 
 import caffe
+from caffe.files.weights import read_weights
+from caffe.proto.caffe_pb2 import NetParameter
+from faster_rcnn.detectors.detector import Detector
 from faster_rcnn.export.checks.runtimes import installed
 from faster_rcnn.export.making import net_for_classes
 from faster_rcnn.settings.config import cfg
@@ -106,6 +110,9 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
     (["--out", "w.onnx", "--end", "rpn_box_pred"], 'did you mean "rpn_bbox_pred"'),
     (["--out", "w.onnx", "--end", "conv6", "--shape", "data"], "is not BLOB=SIZE"),
     (["--out", "w.pt", "--end", "conv6"], "are for .onnx"),
+    (["--out", "w.py", "--fp16"], "are for .onnx"),
+    (["--out", "w.py", "--v1"], "--v1 is for .caffemodel"),
+    (["--out", "w.pt2", "--end", "pool5"], "torch.export cannot follow"),
 ])
 def test_refusals(run_tool, weights, tmp_path, options, says):
     options[1] = tmp_path / options[1]
@@ -127,3 +134,44 @@ def test_a_described_detector_needs_its_weights_alone(run_tool, tmp_path):
     tensors = run_tool(TOOL, "--net", tmp_path, "--out", tmp_path / "small.safetensors")
     assert tensors.status == 0, tensors.err
     assert load_file(tmp_path / "small.safetensors")["cls_score.weight"].shape[0] == 3
+
+
+def test_a_described_detector_as_pytorch_source(run_tool, tmp_path):
+    from small_detector import picture, write_detector
+    path = write_detector(tmp_path)
+    done = run_tool(TOOL, "--net", path, "--out", tmp_path / "source.py")
+    assert done.status == 0, done.err
+    spec = importlib.util.spec_from_file_location("source", tmp_path / "source.py")
+    source = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(source)
+    boxes, scores, labels = source.detect(source.load(), torch.from_numpy(picture()))
+    wanted = Detector(path, "cpu", threshold=0.05)(picture())
+    assert len(wanted) == len(boxes) > 0 and source.CLASSES[1:] == ["dark", "light"]
+    assert scores.tolist() == pytest.approx([box.score for box in wanted], abs=1e-5)
+
+
+def test_a_part_as_a_program(run_tool, weights, tmp_path):
+    done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", tmp_path / "trunk.pt2",
+                    "--shape", "data=1,3,50,64", "--end", "conv6")
+    assert done.status == 0, done.err
+    net = caffe.Net(NET, weights, caffe.TEST)
+    net.blobs["data"].reshape(1, 3, 50, 64)
+    net.blobs["data"].data[...] = np.random.default_rng(0).standard_normal((1, 3, 50, 64))
+    data = torch.from_numpy(net.blobs["data"].data.copy())
+    found = torch.export.load(tmp_path / "trunk.pt2").module()(data).detach()
+    net.forward(end="relu6")
+    np.testing.assert_allclose(found, net.blobs["conv6"].data, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", [[], ["--v1"]])
+def test_weights_for_caffe(run_tool, weights, tmp_path, option):
+    done = run_tool(TOOL, "--def", NET, "--net", weights, "--out", tmp_path / "w.caffemodel",
+                    *option)
+    assert done.status == 0, done.err
+    message = NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes())
+    assert bool(message.layers) == bool(option) and bool(message.layer) != bool(option)
+    ours, theirs = (read_weights(path) for path in (weights, tmp_path / "w.caffemodel"))
+    for name, blobs in ours.items():
+        for blob, other in zip(blobs, theirs.get(name, []), strict=True):
+            assert np.array_equal(blob.ravel(), other.ravel())
+    assert caffe.Net(NET, str(tmp_path / "w.caffemodel"), caffe.TEST)

@@ -11,7 +11,8 @@ from faster_rcnn.program.main import VERBS
 SLOW = ("torch", "cv2", "scipy", "matplotlib", "caffe", "sklearn")
 TOOLS_THAT_ANSWER_AT_ONCE = (
     "anchors.py", "card_splits.py", "check_data.py", "compress_net.py", "demo.py", "describe.py",
-    "eval_recall.py", "gen_merged_model.py", "get_weights.py", "init_data.py", "make_shapes.py",
+    "eval_recall.py", "export_net.py", "gen_merged_model.py", "get_weights.py", "init_data.py",
+    "make_shapes.py",
     "modernize.py", "reval.py", "rpn_generate.py", "test_net.py", "train_faster_rcnn_alt_opt.py",
     "train_net.py", "train_rfcn_alt_opt_5stage.py", "train_svms.py")
 

@@ -1,9 +1,13 @@
 """The rois of an exported detector: made by the net's RPN, or given with the picture."""
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from caffe.export.layers.graph import DOUBLE, FLOAT, INT64, Graph
+from caffe.export.layers.proposals import Anchors, ProposalRule, propose
+from faster_rcnn.anchors.grid import AnchorGrid
+from faster_rcnn.anchors.options import ProposalOptions
 from faster_rcnn.export.options import ExportOptions
 
 
@@ -46,3 +50,13 @@ def fed_rois(g: Graph, options: ExportOptions, scale: str) -> Rois:
     _, index, inverse, _ = g.op("Unique", places, outputs=4, axis=0)
     return Rois(g.op("Gather", rois, index),
                 g.op("Gather", "proposals", g.op("Gather", index, inverse)), inverse)
+
+
+def proposal_nodes(g: Graph, bottoms: Sequence[str], grid: AnchorGrid,
+                   options: ProposalOptions) -> list[str]:
+    """Rois (R, 5) and scores (R, 1) from a ProposalLayer's bottoms in a test net."""
+    rule = ProposalRule(options.pre_nms_top_n, options.post_nms_top_n, options.nms_thresh,
+                        options.min_size, options.max_log_scale)
+    anchors = Anchors(grid.base_anchors.numpy(), grid.feat_stride)
+    rois, scores = propose(g, bottoms[0], bottoms[1], bottoms[2], anchors, rule)
+    return [rois, g.op("Unsqueeze", scores, g.integers([1]))]

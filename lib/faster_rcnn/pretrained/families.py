@@ -1,17 +1,30 @@
 """The program that a checkpoint comes from."""
 import torch
 
-from faster_rcnn.pretrained import efficientnet_lite, simple_faster_rcnn, torchvision_nets
-from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported, Tensors
+from faster_rcnn.pretrained.classifiers import efficientnet_lite, torchvision_nets
+from faster_rcnn.pretrained.detectors import detectron2, ports, simple_faster_rcnn
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+from faster_rcnn.pretrained.reading.imported import Imported, Tensors
 
 # names that only the checkpoints of a family have -> the function that makes an Imported
-_FAMILIES = ((("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
+_FAMILIES = ((("RCNN_rpn.RPN_Conv.weight", "RCNN_base.0.weight"), ports.jwyang),
+             (("rpn_cls_score_net.weight", "bbox_pred_net.weight"), ports.ruotianluo),
+             (("vgg_16/rpn_conv/3x3/weights",), ports.tensorflow_vgg16),
+             (("proposal_generator.rpn_head.objectness_logits.weight",
+               "roi_heads.res5.0.conv1.weight"), detectron2.detector),
+             (("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
              (("features.0.weight", "classifier.6.weight"), torchvision_nets.vgg16),
              (("features.3.squeeze.weight",), torchvision_nets.squeezenet),
              (("layer1.0.conv3.weight",), torchvision_nets.resnet),
              (("_conv_stem.weight", "_blocks.15._bn2.weight"),
               efficientnet_lite.efficientnet_lite0))
+
+
+# names that only checkpoints of nets without a Caffe form have -> which nets, and why
+_REFUSED = (
+    ("backbone.fpn.inner_blocks.0.0.weight", "torchvision's detectors with a feature pyramid"),
+    ("backbone.fpn.inner_blocks.0.weight", "torchvision's detectors with a feature pyramid"),
+    ("backbone.fpn_lateral2.weight", "Detectron2's detectors with a feature pyramid"))
 
 
 def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
@@ -25,7 +38,13 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
             imported = make(taken, options)
             taken.finish()
             return imported
+    for mark, nets in _REFUSED:
+        if mark in taken:
+            raise CheckpointError(f"the checkpoint is of {nets}: proposals of several maps have no "
+                                  "form here; its classifier, or a C4 detector, can be imported")
     raise CheckpointError("the checkpoint is of no known net; known: VGG16, SqueezeNet 1.0, "
-                          "ResNet-50, -101, -152 (torchvision), simple-faster-rcnn-pytorch, "
-                          "EfficientNet-Lite0 (efficientnet-lite-pytorch); its first tensor is "
+                          "ResNet-50, -101, -152 (torchvision), EfficientNet-Lite0 "
+                          "(efficientnet-lite-pytorch); detectors of simple-faster-rcnn-pytorch, "
+                          "faster-rcnn.pytorch, pytorch-faster-rcnn, tf-faster-rcnn (VGG16, .npz), "
+                          "Detectron2 (C4); its first tensor is "
                           f'"{next(iter(tensors))}"')

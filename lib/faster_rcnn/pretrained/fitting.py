@@ -2,8 +2,8 @@
 import numpy as np
 
 import caffe
-from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+from faster_rcnn.pretrained.reading.imported import Imported
 
 
 def fit_to_net(imported: Imported, net: caffe.Net) -> list[str]:

@@ -18,12 +18,12 @@ from caffe.files import weights
 from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
 from faster_rcnn.networks.catalogue import folders
-from faster_rcnn.pretrained.checkpoints import read_checkpoint
 from faster_rcnn.pretrained.downloads import Download, DownloadError, fetch
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
-from faster_rcnn.pretrained.imported import Imported
-from faster_rcnn.pretrained.input_scale import fold_scale
+from faster_rcnn.pretrained.reading.checkpoints import read_checkpoint
+from faster_rcnn.pretrained.reading.imported import Imported
+from faster_rcnn.pretrained.reading.input_scale import fold_scale
 from faster_rcnn.pretrained.scores import class_scores
 
 log = logging.getLogger(__name__)

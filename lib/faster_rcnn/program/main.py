@@ -18,6 +18,7 @@ VERBS = {
     "test": "tests a detector on a data set, and writes a report",
     "detect": "finds objects in pictures, videos and camera images",
     "serve": "opens a page on this machine that looks at pictures and videos",
+    "export": "writes a detector as one ONNX file, or in other programs' forms",
     "report": "shows the report of a test, or makes it anew",
 }
 

@@ -2,7 +2,7 @@
 import numpy as np
 import onnx
 import pytest
-from made_detectors import NETS, RPN_TEST
+from made_detectors import NETS, RPN_TEST, assert_alike
 
 import caffe
 from caffe import export
@@ -10,20 +10,11 @@ from caffe.core.errors import InputError
 from caffe.export.layers.graph import Form
 from caffe.files import prototxt
 from faster_rcnn.detection.options import Refinement, TestOptions
-from faster_rcnn.export.checks.comparison import matched
 from faster_rcnn.export.checks.net_detectors import net_detector
 from faster_rcnn.export.checks.runtimes import described, installed, start
 from faster_rcnn.export.making import class_names, is_whole_detector, whole_detector
 from faster_rcnn.export.options import ExportOptions
 from faster_rcnn.settings.config import cfg_override
-
-
-def assert_alike(ours, theirs):
-    assert len(ours.labels) == len(theirs.labels) > 0
-    for k in np.unique(ours.labels):
-        pair = [np.concatenate([found.boxes, found.scores[:, None]], 1)[found.labels == k]
-                for found in (ours, theirs)]
-        assert matched(*pair)[0] == 0, f"class {k}: {pair}"
 
 
 @pytest.mark.parametrize("detector", [*NETS, "ssd"], indirect=True)

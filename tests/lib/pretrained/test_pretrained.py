@@ -1,7 +1,4 @@
 """Imported nets give the activations of the nets that their checkpoints come from."""
-import os
-import re
-import zipfile
 
 import numpy as np
 import pytest
@@ -22,11 +19,13 @@ import caffe
 from caffe.files import prototxt
 from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
 from faster_rcnn.boxes.transform import bbox_transform_inv
-from faster_rcnn.pretrained import checkpoints, input_scale, simple_faster_rcnn, torchvision_nets
-from faster_rcnn.pretrained.checkpoints import CheckpointError, read_checkpoint
+from faster_rcnn.pretrained.classifiers import torchvision_nets
+from faster_rcnn.pretrained.classifiers.geometry import adapt_geometry
+from faster_rcnn.pretrained.detectors import simple_faster_rcnn
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
-from faster_rcnn.pretrained.geometry import adapt_geometry
+from faster_rcnn.pretrained.reading import input_scale
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 from faster_rcnn.settings.config import cfg
 
 SQUEEZENET = f"{cfg.ROOT_DIR}/models/imagenet/SqueezeNet/deploy.prototxt"
@@ -192,92 +191,3 @@ def test_shapes_that_differ_from_the_net():
         fit_to_net(imported, caffe.Net(message, caffe.TEST))
     with pytest.raises(CheckpointError, match="no layer of the net has a name"):
         fit_to_net(convert(ResNet().state_dict(), {}), caffe.Net(caffe_vgg16(), caffe.TEST))
-
-
-def saved(path, content, **options):
-    torch.save(content, path, **options)
-    return path
-
-
-# the end of a zip archive that says that it is the second of two
-SEVERAL_DISKS = (b"PK\x06\x07" + bytes(4) + bytes(8) + b"\2\0\0\0"
-                 + b"PK\x05\x06" + b"\1\0" + bytes(16))
-
-
-class Gadget:
-    def __reduce__(self):
-        return eval, ("1 + 1",)
-
-
-def test_forms_of_checkpoints(tmp_path):
-    tensors = {"module.a": torch.ones(2, dtype=torch.float16)}
-    for name, content, options in (
-            ("new", tensors, {}), ("old", tensors, {"_use_new_zipfile_serialization": False}),
-            ("wrapped", {"model": tensors, "config": {"caffe_pretrain": True}, "epoch": 3}, {})):
-        read, config = read_checkpoint(saved(tmp_path / name, content, **options))
-        assert list(read) == ["a"] and read["a"].tolist() == [1, 1]
-        assert config == ({"caffe_pretrain": True} if name == "wrapped" else {})
-
-
-@pytest.mark.parametrize("write, says", [
-    (lambda path: saved(path, {"a": Gadget()}), "nothing else is read"),
-    (lambda path: saved(path, [torch.ones(1)]), "holds a list, not named tensors"),
-    (lambda path: saved(path, {"a": 1}), "holds no named tensors"),
-    (lambda path: path.write_bytes(b""), "not readable|not a checkpoint"),
-    (lambda path: path.write_bytes(b"\x80\x02garbage"), "not a checkpoint"),
-    (lambda path: path.write_bytes(SEVERAL_DISKS), "not readable|not a checkpoint"),
-    (lambda path: path.write_bytes(b"\xff" * 8 + b"{}"), "not readable as safetensors"),
-])
-def test_refused_files(tmp_path, write, says):
-    write(tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match=says) as refusal:
-        read_checkpoint(tmp_path / "w.pth")
-    assert "\n" not in str(refusal.value)
-
-
-class Code:
-    def __reduce__(self):
-        return os.system, ("touch ran",)
-
-
-@pytest.mark.parametrize("name, content, words", [
-    ("w.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS"),
-    ("w.pth", b"\n<!DOCTYPE html><html><body>404</body>", "is a web page"),
-    ("w.safetensors", b"<html>", "is a web page"), ("w.pth", b"", "not readable"),
-    ("w.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{" + b"a" * 50, "header too large")])
-def test_downloads_that_failed_are_named(tmp_path, name, content, words):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{name}: .*{words}") as caught:
-        read_checkpoint(str(path))
-    assert "\n" not in str(caught.value)
-
-
-def test_code_in_a_checkpoint_is_named_without_advice_to_run_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for value, named in ((Code(), "posix.system"), (torch.nn.Linear(2, 2), "Linear")):
-        torch.save({"model": value}, tmp_path / "w.pth")
-        with pytest.raises(CheckpointError, match=rf"w\.pth: .* it names .*{named}") as caught:
-            read_checkpoint(str(tmp_path / "w.pth"))
-        assert not re.search("weights_only|trust|load failed|option", str(caught.value))
-    assert not (tmp_path / "ran").exists()
-
-
-def test_tensors_larger_than_their_values_are_refused(tmp_path):
-    torch.save({"w": torch.zeros(1).expand(10 ** 12)}, tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match=r'"w" has the shape \(1000000000000,\), but fewer'):
-        read_checkpoint(str(tmp_path / "w.pth"))
-
-
-def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "FREE_BYTES", 1 << 20)
-    with zipfile.ZipFile(tmp_path / "w.pth", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data/0", bytes(4 << 20))
-    with pytest.raises(CheckpointError, match="unpacks to 4194304 bytes; PyTorch does not"):
-        read_checkpoint(str(tmp_path / "w.pth"))
-
-
-def test_a_checkpoint_that_is_no_file_is_named(tmp_path):
-    os.mkfifo(tmp_path / "w.pth")
-    with pytest.raises(CheckpointError, match="is not a file but a pipe"):
-        read_checkpoint(str(tmp_path / "w.pth"))

@@ -8,11 +8,17 @@ import urllib.request
 
 import pytest
 from handful import make_data_set, make_weights
+from small_detector import picture, write_detector
 
 import caffe
+from caffe.export.layers.graph import DEFAULT_OPSET
 from faster_rcnn import program
 from faster_rcnn.datasets.cards.card import FORMATS
-from faster_rcnn.program import init, train
+from faster_rcnn.detectors.archive import write_archive
+from faster_rcnn.detectors.description_files import read_beside
+from faster_rcnn.detectors.detector import Detector
+from faster_rcnn.export.checks.runtimes import start
+from faster_rcnn.program import export, init, train
 from faster_rcnn.program.main import VERBS, help_text, script
 from faster_rcnn.settings.config import cfg, cfg_override
 
@@ -38,7 +44,7 @@ def verb(monkeypatch, capsys, caplog):
 
 def test_the_verbs_are_the_modules():
     here = {name[:-3] for name in os.listdir(program.__path__[0]) if name.endswith(".py")}
-    assert here - {"__init__", "main", "data"} == set(VERBS)
+    assert here - {"__init__", "main", "data", "export_files"} == set(VERBS)
     assert all(f"  {name} " in help_text() for name in VERBS)
 
 
@@ -158,3 +164,22 @@ def test_report_of_no_test(verb, tmp_path):
     status, _, error = verb("report", tmp_path)
     assert status == 2 and "there is no test in" in error
     assert cfg.ROOT_DIR not in error
+
+
+def test_export_needs_the_detector_alone(verb, tmp_path, monkeypatch):
+    path = write_detector(tmp_path)
+    archive = tmp_path / "packed.frcnn.zip"
+    write_archive(read_beside(path), path, str(archive))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for given, written in ((path, "small.onnx"), (archive, "packed.onnx")):
+        status, said, error = verb("export", given)
+        assert status == 0 and "classes: dark, light" in said, error
+        found = start("onnxruntime", written)(picture())
+        wanted = Detector(path, "cpu", threshold=0.05)(picture())
+        assert len(found.labels) == len(wanted) > 0
+    assert sorted(os.listdir()) == ["packed.onnx", "small.onnx"]
+
+
+def test_the_usual_opset_is_that_of_the_graphs():
+    assert export.OPSET == DEFAULT_OPSET

@@ -80,6 +80,12 @@ def v1_type_name(number: int) -> str:
     return _V1_TYPES.get(value, value.title().replace("_", ""))
 
 
+def v1_type_number(type_name: str) -> int | None:
+    """The V1LayerParameter.LayerType of a type string; None for types that came later."""
+    return next((number for number in pb.V1LayerParameter.LayerType.values()
+                 if number and v1_type_name(number) == type_name), None)
+
+
 def _upgrade_v1_layers(net: NetParameter) -> None:
     for old in net.layers:
         _move_data_transformation(old)

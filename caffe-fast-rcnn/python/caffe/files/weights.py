@@ -23,6 +23,7 @@ from caffe.core.regular_files import open_regular
 from caffe.core.types import FilePath
 from caffe.files import hdf5, wire
 from caffe.files.atomic import replacing
+from caffe.files.upgrade import v1_type_number
 from caffe.proto import caffe_pb2
 
 log = logging.getLogger("caffe")
@@ -105,6 +106,30 @@ def write_weights(path: FilePath, net_name: str, layers: Iterable[tuple[Any, ...
             for columns in zip(blobs, *gradients):
                 parts += wire.blob(7, *columns)
             file.writelines(wire.sized(100, parts))
+
+
+def write_weights_v1(path: FilePath, net_name: str, layers: Iterable[tuple[Any, ...]]) -> None:
+    """Writes a .caffemodel in the format of 2014 (`layers`, types as numbers), for old programs.
+
+    layers: as of write_weights, with the names of bottoms and tops behind: (name, type, [array],
+    [bottom], [top]). Shapes have four numbers, as then. WeightsError for a layer with blobs whose
+    type did not exist; others of such types are left out.
+    """
+    with _replacing(path) as partial, open(partial, "wb") as file:
+        file.write(b"".join(wire.text(1, net_name)))
+        for name, type_name, blobs, bottoms, tops in layers:
+            number = v1_type_number(type_name)
+            if number is None or any(blob.ndim > 4 for blob in blobs):
+                if len(blobs):
+                    raise WeightsError(f'{path}: layer "{name}" ({type_name}) has no form of 2014; '
+                                       "write the present one")
+                continue
+            parts = [piece for field, values in ((2, bottoms), (3, tops), (4, [name]))
+                     for value in values for piece in wire.text(field, value)]
+            parts.append(wire.integer(5, number))
+            for blob in blobs:
+                parts += wire.legacy_blob(6, blob)
+            file.writelines(wire.sized(2, parts))
 
 
 def write_weights_hdf5(path: FilePath, layers: Iterable[tuple[Any, ...]]) -> None:

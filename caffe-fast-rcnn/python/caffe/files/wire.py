@@ -224,6 +224,14 @@ def blob(number: int, array: ArrayLike, gradient: ArrayLike | None = None) -> Pa
     return sized(number, _packed(5, array), diff, sized(7, sized(1, dims)))
 
 
+def legacy_blob(field: int, array: ArrayLike) -> Parts:
+    """The parts of a BlobProto field with num, channels, height, width in the place of a shape."""
+    array = np.asarray(array)
+    dims = (1,) * (4 - array.ndim) + array.shape
+    header = b"".join(integer(i, int(dim)) for i, dim in enumerate(dims, 1))
+    return sized(field, header, _packed(5, array))
+
+
 def _packed(number: int, array: ArrayLike) -> Parts:
     """The parts of a packed field of floats; nothing where there are none."""
     values = np.ascontiguousarray(array, dtype=_FLOAT).reshape(-1)

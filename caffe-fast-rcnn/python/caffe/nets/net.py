@@ -35,6 +35,7 @@ from caffe.nets.net_weights import (
     copy_weights,
     save_weights,
     save_weights_hdf5,
+    save_weights_v1,
     share_weights,
 )
 from caffe.nets.plan.planner import Planner
@@ -283,6 +284,10 @@ class Net(PrivateNames):
     def save(self, path: FilePath, write_diff: bool = False) -> None:
         """Writes all learnable blobs to a .caffemodel; write_diff: with their gradients."""
         save_weights(self._runners, str(self.name), os.fspath(path), write_diff)
+
+    def save_v1(self, path: FilePath) -> None:
+        """Writes all learnable blobs to a .caffemodel in the format of 2014, for old programs."""
+        save_weights_v1(self._runners, str(self.name), os.fspath(path))
 
     def save_hdf5(self, path: FilePath, write_diff: bool = False) -> None:
         """Writes all learnable blobs to an HDF5 file in Caffe's layout; write_diff as in `save`."""

@@ -116,6 +116,13 @@ def save_weights(layers: Sequence[LayerRunner], net_name: str, path: str,
         for layer in layers))
 
 
+def save_weights_v1(layers: Sequence[LayerRunner], net_name: str, path: str) -> None:
+    """Writes all layers to a .caffemodel in the format of 2014; WeightsError for newer types."""
+    weights.write_weights_v1(path, net_name, (
+        (layer.name, layer.type, [_stored(blob) for blob in layer.blobs], layer.bottom_names,
+         layer.top_names) for layer in layers))
+
+
 def save_weights_hdf5(layers: Sequence[LayerRunner], owned: Sequence[Sequence[bool]], path: str,
                       write_diff: bool = False) -> None:
     """Writes all layers to Caffe's HDF5 layout; a shared blob is stored with its first user.

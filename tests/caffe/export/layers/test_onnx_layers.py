@@ -5,15 +5,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from layer_harness import EXAMPLES, X, values
+from layer_harness import EXAMPLES, X, net_around, values
 
-import caffe
 from caffe import export
 from caffe.core.errors import LayerError
 from caffe.export.layers.graph import Form
 from caffe.export.layers.table import EXPORTERS, NO_FORM
 from caffe.export.model import evaluate
-from caffe.files import prototxt
 from caffe.layer_types.common import registry
 
 README = pathlib.Path(__file__).resolve().parents[4] / "caffe-fast-rcnn" / "README.md"
@@ -66,23 +64,6 @@ FURTHER = {
 CASES = [(kind, *example) for kind in sorted(EXPORTERS)
          for i, example in enumerate([*EXAMPLES.get(kind, ()), *FURTHER.get(kind, ())])
          if i not in REFUSED.get(kind, ())]
-
-
-def net_around(kind, text, bottoms, tops):
-    """A TEST net of one layer "it", its inputs holding the bottoms, its blobs random."""
-    inputs = "".join(
-        f'layer {{ name: "b{i}" type: "Input" top: "b{i}" input_param {{ shape {{ '
-        + " ".join(f"dim: {d}" for d in b.shape) + " } } }\n" for i, b in enumerate(bottoms))
-    names = "".join(f'bottom: "b{i}" ' for i in range(len(bottoms)))
-    names += "".join(f'top: "t{i}" ' for i in range(tops))
-    layer = f'layer {{ name: "it" type: "{kind}" {names} {text} }}'
-    net = caffe.Net(prototxt.read_net_text(inputs + layer), caffe.TEST)
-    generator = np.random.default_rng(3)
-    for blob in net.params.get("it", ()):
-        blob.data[...] = generator.uniform(0.5, 1.5, blob.shape)
-    for i, array in enumerate(bottoms):
-        net.blobs[f"b{i}"].data[...] = array.numpy()
-    return net
 
 
 def test_every_type_has_a_case_or_a_reason():

@@ -12,11 +12,11 @@ import torch
 import caffe
 from faster_rcnn.networks.backbones import efficientnet_lite as backbone
 from faster_rcnn.networks.catalogue import folders
-from faster_rcnn.pretrained.checkpoints import CheckpointError, read_checkpoint
-from faster_rcnn.pretrained.efficientnet_lite import fold, padded
+from faster_rcnn.pretrained.classifiers.efficientnet_lite import fold, padded
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
 from faster_rcnn.pretrained.published import sources
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError, read_checkpoint
 from faster_rcnn.pretrained.scores import picture
 from faster_rcnn.settings.config import cfg
 

@@ -6,8 +6,8 @@ first column of zeros (see networks/backbones/efficientnet_lite.py). Inputs ther
 """
 import numpy as np
 
-from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported, Tensors
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+from faster_rcnn.pretrained.reading.imported import Imported, Tensors
 
 MEAN, SCALE = 127.0, 128.0
 EPS = 1e-3          # of the normalisations

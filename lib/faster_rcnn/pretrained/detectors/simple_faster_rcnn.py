@@ -10,9 +10,9 @@ import numpy as np
 
 from caffe.operators.anchors import generate_anchors
 from faster_rcnn.boxes import geometry
-from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported, Tensors
-from faster_rcnn.pretrained.torchvision_nets import vgg16_convolutions
+from faster_rcnn.pretrained.classifiers.torchvision_nets import vgg16_convolutions
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+from faster_rcnn.pretrained.reading.imported import Imported, Tensors
 
 BASE_SIZE, RATIOS, SCALES = 16, (0.5, 1, 2), (8, 16, 32)
 DELTA_STDS = np.array([0.1, 0.1, 0.2, 0.2], np.float32)     # of dx, dy, dw, dh

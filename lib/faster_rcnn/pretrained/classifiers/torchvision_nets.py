@@ -6,16 +6,13 @@ names of models/imagenet/SqueezeNet.
 """
 from string import ascii_lowercase
 
-import numpy as np
-
-from faster_rcnn.pretrained.checkpoints import CheckpointError
-from faster_rcnn.pretrained.imported import Imported, Tensors
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+from faster_rcnn.pretrained.reading.imported import Imported, Layer, Tensors
 
 VGG16_CONVOLUTIONS = ((0, "conv1_1"), (2, "conv1_2"), (5, "conv2_1"), (7, "conv2_2"),
                       (10, "conv3_1"), (12, "conv3_2"), (14, "conv3_3"), (17, "conv4_1"),
                       (19, "conv4_2"), (21, "conv4_3"), (24, "conv5_1"), (26, "conv5_2"),
                       (28, "conv5_3"))
-Layer = tuple[str, str, list[np.ndarray]]
 _FIRES = ((3, 2), (4, 3), (5, 4), (7, 5), (8, 6), (9, 7), (10, 8), (12, 9))
 _RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -48,6 +45,13 @@ def squeezenet(tensors: Tensors, _options: dict) -> Imported:
 
 def resnet(tensors: Tensors, _options: dict) -> Imported:
     """ResNet-50, -101 or -152; CheckpointError for other depths."""
+    depth, layers = resnet_convolutions(tensors)
+    layers.append(("fc1000", "InnerProduct", tensors.pair("fc")))
+    return Imported(f"ResNet-{depth}", layers, "conv1", "resnet")
+
+
+def resnet_convolutions(tensors: Tensors) -> tuple[int, list[Layer]]:
+    """Depth and layers of a ResNet without its classifier; CheckpointError for other depths."""
     blocks = tuple(_count(tensors, f"layer{stage}") for stage in (1, 2, 3, 4))
     depth = next((depth for depth, known in _RESNET_BLOCKS.items() if known == blocks), None)
     if depth is None:
@@ -58,8 +62,7 @@ def resnet(tensors: Tensors, _options: dict) -> Imported:
         for index in range(count):
             name = f"{stage + 1}{block_letter(depth, stage, index)}_branch"
             layers += _block(tensors, f"layer{stage}.{index}", name)
-    layers.append(("fc1000", "InnerProduct", tensors.pair("fc")))
-    return Imported(f"ResNet-{depth}", layers, "conv1", "resnet")
+    return depth, layers
 
 
 def block_letter(depth: int, stage: int, index: int) -> str:

@@ -3,7 +3,9 @@ import os
 import pickle
 import re
 import zipfile
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -26,10 +28,10 @@ class CheckpointError(UserError, ValueError):
 
 
 def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
-    """({name: tensor}, {option: value}) of a .safetensors, .pth or .pt file.
+    """({name: tensor}, {option: value}) of a .safetensors, .pth, .pt or .npz file.
 
-    The options are the plain values that the program saved with the tensors as "config". Raises
-    CheckpointError for damaged files and for pickles of more than plain data and tensors.
+    The options are the words that the program saved beside the tensors, and the values of "config".
+    Raises CheckpointError for damaged files and for pickles of more than plain data and tensors.
     """
     try:
         require_file(path, MAX_BYTES)
@@ -37,11 +39,18 @@ def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
         raise CheckpointError(str(error)) from None
     _refuse_pages(path)
     _require_stored(path)
-    content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
+    content: Any
+    if str(path).endswith(".npz"):
+        content = _read_npz(path)
+    else:
+        content = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not named tensors; save "
                               "the net's state_dict()")
-    options = content.get("config")
+    options = {name: value for name, value in content.items()
+               if isinstance(value, (str, bool))}
+    if isinstance(content.get("config"), dict):
+        options.update(content["config"])
     for wrapper in _WRAPPERS:
         if isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -53,7 +62,7 @@ def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(f'{path}: the tensor "{name}" has the shape '
                                   f"{tuple(tensor.shape)}, but fewer values")
-    return tensors, options if isinstance(options, dict) else {}
+    return tensors, options
 
 
 def _refuse_pages(path: str) -> None:
@@ -76,6 +85,16 @@ def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
         raise CheckpointError(f"{path}: not readable as safetensors: {_first_line(error)}"
+                              ) from None
+
+
+def _read_npz(path: str) -> dict[str, torch.Tensor]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files
+                    if arrays[name].dtype.kind == "f"}
+    except Exception as error:      # damaged bytes make numpy raise almost anything
+        raise CheckpointError(f"{path}: not readable as arrays of numpy: {_first_line(error)}"
                               ) from None
 
 
