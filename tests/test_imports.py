@@ -88,11 +88,13 @@ DETECTOR = {
     "commands": ("files", "settings", "annotations", "datasets.cards", "datasets", "folders",
                  "reports.html", "reports", "runs", "networks.backbones", "networks", "prototxts",
                  "detection", "detectors", "training", "schedules", "own_data", "pretrained"),
+    "commands.exports": ("files", "settings", "images", "datasets", "detection", "detectors",
+                         "export", "export.checks", "export.pytorch", "commands"),
     "program": ("files", "boxes", "settings", "images", "anchors", "annotations", "evaluation",
                 "datasets", "datasets.cards", "folders", "reports.html", "reports", "runs",
                 "networks", "prototxts", "minibatches", "detection", "detectors", "demo", "export",
                 "export.checks", "export.pytorch", "synthetic", "training", "schedules",
-                "pretrained", "own_data", "serving", "commands"),
+                "pretrained", "own_data", "serving", "commands", "commands.exports"),
     "": ("detectors", "program"),
 }
 TABLES = {"caffe": ENGINE, "faster_rcnn": DETECTOR}

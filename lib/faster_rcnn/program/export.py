@@ -131,15 +131,15 @@ def load_net(args: argparse.Namespace, found: "Found",
 def main(args: argparse.Namespace) -> None:
     """Runs this verb."""
     from faster_rcnn.commands import described, start
+    from faster_rcnn.commands.exports import choices, onnx_files, pytorch_files
     from faster_rcnn.export.making import is_whole_detector
-    from faster_rcnn.program import export_files
 
     if not args.out or not args.out.endswith(SUFFIXES):
         raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
     if args.v1 and not args.out.endswith(".caffemodel"):
         raise start.OptionError("--v1 is for .caffemodel")
     with described.opened_weights(args.caffemodel, "weights (--net)") as found:
-        classes = export_files.known_classes(args, found)
+        classes = choices.known_classes(args, found)
         net = load_net(args, found, classes)
         if args.check is not None and args.imdb_name is None:
             args.imdb_name = described.test_imdb(found.description)
@@ -148,11 +148,11 @@ def main(args: argparse.Namespace) -> None:
     if args.out.endswith(".caffemodel"):
         (net.save_v1 if args.v1 else net.save)(args.out)
     elif args.out.endswith(TENSORS):
-        export_files.write_tensors(args, net)
+        pytorch_files.write_tensors(args, net)
     elif not args.out.endswith(".onnx"):
-        export_files.write_pytorch(args, net, classes, is_part)
+        pytorch_files.write_pytorch(args, net, classes, is_part)
     elif is_whole_detector(net) and not is_part:
-        export_files.write_detector(args, net, classes)
+        onnx_files.write_detector(args, net, classes)
     else:
-        export_files.write_part(args, net)
+        onnx_files.write_part(args, net)
     print(f"Wrote {args.out}")

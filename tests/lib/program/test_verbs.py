@@ -44,7 +44,7 @@ def verb(monkeypatch, capsys, caplog):
 
 def test_the_verbs_are_the_modules():
     here = {name[:-3] for name in os.listdir(program.__path__[0]) if name.endswith(".py")}
-    assert here - {"__init__", "main", "data", "export_files"} == set(VERBS)
+    assert here - {"__init__", "main", "data"} == set(VERBS)
     assert all(f"  {name} " in help_text() for name in VERBS)
 
 
