@@ -1,7 +1,8 @@
 """The operators that PyTorch lacks or is slow at, over torch.ops.caffe_fast_rcnn.
 
     roi_pool, roi_align, psroi_pool, smooth_l1_loss, nms, batched_nms, soft_nms, lrn_across,
-    lrn_within, sgd_update_; winograd_conv and its relatives (winograd.py)
+    lrn_within, sgd_update_; winograd_conv and pointwise_conv with their relatives (winograd.py,
+    pointwise.py)
 
 Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
 registration.py; here are the functions to call. The library is built at the first import where
@@ -23,6 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.operators.pointwise import (  # noqa: F401 - called as caffe.ops.pointwise_conv
+    PointwiseWeights,
+    pointwise_conv,
+    pointwise_pack,
+)
 from caffe.operators.registration import raw as _ops
 from caffe.operators.winograd import (  # noqa: F401 - called as caffe.ops.winograd_conv
     WinogradWeights,

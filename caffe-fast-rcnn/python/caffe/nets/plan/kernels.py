@@ -2,8 +2,9 @@
 
 PyTorch hands oneDNN the weights in Caffe's order, and oneDNN puts them into its own order each
 time. Packed once, and with the sum and the activation on the way out, the same convolution takes
-0.7 to 0.95 of the time.
+0.7 to 0.95 of the time. Where our own operators are faster, they take oneDNN's place.
 """
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from caffe.layer_types.maps.convolution import Convolution
 from caffe.layer_types.values.dense import InnerProduct
 from caffe.nets.plan.chains import Activation, Chain
 from caffe.nets.plan.folding import factor_and_shift, scaled
-from caffe.operators import winograd
+from caffe.operators import pointwise, winograd
 from caffe.runners.module_runner import ModuleRunner
 
 Kernel = Callable[[Tensor, Tensor | None], Tensor]      # (bottom, residual or None) -> top
@@ -27,6 +28,7 @@ _IN_PLACE: dict[str, Callable[..., Tensor]] = {
     "relu": torch.relu_, "leaky_relu": F.leaky_relu_, "hardtanh": torch.clamp_,
     "sigmoid": torch.sigmoid_, "tanh": torch.tanh_}
 _PLAIN = Activation("none")
+_LIMITS = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf)}  # and hardtanh's own
 
 
 class Weights(NamedTuple):
@@ -67,6 +69,8 @@ def make_kernel(chain: Chain, weights: Weights, shape: Shape) -> Kernel:
         return _product(module, weights, activation, chain.residual is not None, shape)
     if _takes_winograd(module, shape):
         return _winograd(module, weights, activation)
+    if _takes_pointwise(module, activation):
+        return _pointwise(module, weights, activation)
     return _convolution(module, weights, activation, chain.residual is not None, shape)
 
 
@@ -87,6 +91,24 @@ def _winograd(module: Convolution, weights: Weights, activation: Activation) -> 
     def run(x: Tensor, residual: Tensor | None) -> Tensor:
         top = winograd.winograd_conv(x, packed, bias, pad, relu, residual)
         return top if after is None else after(top, *activation.scalars)
+    return run
+
+
+def _takes_pointwise(module: Convolution, activation: Activation) -> bool:
+    w = module.windows
+    return (w.kernel == (1, 1) and w.pad == (0, 0) and module.group == 1
+            and activation.name in (*_LIMITS, "hardtanh")
+            and pointwise.pays(module.channels, module.num_output))
+
+
+def _pointwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
+    packed, bias = pointwise.pointwise_pack(weights.weight), weights.bias
+    low, high = _LIMITS.get(activation.name) or activation.scalars
+    rows, columns = module.windows.stride
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        x = x if rows == columns == 1 else x[:, :, ::rows, ::columns]
+        return pointwise.pointwise_conv(x, packed, bias, residual, low, high)
     return run
 
 
