@@ -51,6 +51,7 @@ def workplace(tmp_path_factory):
     must("faster-rcnn shapes --output new --trainval 1 --test 1")
     (folder / "new" / "pictures").symlink_to(folder / "new" / "JPEGImages")
     (folder / "pictures").symlink_to(folder / "new" / "JPEGImages")
+    (folder / "clip.mp4").write_bytes(b"")       # read by nobody here
     must("faster-rcnn train shapes --cpu --net Tiny --schedule alternating --iters 2 --no-test "
          f"--name demo --log log.txt {here}")
     weights = folder / "output" / "demo" / "shapes_trainval" / "Tiny_faster_rcnn_final.caffemodel"
