@@ -35,7 +35,7 @@ from faster_rcnn.settings.config import cfg
 from faster_rcnn.settings.merge import merge
 
 HERE = Path(__file__).parent
-TEMPLATE = HERE / "one_image" / "template.md"
+TEMPLATE = HERE / "one_image" / "page.txt"
 THRESH = 0.5
 # Blobs of the net in the order in which they are computed, and what they are
 BLOBS = {

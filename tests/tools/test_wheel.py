@@ -1,4 +1,4 @@
-"""The wheel: built of a copy of the project, unpacked elsewhere, used without the checkout."""
+"""The wheel: built of a source archive, unpacked elsewhere, used without the checkout."""
 import os
 import shutil
 import subprocess
@@ -9,7 +9,8 @@ import pytest
 from sources import ROOT
 
 BUILT_OF = ("lib", "caffe-fast-rcnn", "data/cards", "data/imagenet_models", "experiments/cfgs",
-            "data/weights.yml", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+            "data/weights.yml", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE",
+            "CHANGELOG.md", "CITATION.cff")
 OPERATORS = ROOT / "caffe-fast-rcnn" / "python" / "caffe" / "_build"
 # All of them are names that prototxts and programs of py-faster-rcnn use
 TOP_LEVEL = {"caffe", "faster_rcnn", "fast_rcnn", "roi_data_layer", "rpn"}
@@ -34,15 +35,22 @@ def site(tmp_path_factory):
     tools.mkdir()
     for name in C_TOOLS:
         (tools / name).symlink_to(shutil.which(name))
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
-         "--no-index", "-w", str(folder), str(folder / "project")], capture_output=True, text=True,
-        env={**os.environ, "PATH": str(tools), "CXX": ""}, timeout=300)
-    assert done.returncode == 0, done.stderr
+    archive = ["-c", "from setuptools import build_meta; build_meta.build_sdist('..')"]
+    built(archive, tools, folder / "project")
+    [source] = folder.glob("*.tar.gz")
+    built(["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", ".",
+           str(source)], tools, folder)
     [wheel] = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
     return folder / "site"
+
+
+def built(words, tools, folder):
+    """Runs Python in a folder, with some programs alone on the PATH."""
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "PATH": str(tools), "CXX": ""}, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 import scipy.io
-from voc_folder import write_card, write_set, write_text
+from voc_folder import annotation_xml, write_card, write_set, write_text
 
 from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.cards import CardError
@@ -41,6 +41,13 @@ def test_annotations_as_a_roidb(tmp_path):
     assert first["gt_overlaps"].toarray().tolist() == [[0, 1, 0], [0, 0, 1]]
     assert first["seg_areas"].tolist() == [400, 400] and not first["flipped"]
     assert second["gt_classes"].tolist() == [2]
+
+
+def test_edited_annotations_are_read_by_the_next_run(tmp_path):
+    assert tiny(tmp_path).gt_roidb()[1]["gt_classes"].tolist() == [2]
+    write_text(tmp_path / "set", "Annotations/b.xml", annotation_xml([CAT]))
+    again = get_imdb(str(tmp_path / "tiny.yml") + ":trainval")
+    assert again.gt_roidb()[1]["gt_classes"].tolist() == [1]
 
 
 def test_difficult_objects_train_only_when_wanted(tmp_path):
