@@ -121,7 +121,7 @@ def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | No
         if args.out_def and imported.message is None:
             raise UserError(f"--out_def for {imported.net} needs the net that it is made of "
                             "(--def)")
-        return imported.message
+        return imported.message if args.out_def else None
     net = prototxt.read_net(args.prototxt)
     changes = adapt_geometry(net, imported.family)
     for change in changes:

@@ -160,13 +160,13 @@ def test_an_onnx_file_on_torchvisions_input(run_tool, tmp_path):
 @pytest.mark.parametrize("options, says", [
     (["--from", "nowhere.pth", "--out", "w"], "nowhere.pth does not exist"),
     (["--from", "some.pth"], "--out"),
-    (["--from", "vgg.pth", "--out", "w", "--out_def", "x"], "(--def)"),
+    (["--from", "net.pth", "--out", "w", "--out_def", "x"], "(--def)"),
     (["--from", "some.pth", "--out", "w", "--std", "0,1,1"], "above 0"),
     (["--from", "some.pth", "--out", "w"], "of no known net"),
 ])
 def test_refusals(run_tool, tmp_path, monkeypatch, options, says):
     torch.save({"a.weight": torch.ones(2)}, tmp_path / "some.pth")
-    torch.save(Vgg16().state_dict(), tmp_path / "vgg.pth")
+    torch.save(SqueezeNet().state_dict(), tmp_path / "net.pth")
     monkeypatch.chdir(tmp_path)
     assert_refused(run_tool(TOOL, *options), says)
-    assert sorted(os.listdir(tmp_path)) == ["some.pth", "vgg.pth"]
+    assert sorted(os.listdir(tmp_path)) == ["net.pth", "some.pth"]
