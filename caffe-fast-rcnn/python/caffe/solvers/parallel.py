@@ -18,8 +18,7 @@ import datetime
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import distributed
@@ -27,6 +26,7 @@ from torch import distributed
 from caffe.core import state
 from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError
+from caffe.solvers.buckets import Buckets, together
 
 if TYPE_CHECKING:
     from caffe.solvers.solver import Solver
@@ -55,11 +55,12 @@ class NCCL:
         self._solver = solver
         self._device = state.device()
         self._count = state.solver_count()
-        self._learned = [learnable.blob for learnable in solver.net.learnables
-                         if learnable.lr_mult]
         self._early = _blobs_by_layer(solver)
-        # id of a blob -> (handle of its all_reduce, tensor that is reduced)
-        self._under_way: dict[int, tuple[Any, torch.Tensor]] = {}
+        early = {id(blob) for blobs in self._early for blob in blobs}
+        learned = {id(learnable.blob): learnable.blob for learnable in solver.net.learnables
+                   if learnable.lr_mult}
+        self._buckets = Buckets(self._early,
+                                [blob for key, blob in learned.items() if key not in early])
         self._join(uid)
 
     @staticmethod
@@ -88,7 +89,7 @@ class NCCL:
         """Broadcasts the learnable blobs of rank 0 to all solvers."""
         for learnable in self._solver.net.learnables:
             values = learnable.blob.values
-            tensor = _plain_copy(values.get())
+            tensor = values.get().detach().clone(memory_format=torch.contiguous_format)
             together(distributed.broadcast, tensor, src=0)
             values.copy_(tensor)
 
@@ -109,24 +110,11 @@ class NCCL:
         With iter_size > 1 only the last pass completes gradients, and nothing starts early.
         """
         if self._solver.param.layer_wise_reduce and self._solver.param.iter_size == 1:
-            for blob in self._early[layer]:
-                self._start(blob)
+            self._buckets.completed(self._early[layer])
 
     def on_gradients_ready(self) -> None:
         """Called before each update: replaces the gradients by their mean over all solvers."""
-        for blob in self._learned:
-            if id(blob) not in self._under_way:
-                self._start(blob)
-        for blob in self._learned:
-            exchange, total = self._under_way.pop(id(blob))
-            together(exchange.wait)
-            blob.gradient.set(total.div_(self._count))
-
-    def _start(self, blob: Blob) -> None:
-        # A gradient of all zeros takes part too: another solver's may be none.
-        blob.gradient.fit(blob.shape)
-        total = _plain_copy(blob.gradient.get())
-        self._under_way[id(blob)] = together(distributed.all_reduce, total, async_op=True), total
+        self._buckets.exchange(self._count)
 
 
 def agree(number: int, device: torch.device | str = "cpu") -> int:
@@ -140,15 +128,6 @@ def agree(number: int, device: torch.device | str = "cpu") -> int:
     return int(total)
 
 
-def together(collective: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Calls a collective operation; CaffeError when one of the processes has ended."""
-    try:
-        return collective(*arguments, **options)
-    except RuntimeError as problem:
-        raise CaffeError("the exchange with the other solvers broke off; did one of their "
-                         f"processes end? ({problem})") from None
-
-
 def _blobs_by_layer(solver: "Solver") -> list[list[Blob]]:
     """Per layer of the net: the learned blobs that no other layer uses."""
     learned = {id(learnable.blob) for learnable in solver.net.learnables if learnable.lr_mult}
@@ -157,11 +136,6 @@ def _blobs_by_layer(solver: "Solver") -> list[list[Blob]]:
                                 for blobs in layers for blob in blobs)
     return [[blob for blob in blobs if id(blob) in learned and users[id(blob)] == 1]
             for blobs in layers]
-
-
-def _plain_copy(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy, so that the memory order is the same for all solvers."""
-    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _remove(folder: str, process: int) -> None:

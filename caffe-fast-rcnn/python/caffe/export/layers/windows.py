@@ -40,6 +40,8 @@ def pooling(scope: Scope, x: str) -> str | list[str]:
         return _maxima_and_places(scope, x)
     if p.global_pooling and p.pool != STOCHASTIC:
         return scope.op("GlobalMaxPool" if p.pool == MAX else "GlobalAveragePool", x)
+    if scope.module.axes != 2:
+        raise scope.error("pooling over three spatial axes")
     if p.pool == STOCHASTIC:
         return _expectation(scope, x)
     if scope.is_free:

@@ -19,23 +19,25 @@ from caffe.proto.caffe_pb2 import LayerParameter
 
 MAX, AVE = caffe_pb2.PoolingParameter.MAX, caffe_pb2.PoolingParameter.AVE
 STOCHASTIC = caffe_pb2.PoolingParameter.STOCHASTIC
-Pair = tuple[int, int]      # along height and width
+Axes = tuple[int, ...]      # one number along each spatial axis: (depth,) height and width
+_MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
+_AVERAGE_POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
 _LOWEST = -torch.finfo(torch.float32).max  # Caffe: -FLT_MAX, the maximum of no values
 
 
 class Grid(NamedTuple):
-    """Windows along height and width: pairs of kernel, stride and pad, and how many there are."""
+    """Windows along the spatial axes: kernel, stride and pad, and how many there are."""
 
-    kernel: Pair
-    stride: Pair
-    pad: Pair
-    counts: Pair
+    kernel: Axes
+    stride: Axes
+    pad: Axes
+    counts: Axes
 
-    def margins(self, size: Pair) -> tuple[int, int, int, int]:
+    def margins(self, size: Axes) -> Axes:
         """Cells that the windows need beyond each side of the bottom, in F.pad's order."""
-        after = [s * (c - 1) + k - p - n for n, k, s, p, c in
+        sides = [(p, s * (c - 1) + k - p - n) for n, k, s, p, c in
                  zip(size, self.kernel, self.stride, self.pad, self.counts)]
-        return self.pad[1], after[1], self.pad[0], after[0]
+        return tuple(cells for side in reversed(sides) for cells in side)
 
 
 def _count(size: int, kernel: int, stride: int, pad: int, clip: bool, up: bool) -> int:
@@ -45,15 +47,15 @@ def _count(size: int, kernel: int, stride: int, pad: int, clip: bool, up: bool) 
 
 
 @functools.lru_cache(maxsize=256)
-def make_grid(size: Pair, kernel: Pair, stride: Pair, pad: Pair, up: bool = True) -> Grid:
-    """The Grid over a bottom of this (height, width); `up`: round the number of windows up."""
+def make_grid(size: Axes, kernel: Axes, stride: Axes, pad: Axes, up: bool = True) -> Grid:
+    """The Grid over a bottom of this spatial size; `up`: round the number of windows up."""
     clip = any(pad)  # Caffe clips only where there is padding
-    rows, columns = (_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
-    return Grid(kernel, stride, pad, (rows, columns))
+    counts = tuple(_count(*each, clip, up) for each in zip(size, kernel, stride, pad))
+    return Grid(kernel, stride, pad, counts)
 
 
 @functools.lru_cache(maxsize=256)
-def _ceil_mode(grid: Grid, size: Pair) -> bool | None:
+def _ceil_mode(grid: Grid, size: Axes) -> bool | None:
     """The ceil_mode with which PyTorch's pooling has exactly these windows, or None."""
     if any(2 * p > k for k, p in zip(grid.kernel, grid.pad)):
         return None
@@ -69,35 +71,42 @@ def max_pool(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
     Of equal values the first counts. Windows without values give -FLT_MAX and index -1.
     """
-    size = x.shape[2:]
+    size, pool = x.shape[2:], _MAX_POOL[x.dim() - 2]
     ceil_mode = _ceil_mode(grid, size)
     if ceil_mode is not None:
-        return F.max_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode=ceil_mode,
-                            return_indices=True)
+        return pool(x, grid.kernel, grid.stride, grid.pad, ceil_mode=ceil_mode,
+                    return_indices=True)
     padded = F.pad(x, grid.margins(size), value=-math.inf)
-    top, index = F.max_pool2d(padded, grid.kernel, grid.stride, return_indices=True)
-    row = index // padded.shape[3] - grid.pad[0]
-    column = index % padded.shape[3] - grid.pad[1]
-    empty = (row < 0) | (row >= size[0]) | (column < 0) | (column >= size[1])
-    return top.masked_fill(empty, _LOWEST), (row * size[1] + column).masked_fill(empty, -1)
+    top, index = pool(padded, grid.kernel, grid.stride, return_indices=True)
+    index, inside = _without_margins(index, padded.shape[2:], size, grid.pad)
+    return top.masked_fill(~inside, _LOWEST), index.masked_fill(~inside, -1)
+
+
+def _without_margins(index: Tensor, padded: Axes, size: Axes, pad: Axes) -> tuple[Tensor, Tensor]:
+    """Flat indices into the bottom for those into the padded bottom; whether they are inside."""
+    inside, flat, weight = torch.ones_like(index, dtype=torch.bool), 0, 1
+    for cells, count, before in zip(reversed(padded), reversed(size), reversed(pad)):
+        place, index = index % cells - before, index // cells
+        inside = inside & (place >= 0) & (place < count)
+        flat, weight = flat + place * weight, weight * count
+    return flat, inside
 
 
 def average_pool(x: Tensor, grid: Grid) -> Tensor:
     """Averages over the windows, (N, C, *grid.counts)."""
-    size = x.shape[2:]
+    size, pool = x.shape[2:], _AVERAGE_POOL[x.dim() - 2]
     ceil_mode = _ceil_mode(grid, size)
     if ceil_mode is not None:
-        return F.avg_pool2d(x, grid.kernel, grid.stride, grid.pad, ceil_mode,
-                            count_include_pad=True)
-    sums = F.avg_pool2d(F.pad(x, grid.margins(size)), grid.kernel, grid.stride, divisor_override=1)
+        return pool(x, grid.kernel, grid.stride, grid.pad, ceil_mode, count_include_pad=True)
+    sums = pool(F.pad(x, grid.margins(size)), grid.kernel, grid.stride, divisor_override=1)
     return sums / window_divisors(size, grid, x)
 
 
-def window_divisors(size: Pair, grid: Grid, like: Tensor) -> Tensor:
+def window_divisors(size: Axes, grid: Grid, like: Tensor) -> Tensor:
     """What Caffe divides the sum of each window by, (*grid.counts); a tensor such as `like`."""
-    rows, columns = (_lengths(*each, like) for each in
-                     zip(size, grid.kernel, grid.stride, grid.pad, grid.counts))
-    return torch.outer(rows, columns)
+    lengths = [_lengths(*each, like) for each in
+               zip(size, grid.kernel, grid.stride, grid.pad, grid.counts)]
+    return math.prod(torch.meshgrid(*lengths, indexing="ij"))
 
 
 def _lengths(size: int, kernel: int, stride: int, pad: int, count: int, like: Tensor) -> Tensor:
@@ -112,24 +121,25 @@ def stochastic_pool(x: Tensor, grid: Grid, phase: int) -> Tensor:
     Zeiler and Fergus 2013. Caffe: pooling_layer.cu; the bottom must not be negative.
     """
     windows = F.pad(x, grid.margins(x.shape[2:]))
-    for axis in (2, 3):
-        windows = windows.unfold(axis, grid.kernel[axis - 2], grid.stride[axis - 2])
-    windows = windows.flatten(4)
+    for axis, (kernel, stride) in enumerate(zip(grid.kernel, grid.stride)):
+        windows = windows.unfold(2 + axis, kernel, stride)
+    windows = windows.flatten(x.dim())
     if phase == caffe_pb2.TEST:
-        total = windows.sum(4)
-        mean = windows.square().sum(4) / torch.where(total > 0, total, 1)
+        total = windows.sum(-1)
+        mean = windows.square().sum(-1) / torch.where(total > 0, total, 1)
         return torch.where(total > 0, mean, 0)
-    sums = windows.detach().cumsum(4)
+    sums = windows.detach().cumsum(-1)
     draw = torch.rand_like(sums[..., 0]) * sums[..., -1]
-    index = (sums < draw[..., None]).sum(4, keepdim=True).clamp(max=sums.shape[4] - 1)
-    return windows.gather(4, index)[..., 0]
+    index = (sums < draw[..., None]).sum(-1, keepdim=True).clamp(max=sums.shape[-1] - 1)
+    return windows.gather(-1, index)[..., 0]
 
 
 @register("Pooling")
 class Pooling(Module):
     """The maximum, average or a random value of each window.
 
-    bottom[0]: (N, C, H, W)
+    bottom[0]: (N, C, H, W), or (N, C, D, H, W) as forks for volumes take it: one kernel size,
+               stride and pad for all three axes
     top[0]:    (N, C, ph, pw), ph = ceil((H + 2 pad - kernel) / stride) + 1
     top[1]:    MAX only: the flat index y * W + x of each maximum, as floats
     """
@@ -139,11 +149,12 @@ class Pooling(Module):
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.pooling_param
+        self.axes = self._spatial_axes(shapes[0])
         if p.pool != MAX and len(param.top) > 1:
             raise self.error(f"expected 1 top unless pool is MAX, got {len(param.top)}")
-        kernel = None if p.global_pooling else self._pair("kernel", "kernel_size")
+        kernel = None if p.global_pooling else self._along_axes("kernel", "kernel_size")
         self.kernel = kernel
-        self.stride, self.pad = self._pair("stride", "stride"), self._pair("pad", "pad")
+        self.stride, self.pad = self._along_axes("stride", "stride"), self._along_axes("pad", "pad")
         if kernel is None:
             self._check_global()
         elif min(kernel) < 1 or min(self.stride) < 1:
@@ -154,21 +165,30 @@ class Pooling(Module):
             raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
         self.rounds_up = p.ceil_mode and p.round_mode == caffe_pb2.PoolingParameter.CEIL
 
-    def _pair(self, name: str, square: str) -> Pair:
-        """(height, width) of a field written once or as its _h and _w pair, but not both."""
+    def _spatial_axes(self, shape: Shape) -> int:
+        if len(shape) not in (4, 5):
+            raise self.error("expected a bottom of shape (N, C, H, W), or (N, C, D, H, W), got "
+                             f"{tuple(shape)}")
+        return len(shape) - 2
+
+    def _along_axes(self, name: str, square: str) -> Axes:
+        """A field for every axis, written once or as its _h and _w pair, but not both."""
         p, pair = self.p, (name + "_h", name + "_w")
         given = [p.HasField(field) for field in pair]
         if p.HasField(square) and any(given) or any(given) != all(given):
             raise self.error(f"expected {square}, or {pair[0]} and {pair[1]}, got a mixture")
+        if any(given) and self.axes != 2:
+            raise self.error(f"expected {square} for a bottom with {self.axes} spatial axes, got "
+                             f"{pair[0]} and {pair[1]}")
         if name == "kernel" and not (p.HasField(square) or all(given)):
             raise self.error("expected kernel_size, or kernel_h and kernel_w, got none of them")
         return tuple(getattr(p, field) for field in pair) if all(given) else \
-            (getattr(p, square),) * 2
+            (getattr(p, square),) * self.axes
 
     def _check_global(self) -> None:
         if any(self.p.HasField(f) for f in ("kernel_size", "kernel_h", "kernel_w")):
             raise self.error("expected no kernel size with global_pooling, got one")
-        if self.pad != (0, 0) or self.stride != (1, 1):
+        if any(self.pad) or set(self.stride) != {1}:
             raise self.error(f"expected pad 0 and stride 1 with global_pooling, got {self.pad} and "
                              f"{self.stride}")
 
@@ -177,8 +197,9 @@ class Pooling(Module):
 
     def _grid(self, shape: Shape) -> Grid:
         """The Grid over a bottom of this shape."""
-        if len(shape) != 4:
-            raise self.error(f"expected a bottom of shape (N, C, H, W), got {shape}")
+        if self._spatial_axes(shape) != self.axes:
+            raise self.error(f"expected {self.axes + 2} axes as when the net was built, got shape "
+                             f"{shape}")
         size = shape[2:]
         grid = make_grid(size, self.kernel or size, self.stride, self.pad, self.rounds_up)
         if min(grid.counts) < 1:
