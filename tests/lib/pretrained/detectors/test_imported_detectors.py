@@ -108,7 +108,8 @@ def test_variables_of_tensorflow(monkeypatch, tmp_path):
             part.ceil_mode = True
     module.pool = lambda features, rois: roi_align(features, rois, (7, 7), 1 / 16, 0, True)
     path = tmp_path / "vgg16.npz"
-    np.savez(path, **tensorflow_variables(module))
+    np.savez(path, **tensorflow_variables(module), Variable=np.float32(0.001),
+             **{"vgg_16/fc7/biases/Momentum": np.zeros(10, np.float32)})
     assert_equal_ports(imported(monkeypatch, tmp_path, path), module)
 
 
