@@ -82,6 +82,7 @@ DETECTOR = {
     "pretrained.classifiers": ("pretrained.reading",),
     "pretrained.detectors": ("boxes", "anchors", "networks.backbones", "networks.methods",
                              "pretrained.reading", "pretrained.classifiers"),
+    "pretrained.from_onnx": ("files", "pretrained.reading"),
     "pretrained": ("files", "networks", "pretrained.reading", "pretrained.classifiers",
                    "pretrained.detectors"),
     "serving": ("files", "images", "reports.html"),

@@ -2,7 +2,7 @@
 """Makes a .caffemodel of a checkpoint (.pth, .pt, .safetensors): torchvision's VGG16, SqueezeNet
 1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch, faster-rcnn.pytorch
 (jwyang), pytorch-faster-rcnn (ruotianluo), tf-faster-rcnn (VGG16; variables as .npz) and Detectron2
-(C4).
+(C4). Of a classifier in an ONNX file it makes prototxt and .caffemodel.
 """
 import argparse
 import os
@@ -20,6 +20,8 @@ from faster_rcnn.networks.text import net_text
 from faster_rcnn.pretrained.classifiers.geometry import adapt_geometry
 from faster_rcnn.pretrained.families import convert
 from faster_rcnn.pretrained.fitting import fit_to_net
+from faster_rcnn.pretrained.from_onnx import graph
+from faster_rcnn.pretrained.from_onnx.table import import_onnx
 from faster_rcnn.pretrained.reading.checkpoints import read_checkpoint
 from faster_rcnn.pretrained.reading.imported import Imported
 from faster_rcnn.pretrained.reading.input_scale import (
@@ -37,6 +39,8 @@ EXAMPLES = """\
   tools/import_weights.py --from fasterrcnn_12211511_0.701.pth --out vgg16_joint.caffemodel
   tools/import_weights.py --from faster_rcnn_1_6_10021.pth --out res101.caffemodel \\
       --out_def res101.prototxt
+  tools/import_weights.py --from classifier.onnx --out classifier.caffemodel \\
+      --out_def classifier.prototxt
 """
 
 
@@ -46,6 +50,11 @@ def three_numbers(text: str) -> tuple[float, ...]:
     if len(numbers) != 3:
         raise argparse.ArgumentTypeError(f'"{text}" is not three numbers, separated by commas')
     return numbers
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """The type of --shape: "1,3,224,224"."""
+    return tuple(values.positive(int)(part) for part in text.split(","))
 
 
 def parse_args() -> argparse.Namespace:
@@ -58,9 +67,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--out_def", metavar="FILE",
                         help="--def with the strides and pads that the weights want; of "
                              "detectors it can be written without --def")
+    parser.add_argument("--shape", type=sizes, default=None, metavar="N,C,H,W",
+                        help="of the input of an ONNX file, where that leaves it open")
     parser.add_argument("--input", choices=("torchvision", "caffe"),
                         help="what the net was trained on: (RGB / 255 - mean) / std, or BGR from 0 "
-                             "to 255 minus means [what a detector's checkpoint says; torchvision]")
+                             "to 255 minus means [what a detector's checkpoint says; of ONNX "
+                             "caffe; torchvision]")
     parser.add_argument("--mean", type=three_numbers, default=TORCHVISION_MEAN, metavar="R,G,B",
                         help="of --input torchvision [0.485,0.456,0.406]")
     parser.add_argument("--std", type=three_numbers, default=TORCHVISION_STD, metavar="R,G,B",
@@ -79,10 +91,22 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError(f"--std must be above 0, not {args.std}")
 
 
+def read_net(args: argparse.Namespace) -> Imported:
+    """The net of --from."""
+    if not args.checkpoint.endswith(graph.SUFFIX):
+        return convert(*read_checkpoint(args.checkpoint))
+    if not args.out_def:
+        raise UserError("an ONNX file brings its own net: name the prototxt to write (--out_def)")
+    return import_onnx(args.checkpoint, args.shape)
+
+
 def adapt_input(imported: Imported, args: argparse.Namespace) -> Sequence[float] | None:
     """Folds scale and channel order into the first convolution; returns the means to subtract."""
-    if args.input == "caffe" or (args.input is None and imported.pixel_means is not None):
+    is_as_it_was = imported.pixel_means is not None or imported.family == "onnx"
+    if args.input == "caffe" or (args.input is None and is_as_it_was):
         return imported.pixel_means
+    if not imported.first:
+        raise UserError("--input torchvision is for nets that begin with a convolution")
     for name, _, arrays in imported.layers:
         if name == imported.first:
             arrays[0] = fold_scale(arrays[0], args.std)
@@ -97,7 +121,7 @@ def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | No
         if args.out_def and imported.message is None:
             raise UserError(f"--out_def for {imported.net} needs the net that it is made of "
                             "(--def)")
-        return imported.message
+        return imported.message if args.out_def else None
     net = prototxt.read_net(args.prototxt)
     changes = adapt_geometry(net, imported.family)
     for change in changes:
@@ -111,7 +135,7 @@ def main() -> None:
     args = parse_args()
     check_args(args)
     caffe.set_mode_cpu()
-    imported = convert(*read_checkpoint(args.checkpoint))
+    imported = read_net(args)
     means = adapt_input(imported, args)
     net = adapt_net(imported, args)
     if net is not None:

@@ -2,18 +2,30 @@
 import os
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from made_detectors import fill
 from safetensors.torch import save_file
 from test_tool_errors import assert_refused
-from torch_nets import ResNet, SimpleFasterRcnn, Vgg16, caffe_resnet50, randomized
+from torch_nets import (
+    ResNet,
+    SimpleFasterRcnn,
+    SqueezeNet,
+    Vgg16,
+    caffe_resnet50,
+    randomized,
+)
 
 import caffe
+from caffe import export
+from caffe.export.model import evaluate
 from caffe.files import weights
 from faster_rcnn.networks.text import net_text
 from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
 
 TOOL = "import_weights.py"
+SQUEEZENET = os.path.join(cfg.ROOT_DIR, "models", "imagenet", "SqueezeNet", "deploy.prototxt")
 
 
 @pytest.fixture
@@ -93,16 +105,68 @@ def test_own_means_and_deviations(run_tool, tmp_path):
     np.testing.assert_allclose(first[:, 0], theirs[:, 2] / 255 * 4, rtol=1e-6)
 
 
+def assert_equal_in_onnx_runtime(run_tool, path, tmp_path):
+    """The net that the tool makes of an ONNX file has ONNX Runtime's numbers."""
+    paths = [tmp_path / name for name in ("w.caffemodel", "net.prototxt")]
+    done = run_tool(TOOL, "--from", path, "--out", paths[0], "--out_def", paths[1])
+    assert done.status == 0 and "PIXEL_MEANS" not in done.out, done.err
+    net = caffe.Net(str(paths[1]), str(paths[0]), caffe.TEST)
+    assert not net.last_copy.missing and not net.last_copy.ignored_source
+    [name] = net.inputs
+    data = np.random.default_rng(1).standard_normal(net.blobs[name].shape).astype(np.float32)
+    net.blobs[name].data[...] = data
+    [(_, answer)] = net.forward().items()
+    [wanted] = evaluate(onnx.load(path), {name: data})
+    np.testing.assert_allclose(answer.reshape(wanted.shape), wanted, rtol=1e-3,
+                               atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("module, size", [(Vgg16, (64, 64)), (ResNet, (75, 98)),
+                                          (SqueezeNet, (99, 120))])
+def test_classifiers_that_pytorch_exports(run_tool, tmp_path, module, size):
+    torch.onnx.export(randomized(module()), torch.zeros(1, 3, *size), tmp_path / "net.onnx",
+                      dynamo=False)
+    assert_equal_in_onnx_runtime(run_tool, tmp_path / "net.onnx", tmp_path)
+
+
+def test_a_classifier_goes_out_and_in(run_tool, tmp_path):
+    net = caffe.Net(SQUEEZENET, caffe.TEST)
+    fill(net, np.random.default_rng(0))
+    part = export.select(net, shapes={"data": (1, 3, 99, 120)})
+    export.write_onnx(export.to_onnx(net, part), tmp_path / "net.onnx")
+    assert_equal_in_onnx_runtime(run_tool, tmp_path / "net.onnx", tmp_path)
+
+
+def test_an_onnx_file_on_torchvisions_input(run_tool, tmp_path):
+    weight = np.random.default_rng(0).standard_normal((2, 3, 1, 1)).astype(np.float32)
+    made = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["x", "w"], ["y"], name="first")], "one",
+        [onnx.helper.make_tensor_value_info("x", 1, (1, 3, 4, 4))],
+        [onnx.helper.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(weight, "w")])
+    onnx.save(onnx.helper.make_model(made), tmp_path / "one.onnx")
+    done = run_tool(TOOL, "--from", tmp_path / "one.onnx", "--out", tmp_path / "w.caffemodel",
+                    "--out_def", tmp_path / "one.prototxt", "--input", "torchvision")
+    assert done.status == 0, done.err
+    assert printed_means(done).ravel() == pytest.approx([103.53, 116.28, 123.675])
+    first = weights.read_weights(tmp_path / "w.caffemodel")["first"][0]
+    np.testing.assert_allclose(first[:, 2, 0, 0], weight[:, 0, 0, 0] / (255 * 0.229), rtol=1e-6)
+    assert_refused(run_tool(TOOL, "--from", tmp_path / "one.onnx", "--out", tmp_path / "w"),
+                   "name the prototxt to write (--out_def)")
+
+
 @pytest.mark.parametrize("options, says", [
     (["--from", "nowhere.pth", "--out", "w"], "nowhere.pth does not exist"),
     (["--from", "some.pth"], "--out"),
-    (["--from", "vgg.pth", "--out", "w", "--out_def", "x"], "(--def)"),
+    (["--from", "net.pth", "--out", "w", "--out_def", "x"], "(--def)"),
     (["--from", "some.pth", "--out", "w", "--std", "0,1,1"], "above 0"),
     (["--from", "some.pth", "--out", "w"], "of no known net"),
 ])
 def test_refusals(run_tool, tmp_path, monkeypatch, options, says):
     torch.save({"a.weight": torch.ones(2)}, tmp_path / "some.pth")
-    torch.save(Vgg16().state_dict(), tmp_path / "vgg.pth")
+    torch.save(SqueezeNet().state_dict(), tmp_path / "net.pth")
     monkeypatch.chdir(tmp_path)
     assert_refused(run_tool(TOOL, *options), says)
-    assert sorted(os.listdir(tmp_path)) == ["some.pth", "vgg.pth"]
+    assert sorted(os.listdir(tmp_path)) == ["net.pth", "some.pth"]

@@ -2,6 +2,7 @@
 import torch
 
 from faster_rcnn.pretrained.classifiers import efficientnet_lite, torchvision_nets
+from faster_rcnn.pretrained.classifiers import torchvision_written as written
 from faster_rcnn.pretrained.detectors import detectron2, ports, simple_faster_rcnn
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 from faster_rcnn.pretrained.reading.imported import Imported, Tensors
@@ -13,9 +14,15 @@ _FAMILIES = ((("RCNN_rpn.RPN_Conv.weight", "RCNN_base.0.weight"), ports.jwyang),
              (("proposal_generator.rpn_head.objectness_logits.weight",
                "roi_heads.res5.0.conv1.weight"), detectron2.detector),
              (("extractor.0.weight", "rpn.conv1.weight"), simple_faster_rcnn.detector),
-             (("features.0.weight", "classifier.6.weight"), torchvision_nets.vgg16),
+             (("features.0.weight", "classifier.0.weight", "classifier.6.weight"), written.vgg),
+             (("features.0.weight", "classifier.4.weight", "classifier.6.weight"),
+              written.alexnet),
+             (("features.6.squeeze.weight",), written.squeezenet1_1),
              (("features.3.squeeze.weight",), torchvision_nets.squeezenet),
-             (("layer1.0.conv3.weight",), torchvision_nets.resnet),
+             (("layer1.0.conv3.weight",), written.resnet),
+             (("layer1.0.conv2.weight", "fc.weight"), written.basic_resnet),
+             (("features.18.0.weight", "features.1.conv.0.0.weight"), written.mobilenet_v2),
+             (("inception3a.branch1.conv.weight",), written.googlenet),
              (("_conv_stem.weight", "_blocks.15._bn2.weight"),
               efficientnet_lite.efficientnet_lite0))
 
@@ -42,8 +49,8 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
         if mark in taken:
             raise CheckpointError(f"the checkpoint is of {nets}: proposals of several maps have no "
                                   "form here; its classifier, or a C4 detector, can be imported")
-    raise CheckpointError("the checkpoint is of no known net; known: VGG16, SqueezeNet 1.0, "
-                          "ResNet-50, -101, -152 (torchvision), EfficientNet-Lite0 "
+    raise CheckpointError("the checkpoint is of no known net; known: AlexNet, VGG, ResNet, "
+                          "SqueezeNet, MobileNetV2, GoogLeNet (torchvision), EfficientNet-Lite0 "
                           "(efficientnet-lite-pytorch); detectors of simple-faster-rcnn-pytorch, "
                           "faster-rcnn.pytorch, pytorch-faster-rcnn, tf-faster-rcnn (VGG16, .npz), "
                           "Detectron2 (C4); its first tensor is "

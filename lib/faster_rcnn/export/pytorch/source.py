@@ -75,6 +75,8 @@ def _detect_text(made: Source, options: ExportOptions) -> str:
         f"    data, im_info = prepared(picture, {means}, side={test.scales[0]}, "
         f"cap={test.max_size},",
         f"                             multiple_of={test.multiple_of})",
+        "    device = next(net.parameters()).device",
+        "    data, im_info = data.to(device), im_info.to(device)",
         "    with torch.no_grad():",
         f"        {', '.join(_variables(test.bbox_reg))} = net({', '.join(made.inputs)})",
         f"    scores = scores.reshape(-1, {len(options.classes)})",

@@ -17,14 +17,6 @@ _FIRES = ((3, 2), (4, 3), (5, 4), (7, 5), (8, 6), (9, 7), (10, 8), (12, 9))
 _RESNET_BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def vgg16(tensors: Tensors, _options: dict) -> Imported:
-    """VGG16 with its three fully connected layers."""
-    layers = vgg16_convolutions(tensors, "features")
-    layers += [(name, "InnerProduct", tensors.pair(f"classifier.{index}"))
-               for index, name in ((0, "fc6"), (3, "fc7"), (6, "fc8"))]
-    return Imported("VGG_ILSVRC_16_layers", layers, "conv1_1", "vgg16")
-
-
 def vgg16_convolutions(tensors: Tensors, stem: str) -> list[Layer]:
     """The thirteen convolutions, [(name, type, [weight, bias])]."""
     return [(name, "Convolution", tensors.pair(f"{stem}.{index}"))
@@ -43,26 +35,25 @@ def squeezenet(tensors: Tensors, _options: dict) -> Imported:
     return Imported("SqueezeNet", layers, "conv1", "squeezenet")
 
 
-def resnet(tensors: Tensors, _options: dict) -> Imported:
-    """ResNet-50, -101 or -152; CheckpointError for other depths."""
-    depth, layers = resnet_convolutions(tensors)
-    layers.append(("fc1000", "InnerProduct", tensors.pair("fc")))
-    return Imported(f"ResNet-{depth}", layers, "conv1", "resnet")
-
-
 def resnet_convolutions(tensors: Tensors) -> tuple[int, list[Layer]]:
     """Depth and layers of a ResNet without its classifier; CheckpointError for other depths."""
     blocks = tuple(_count(tensors, f"layer{stage}") for stage in (1, 2, 3, 4))
-    depth = next((depth for depth, known in _RESNET_BLOCKS.items() if known == blocks), None)
-    if depth is None:
-        raise CheckpointError(f"a ResNet with {blocks} blocks per stage; known: "
-                              + ", ".join(f"{b} ({d} layers)" for d, b in _RESNET_BLOCKS.items()))
+    depth = resnet_depth(blocks)
     layers = _normalised(tensors, "conv1", "bn1", "conv1", "_conv1")
     for stage, count in enumerate(blocks, 1):
         for index in range(count):
             name = f"{stage + 1}{block_letter(depth, stage, index)}_branch"
             layers += _block(tensors, f"layer{stage}.{index}", name)
     return depth, layers
+
+
+def resnet_depth(blocks: tuple[int, ...]) -> int:
+    """The number of layers of a ResNet by its blocks per stage; CheckpointError."""
+    depth = next((depth for depth, known in _RESNET_BLOCKS.items() if known == blocks), None)
+    if depth is None:
+        raise CheckpointError(f"a ResNet with {blocks} blocks per stage; known: "
+                              + ", ".join(f"{b} ({d} layers)" for d, b in _RESNET_BLOCKS.items()))
+    return depth
 
 
 def block_letter(depth: int, stage: int, index: int) -> str:

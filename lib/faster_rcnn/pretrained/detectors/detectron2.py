@@ -45,7 +45,7 @@ def detector(tensors: Tensors, _options: dict) -> Imported:
         "box widths there are x2 - x1, here x2 - x1 + 1: detections may differ by about a pixel",
         "the stride of a stage is taken to be in its 1x1 convolution (STRIDE_IN_1X1 True)",
         "test it with --scale 800,1333 --set TEST.RPN_PRE_NMS_TOP_N 6000 TEST.RPN_POST_NMS_TOP_N "
-        "1000 TEST.RPN_MIN_SIZE 0 TEST.NMS 0.5"], message)
+        "1000 TEST.RPN_MIN_SIZE 0 TEST.NMS 0.5 BBOX_MAX_LOG_SCALE 4.135"], message)
 
 
 def _head(tensors: Tensors) -> list[Layer]:

@@ -57,6 +57,7 @@ def ruotianluo(tensors: Tensors, _options: dict) -> Imported:
 
 def tensorflow_vgg16(tensors: Tensors, _options: dict) -> Imported:
     """The variables of tf-faster-rcnn's VGG16: kernels (h, w, in, out), matrices (in, out)."""
+    tensors.drop(r"(Variable(_\d+)?$|.*/Momentum$)")       # of its training
     layers = [(name, "Convolution", _from_tensorflow(tensors, f"conv{name[4]}/{name}"))
               for _, name in torchvision_nets.VGG16_CONVOLUTIONS]
     layers += [(name, "Convolution", _from_tensorflow(tensors, name))

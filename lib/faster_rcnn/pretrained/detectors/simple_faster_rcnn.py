@@ -9,8 +9,10 @@ pixel.
 import numpy as np
 
 from caffe.operators.anchors import generate_anchors
+from faster_rcnn.anchors.options import AnchorOptions
 from faster_rcnn.boxes import geometry
 from faster_rcnn.pretrained.classifiers.torchvision_nets import vgg16_convolutions
+from faster_rcnn.pretrained.detectors.prototxts import Geometry, test_net
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 from faster_rcnn.pretrained.reading.imported import Imported, Tensors
 
@@ -33,10 +35,11 @@ def detector(tensors: Tensors, options: dict) -> Imported:
                ("cls_score", "InnerProduct", tensors.pair("head.score")),
                ("bbox_pred", "InnerProduct", plain_deltas(*tensors.pair("head.cls_loc")))]
     caffe_input = bool(options.get("caffe_pretrain", False))
+    anchors = AnchorOptions(scales=SCALES, ratios=RATIOS)
     return Imported("VGG_ILSVRC_16_layers", layers, "conv1_1", "vgg16",
                     CAFFE_MEANS if caffe_input else None,
                     ["box widths there are x2 - x1, here x2 - x1 + 1: detections may differ by "
-                     "about a pixel"])
+                     "about a pixel"], test_net(Geometry("VGG16", anchors, floors=True), layers))
 
 
 def scores_by_class(weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:

@@ -15,10 +15,10 @@ from torch_detectors import (
     RuotianluoVgg,
     tensorflow_variables,
 )
-from torch_nets import randomized
+from torch_nets import SimpleFasterRcnn, randomized
 
 import caffe
-from caffe.export.source.pieces import roi_align
+from caffe.export.source.pieces import roi_align, roi_pool
 from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
 from faster_rcnn.boxes.transform import bbox_transform_inv
 from faster_rcnn.pretrained.families import convert
@@ -108,7 +108,8 @@ def test_variables_of_tensorflow(monkeypatch, tmp_path):
             part.ceil_mode = True
     module.pool = lambda features, rois: roi_align(features, rois, (7, 7), 1 / 16, 0, True)
     path = tmp_path / "vgg16.npz"
-    np.savez(path, **tensorflow_variables(module))
+    np.savez(path, **tensorflow_variables(module), Variable=np.float32(0.001),
+             **{"vgg_16/fc7/biases/Momentum": np.zeros(10, np.float32)})
     assert_equal_ports(imported(monkeypatch, tmp_path, path), module)
 
 
@@ -140,6 +141,19 @@ def test_detectron2(monkeypatch, tmp_path, capsys):
     plain = (boxes.unflatten(1, (-1, 4)) / torch.tensor([10, 10, 5, 5])).flatten(1)
     assert_close(net.blobs["bbox_pred"].data[:, 4:], plain)
     assert not net.blobs["bbox_pred"].data[:, :4].any()
+
+
+def test_simple_faster_rcnn_brings_its_net(monkeypatch, tmp_path):
+    """Its numbers are compared in tests/lib/pretrained/test_pretrained.py."""
+    module = randomized(SimpleFasterRcnn())
+    path = os.path.join(tmp_path, "checkpoint.pth")
+    torch.save({"model": module.state_dict(), "config": {"caffe_pretrain": True}}, path)
+    net = imported(monkeypatch, tmp_path, path)
+    data, rois = run(net)
+    with torch.no_grad():
+        features = module.extractor(data)
+        x = module.head.classifier(roi_pool(features, rois, (7, 7), 1 / 16).flatten(1))
+        assert_close(net.blobs["cls_score"].data, module.head.score(x))
 
 
 @pytest.mark.parametrize("mark, nets", [

@@ -43,6 +43,8 @@ def pooling(scope: Scope, x: str) -> str:
     module, p = scope.module, scope.module.p
     if len(scope.top_shapes) > 1 or p.pool not in (MAX, AVE):
         raise scope.error("a Pooling that is stochastic or has a second top")
+    if len(scope.bottom_shapes[0]) != 4:
+        raise scope.error("a Pooling of volumes")
     if module.kernel is None:
         return f"{x}.{'mean' if p.pool == AVE else 'amax'}((2, 3), keepdim=True)"
     kernel, stride, pad = module.kernel, module.stride, module.pad
