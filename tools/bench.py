@@ -56,7 +56,8 @@ def parse_args(argv=None):
                         help=", ".join(STAGES) + f"; or {WEIGHTS}: saving and loading")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
-    parser.add_argument("--layers", action="store_true", help="a table of the time of each layer")
+    parser.add_argument("--layers", action="store_true",
+                        help="a table of the time of each layer, run by itself")
     parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
     parser.add_argument("--peers", nargs="*", choices=NETS, metavar="NET",
                         help="only our test nets beside other programs that run nets: "

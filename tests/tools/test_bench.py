@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from measure import bare_net
+from measure import bare_net, peer_nets, peers
 
 import caffe
 from caffe.files import prototxt
@@ -117,3 +117,34 @@ def test_saving_and_loading_weights_is_measured(bench, capsys):
     assert result["file_mb"] == pytest.approx(2.57, abs=0.1)
     assert result["load_memory"] > 1 and result["save_memory"] > 1
     assert f"loaded in {result['load_s']:.2f} s" in capsys.readouterr().out
+
+
+def test_other_programs_get_the_same_net(bench, capsys, monkeypatch):
+    pytest.importorskip("onnx")
+
+    def small():
+        net = peer_nets._Net(32, 40)
+        peer_nets._resnet(net, ((8, 2),))
+        net.dense(5, relu=False)
+        return net.scores()
+
+    monkeypatch.setitem(peer_nets.NETS, "Small", small)
+    [result] = bench.main(["--peers", "Small", "--repeats", "1", "--threads", "1"])
+    assert result["net"] == "Small" and result["difference"] < 1e-4
+    assert all(0 < seconds < 10 for seconds in result["seconds"].values())
+    assert f"ours / fastest {result['ratio']:.2f}" in capsys.readouterr().out
+
+
+def test_a_program_that_computes_something_else_is_not_timed():
+    picture = np.ones((1, 3), np.float32)
+    with pytest.raises(RuntimeError, match="Net: the output of other differs from ours by 0.5"):
+        peers._agree("Net", {"ours": lambda x: x, "other": lambda x: x / 2}, picture)
+
+
+@pytest.mark.parametrize("name", peer_nets.NETS)
+def test_nets_of_the_comparison(name):
+    message = peer_nets.NETS[name]()
+    learned = sum(layer.type in ("Convolution", "InnerProduct") for layer in message.layer)
+    assert learned == {"AlexNet": 8, "GoogLeNet": 58, "SqueezeNet": 26, "VGG16": 16,
+                       "ResNet-50": 54, "MobileNet": 28, "ZF trunk": 5, "VGG16 trunk": 13,
+                       "ResNet-50 trunk": 43}[name]

@@ -214,7 +214,9 @@ def test_kept_values_do_not_change():
     held[...] = 4
     del held
     memory.set(torch.zeros(2))
+    memory.fresh = True
     alone = memory.keep()
+    assert alone is memory.get() and not memory.fresh
     memory.array()[...] = 5
     assert of_held.tolist() == alone.tolist() == [0, 0] and memory.get().tolist() == [5, 5]
     tensor = torch.zeros(2)

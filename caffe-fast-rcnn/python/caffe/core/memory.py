@@ -112,9 +112,10 @@ class Memory:
         return self._array is not None and self._array() is not None
 
     def keep(self) -> Tensor:
-        """The tensor as it is now, for later: a copy where others may write to it."""
+        """The tensor as it is now, for later: a copy unless it is fresh and nobody can write to it.
+        """
         tensor = self.get()
-        if self._lent or not self._owned or self.is_held:
+        if self._lent or not (self._owned and self.fresh) or self.is_held:
             return tensor.clone()
         self._owned = self.fresh = False        # whoever asks for the array gets a copy
         return tensor

@@ -98,6 +98,23 @@ def test_the_input_of_a_hidden_blob_is_written_through_an_older_array():
     assert not np.array_equal(kept, expected["conv"])
 
 
+def test_the_input_of_a_hidden_blob_shares_memory_with_a_blob_that_changes():
+    built = net(input_layer("data", 1, 3, 5, 5)
+                + layer("twice", "Eltwise", "data data") + layer("scale", "Scale", "twice", "twice")
+                + layer("drop", "Dropout", "twice")
+                + layer("conv", "Convolution", "drop", None,
+                        "convolution_param { num_output: 2 kernel_size: 3 }")
+                + layer("relu", "ReLU", "conv"), phase=caffe.TEST)
+    fill(built)
+    expected = unplanned(built)
+    for change in (lambda: built.forward(start="scale", end="scale"),
+                   lambda: built.blobs["twice"].data.fill(9)):
+        built._planner._visible.clear()
+        built.forward()
+        change()
+        assert_near(built.blobs["conv"].data, expected["conv"])
+
+
 def test_an_array_of_a_hidden_blob_shows_later_passes(built):
     array = built.blobs["bn"].data
     built.forward()
