@@ -67,8 +67,9 @@ demo: operators
 weights: operators
 	$(BIN)/python tools/get_weights.py $(NET)
 
+# Ten looks at each photograph: more change the result little, and take more than half an hour
 demo-photos: operators
-	./experiments/scripts/faster_rcnn_end2end.sh cpu EfficientNet-Lite0 bccd
+	./experiments/scripts/faster_rcnn_end2end.sh cpu EfficientNet-Lite0 bccd --iters 2900
 
 test: operators
 	$(BIN)/python -m pytest -q tests
