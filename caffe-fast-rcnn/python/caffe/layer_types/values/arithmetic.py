@@ -126,12 +126,15 @@ class Dropout(Module):
         p = param.dropout_param
         self.ratio, self.scale_train = p.dropout_ratio, p.scale_train
         self.drops = phase == caffe_pb2.TRAIN or p.sample_weights_test
+        self.is_in_place = param.bottom[0] == param.top[0]
         if not 0 <= self.ratio < 1:
             raise self.error(f"expected dropout_ratio in [0, 1), got {self.ratio}")
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.drops and self.scale_train:     # a top of its own is not the bottom's memory
+            return x.view_as(x) if self.is_in_place else x.clone()
         if not self.drops:
-            return x.view_as(x) if self.scale_train else x * (1 - self.ratio)
+            return x * (1 - self.ratio)
         if self.scale_train:
             return F.dropout(x, self.ratio, training=True)
         return x * torch.empty_like(x).bernoulli_(1 - self.ratio)
