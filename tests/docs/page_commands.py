@@ -51,7 +51,6 @@ RUN = {
         "--check data/shapes:test --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml",
     "python docs/draw_detections.py detector.onnx data/shapes/JPEGImages/000001.jpg drawn.png":
         "python docs/draw_detections.py detector.onnx data/shapes/JPEGImages/000001.jpg drawn.png",
-    "tools/import_weights.py --help": "tools/import_weights.py --help",
     "./tools/modernize.py lib/datasets/my_imdb.py lib/my_layers/focal_loss.py":
         "./tools/modernize.py lib/datasets/imdb.py lib/rpn/proposal_layer.py",
     "caffe time -model net.prototxt": "caffe time -model net.prototxt -iterations 1",
