@@ -12,13 +12,14 @@ from faster_rcnn.images.similar import looks_of, similar_pairs
 # Splits that should have no picture in common, beside those that a card trains and tests on
 APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 ALIKE = "images that look like another one of their split"
+COPIES = "images with the bytes of another one of their split, all of which are used"
 SAME_BYTES, LOOKS_ALIKE = "the same bytes", "looks"
 LEAK = "a test with it measures what was learned by heart"
 
 
 def shared_pictures(imdbs: Sequence[Any]) -> list[Problem]:
-    """Pictures that splits for training and for tests share, and copies in one split; what only
-    looks alike in one split goes to its notes.
+    """Pictures that splits for training and for tests share; copies in one split, and what only
+    looks alike there, go to its notes.
 
     imdbs: card_imdbs of one card. A picture is the same by its file, its bytes or its look.
     """
@@ -38,10 +39,9 @@ def shared_pictures(imdbs: Sequence[Any]) -> list[Problem]:
                                             f"{train}", LEAK))
     for (a, b), what in pairs.items():
         both = [imdb for imdb in imdbs if {a, b} <= splits[imdb._image_set].keys()]
-        if both and what == SAME_BYTES:
-            problems.append(Problem(b, "", f"{_words(what)} {a}", "both are used"))
-        elif both:
-            both[0].notes.setdefault(ALIKE, []).append((f"{b} ({os.path.basename(a)})", ""))
+        if both:
+            note = COPIES if what == SAME_BYTES else ALIKE
+            both[0].notes.setdefault(note, []).append((f"{b} ({os.path.basename(a)})", ""))
     return list(dict.fromkeys(problems))
 
 

@@ -6,13 +6,13 @@ from caffe.core.errors import UserError
 from faster_rcnn.annotations.problems import Notes, Problem, unreported
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.factory import card_split, find_card, get_imdb
-from faster_rcnn.own_data.alike import ALIKE, shared_pictures
+from faster_rcnn.own_data.alike import ALIKE, COPIES, shared_pictures
 from faster_rcnn.own_data.orphans import UNANNOTATED, UNLISTED, find_orphans
 from faster_rcnn.own_data.unusual import WORTH_A_LOOK, note_unusual
 from faster_rcnn.reports.data_check import find_problems, lenient, statistics
 
 # Notes that people should look at; others only count
-LOOKS = (*WORTH_A_LOOK, ALIKE, UNLISTED, UNANNOTATED)
+LOOKS = (*WORTH_A_LOOK, COPIES, ALIKE, UNLISTED, UNANNOTATED)
 # Findings of a split that are printed; the report has all
 SHOWN_PROBLEMS = 200
 
