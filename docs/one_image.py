@@ -7,10 +7,7 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages/000481.jpg
 Every number of the page is measured here. The detector is one with an RPN, described by the .json
 beside its weights, such as that of `make demo`.
 """
-import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -20,9 +17,12 @@ import torch
 import caffe
 from faster_rcnn.anchors.grid import AnchorGrid, map_to_rows
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
+from faster_rcnn.detection.inputs import NetInput, forward
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.refinement import select_detections
-from faster_rcnn.images.blob import im_list_to_blob, prep_im_for_blob
+from faster_rcnn.detectors.description import Description, DescriptionError, anchors_of
+from faster_rcnn.detectors.finding import opened
+from faster_rcnn.images.reading import read_image
 from faster_rcnn.reports.visualize import (
     class_colour,
     draw_box,
@@ -54,14 +54,15 @@ BLOBS = {
 }
 
 
-def opened(weights: str) -> tuple[caffe.Net, dict]:
+def described_net(path: str) -> tuple[caffe.Net, Description]:
     """The net of described weights, and the description; cfg takes its settings."""
-    description = json.loads(Path(os.path.splitext(weights)[0] + ".json").read_text())
-    merge(description["settings"], cfg, lambda path: "description")
-    with tempfile.TemporaryDirectory() as folder:
-        prototxt = Path(folder) / "test.pt"
-        prototxt.write_text("\n".join(description["net"]))
-        return caffe.Net(str(prototxt), weights, caffe.TEST), description
+    with opened(path) as found:
+        if found.description is None:
+            raise DescriptionError(f"{found.weights} has no description; tools/describe.py makes "
+                                   "one")
+        merge(found.description.settings, cfg, lambda key: "description")
+        net = caffe.Net(found.description.net_message(), caffe.TEST, weights=found.weights)
+        return net, found.description
 
 
 def shape(array: np.ndarray | torch.Tensor) -> str:
@@ -70,16 +71,15 @@ def shape(array: np.ndarray | torch.Tensor) -> str:
 
 def write_page(weights: str, picture: str, folder: Path = HERE) -> None:
     """Writes one_image.md and one_image/*.jpg into a folder."""
-    net, description = opened(weights)
-    names = description["classes"]
-    im = cv2.imread(picture)
-    scaled, scale = prep_im_for_blob(im, cfg.PIXEL_MEANS, cfg.TEST.SCALES[0], cfg.TEST.MAX_SIZE)
-    blob = im_list_to_blob([scaled])
-    height, width = blob.shape[2:]
-    net.blobs["data"].reshape(*blob.shape)
-    net.forward(data=blob, im_info=np.array([[height, width, scale]], np.float32))
+    net, description = described_net(weights)
+    names = list(description.classes)
+    options = TestOptions.from_cfg()
+    im = read_image(picture)
+    blobs = NetInput(im, None, options).blobs
+    scale = blobs["im_info"][0, 2]
+    forward(net, blobs, tuple(BLOBS))
 
-    anchors = description["anchors"]
+    anchors = anchors_of(description.net_message(), weights) or {}
     grid = AnchorGrid(**anchors)
     rows, columns = net.blobs["rpn_cls_score"].shape[2:]
     objects = net.blobs["rpn_cls_prob_reshape"].data[0, grid.num_anchors:]
@@ -87,7 +87,7 @@ def write_page(weights: str, picture: str, folder: Path = HERE) -> None:
     boxes = clip_boxes(bbox_transform_inv(rois, net.blobs["bbox_pred"].data, 0.0), im.shape)
     scores = net.blobs["cls_prob"].data
     dets = select_detections(scores, boxes, 0.05, cfg.TEST.NMS, 100,
-                             TestOptions.from_cfg().refinement)[1:]
+                             options.refinement)[1:]
     found = sorted(((score, names[k], box) for k, rows_ in enumerate(dets)
                     for *box, score in rows_.tolist() if score >= THRESH), reverse=True)
 

@@ -1,7 +1,7 @@
 """Classifiers of torchvision, built of nn layers with the names of their checkpoints, narrow."""
 import torch
 from torch import nn
-from torch_nets import Fire
+from torch_nets import Fire, ResNet
 
 
 class AlexNet(nn.Module):
@@ -43,6 +43,8 @@ class Vgg(nn.Module):
 
 
 class BasicBlock(nn.Module):
+    expansion = 1
+
     def __init__(self, inputs, outputs, stride):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
@@ -59,26 +61,11 @@ class BasicBlock(nn.Module):
         return (y + (x if self.downsample is None else self.downsample(x))).relu()
 
 
-class BasicResNet(nn.Module):
+class BasicResNet(ResNet):
     """ResNet-18 or -34."""
 
     def __init__(self, counts):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 7, 2, 3, bias=False)
-        self.bn1, self.maxpool, inputs = nn.BatchNorm2d(4), nn.MaxPool2d(3, 2, 1), 4
-        for stage, count in enumerate(counts):
-            blocks = []
-            for i in range(count):
-                blocks.append(BasicBlock(inputs, 4 + 2 * stage, 2 if stage and not i else 1))
-                inputs = 4 + 2 * stage
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(inputs, 5)
-
-    def forward(self, x):
-        x = self.maxpool(self.bn1(self.conv1(x)).relu())
-        for stage in (1, 2, 3, 4):
-            x = getattr(self, f"layer{stage}")(x)
-        return self.fc(x.mean((2, 3)))
+        super().__init__(counts, width=4, block=BasicBlock)
 
 
 class SqueezeNet11(nn.Module):

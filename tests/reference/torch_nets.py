@@ -60,6 +60,8 @@ def caffe_vgg16():
 class Bottleneck(nn.Module):
     """torchvision's, "v1.5": the stride is in the 3x3 convolution."""
 
+    expansion = 4
+
     def __init__(self, inputs, width, stride):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
@@ -81,7 +83,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, blocks=(3, 4, 6, 3), width=2):
+    def __init__(self, blocks=(3, 4, 6, 3), width=2, block=Bottleneck):
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -90,8 +92,8 @@ class ResNet(nn.Module):
         for stage, count in enumerate(blocks):
             layer, inner = [], width * 2 ** stage
             for i in range(count):
-                layer.append(Bottleneck(inputs, inner, 2 if stage and not i else 1))
-                inputs = 4 * inner
+                layer.append(block(inputs, inner, 2 if stage and not i else 1))
+                inputs = block.expansion * inner
             setattr(self, f"layer{stage + 1}", nn.Sequential(*layer))
         self.fc = nn.Linear(inputs, 5)
 

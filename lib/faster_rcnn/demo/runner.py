@@ -1,5 +1,4 @@
 """The demo: every shot is detected in and written, broken ones are named and passed over."""
-import itertools
 import logging
 import os
 import time
@@ -17,6 +16,7 @@ from faster_rcnn.demo.results import OUTPUTS, Output
 from faster_rcnn.demo.shots import Shot, shots_of
 from faster_rcnn.demo.sources import Source, SourceError
 from faster_rcnn.detection.inputs import NetInput
+from faster_rcnn.detection.passes import windows
 from faster_rcnn.detectors.box import Box
 from faster_rcnn.detectors.detector import Detector
 from faster_rcnn.files.read_ahead import read_ahead
@@ -112,7 +112,7 @@ def detected(detector: Detector, shots: Iterator[Shot],
             return replace(shot, im=None, fault=f"{shot.source}: {error}"), None
 
     inputs = read_ahead(prepared, Prefetcher(shots, 2))     # one thread reads, one scales
-    while window := list(itertools.islice(inputs, detector.window)):
+    for window in windows(inputs, detector.window):
         boxes = iter(detector.detect([given for _, given in window if given is not None]))
         for shot, given in window:
             yield shot, [] if given is None else next(boxes)

@@ -1,7 +1,7 @@
 """Detection with a trained net: one image, or a whole image database with its evaluation."""
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,11 @@ from caffe.core.errors import InputError
 from caffe.core.logs import Timer
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
-from faster_rcnn.detection.inputs import (
-    NetInput,
-    forward,
-    of_equal_shape,
-    stacked_blobs,
-    windows,
-)
+from faster_rcnn.detection.inputs import NetInput, forward, rois_of_images, stacked_blobs
 from faster_rcnn.detection.options import TestOptions
+from faster_rcnn.detection.passes import in_passes
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.files import safe_pickle
-from faster_rcnn.files.read_ahead import read_ahead
-from faster_rcnn.images.naming import naming_image
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.prototxts.heads import the_output
 from faster_rcnn.reports.names import distinct_names
@@ -60,21 +53,17 @@ def detect_together(net: Any, given: Sequence[NetInput], options: TestOptions) -
     scores = _rows(net.blobs["cls_score"].data if options.svm else the_output(outputs, "cls_prob"))
     deltas = _rows(the_output(outputs, "bbox_pred")) if options.bbox_reg else None
     found = []
-    for one, rois, rows in _rois_of_images(net, given):
+    for one, rois, rows in _rois(net, given):
         of_image = None if deltas is None else deltas[rows]
         found.append(_decoded(one, rois, scores[rows], of_image, options))
     return found
 
 
-def _rois_of_images(net: Any, given: Sequence[NetInput]) -> Iterator[tuple[NetInput, Any, Any]]:
+def _rois(net: Any, given: Sequence[NetInput]) -> Iterable[tuple[NetInput, Any, Any]]:
     """(input, its rois in pixels of the image, their rows in the blobs) of each image."""
-    if "im_info" not in given[0].blobs:
-        yield given[0], given[0].boxes, slice(None)
-        return
-    rois = net.blobs["rois"].data
-    for index, one in enumerate(given):
-        rows = rois[:, 0] == index if len(given) > 1 else slice(None)
-        yield one, rois[rows, 1:5] / np.float32(one.blobs["im_info"][0, 2]), rows
+    if "im_info" in given[0].blobs:
+        return rois_of_images(net.blobs["rois"].data, given)
+    return [(given[0], given[0].boxes, slice(None))]
 
 
 def _decoded(given: NetInput, rois: np.ndarray, scores: np.ndarray, deltas: np.ndarray | None,
@@ -141,12 +130,21 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
     """{image: detections of each class but the background}. limits: max_per_image, thresh;
     pictures: the folder for a picture of every image."""
     max_per_image, thresh = limits
+    roidb = None if options.has_rpn else imdb.roidb
+
+    def load(index: int) -> NetInput:
+        boxes = None if roidb is None else roidb[index]["boxes"][roidb[index]["gt_classes"] == 0]
+        return NetInput(read_image(imdb.image_path_at(index)), boxes, options)
+
+    def run(given: Sequence[NetInput]) -> list[Detections]:
+        return detect_together(net, given, options)
+
     detect_timer, rest_timer = Timer(), Timer()
     found: dict[int, list[np.ndarray]] = {}
     progress = ImageProgress("im_detect", imdb.num_images)
     names = ([] if pictures is None else
              distinct_names([imdb.image_path_at(i) for i in range(imdb.num_images)]))
-    for i, given, (scores, boxes) in _passes(net, imdb, images, options, detect_timer):
+    for i, given, (scores, boxes) in in_passes(imdb, images, load, run, options, detect_timer):
         rest_timer.tic()
         dets = select_detections(scores, boxes, thresh, options.nms, max_per_image,
                                  options.refinement)
@@ -159,29 +157,6 @@ def _found(net: Any, imdb: Any, images: Sequence[int], limits: tuple[int, float]
                         f"{seconds:.3f}s {rest_timer.average_time:.3f}s")
     progress.close()
     return {i: found[i] for i in images}
-
-
-def _passes(net: Any, imdb: Any, images: Sequence[int], options: TestOptions,
-            timer: Timer) -> Iterator[tuple[int, NetInput, Detections]]:
-    """(image, its input, its scores and boxes) of every image. Those of equal size share passes of
-    the net, so not in the order of `images` where TEST.IMS_PER_BATCH is more than 1."""
-    roidb = None if options.has_rpn else imdb.roidb
-
-    def load(index: int) -> NetInput:
-        boxes = None if roidb is None else roidb[index]["boxes"][roidb[index]["gt_classes"] == 0]
-        path = imdb.image_path_at(index)
-        with naming_image(path):
-            return NetInput(read_image(path), boxes, options)
-
-    for window in windows(zip(images, read_ahead(load, images)), options.ims_per_batch):
-        shapes = [given.blobs["data"].shape for _, given in window]
-        for part in of_equal_shape(shapes, options.ims_per_batch):
-            numbers, inputs = zip(*(window[position] for position in part))
-            timer.tic()
-            with naming_image(", ".join(map(imdb.image_path_at, numbers))):
-                detected = detect_together(net, inputs, options)
-            timer.toc()
-            yield from zip(numbers, inputs, detected)
 
 
 def apply_nms(all_boxes: list[list], thresh: float) -> list[list]:

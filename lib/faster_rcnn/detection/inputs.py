@@ -1,7 +1,7 @@
 """A test image, and rois where the net makes none, as the input blobs of a net."""
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +14,6 @@ from faster_rcnn.settings.config import ConfigValueError
 
 # with several scales a roi goes to the one where its area is nearest to this (Fast R-CNN)
 ROI_AREA = 224 * 224
-# Batches' worth of images that are read before those of equal shape are put together
-GATHERED = 4
-
-Shape = tuple[int, ...]
-Item = TypeVar("Item")
 
 
 class NetInput:
@@ -56,21 +51,15 @@ def stacked_blobs(given: Sequence[NetInput]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([one.blobs[name] for one in given]) for name in given[0].blobs}
 
 
-def of_equal_shape(shapes: Sequence[Shape], size: int) -> list[list[int]]:
-    """Positions of equal shapes together, in parts of at most `size`."""
-    groups: dict[Shape, list[int]] = {}
-    for position, shape in enumerate(shapes):
-        groups.setdefault(shape, []).append(position)
-    return [group[start:start + size] for group in groups.values()
-            for start in range(0, len(group), size)]
+def rois_of_images(rois: np.ndarray, given: Sequence[NetInput]
+                   ) -> Iterator[tuple[NetInput, np.ndarray, Any]]:
+    """(input, its rois in pixels of the image, their rows) of each image of a pass.
 
-
-def windows(items: Iterable[Item], ims_per_batch: int) -> Iterator[list[Item]]:
-    """The items in their order, so many at once that passes over equal shapes fill up."""
-    count = 1 if ims_per_batch == 1 else GATHERED * ims_per_batch
-    iterator = iter(items)
-    while window := list(itertools.islice(iterator, count)):
-        yield window
+    rois: (R, 5), made by the net from all of them
+    """
+    for index, one in enumerate(given):
+        rows = rois[:, 0] == index if len(given) > 1 else slice(None)
+        yield one, rois[rows, 1:5] / np.float32(one.blobs["im_info"][0, 2]), rows
 
 
 def image_blob(im: np.ndarray, options: TestOptions) -> tuple[np.ndarray, np.ndarray]:

@@ -21,8 +21,9 @@ from caffe.core.errors import InputError
 from caffe.core.state import computing_on
 from faster_rcnn.detection.detect import detect_together
 from faster_rcnn.detection.filled import require_filled
-from faster_rcnn.detection.inputs import GATHERED, NetInput, of_equal_shape
+from faster_rcnn.detection.inputs import NetInput
 from faster_rcnn.detection.options import TestOptions
+from faster_rcnn.detection.passes import of_equal_shape, window_size, windows
 from faster_rcnn.detection.refinement import select_detections
 from faster_rcnn.detectors.box import Box, boxes_of, by_class
 from faster_rcnn.detectors.description import Description, DescriptionError
@@ -118,7 +119,7 @@ class Detector:
         """
         rois = itertools.repeat(None) if boxes is None else boxes
         inputs = read_ahead(lambda pair: self.prepare(*pair), zip(pictures, rois))
-        while window := list(itertools.islice(inputs, self.window)):
+        for window in windows(inputs, self.window):
             yield from self.detect(window)
 
     def draw(self, picture: Picture, boxes: Sequence[Box] | None = None) -> np.ndarray:
@@ -140,7 +141,7 @@ class Detector:
     @property
     def window(self) -> int:
         """How many pictures `detect` should get at once, so that batches are filled."""
-        return 1 if self._batch == 1 or not self._options.has_rpn else GATHERED * self._batch
+        return window_size(self._batch if self._options.has_rpn else 1)
 
     def detect(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
         """The boxes of prepared pictures, those of equal size in common passes."""

@@ -11,14 +11,9 @@ from faster_rcnn.files import safe_pickle
 from faster_rcnn.images.reading import ImageError
 from faster_rcnn.settings.config import ConfigValueError, cfg, cfg_override
 
+pytestmark = pytest.mark.usefixtures("small_scale")
+
 SIZES = [(30, 40), (40, 30), (20, 20)]      # height, width
-
-
-@pytest.fixture(autouse=True)
-def small_scale(tmp_path):
-    with cfg_override(ROOT_DIR=str(tmp_path),
-                      TEST={"SCALES": (60,), "MAX_SIZE": 1000, "HAS_RPN": True}):
-        yield
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from faster_rcnn.images.reading import ImageError
 from faster_rcnn.settings.config import ConfigValueError, cfg, cfg_from_list, cfg_override
 from faster_rcnn.settings.merge import merge
 
+pytestmark = pytest.mark.usefixtures("small_scale")
+
 SOURCE = """layer { name: "input-data" type: "DummyData" top: "data" top: "im_info"
   dummy_data_param { shape { dim: 1 dim: 3 dim: 64 dim: 64 } shape { dim: 1 dim: 3 }
                      data_filler { type: "gaussian" } } }"""
@@ -33,13 +35,6 @@ layer { name: "cls_prob" type: "Softmax" bottom: "cls_score" top: "cls_prob" }
 layer { name: "bbox_pred" type: "InnerProduct" bottom: "flat" top: "bbox_pred"
         inner_product_param { num_output: 8 } }"""
 IM = np.full((30, 40, 3), 180, np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def small_scale(tmp_path):
-    with cfg_override(ROOT_DIR=str(tmp_path),
-                      TEST={"SCALES": (60,), "MAX_SIZE": 1000, "HAS_RPN": True}):
-        yield
 
 
 @pytest.fixture

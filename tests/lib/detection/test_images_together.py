@@ -8,18 +8,13 @@ from small_detector import CLASSES, TEST, picture, small_net, write_weights
 
 import caffe
 import fast_rcnn.test as detection
-from faster_rcnn.detection.inputs import of_equal_shape, windows
+from faster_rcnn.detection.passes import of_equal_shape, window_size, windows
 from faster_rcnn.detection.proposals import imdb_proposals
 from faster_rcnn.settings.config import ConfigValueError, cfg_override
 
+pytestmark = pytest.mark.usefixtures("small_scale")
+
 SIZES = [(30, 40), (40, 30), (30, 40), (30, 40), (40, 30)]      # height, width
-
-
-@pytest.fixture(autouse=True)
-def small_scale(tmp_path):
-    with cfg_override(ROOT_DIR=str(tmp_path),
-                      TEST={"SCALES": (60,), "MAX_SIZE": 1000, "HAS_RPN": True}):
-        yield
 
 
 @pytest.fixture
@@ -96,5 +91,5 @@ def test_nets_that_are_given_their_rois_take_one_image_at_a_time(database):
 
 def test_parts_of_equal_shape():
     assert of_equal_shape([(1,), (2,), (1,), (1,), (2,)], 2) == [[0, 2], [3], [1, 4]]
-    assert [list(window) for window in windows(range(10), 2)] == [[*range(8)], [8, 9]]
-    assert [list(window) for window in windows(range(2), 1)] == [[0], [1]]
+    assert [list(window) for window in windows(range(10), window_size(2))] == [[*range(8)], [8, 9]]
+    assert [list(window) for window in windows(range(2), window_size(1))] == [[0], [1]]

@@ -23,7 +23,12 @@ class Bucket:
     def __init__(self, blobs: Sequence[Blob]) -> None:
         self.blobs = tuple(blobs)
         self.missing = {id(blob) for blob in blobs}     # gradients that are not complete yet
-        self._flat: Any = None          # a Tensor, from the first exchange on
+        # The tensor, and its part for each blob in Caffe's order of memory, which is the same in
+        # all processes
+        self._flat: Tensor = torch.empty(sum(blob.count for blob in blobs),
+                                         device=blobs[0].gradient.device)
+        parts = self._flat.split([blob.count for blob in blobs])
+        self._parts = [(blob, part.view(blob.shape)) for blob, part in zip(blobs, parts)]
         self._exchange: Any = None
 
     @property
@@ -32,10 +37,7 @@ class Bucket:
 
     def start(self) -> None:
         """Copies the gradients and starts to sum them up over all processes."""
-        if self._flat is None:
-            device = self.blobs[0].gradient.device
-            self._flat = torch.empty(sum(blob.count for blob in self.blobs), device=device)
-        for blob, part in self._parts():
+        for blob, part in self._parts:
             blob.gradient.fit(blob.shape)   # one of all zeros takes part: another's may be none
             part.copy_(blob.gradient.get().detach())
         self._exchange = together(distributed.all_reduce, self._flat, async_op=True)
@@ -45,14 +47,8 @@ class Bucket:
         together(self._exchange.wait)
         self._exchange, self.missing = None, {id(blob) for blob in self.blobs}
         self._flat.div_(count)
-        for blob, part in self._parts():
+        for blob, part in self._parts:
             blob.gradient.copy_(part)
-
-    def _parts(self) -> list[tuple[Blob, Tensor]]:
-        """Every blob and its part of the flat tensor, in Caffe's order of memory, which is the
-        same in all processes."""
-        parts = self._flat.split([blob.count for blob in self.blobs])
-        return [(blob, part.view(blob.shape)) for blob, part in zip(self.blobs, parts)]
 
 
 class Buckets:

@@ -3,6 +3,8 @@ without normalisation, ResNet-18 to -152, SqueezeNet 1.1, MobileNetV2, GoogLeNet
 
 Their poolings round as PyTorch's do. Layers of Caffe's own nets have Caffe's names.
 """
+from collections.abc import Iterator, Sequence
+
 from faster_rcnn.pretrained.classifiers.torchvision_nets import block_letter, resnet_depth
 from faster_rcnn.pretrained.classifiers.writer import Writer
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
@@ -63,11 +65,9 @@ def resnet(tensors: Tensors, _options: dict) -> Imported:
     top = net.conv("conv1", "data", "conv1", "bn1", stride=2, pad=3,
                    norm_names=("bn_conv1", "scale_conv1"))
     top = net.max_pool("pool1", top, 3, 2, pad=1)
-    for stage, count in enumerate(counts, 1):
-        for index in range(count):
-            top = _bottleneck(net, top, f"layer{stage}.{index}",
-                              f"{stage + 1}{block_letter(depth, stage, index)}",
-                              2 if stage > 1 and index == 0 else 1)
+    for stage, index, stride in _blocks(counts):
+        top = _bottleneck(net, top, f"layer{stage}.{index}",
+                          f"{stage + 1}{block_letter(depth, stage, index)}", stride)
     net.fc("fc1000", net.mean("pool5", top), "fc")
     return net.imported("conv1", family="resnet")
 
@@ -88,6 +88,14 @@ def _bottleneck(net: Writer, bottom: str, stem: str, name: str, stride: int) -> 
     return net.add(f"res{name}", [side, top], "ReLU")
 
 
+def _blocks(counts: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(stage from 1, index, stride) of the blocks of a ResNet; the first of the later stages halves
+    the map."""
+    for stage, count in enumerate(counts, 1):
+        for index in range(count):
+            yield stage, index, 2 if stage > 1 and index == 0 else 1
+
+
 def _count(tensors: Tensors, stem: str) -> int:
     """How many blocks a stage has."""
     count = 0
@@ -106,11 +114,9 @@ def basic_resnet(tensors: Tensors, _options: dict) -> Imported:
     net = Writer(f"ResNet-{depth}", tensors)
     top = net.max_pool("pool1", net.conv("conv1", "data", "conv1", "bn1", stride=2, pad=3), 3, 2,
                        pad=1)
-    for stage, count in enumerate(counts, 1):
-        for index in range(count):
-            top = _basic_block(net, top, f"layer{stage}.{index}",
-                               f"res{stage + 1}{'abcdef'[index]}",
-                               2 if stage > 1 and index == 0 else 1)
+    for stage, index, stride in _blocks(counts):
+        top = _basic_block(net, top, f"layer{stage}.{index}", f"res{stage + 1}{'abcdef'[index]}",
+                           stride)
     net.fc("fc1000", net.mean("pool5", top), "fc")
     return net.imported("conv1")
 
