@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
                         help="the net to compress (test prototxt)")
     parser.add_argument("--def-svd", dest="prototxt_svd", default=None, metavar="FILE",
                         help="the compressed net (test prototxt)")
-    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE",
+    parser.add_argument("--net", "--weights", dest="caffemodel", default=None, metavar="FILE",
                         help="weights to compress (.caffemodel)")
     return options.parse(parser)
 

@@ -22,7 +22,7 @@ EXAMPLES = """\
 
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(export.DESCRIPTION, EXAMPLES)
-    parser.add_argument("--net", dest="caffemodel", metavar="FILE",
+    parser.add_argument("--net", "--weights", dest="caffemodel", metavar="FILE",
                         help="its weights (.caffemodel or .h5), a folder with them, or an archive")
     export.add_options(parser)
     return options.parse(parser)

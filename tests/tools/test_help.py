@@ -49,3 +49,9 @@ def test_a_mistyped_option_needs_none_either(command):
 
 def test_what_counts_as_slow_is_seen():
     assert loaded_by("-c", "import argparse, caffe")[3] >= {"torch", "caffe"}
+
+
+@pytest.mark.parametrize("tool", ("test_net.py", "rpn_generate.py", "train_svms.py",
+                                  "compress_net.py", "export_net.py", "demo.py"))
+def test_trained_weights_are_called_weights_everywhere(tool):
+    assert "--weights FILE" in loaded_by(os.path.join(TOOLS, tool), "--help")[1]

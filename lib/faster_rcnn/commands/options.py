@@ -120,7 +120,8 @@ def add_settings_args(parser: argparse.ArgumentParser, imdb: str | None = None) 
 def add_net_args(parser: argparse.ArgumentParser, net: str, weights: str) -> None:
     """Adds the options of tools that run a trained net; `net` and `weights` are their helps."""
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE", help=net)
-    parser.add_argument("--net", dest="caffemodel", default=None, metavar="FILE", help=weights)
+    parser.add_argument("--net", "--weights", dest="caffemodel", default=None, metavar="FILE",
+                        help=weights)
     parser.add_argument("--wait", type=flag, nargs="?", const=True, default=False,
                         metavar="YES", help="wait until the weights exist")
     add_allow_random(parser)

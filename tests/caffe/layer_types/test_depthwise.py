@@ -14,7 +14,9 @@ def windows(kernel, stride, pad):
 @pytest.mark.parametrize("shape, kernel, stride, pad", [
     ((3, 4, 4, 4), (5, 5), (1, 1), (2, 2)), ((2, 3, 9, 7), (6, 6), (2, 2), (2, 2)),
     ((1, 2, 8, 11), (4, 4), (2, 2), (1, 1)), ((2, 2, 7, 9), (5, 3), (1, 2), (0, 1)),
-    ((1, 2, 2, 2), (5, 5), (1, 1), (2, 2)), ((1, 1, 1, 1), (6, 6), (3, 3), (3, 3))])
+    ((1, 2, 2, 2), (5, 5), (1, 1), (2, 2)), ((1, 1, 1, 1), (6, 6), (3, 3), (3, 3)),
+    ((3, 37, 12, 19), (5, 5), (1, 1), (2, 2)), ((2, 16, 9, 31), (9, 8), (2, 3), (4, 1)),
+    ((1, 33, 6, 20), (3, 15), (3, 1), (1, 7)), ((20, 64, 5, 6), (3, 3), (1, 1), (1, 1))])
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_gradients(shape, kernel, stride, pad, with_bias):
     torch.manual_seed(1)
@@ -36,7 +38,9 @@ def test_where_it_is_used():
     x, weight = torch.ones(1, 2, 4, 4), torch.ones(2, 1, 5, 5, requires_grad=True)
     w = windows((5, 5), (1, 1), (2, 2))
     assert is_slow_depthwise(x, weight, w, 2)
-    assert not is_slow_depthwise(x, weight[:, :, :3, :3], w._replace(kernel=(3, 3)), 2)
+    small, three = weight[:, :, :3, :3], w._replace(kernel=(3, 3), pad=(1, 1))
+    assert not is_slow_depthwise(x, small, three, 2)
+    assert is_slow_depthwise(torch.ones(1, 2, 4, 8), small, three, 2)
     assert not is_slow_depthwise(x, torch.ones(4, 1, 5, 5, requires_grad=True), w, 2)
     assert not is_slow_depthwise(x, weight.detach(), w, 2)
     assert not is_slow_depthwise(x.double(), weight, w, 2)

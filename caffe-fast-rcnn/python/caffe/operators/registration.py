@@ -163,6 +163,11 @@ def _(grad, x, size, alpha, beta):
     return _channels_last(x)
 
 
+@torch.library.register_fake("caffe_fast_rcnn::depthwise_kernel_gradient")
+def _(grad, x, kernel, stride, pad):
+    return x.new_empty((x.shape[1], 1, *kernel))
+
+
 @torch.library.register_fake("caffe_fast_rcnn::sgd_update_")
 def _(weight, grad, history, lr, momentum, decay):
     return None

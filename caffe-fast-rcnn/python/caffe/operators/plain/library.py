@@ -1,7 +1,15 @@
 """Registers the plain operators as torch.ops.caffe_fast_rcnn."""
 import torch
 
-from caffe.operators.plain import align, boxes, pointwise, regions, values, winograd
+from caffe.operators.plain import (
+    align,
+    boxes,
+    depthwise_gradient,
+    pointwise,
+    regions,
+    values,
+    winograd,
+)
 
 NAME = "caffe_fast_rcnn"
 SCHEMAS = {
@@ -38,6 +46,8 @@ SCHEMAS = {
     "float decay) -> ()": values.sgd_update_,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
     "float low, float high) -> Tensor": pointwise.pointwise_conv,
+    "depthwise_kernel_gradient(Tensor grad, Tensor x, int[] kernel, int[] stride, int[] pad) "
+    "-> Tensor": depthwise_gradient.depthwise_kernel_gradient,
     "winograd_pack(Tensor weight, int tile, bool rotated) -> Tensor": winograd.winograd_pack,
     "winograd_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, int pad_h, int pad_w, "
     "bool relu, Tensor? residual) -> Tensor": winograd.winograd_conv,
