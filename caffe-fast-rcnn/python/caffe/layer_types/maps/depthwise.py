@@ -18,7 +18,7 @@ def is_slow_depthwise(x: Tensor, weight: Tensor, windows: Windows, group: int) -
     """Whether `depthwise_convolution` is the faster way to train a convolution."""
     return (group == x.shape[1] == weight.shape[0] and len(windows.kernel) == 2
             and weight[0].numel() > _FAST_KERNEL and set(windows.dilation) == {1}
-            and x.device.type == "cpu" and x.dtype == torch.float32
+            and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
             and torch.is_grad_enabled() and weight.requires_grad)
 
 

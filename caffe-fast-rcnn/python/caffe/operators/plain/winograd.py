@@ -17,7 +17,7 @@ def winograd_conv(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | N
                   pad_w: int, relu: bool, residual: Tensor | None) -> Tensor:
     op = "winograd_conv"
     _check(op, x, packed, out_channels, bias, pad_h, pad_w)
-    top = F.conv2d(x, packed, bias, padding=(pad_h, pad_w))
+    top = F.conv2d(x, packed, None if bias is None else bias.to(x.dtype), padding=(pad_h, pad_w))
     if residual is not None:
         _check_map(op, "residual", residual, top)
         top = top + residual
@@ -51,8 +51,8 @@ def winograd_conv2d_backward(grad: Tensor, weight: Tensor, pad_h: int, pad_w: in
 
 
 def _check_float(op: str, name: str, x: Tensor) -> None:
-    checks.require(x.dtype == torch.float32,
-                   f"{op}: {name} must be float32, not {checks.type_name(x)}")
+    checks.require(x.dtype in (torch.float32, torch.bfloat16),
+                   f"{op}: {name} must be float32 or bfloat16, not {checks.type_name(x)}")
 
 
 def _check_weight(op: str, weight: Tensor) -> None:
