@@ -61,5 +61,6 @@ __all__ = [
     "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops", "params", "precision",
     "proto", "prototxt", "set_deterministic", "set_device", "set_mode_cpu", "set_mode_gpu",
     "set_multiprocess", "set_plan", "set_precision", "set_random_seed", "set_solver_count",
-    "set_solver_rank", "set_tf32", "set_winograd", "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "set_solver_rank", "set_tf32", "set_winograd", "solver_count", "solver_rank", "state",
+    "to_proto", "weights",
 ]

@@ -27,34 +27,37 @@ def check_precision(name: str) -> str:
     return name
 
 
-def set_precision(name: str) -> None:
+def set_precision(name: str, phase: int | None = None) -> None:
     """Nets that are built from now on multiply in "float32" (the usual) or "bf16".
 
-    Where a device has no instructions for bf16, nets compute in float32 and one warning says so:
-    there bf16 would be slower, and less exact. CaffeError: another name.
+    phase: caffe.TRAIN or caffe.TEST, for nets of that phase alone. Where a device has no
+    instructions for bf16, nets compute in float32 and one warning says so: there bf16 would be
+    slower, and less exact. CaffeError: another name.
     """
-    state.set_precision_name(check_precision(name))
+    phases = state.Phase if phase is None else (state.Phase(phase),)
+    state.set_precision_names({each: check_precision(name) for each in phases})
 
 
-def precision() -> str:
-    """What `set_precision` was told."""
-    return state.precision_name()
+def precision(phase: int = state.TEST) -> str:
+    """What `set_precision` was told for nets of a phase."""
+    return state.precision_name(state.Phase(phase))
 
 
 @contextlib.contextmanager
-def computing_in(name: str) -> Iterator[None]:
-    """Nets built in the block have this precision; afterwards the choice is the earlier one."""
-    before = precision()
-    set_precision(name)
+def computing_in(name: str, phase: int = state.TEST) -> Iterator[None]:
+    """Nets of a phase that are built in the block have this precision; afterwards the choice is
+    the earlier one."""
+    before = precision(phase)
+    set_precision(name, phase)
     try:
         yield
     finally:
-        set_precision(before)
+        set_precision(before, phase)
 
 
-def number_type(device: torch.device) -> torch.dtype:
-    """The type of the factors in a net that is built on this device now."""
-    if precision() == "float32":
+def number_type(device: torch.device, phase: int) -> torch.dtype:
+    """The type of the factors in a net of this phase that is built on this device now."""
+    if precision(phase) == "float32":
         return torch.float32
     if not has_bf16(device.type):
         _warn(device.type)
