@@ -119,8 +119,8 @@ cfg.TRAIN.AGNOSTIC = False
 # "" is the usual place (datasets/proposal_sources.py)
 cfg.TRAIN.PROPOSAL_METHOD = "selective_search"
 cfg.TRAIN.PROPOSAL_FILE = ""
-# What convolutions and inner products multiply in (--precision): float32, or bf16, half the bytes,
-# on processors and GPUs that have instructions for it; weights, losses and boxes are float32
+# What convolutions and inner products multiply in (--precision): float32 or, where the device has
+# it, bf16: half the bytes; weights, losses and boxes stay float32
 cfg.TRAIN.PRECISION = "float32"
 # Put images of like orientation (wide, tall) into one minibatch
 cfg.TRAIN.ASPECT_GROUPING = True
@@ -163,8 +163,6 @@ cfg.TEST.MAX_SIZE = 1000
 cfg.TEST.SCALE_MULTIPLE_OF = 1
 # Images of equal size that a net which makes its own proposals looks at in one pass, at most
 cfg.TEST.IMS_PER_BATCH = 1
-# As in TRAIN; a trained detector's description says which
-cfg.TEST.PRECISION = "float32"
 # Overlap above which the NMS per class drops a detection
 cfg.TEST.NMS = 0.3
 # Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
@@ -191,6 +189,7 @@ cfg.TEST.HAS_RPN = False
 cfg.TEST.PROPOSAL_METHOD = "selective_search"
 cfg.TEST.PROPOSAL_FILE = ""
 # As in TRAIN
+cfg.TEST.PRECISION = "float32"
 cfg.TEST.RPN_NMS_THRESH = 0.7
 cfg.TEST.RPN_PRE_NMS_TOP_N = 6000
 cfg.TEST.RPN_POST_NMS_TOP_N = 300

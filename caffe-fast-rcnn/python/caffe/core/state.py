@@ -35,7 +35,8 @@ class _State(TypedDict):
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
 _state: _State = {"gpu": False, "device_id": 0, "tf32": False, "winograd": True,
-                  "precision": {TRAIN: "float32", TEST: "float32"}, "plan": True, "solver_count": 1, "solver_rank": 0}
+                  "precision": {TRAIN: "float32", TEST: "float32"}, "plan": True,
+                  "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:

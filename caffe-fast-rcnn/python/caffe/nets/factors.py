@@ -12,10 +12,13 @@ from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.runner import LayerRunner
 
 
-def set_factors(layers: Sequence[LayerRunner], factors: torch.dtype) -> None:
-    """Sets the factors of every ModuleRunner that multiplies: `factors`, or float32 at the end."""
+def set_factors(layers: Sequence[LayerRunner], factors: torch.dtype) -> str:
+    """Sets the factors of every ModuleRunner that multiplies: `factors`, or float32 at the end.
+
+    Returns the name of the net's precision.
+    """
     if factors == torch.float32:
-        return
+        return "float32"
     read_by_products: set[int] = set()      # ids of blobs
     for layer in reversed(layers):
         reaches = any(id(top) in read_by_products for top in layer.tops)
@@ -24,6 +27,7 @@ def set_factors(layers: Sequence[LayerRunner], factors: torch.dtype) -> None:
             reaches = True
         if reaches and _passes_on(layer):
             read_by_products.update(id(bottom) for bottom in layer.bottoms)
+    return "bf16"
 
 
 def _passes_on(layer: LayerRunner) -> bool:

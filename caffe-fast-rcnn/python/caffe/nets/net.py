@@ -79,9 +79,7 @@ class Net(PrivateNames):
             moment: [] for moment in ("before_forward", "after_forward", "before_backward",
                                       "after_backward")}
         built = NetBuilder(message, folder or folder_of(network_file)).build()
-        factors = number_type(built.device, phase)
-        self.precision = "float32" if factors == torch.float32 else "bf16"
-        set_factors(built.layers, factors)
+        self.precision = set_factors(built.layers, number_type(built.device, phase))
         self._take(built)
         if message.debug_info:
             log_passes(self, lambda: True)

@@ -63,6 +63,8 @@ def _check_weight(op: str, weight: Tensor) -> None:
 
 def _check_map(op: str, name: str, x: Tensor, top: Tensor) -> None:
     _check_float(op, name, x)
+    checks.require(x.dtype == top.dtype, f"{op}: {name} is {checks.type_name(x)}, x is "
+                   f"{checks.type_name(top)}")
     checks.require(x.shape == top.shape,
                    f"{op}: {name} must be {checks.sizes(top)}, not {checks.sizes(x)}")
 
@@ -74,6 +76,8 @@ def _check(op: str, x: Tensor, packed: Tensor, out_channels: int, bias: Tensor |
     checks.require(packed.dim() == 4 and packed.shape[2:] == (3, 3)
                    and len(packed) == out_channels,
                    f"{op}: packed must come from winograd_pack, not be {checks.sizes(packed)}")
+    checks.require(x.dtype == packed.dtype, f"{op}: x is {checks.type_name(x)}, the weights are "
+                   f"{checks.type_name(packed)}")
     checks.require(x.shape[1] == packed.shape[1], f"{op}: x is {checks.sizes(x)}, the weights are "
                    f"for {packed.shape[1]} channels")
     checks.require(min(pad_h, pad_w) >= 0,
