@@ -137,7 +137,7 @@ def test_each_phase_has_its_own_precision(monkeypatch):
 
 
 @pytest.mark.parametrize("name, words", [
-    ("bf61", 'precision "bf61" is unknown; did you mean "bf16"?; there are float32 and bf16'),
+    ("bf61", 'precision "bf61" is unknown (did you mean "bf16"?); there are float32 and bf16'),
     ("int3", 'precision "int3" is unknown; there are float32 and bf16')])
 def test_an_unknown_precision_is_one_line(name, words):
     with pytest.raises(CaffeError) as caught:
