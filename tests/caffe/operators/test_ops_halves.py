@@ -100,8 +100,8 @@ def test_autocast_leaves_the_operators_in_float32():
     assert pooled.equal(ops.roi_pool(product.float(), ROIS[:1], 2, 2, 0.5))
 
 
-# Winograd's convolution in bfloat16, root mean squares. Two factors and the result are rounded, each
-# by 2^-8 at most and 2^-9.3 on average, so that the plain convolution errs by less than 2^-8. The
+# Winograd's convolution in bfloat16, root mean squares. Two factors and the result are rounded, by
+# 2^-8 at most and 2^-9.3 on average, so that the plain convolution errs by less than 2^-8. The
 # transforms subtract large numbers, which makes more of the factors' part: 1.5, 4 and 16 times as
 # much was measured on normal numbers.
 

@@ -239,7 +239,7 @@ PACKED = winograd_pack(WEIGHT)
     ({"bias": BIAS[:4]}, r"bias must be \(8,\), not \[4\]"),
     ({"bias": BIAS.half()}, "bias must be float32 or bfloat16, not Half"),
     ({"residual": X}, r"residual must be \[1, 8, 6, 6\], not \[1, 4, 6, 6\]"),
-    ({"residual": torch.zeros(1, 8, 6, 6).double()}, "residual must be float32 or bfloat16, not Double"),
+    ({"residual": torch.zeros(1, 8, 6, 6).double()}, "residual must be float32 or bfloat16, not"),
     ({"residual": torch.zeros(1, 8, 6, 6).bfloat16()}, "residual is BFloat16, x is Float"),
     ({"out": X}, r"out must be \[1, 8, 6, 6\], not \[1, 4, 6, 6\]"),
     ({"out": torch.zeros(1, 8, 6, 6)}, "out must be channels_last, not have the strides"),
