@@ -72,7 +72,7 @@ class Memory:
     def get(self) -> Tensor:
         """The float32 tensor on the device, with all that was written by numpy."""
         tensor = self.as_is()
-        if tensor.dtype != torch.float32:
+        if tensor.dtype == torch.bfloat16:
             tensor = self._tensor = tensor.float()
             self._owned = True
         return tensor

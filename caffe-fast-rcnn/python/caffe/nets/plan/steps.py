@@ -72,7 +72,7 @@ class ChainStep:
     def _prepare(self, x: Tensor) -> None:
         self._kernel = None
         self._shape, self._top_shape = x.shape, self._shape_of_top(x.shape)
-        if x.numel():
+        if x.numel() and x.dtype == self.chain.host.factors:
             self._kernel = make_kernel(self.chain, self._weights, tuple(x.shape))
 
     def _shape_of_top(self, shape: Shape) -> Shape:
