@@ -68,7 +68,8 @@ def test_gradients_like_those_of_float32():
     half, plain = (solver_of(name, text=SMOOTH).net for name in ("bf16", "float32"))
     assert (half.precision, plain.precision) == ("bf16", "float32")
     found, exact = gradients(half), gradients(plain)
-    error = GRADIENT_UNIT * PRODUCTS ** 0.5 * float(np.sqrt((plain.blobs["score"].data ** 2).mean()))
+    scores = plain.blobs["score"].data
+    error = GRADIENT_UNIT * PRODUCTS ** 0.5 * float(np.sqrt((scores ** 2).mean()))
     assert half.blobs["loss"].data == pytest.approx(plain.blobs["loss"].data, abs=error)
     assert all(diff.dtype == np.float32 for diffs in found.values() for diff in diffs)
     for name in exact:      # in those of biases, sums over all pixels, much cancels
