@@ -41,4 +41,5 @@ def run_tool(monkeypatch, capsys, caplog):
     level = logging.getLogger("faster_rcnn").level
     yield run
     caffe.set_mode_cpu()
+    caffe.set_precision("float32")
     logging.getLogger("faster_rcnn").setLevel(level)        # check_data.py is a quiet tool

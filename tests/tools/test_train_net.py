@@ -12,6 +12,7 @@ import sys
 import time
 
 import pytest
+from half_bytes import needs_bf16
 from handful import command, output_of, places, results_of, run_command
 from scripted import run_script
 
@@ -177,6 +178,25 @@ def test_resume_with_a_changed_setting_names_it_and_keeps_the_checkpoint(handful
     before = results_of(tmp_path, "tiny_faster_rcnn_checkpoint.npz.before")
     assert content(before) == kept and before in done.stdout
     assert os.path.exists(snapshot(tmp_path, 12))
+
+
+@needs_bf16
+def test_a_training_in_bf16(handful, tmp_path, run_tool):
+    """Killed and resumed it gives what one run gives; its description says bf16, and the test
+    follows it. With another precision the training begins anew and says why."""
+    killed_training(handful, tmp_path, precision="bf16")
+    resumed = run_command(TRAIN, *train_args(handful, tmp_path, precision="bf16", resume=True))
+    assert resumed.returncode == 0 and "Continuing from" in resumed.stdout, resumed.stderr
+    whole = tmp_path / "whole"
+    assert run_tool(TRAIN, *train_args(handful, whole, precision="bf16")).status == 0
+    assert content(snapshot(tmp_path)) == content(snapshot(whole))
+    with open(snapshot(whole).replace(".caffemodel", ".json")) as file:
+        assert json.load(file)["settings"]["TEST"]["PRECISION"] == "bf16"
+    tested = run_tool("test_net.py", "--cpu", "--net", snapshot(whole), "--imdb",
+                      handful.card + ":test", "--set", *places(whole))
+    assert tested.status == 0 and "TEST.PRECISION bf16" in tested.out, tested.err
+    done = run_tool(TRAIN, *train_args(handful, whole, resume=True, iters=2))
+    assert done.status == 0 and "TRAIN.PRECISION was bf16, is float32" in done.out, done.out
 
 
 def test_a_snapshot_prefix_with_a_folder(handful, tmp_path):

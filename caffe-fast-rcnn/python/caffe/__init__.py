@@ -12,6 +12,7 @@ from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError
 from caffe.core.logs import Timer, init_log, log
 from caffe.core.main_memory import keep_freed_memory
+from caffe.core.precision import precision, set_precision
 from caffe.core.state import (
     TEST,
     TRAIN,
@@ -57,8 +58,9 @@ __all__ = [
     "AdaDeltaSolver", "AdaGradSolver", "AdamSolver", "Blob", "CaffeError", "Classifier", "Detector",
     "Layer", "NCCL", "NesterovSolver", "Net", "NetSpec", "Phase", "RMSPropSolver", "SGDSolver",
     "TEST", "TRAIN", "TensorLayer", "Timer", "allow_layer_module", "errors", "get_solver",
-    "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops", "params", "proto",
-    "prototxt", "set_deterministic", "set_device", "set_mode_cpu", "set_mode_gpu",
-    "set_multiprocess", "set_plan", "set_random_seed", "set_solver_count", "set_solver_rank",
-    "set_tf32", "set_winograd", "solver_count", "solver_rank", "state", "to_proto", "weights",
+    "has_nccl", "init_log", "io", "layer_type_list", "layers", "log", "ops", "params", "precision",
+    "proto", "prototxt", "set_deterministic", "set_device", "set_mode_cpu", "set_mode_gpu",
+    "set_multiprocess", "set_plan", "set_precision", "set_random_seed", "set_solver_count",
+    "set_solver_rank", "set_tf32", "set_winograd", "solver_count", "solver_rank", "state",
+    "to_proto", "weights",
 ]

@@ -70,7 +70,7 @@ def parser_for(description: str, examples: str, prog: str | None = None) -> Pars
 
 
 def add_device_args(parser: argparse.ArgumentParser) -> None:
-    """Adds --gpu and --cpu."""
+    """Adds --gpu, --cpu and how the device computes."""
     parser.add_argument("--gpu", dest="gpu_id", default="auto", type=device_word, metavar="N",
                         help="number of the GPU, or cpu, or auto: a GPU where one can be used, "
                              "else the CPU [auto]")
@@ -79,6 +79,9 @@ def add_device_args(parser: argparse.ArgumentParser) -> None:
                         help="equal runs on a GPU give equal numbers, and take longer")
     parser.add_argument("--tf32", action="store_true",
                         help="a GPU may compute in TF32: faster, less exact")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default=None,
+                        help="what nets multiply in, for training and test: bf16 is half the bytes "
+                             "and faster where the device has it [float32, or as described]")
 
 
 def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:

@@ -40,8 +40,8 @@ class OptionError(UserError, ValueError):
 
 def apply_settings(args: argparse.Namespace, show: bool = True,
                    described: Mapping[str, Any] | None = None) -> None:
-    """Merges --cfg, the card's settings, --scale and --set, in this order, into cfg; `show`: logs
-    the settings in force.
+    """Merges --cfg, the card's settings, --scale, --precision and --set, in this order, into cfg;
+    `show`: logs the settings in force.
 
     described: the settings of a detector's description, which come before all of these, and in the
     place of the card's, unless the command line names another net (--def).
@@ -61,6 +61,8 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
             part.SCALES = (side,)
             # without a cap of its own, the usual proportion of the two must still fit
             part.MAX_SIZE = cap or max(part.MAX_SIZE, round(side * 1000 / 600))
+    if getattr(args, "precision", None) is not None:
+        cfg.TRAIN.PRECISION = cfg.TEST.PRECISION = args.precision
     if args.set_cfgs is not None:
         cfg_from_list(args.set_cfgs)
     check_settings(cfg)
@@ -101,7 +103,7 @@ def changed_settings(settings: dict[str, Any], defaults: dict[str, Any],
 
 def use_device(gpu_id: int | str) -> None:
     """Computes on GPU `gpu_id`, on the CPU when it is "cpu", or with "auto" on a GPU where one can
-    be used, and says which; cfg.DETERMINISTIC and cfg.USE_TF32 say how.
+    be used, and says which; cfg.DETERMINISTIC, cfg.USE_TF32 and the two PRECISIONs say how.
 
     Of several processes on a machine (torchrun) each takes a GPU, counted from `gpu_id` on.
     """
@@ -110,6 +112,8 @@ def use_device(gpu_id: int | str) -> None:
         log.info("Computing on %s (%s)", "the CPU" if gpu_id == "cpu" else f"GPU {gpu_id}", reason)
     if cfg.DETERMINISTIC:
         caffe.set_deterministic()
+    caffe.set_precision(cfg.TRAIN.PRECISION, caffe.TRAIN)
+    caffe.set_precision(cfg.TEST.PRECISION, caffe.TEST)
     if isinstance(gpu_id, str):
         caffe.set_mode_cpu()
     else:

@@ -18,6 +18,7 @@ import numpy as np
 
 import caffe
 from caffe.core.errors import InputError
+from caffe.core.precision import PRECISIONS, computing_in
 from caffe.core.state import computing_on
 from faster_rcnn.detection.detect import detect_together
 from faster_rcnn.detection.filled import require_filled
@@ -48,7 +49,7 @@ class Detector:
 
     path:          weights (.caffemodel) with their description, a folder with them, or an archive
     device:        "auto" (a GPU where one can be used, else the CPU), "cpu", or the number of a GPU
-    precision:     "float32"; None: as described
+    precision:     "float32", or "bf16" where the device has it; None: as described
     threshold:     least score of a box, 0 to 1; None: as described
     nms:           overlap above which the lower score of a class is dropped; None: as described
     max_per_image: the best boxes that are kept of a picture, over all classes; 0: all of them
@@ -85,6 +86,11 @@ class Detector:
         if self._batch < 1 or max_per_image < 0:
             raise InputError(f"batch must be 1 or greater, max_per_image 0 or greater; they are "
                              f"{batch} and {max_per_image}")
+
+    @property
+    def precision(self) -> str:
+        """"float32" or "bf16": what the net multiplies in."""
+        return self._net.precision
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -184,10 +190,12 @@ def _undescribed(weights: str) -> Description:
 
 
 def _precise(test: dict[str, Any], precision: str | None) -> dict[str, Any]:
-    """Changes of cfg.TEST for a precision."""
-    if precision not in (None, "float32"):
-        raise InputError(f'precision "{precision}" is unknown; there is: float32')
-    return test
+    """Changes of cfg.TEST, with those for a precision."""
+    if precision is None:
+        return test
+    if precision not in PRECISIONS:
+        raise InputError(f'precision "{precision}" is unknown; there are: {", ".join(PRECISIONS)}')
+    return {**test, "PRECISION": precision}
 
 
 def _built(description: Description, weights: str, device: str | int,
@@ -198,6 +206,7 @@ def _built(description: Description, weights: str, device: str | int,
     net = description.net_message(f"the net that is described with {weights}")
     with _building, cfg_override(**settings), computing_on(device):
         check_settings(cfg)
-        built = caffe.Net(net, caffe.TEST, weights=weights)
+        with computing_in(cfg.TEST.PRECISION):
+            built = caffe.Net(net, caffe.TEST, weights=weights)
         require_filled(built, weights, allow_random)
         return built, TestOptions.from_cfg()

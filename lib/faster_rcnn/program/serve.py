@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
     from faster_rcnn.serving.server import serve_detector
 
     start.use_device(args.gpu_id)
-    detector = Detector(args.caffemodel, args.gpu_id, threshold=LEAST_SCORE,
+    detector = Detector(args.caffemodel, args.gpu_id, args.precision, threshold=LEAST_SCORE,
                         allow_random=args.allow_random)
     score = detector.description.threshold if args.thresh is None else args.thresh
     title = os.path.splitext(os.path.basename(os.path.normpath(args.caffemodel)))[0]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from caffe.core.precision import PRECISIONS
 from faster_rcnn.settings.merge import ConfigValueError
 
 
@@ -59,6 +60,7 @@ RULES = (
     Rule("a whole number from 0 to 2^32 - 1", lambda v: 0 <= v < 2 ** 32, ("RNG_SEED",)),
     Rule("a part of a file name, without a path", lambda v: os.path.basename(v) == v,
          ("TRAIN.SNAPSHOT_INFIX",)),
+    Rule(" or ".join(PRECISIONS), PRECISIONS.__contains__, ("TRAIN.PRECISION", "TEST.PRECISION")),
     Rule("the name of a folder", _is_folder_name, ("EXP_DIR",)),
 )
 

@@ -119,6 +119,8 @@ cfg.TRAIN.AGNOSTIC = False
 # "" is the usual place (datasets/proposal_sources.py)
 cfg.TRAIN.PROPOSAL_METHOD = "selective_search"
 cfg.TRAIN.PROPOSAL_FILE = ""
+# What layers with weights multiply in (--precision): float32, or bf16 where the device has it
+cfg.TRAIN.PRECISION = "float32"
 # Put images of like orientation (wide, tall) into one minibatch
 cfg.TRAIN.ASPECT_GROUPING = True
 
@@ -186,6 +188,7 @@ cfg.TEST.HAS_RPN = False
 cfg.TEST.PROPOSAL_METHOD = "selective_search"
 cfg.TEST.PROPOSAL_FILE = ""
 # As in TRAIN
+cfg.TEST.PRECISION = "float32"
 cfg.TEST.RPN_NMS_THRESH = 0.7
 cfg.TEST.RPN_PRE_NMS_TOP_N = 6000
 cfg.TEST.RPN_POST_NMS_TOP_N = 300
@@ -221,8 +224,7 @@ cfg.EXP_DIR = "default"
 cfg.USE_GPU_NMS = True
 # Number of the GPU
 cfg.GPU_ID = 0
-# Gradients on a GPU are added up in a fixed order (--deterministic): the same run gives the same
-# numbers to the last bit, and takes longer
+# Sum gradients on a GPU in a fixed order (--deterministic): same numbers each time, more time
 cfg.DETERMINISTIC = False
 # GPUs may round the factors of products and convolutions to TF32 (--tf32): faster, less exact
 cfg.USE_TF32 = False

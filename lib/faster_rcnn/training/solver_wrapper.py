@@ -8,6 +8,7 @@ import numpy as np
 import caffe
 from caffe.core.errors import CaffeError, UserError, WeightsError
 from caffe.core.logs import Timer
+from caffe.core.precision import computing_in
 from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.minibatches import step_pictures
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
@@ -54,7 +55,9 @@ class SolverWrapper:
         if cfg.TRAIN.BBOX_REG:
             log.debug("Computing bounding-box regression targets...")
             self.bbox_means, self.bbox_stds = add_bbox_regression_targets(roidb)
-        self.solver = caffe.get_solver(solver_prototxt)
+        asked = cfg.TRAIN.PRECISION != "float32"        # else as caffe.set_precision was told
+        with computing_in(cfg.TRAIN.PRECISION, caffe.TRAIN) if asked else contextlib.nullcontext():
+            self.solver = caffe.get_solver(solver_prototxt)
         self.solver_param = self.solver.param
         self.checkpoints = Checkpoints(f"{self._stem}_checkpoint.npz")
         self._loss_of_checkpoint = np.inf

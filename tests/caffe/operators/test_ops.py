@@ -131,8 +131,8 @@ def test_roi_pool_refuses_unsound_rois():
                          1, 1, 1.0)
     with pytest.raises(ValueError, match=r"rois\[0\] = \(0, nan, 0, 1, 1\) is not finite"):
         ops.roi_pool(features, roi.index_fill(1, torch.tensor(1), float("nan")), 1, 1, 1.0)
-    with pytest.raises(ValueError, match="features must be float32 or float64, not Half"):
-        ops.roi_pool(features.half(), roi, 1, 1, 1.0)
+    with pytest.raises(ValueError, match="features must be float32 or float64, not Int"):
+        ops.roi_pool(features.int(), roi, 1, 1, 1.0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")

@@ -229,16 +229,18 @@ PACKED = winograd_pack(WEIGHT)
 
 @pytest.mark.parametrize("options, message", [
     ({"x": X[0]}, r"winograd_conv: x must be \(N, C, H, W\), not \[4, 6, 6\]"),
-    ({"x": X.double()}, "x must be float32, not Double"),
+    ({"x": X.double()}, "x must be float32 or bfloat16, not Double"),
+    ({"x": X.bfloat16()}, "x is BFloat16, the weights are Float"),
     ({"x": X[:, :3]}, r"x is \[1, 3, 6, 6\], the weights are for 4 channels"),
     ({"x": X[..., :1], "padding": 0}, r"the kernel does not fit into x \[1, 4, 6, 1\]"),
     ({"padding": -1}, "padding must not be negative, not -1, -1"),
     ({"weights": PACKED._replace(packed=WEIGHT)}, "packed must come from winograd_pack"),
     ({"weights": PACKED._replace(out_channels=99)}, "which are not 99 rounded up"),
     ({"bias": BIAS[:4]}, r"bias must be \(8,\), not \[4\]"),
-    ({"bias": BIAS.half()}, "bias must be float32, not Half"),
+    ({"bias": BIAS.half()}, "bias must be float32 or bfloat16, not Half"),
     ({"residual": X}, r"residual must be \[1, 8, 6, 6\], not \[1, 4, 6, 6\]"),
-    ({"residual": torch.zeros(1, 8, 6, 6).double()}, "residual must be float32"),
+    ({"residual": torch.zeros(1, 8, 6, 6).double()}, "residual must be float32 or bfloat16, not"),
+    ({"residual": torch.zeros(1, 8, 6, 6).bfloat16()}, "residual is BFloat16, x is Float"),
     ({"out": X}, r"out must be \[1, 8, 6, 6\], not \[1, 4, 6, 6\]"),
     ({"out": torch.zeros(1, 8, 6, 6)}, "out must be channels_last, not have the strides"),
 ])
@@ -251,7 +253,7 @@ def test_an_operand_that_does_not_fit_is_named(options, message):
 def test_weights_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"weight must be \(O, C, 3, 3\), not \[8, 4, 5, 5\]"):
         winograd_pack(torch.zeros(8, 4, 5, 5))
-    with pytest.raises(ValueError, match="weight must be float32, not Double"):
+    with pytest.raises(ValueError, match="weight must be float32 or bfloat16, not Double"):
         winograd_conv2d(X, WEIGHT.double())
     with pytest.raises(ValueError, match="a tile has 2, 4 or 6 outputs along a side, not 3"):
         winograd_pack(WEIGHT, 3)

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from half_bytes import precision
 
 import caffe
 from caffe.core.errors import PrototxtError, UserError
 from faster_rcnn.commands import entry, options, start, tool, values
 from faster_rcnn.runs import devices, fingerprint
 from faster_rcnn.runs.interrupts import Interrupted
-from faster_rcnn.settings.config import ConfigKeyError, cfg, cfg_override
+from faster_rcnn.settings.config import ConfigKeyError, ConfigValueError, cfg, cfg_override
 
 
 @pytest.fixture
@@ -99,6 +100,29 @@ def test_how_to_compute(parser, words, monkeypatch, device_mode):
     with cfg_override():
         start.apply_settings(parser.parse_args(["--gpu", "0"]))
         assert not (cfg.DETERMINISTIC or cfg.USE_TF32)
+
+
+@pytest.mark.parametrize("words, train, test", (
+    ([], "float32", "float32"), (["--precision", "bf16"], "bf16", "bf16"),
+    (["--set", "TEST.PRECISION", "bf16"], "float32", "bf16"),
+    (["--precision", "bf16", "--set", "TRAIN.PRECISION", "float32"], "float32", "bf16")))
+def test_precision(parser, words, train, test, device_mode):
+    args = parser.parse_args(["--cpu", *words])
+    with cfg_override(), precision("float32"):
+        start.apply_settings(args)
+        start.use_device(args.gpu_id)
+        assert (cfg.TRAIN.PRECISION, cfg.TEST.PRECISION) == (train, test)
+        assert (caffe.precision(caffe.TRAIN), caffe.precision(caffe.TEST)) == (train, test)
+
+
+def test_an_unknown_precision(parser, capsys):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--precision", "bf61"])
+    line = capsys.readouterr().err
+    assert "--precision" in line and "bf61" in line and line.count("\n") == 1
+    with cfg_override(), pytest.raises(ConfigValueError) as caught:
+        start.apply_settings(parser.parse_args(["--set", "TEST.PRECISION", "bf61"]))
+    assert str(caught.value) == "TEST.PRECISION must be float32 or bf16; it is 'bf61'"
 
 
 def test_only_settings_that_differ_are_shown(parser, caplog):

@@ -7,6 +7,7 @@ import types
 import cv2
 import numpy as np
 import pytest
+from half_bytes import needs_bf16
 from PIL import Image
 from small_detector import CLASSES, TEST, picture, small_net, write_detector
 
@@ -175,6 +176,24 @@ def test_what_is_no_picture(detector, given, error, words):
     with pytest.raises(error) as caught:
         detector(given)
     assert words in str(caught.value)
+
+
+@needs_bf16
+def test_precision_is_as_described_or_as_wanted(tmp_path, weights, detector):
+    """Few boxes are compared: those that are found in both, whose scores differ little."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("small_detector.TEST", {**TEST, "PRECISION": "bf16"})
+        described = Detector(write_detector(tmp_path), "cpu", threshold=0.05)
+    wanted = Detector(weights, "cpu", "bf16", threshold=0.05)
+    assert (described.precision, wanted.precision, detector.precision) == ("bf16", "bf16",
+                                                                           "float32")
+    assert Detector(tmp_path, "cpu", "float32").precision == "float32"
+    assert described.description.settings["TEST"]["PRECISION"] == "bf16"
+    assert caffe.precision() == cfg.TEST.PRECISION == "float32"
+    assert as_rows(described(picture())) == as_rows(wanted(picture()))
+    best, exact = wanted(picture())[0], detector(picture())[0]
+    assert best.name == exact.name and best.score == pytest.approx(exact.score, abs=0.05)
+    np.testing.assert_allclose(best.corners, exact.corners, atol=2)
 
 
 def test_wrong_options(weights):

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+from half_bytes import needs_bf16, precision
 
 import caffe
 from caffe.core.errors import CaffeError, WeightsError
@@ -34,6 +35,17 @@ def test_file_holds_plain_box_weights(make, settings, roidb, tmp_path):
     np.testing.assert_allclose(stored[0], weight * wrapper.bbox_stds[:, None], rtol=1e-6)
     np.testing.assert_allclose(stored[1], bias * wrapper.bbox_stds + wrapper.bbox_means, rtol=1e-6)
     assert (wrapper.bbox_stds[4:] > 0).all() and weight.any()
+
+
+@needs_bf16
+@pytest.mark.parametrize("asked, told, found", (
+    ("float32", "float32", "float32"), ("bf16", "float32", "bf16"), ("float32", "bf16", "bf16")))
+def test_a_program_sets_the_precision(make, settings, roidb, tmp_path, asked, told, found):
+    """By cfg, or by caffe.set_precision, which stays as it was."""
+    with settings("fast_rcnn", PRECISION=asked), precision(told):
+        wrapper = SolverWrapper(make("fast_rcnn"), roidb, str(tmp_path))
+        assert wrapper.solver.net.precision == found
+        assert caffe.precision(caffe.TRAIN) == told
 
 
 def test_weights_return_although_writing_fails(make, settings, roidb, tmp_path):

@@ -93,11 +93,11 @@ class Blob:
         self.values.fit(shape)
 
     def top_diff(self) -> Tensor | None:
-        """The gradient tensor, or None where all of it is 0."""
+        """The gradient tensor, float32 or bfloat16, or None where all of it is 0."""
         memory = self.gradient
         if memory.shape != self.values.shape:
             memory.fit(self.values.shape)
-        return None if memory.is_unset and memory.fill == 0 else memory.get()
+        return None if memory.is_unset and memory.fill == 0 else memory.as_is()
 
     def set_diff(self, tensor: Tensor | None) -> None:
         """Sets the gradient; None stands for 0."""

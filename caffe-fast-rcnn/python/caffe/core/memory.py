@@ -1,5 +1,8 @@
 """The values behind a blob: a tensor on the net's device, and numpy's view of it.
 
+The tensor is float32 for all who ask; in a net of bf16 a layer may leave bfloat16, which the next
+one that can takes `as_is`.
+
 Caffe calls this SyncedMemory. On the CPU the numpy array is the tensor's own memory. On a GPU it is
 a copy in main memory. As in pycaffe, whoever asks for the array may write to it, so the next layer
 that reads the tensor uploads the copy.
@@ -67,7 +70,16 @@ class Memory:
         return self._tensor is None and self._host_state != _NEWER and not self._deferred
 
     def get(self) -> Tensor:
-        """The tensor on the device, with all that was written by numpy."""
+        """The float32 tensor on the device, with all that was written by numpy."""
+        tensor = self.as_is()
+        if tensor.dtype == torch.bfloat16:
+            tensor = self._tensor = tensor.float()
+            self._owned = True
+        return tensor
+
+    def as_is(self) -> Tensor:
+        """As `get`; but bfloat16 where a layer left its result so and nobody has asked for
+        float32 since."""
         if self._host_state == _NEWER:
             self._upload()
         if self._tensor is None and self._deferred is not None:
@@ -113,8 +125,9 @@ class Memory:
 
     def keep(self) -> Tensor:
         """The tensor as it is now, for later: a copy unless it is fresh and nobody can write to it.
+        Of the type that it has.
         """
-        tensor = self.get()
+        tensor = self.as_is()
         if self._lent or not (self._owned and self.fresh) or self.is_held:
             return tensor.clone()
         self._owned = self.fresh = False        # whoever asks for the array gets a copy

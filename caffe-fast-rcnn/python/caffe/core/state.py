@@ -26,6 +26,7 @@ class _State(TypedDict):
     gpu: bool
     device_id: int
     tf32: bool
+    precision: dict[Phase, str]
     winograd: bool
     plan: bool
     solver_count: int
@@ -34,7 +35,8 @@ class _State(TypedDict):
 
 TRAIN, TEST = Phase.TRAIN, Phase.TEST
 _state: _State = {"gpu": False, "device_id": 0, "tf32": False, "winograd": True,
-                  "plan": True, "solver_count": 1, "solver_rank": 0}
+                  "precision": {TRAIN: "float32", TEST: "float32"}, "plan": True,
+                  "solver_count": 1, "solver_rank": 0}
 
 
 def set_mode_cpu() -> None:
@@ -65,6 +67,16 @@ def set_tf32(allowed: bool) -> None:
     """
     _state["tf32"] = bool(allowed)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(allowed)
+
+
+def set_precision_names(names: dict[Phase, str]) -> None:
+    """Notes the precision of each phase; to be called by precision.py, which knows the names."""
+    _state["precision"] = {**_state["precision"], **names}
+
+
+def precision_name(phase: Phase) -> str:
+    """The precision of the nets of a phase that are built now."""
+    return _state["precision"][phase]
 
 
 def set_winograd(allowed: bool = True) -> None:

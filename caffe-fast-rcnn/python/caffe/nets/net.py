@@ -24,12 +24,14 @@ from torch import Tensor
 
 from caffe.core.blob import Blob
 from caffe.core.errors import CaffeError, suggest
+from caffe.core.precision import number_type
 from caffe.core.state import Phase
 from caffe.core.types import FilePath
 from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
+from caffe.nets.factors import set_factors
 from caffe.nets.net_weights import (
     CopyReport,
     copy_weights,
@@ -58,6 +60,7 @@ class Net(PrivateNames):
       layer_dict   layer name -> layer                   top_names, bottom_names  layer -> [blob]
       inputs, outputs   names of blobs                   name               free to be changed
       last_copy    CopyReport of the last copy_from
+      precision    "float32" or "bf16" (caffe.set_precision, when the net was built)
     """
 
     def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
@@ -75,7 +78,9 @@ class Net(PrivateNames):
         self._callbacks: dict[str, list[Callable[[int], object]]] = {
             moment: [] for moment in ("before_forward", "after_forward", "before_backward",
                                       "after_backward")}
-        self._take(NetBuilder(message, folder or folder_of(network_file)).build())
+        built = NetBuilder(message, folder or folder_of(network_file)).build()
+        self.precision = set_factors(built.layers, number_type(built.device, phase))
+        self._take(built)
         if message.debug_info:
             log_passes(self, lambda: True)
         if weights is not None:

@@ -9,11 +9,13 @@ registration.py; here are the functions to call. The library is built at the fir
 there is a compiler (build.py).
 
 Types: float32 and float64, all operands of a call alike unless said otherwise (nms, soft_nms:
-float32). Layouts: channels_last is the fast path, every other layout works. Errors: ValueError
-names the operand and its shape, type, device or number, in forward as in backward; RuntimeError
-where a gradient is differentiated again. Order of sums: fixed on the CPU; on CUDA the gradients of
-features are added up in no fixed order, unless torch.use_deterministic_algorithms(True) or
-caffe.set_deterministic() asks for one.
+float32). Features of bfloat16 or half are computed with in float32, and so are their gradients;
+results have the features' type, losses and the scores of soft_nms are float32. Under
+torch.autocast the operators are float32 (registration.py). Layouts: channels_last is the fast path,
+every other layout works. Errors: ValueError names the operand and its shape, type, device or
+number, in forward as in backward; RuntimeError where a gradient is differentiated again. Order of
+sums: fixed on the CPU; on CUDA the gradients of features are added up in no fixed order, unless
+torch.use_deterministic_algorithms(True) or caffe.set_deterministic() asks for one.
 
 Rois that are not sound, having a number that is not finite or the index of no image in the batch,
 raise ValueError on the CPU. On CUDA, where asking would wait for the GPU, the roi's row of the
@@ -24,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.operators.halves import HALVES, widened
 from caffe.operators.pointwise import (  # noqa: F401 - called as caffe.ops.pointwise_conv
     PointwiseWeights,
     pointwise_conv,
@@ -53,8 +56,9 @@ def roi_pool(features: Tensor, rois: Tensor, pooled_h: int, pooled_w: int,
     an operand of another shape, type or device, a grid without bins, rois that are not sound.
     """
     with_argmax = torch.is_grad_enabled() and features.requires_grad
-    return _ops.roi_pool(features, rois.detach().to(features.dtype), pooled_h, pooled_w,
-                         spatial_scale, with_argmax)[0]
+    wide = widened(features)
+    return _ops.roi_pool(wide, rois.detach().to(wide.dtype), pooled_h, pooled_w, spatial_scale,
+                         with_argmax)[0].to(features.dtype)
 
 
 def roi_align(features: Tensor, rois: Tensor, pooled_h: int, pooled_w: int, spatial_scale: float,
@@ -75,8 +79,9 @@ def roi_align(features: Tensor, rois: Tensor, pooled_h: int, pooled_w: int, spat
     samples are taken as constants; each is computed only where it is asked for. ValueError: as in
     roi_pool, and a sampling ratio above 32767.
     """
-    return _ops.roi_align(features, rois.to(features.dtype), pooled_h, pooled_w, spatial_scale,
-                          sampling_ratio, aligned)
+    wide = widened(features)
+    return _ops.roi_align(wide, rois.to(wide.dtype), pooled_h, pooled_w, spatial_scale,
+                          sampling_ratio, aligned).to(features.dtype)
 
 
 def psroi_pool(features: Tensor, rois: Tensor, output_dim: int, group_size: int,
@@ -92,8 +97,9 @@ def psroi_pool(features: Tensor, rois: Tensor, output_dim: int, group_size: int,
 
     Gradients reach the features only. ValueError: as in roi_pool, and another number of channels.
     """
-    return _ops.psroi_pool(features, rois.detach().to(features.dtype), output_dim, group_size,
-                           spatial_scale)
+    wide = widened(features)
+    return _ops.psroi_pool(wide, rois.detach().to(wide.dtype), output_dim, group_size,
+                           spatial_scale).to(features.dtype)
 
 
 def smooth_l1_loss(pred: Tensor, target: Tensor, inside: Tensor | None = None,
@@ -105,6 +111,9 @@ def smooth_l1_loss(pred: Tensor, target: Tensor, inside: Tensor | None = None,
     there is nothing to compare. Gradients reach pred and target. ValueError: operands that differ
     in shape, type or device, sigma not positive.
     """
+    pred, target = widened(pred), widened(target)
+    inside, outside = (None if weights is None else widened(weights)
+                       for weights in (inside, outside))
     return _ops.smooth_l1_loss(pred, target, inside, outside, sigma)
 
 
@@ -172,7 +181,7 @@ def lrn_across(x: Tensor, size: int, alpha: float, beta: float, k: float = 1.0) 
     if x.dim() > 1:
         size, share = _clipped_window(size, x.shape[1])
         alpha = alpha * share
-    return _ops.lrn_across(x, size, alpha, beta, k)
+    return _ops.lrn_across(widened(x), size, alpha, beta, k).to(x.dtype)
 
 
 def _clipped_window(size: int, length: int) -> tuple[int, float]:
@@ -195,7 +204,9 @@ def lrn_within(x: Tensor, size: int, alpha: float, beta: float) -> Tensor:
         size, share = _clipped_window(size, max(x.shape[2:]))
         alpha = alpha * share ** 2
     if not x.is_cuda:
-        return _ops.lrn_within(x, size, alpha, beta)
+        return _ops.lrn_within(widened(x), size, alpha, beta).to(x.dtype)
+    if x.dtype in HALVES:
+        return lrn_within(x.float(), size, alpha, beta).to(x.dtype)
     mean = F.avg_pool2d(x * x, size, 1, size // 2)
     return x * (1 + alpha * mean).pow(-beta)
 
@@ -207,6 +218,7 @@ def sgd_update_(weight: Tensor, grad: Tensor, history: Tensor, lr: float, moment
 
     One pass, in place; the three have one shape, weight and history also one memory layout.
     Caffe: SGDSolver with L2 regularisation, the learning rate inside the momentum. ValueError:
-    operands that differ in shape, type or device.
+    operands that differ in shape, type or device. The gradient may be bfloat16 or half.
     """
+    grad = widened(grad) if weight.dtype == torch.float32 else grad
     _ops.sgd_update_(weight, grad, history, lr, momentum, decay)

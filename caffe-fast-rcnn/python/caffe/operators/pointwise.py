@@ -3,8 +3,9 @@
     weights = pointwise_pack(weight)                            # once
     top = pointwise_conv(x, weights, bias, low=0, high=6)       # bias, sum, limits on the way out
 
-float32; the kernel in src/caffe/layers/pointwise.cpp multiplies as Winograd's does. Every output is
-the same sum in the same order however many threads there are.
+float32, to which maps of bfloat16 or half are converted and back; the kernel in
+src/caffe/layers/pointwise.cpp multiplies as Winograd's does. Every output is the same sum in the
+same order however many threads there are.
 """
 import math
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from caffe.operators.halves import widened
 from caffe.operators.registration import are_compiled, raw
 
 # How many outputs are packed side by side depends on the processor.
@@ -27,12 +29,13 @@ class PointwiseWeights(NamedTuple):
 
 
 def pointwise_pack(weight: Tensor) -> PointwiseWeights:
-    """Packs the weights (O, C, 1, 1), float32. ValueError: another shape."""
+    """Packs the weights (O, C, 1, 1) as float32. ValueError: another shape."""
     if weight.dim() != 4 or weight.shape[2:] != (1, 1):
         raise ValueError(f"pointwise_pack: weight must be (O, C, 1, 1), not {list(weight.shape)}")
     outputs, channels = weight.shape[:2]
     panels = -(-outputs // PANEL)
-    rows = F.pad(weight.detach().reshape(outputs, channels), (0, 0, 0, panels * PANEL - outputs))
+    flat = widened(weight.detach()).reshape(outputs, channels)
+    rows = F.pad(flat, (0, 0, 0, panels * PANEL - outputs))
     packed = rows.view(panels, PANEL, channels).transpose(1, 2).contiguous()
     return PointwiseWeights(packed, outputs)
 
@@ -46,7 +49,9 @@ def pointwise_conv(x: Tensor, weights: PointwiseWeights, bias: Tensor | None = N
     returns (N, O, H, W) channels_last. No gradient passes through it.
     ValueError: operands that do not fit.
     """
-    return raw.pointwise_conv(x, weights.packed, weights.out_channels, bias, residual, low, high)
+    bias, residual = (None if addend is None else widened(addend) for addend in (bias, residual))
+    return raw.pointwise_conv(widened(x), weights.packed, weights.out_channels, bias, residual, low,
+                              high).to(x.dtype)
 
 
 def pays(channels: int, outputs: int) -> bool:

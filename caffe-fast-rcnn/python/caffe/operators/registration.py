@@ -260,6 +260,15 @@ torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backw
                                 setup_context=_lrn_context)
 
 
+# Under torch.autocast: all in float32, as losses, boxes and what is added up must be. Products are
+# autocast's own; the convolutions here (winograd.py, pointwise.py) keep the type they are given.
+
+for _name in ("roi_pool", "roi_align", "psroi_pool", "smooth_l1_loss", "lrn_across", "lrn_within",
+              "nms", "soft_nms"):
+    for _device in ("cpu", "cuda"):
+        torch.library.register_autocast(f"caffe_fast_rcnn::{_name}", _device, torch.float32)
+
+
 # Second derivatives: none of the operators has them.
 
 def _refuse_second_derivative(name: str) -> Callable:

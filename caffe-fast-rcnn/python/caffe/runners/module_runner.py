@@ -8,6 +8,7 @@ from torch import Tensor
 from caffe.core.blob import Blob, BlobVec, ParamBlob
 from caffe.core.errors import LayerError
 from caffe.core.types import Shape
+from caffe.layer_types.common.module import Numbers
 from caffe.layer_types.common.registry import lookup
 from caffe.proto.caffe_pb2 import LayerParameter
 from caffe.runners.runner import GraphRunner, LayerRunner
@@ -16,7 +17,12 @@ _FAILURES = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedErro
 
 
 class ModuleRunner(GraphRunner):
-    """Runs a caffe.layer_types.common.module.Module."""
+    """Runs a caffe.layer_types.common.module.Module.
+
+    factors: the type of its products' factors, where it is one that multiplies (Numbers.OF_NET).
+    """
+
+    factors = torch.float32
 
     def __init__(self, param: LayerParameter, bottoms: list[Blob], tops: list[Blob],
                  device: torch.device) -> None:
@@ -68,17 +74,34 @@ class ModuleRunner(GraphRunner):
             return False
         return self.propagate_down[index] and index not in self._forbidden
 
+    def read_bottoms(self) -> list[Tensor]:
+        if self.module.numbers is Numbers.FLOAT32 or self._multiplies_float32():
+            return super().read_bottoms()
+        tensors = [blob.values.as_is() for blob in self.bottoms]
+        if self.module.numbers is Numbers.OF_NET:
+            return [tensor.to(self.factors) for tensor in tensors]
+        return tensors
+
+    def _multiplies_float32(self) -> bool:
+        return self.module.numbers is Numbers.OF_NET and self.factors == torch.float32
+
     def compute(self, *tensors: Tensor) -> Tensor | tuple[Tensor | None, ...]:
         if self._uploads:
             for blob in self.blobs:
                 blob.values.get()
         try:
-            outputs = self.module.forward(*tensors)
+            outputs = self._outputs(*tensors)
         except _FAILURES as problem:
             raise self._explained(problem) from problem
         for blob in self._changing:         # the module may have changed them
             blob.values.touch()
         return outputs
+
+    def _outputs(self, *tensors: Tensor) -> Tensor | tuple[Tensor | None, ...]:
+        if self.module.numbers is not Numbers.ROUNDED or tensors[0].dtype == torch.float32:
+            return self.module.forward(*tensors)
+        top: Tensor = self.module.forward(*(tensor.float() for tensor in tensors))
+        return top.to(tensors[0].dtype)
 
     def _backward_through_graph(self) -> None:
         try:
@@ -105,7 +128,7 @@ class ModuleRunner(GraphRunner):
             return
         self._graph = self._unrecorded = None
         values = self.bottoms[0].values
-        changed = self.module.forward_inplace(values.get())
+        changed = self.module.forward_inplace(*self.read_bottoms())
         values.set(changed)
         if self.need_backward:
             self._changed = changed
@@ -113,8 +136,12 @@ class ModuleRunner(GraphRunner):
             values.fresh = True
 
     def _can_change_bottom(self) -> bool:
-        return (self._may_change_bottom and self.bottoms[0].values.fresh
-                and (self.module.in_place or not self.need_backward))
+        if not self._may_change_bottom or not self.bottoms[0].values.fresh:
+            return False
+        if self.module.numbers is Numbers.ROUNDED and \
+                self.bottoms[0].values.as_is().dtype != torch.float32:
+            return False
+        return self.module.in_place or not self.need_backward
 
     def backward(self) -> None:
         for i in self._forbidden:
@@ -127,7 +154,8 @@ class ModuleRunner(GraphRunner):
         elif self.propagate_down[0]:
             diff = self.tops[0].top_diff()
             if diff is not None:
-                self.bottoms[0].set_diff(self.module.backward_inplace(self._changed, diff))
+                self.bottoms[0].set_diff(self.module.backward_inplace(
+                    self._changed, diff.to(self._changed.dtype)))
 
 
 class SplitRunner(LayerRunner):
@@ -145,6 +173,8 @@ class SplitRunner(LayerRunner):
         if not self.propagate_down[0]:
             return
         diffs = [diff for diff in (top.top_diff() for top in self.tops) if diff is not None]
+        if len(diffs) > 1:      # sums are float32
+            diffs = [diff.float() for diff in diffs]
         self.bottoms[0].set_diff(diffs[0] if len(diffs) == 1 else
                                  torch.stack(diffs).sum(0) if len(diffs) > 2 else
                                  diffs[0] + diffs[1] if diffs else None)

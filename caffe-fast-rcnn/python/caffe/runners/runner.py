@@ -125,12 +125,16 @@ class GraphRunner(LayerRunner):
         """Tensors of the tops from those of the bottoms; None for a top that keeps its values."""
         raise self.error("has no forward pass")
 
+    def read_bottoms(self) -> list[Tensor]:
+        """The tensors that `compute` gets, of the types that it takes."""
+        return [blob.values.get() for blob in self.bottoms]
+
     def wanted(self, index: int) -> bool:
         """Whether autograd is asked for the gradient of a bottom."""
         return self.propagate_down[index]
 
     def forward(self, record: bool) -> None:
-        tensors = [blob.values.get() for blob in self.bottoms]
+        tensors = self.read_bottoms()
         self._graph = self._unrecorded = None   # frees memory before this pass takes some
         if record and self.need_backward:
             passes_on = self._passes_gradients_on()
@@ -164,7 +168,7 @@ class GraphRunner(LayerRunner):
 
     def backward(self) -> None:
         if self._graph is None:     # repeat the last pass; layers with random numbers draw anew
-            self._recorded(self._unrecorded or [blob.values.get() for blob in self.bottoms])
+            self._recorded(self._unrecorded or self.read_bottoms())
         leaves, outputs = self._graph
         tops = [(out, blob.top_diff()) for out, blob in zip(outputs, self.tops)]
         reached = [(out, diff) for out, diff in tops
@@ -176,7 +180,7 @@ class GraphRunner(LayerRunner):
         inputs = [leaves[i] for i in asked] + [blob.parameter for blob in params]
         gradients: Any = [None] * len(inputs)
         if reached and inputs:
-            outs, diffs = zip(*reached)
+            outs, diffs = zip(*((out, diff.to(out.dtype)) for out, diff in reached))
             gradients = torch.autograd.grad(outs, inputs, diffs, retain_graph=True,
                                             allow_unused=True)
         found = dict(zip(asked, gradients))

@@ -31,7 +31,11 @@ void check_padding(const char* op, Padding pad) {
 
 int64_t tile_of(const char* op, const at::Tensor& packed) {
   check_operand(op, "packed", packed);
-  const int64_t positions = packed.dim() == 4 && packed.size(3) == kPanel ? packed.size(0) : 0;
+  const int64_t axes = packed.scalar_type() == at::kFloat ? 4 : 5;
+  const int64_t positions =
+      packed.dim() == axes && packed.size(3) == kPanel && (axes == 4 || packed.size(4) == 2)
+          ? packed.size(0)
+          : 0;
   TORCH_CHECK_VALUE(positions == 16 || positions == 36 || positions == 64, op,
                     ": packed must come from winograd_pack, not be ", packed.sizes());
   return positions == 16 ? 2 : positions == 36 ? 4 : 6;
@@ -42,8 +46,11 @@ std::array<int64_t, 4> check_conv(const char* op, const at::Tensor& x, const at:
                                   int64_t outputs, const OptionalTensor& bias, Padding pad) {
   check_operand(op, "x", x);
   TORCH_CHECK_VALUE(x.dim() == 4, op, ": x must be (N, C, H, W), not ", x.sizes());
-  TORCH_CHECK_VALUE(x.size(1) == packed.size(2), op, ": x is ", x.sizes(), ", the weights are for ",
-                    packed.size(2), " channels");
+  TORCH_CHECK_VALUE(x.scalar_type() == packed.scalar_type(), op, ": x is ", x.scalar_type(),
+                    ", the weights are ", packed.scalar_type());
+  const int64_t depth = packed.dim() - 3;  // channels of a row
+  TORCH_CHECK_VALUE((x.size(1) + depth - 1) / depth == packed.size(2), op, ": x is ", x.sizes(),
+                    ", the weights are for ", packed.size(2) * depth, " channels");
   TORCH_CHECK_VALUE((outputs + kPanel - 1) / kPanel == packed.size(1), op, ": packed has ",
                     packed.size(1) * kPanel, " outputs, which are not ", outputs, " rounded up");
   if (bias) {
@@ -74,7 +81,8 @@ struct Plan {
   static constexpr int64_t kMostGroups = 8, kMostPanels = 4;
   int64_t tiles, groups, blocks, panels, batches, threads;
 
-  Plan(const Convolution& work, int64_t outputs) {
+  template <typename Number>
+  Plan(const Convolution<Number>& work, int64_t outputs) {
     tiles = work.to.images * ((work.to.height + outputs - 1) / outputs) *
             ((work.to.width + outputs - 1) / outputs);
     groups = (tiles + kRows - 1) / kRows;
@@ -94,19 +102,33 @@ struct Plan {
   int64_t most_tiles() const { return (groups + blocks - 1) / blocks * kRows; }
 };
 
+// The memory of transformed inputs and of products.
+template <typename Number>
+class Scratch {
+ public:
+  Scratch(int64_t numbers, int64_t floats)
+      : inputs_(at::empty({numbers * int64_t{sizeof(Number)}}, at::kByte)),
+        products_(at::empty({floats}, at::kFloat)) {}
+
+  Number* inputs() const { return reinterpret_cast<Number*>(inputs_.mutable_data_ptr<uint8_t>()); }
+  float* products() const { return products_.mutable_data_ptr<float>(); }
+
+ private:
+  const at::Tensor inputs_, products_;
+};
+
 // Every thread transforms, multiplies and transforms back blocks of its own.
-template <int kOutputs>
-void convolve_blocks(const Convolution& work, Plan plan) {
+template <int kOutputs, typename Number>
+void convolve_blocks(const Convolution<Number>& work, Plan plan) {
   plan.blocks = rounded_up(plan.blocks, std::min(plan.threads, plan.groups));
   const int64_t workers = std::min(plan.threads, plan.blocks), tiles = plan.most_tiles();
   const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions, tiles, tiles};
-  const int64_t floats = block.input_floats() + block.product_floats();
-  const at::Tensor scratch = at::empty({workers, floats}, at::kFloat);
-  float* memory = scratch.mutable_data_ptr<float>();
+  Scratch<Number> scratch(workers * block.input_numbers(), workers * block.product_floats());
   at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t w = first; w < last; ++w) {
-      float* inputs = memory + w * floats;
-      BlockWorker<kOutputs> worker(work, block, inputs, inputs + block.input_floats());
+      BlockWorker<kOutputs, Number> worker(work, block,
+                                           scratch.inputs() + w * block.input_numbers(),
+                                           scratch.products() + w * block.product_floats());
       for (int64_t b = w; b < plan.blocks; b += workers) {
         worker.transform_inputs(plan.block(b), 0);
         for (int64_t panel = 0; panel < work.panels(); panel += plan.panels) {
@@ -119,22 +141,20 @@ void convolve_blocks(const Convolution& work, Plan plan) {
 
 // All threads transform the inputs, and then divide the outputs among themselves, so that the
 // weights, of which a small map makes little use, are read once.
-template <int kOutputs>
-void convolve_together(const Convolution& work, const Plan& plan) {
+template <int kOutputs, typename Number>
+void convolve_together(const Convolution<Number>& work, const Plan& plan) {
   const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions,
                     plan.groups * kRows, plan.most_tiles()};
   const int64_t items = plan.batches * plan.blocks, workers = std::min(plan.threads, items);
-  const at::Tensor scratch =
-      at::empty({block.input_floats() + workers * block.product_floats()}, at::kFloat);
-  float* inputs = scratch.mutable_data_ptr<float>();
-  float* products = inputs + block.input_floats();
+  Scratch<Number> scratch(block.input_numbers(), workers * block.product_floats());
   at::parallel_for(0, plan.groups, 1, [&](int64_t first, int64_t last) {
-    BlockWorker<kOutputs> worker(work, block, inputs, nullptr);
+    BlockWorker<kOutputs, Number> worker(work, block, scratch.inputs(), nullptr);
     worker.transform_inputs(plan.range(first, last), first * kRows);
   });
   at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t w = first; w < last; ++w) {
-      BlockWorker<kOutputs> worker(work, block, inputs, products + w * block.product_floats());
+      BlockWorker<kOutputs, Number> worker(work, block, scratch.inputs(),
+                                           scratch.products() + w * block.product_floats());
       for (int64_t item = items * w / workers; item < items * (w + 1) / workers; ++item) {
         const Range tiles = plan.block(item % plan.blocks);
         const int64_t panel = item / plan.blocks * plan.panels;
@@ -144,36 +164,57 @@ void convolve_together(const Convolution& work, const Plan& plan) {
   });
 }
 
-template <int kOutputs>
-void convolve(const Convolution& work) {
+template <int kOutputs, typename Number>
+void convolve(const Convolution<Number>& work) {
   const Plan plan(work, kOutputs);
   plan.is_small() ? convolve_together<kOutputs>(work, plan)
                   : convolve_blocks<kOutputs>(work, plan);
 }
 
-// Everything is checked.
-void run(const at::Tensor& x, const at::Tensor& packed, int64_t tile, const OptionalTensor& bias,
-         Padding pad, bool relu, const OptionalTensor& residual, const at::Tensor& out) {
-  if (out.numel() == 0) return;
-  const at::Tensor from = with_neighbouring_channels(x), weights = packed.contiguous();
-  const at::Tensor added = residual ? with_neighbouring_channels(*residual) : at::Tensor();
-  const at::Tensor addend = bias ? bias->contiguous() : at::Tensor();
-  const Convolution work{map_of(from),
-                         map_of(out),
-                         residual ? map_of(added) : Map{},
-                         pad.height,
-                         pad.width,
-                         from.const_data_ptr<float>(),
-                         weights.const_data_ptr<float>(),
-                         bias ? addend.const_data_ptr<float>() : nullptr,
-                         residual ? added.const_data_ptr<float>() : nullptr,
-                         out.mutable_data_ptr<float>(),
-                         relu};
+template <typename Number>
+void convolve(const Convolution<Number>& work, int64_t tile) {
   tile == 2 ? convolve<2>(work) : tile == 4 ? convolve<4>(work) : convolve<6>(work);
 }
 
-void check_map(const char* op, const char* name, const at::Tensor& map, at::IntArrayRef shape) {
+template <typename Number>
+const Number* numbers(const at::Tensor& x) {
+  return static_cast<const Number*>(x.const_data_ptr());
+}
+
+// Everything is checked.
+template <typename Number>
+void run(const at::Tensor& x, const at::Tensor& packed, int64_t tile, const OptionalTensor& bias,
+         Padding pad, bool relu, const OptionalTensor& residual, const at::Tensor& out) {
+  const at::Tensor from = with_neighbouring_channels(x), weights = packed.contiguous();
+  const at::Tensor added = residual ? with_neighbouring_channels(*residual) : at::Tensor();
+  const at::Tensor addend = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
+  const Convolution<Number> work{map_of(from),
+                                 map_of(out),
+                                 residual ? map_of(added) : Map{},
+                                 pad.height,
+                                 pad.width,
+                                 numbers<Number>(from),
+                                 numbers<Number>(weights),
+                                 bias ? addend.const_data_ptr<float>() : nullptr,
+                                 residual ? numbers<Number>(added) : nullptr,
+                                 static_cast<Number*>(out.mutable_data_ptr()),
+                                 relu};
+  convolve(work, tile);
+}
+
+void run(const at::Tensor& x, const at::Tensor& packed, int64_t tile, const OptionalTensor& bias,
+         Padding pad, bool relu, const OptionalTensor& residual, const at::Tensor& out) {
+  if (out.numel() == 0) return;
+  x.scalar_type() == at::kFloat ? run<float>(x, packed, tile, bias, pad, relu, residual, out)
+                                : run<Bfloat>(x, packed, tile, bias, pad, relu, residual, out);
+}
+
+// A map of the type of x.
+void check_map(const char* op, const char* name, const at::Tensor& map, at::IntArrayRef shape,
+               const at::Tensor& x) {
   check_operand(op, name, map);
+  TORCH_CHECK_VALUE(map.scalar_type() == x.scalar_type(), op, ": ", name, " is ",
+                    map.scalar_type(), ", x is ", x.scalar_type());
   TORCH_CHECK_VALUE(map.sizes() == shape, op, ": ", name, " must be ", shape, ", not ",
                     map.sizes());
 }
@@ -183,7 +224,7 @@ at::Tensor convolved(const char* op, const at::Tensor& x, const at::Tensor& pack
                      const OptionalTensor& residual) {
   const int64_t tile = tile_of(op, packed);
   const auto shape = check_conv(op, x, packed, outputs, bias, pad);
-  if (residual) check_map(op, "residual", *residual, shape);
+  if (residual) check_map(op, "residual", *residual, shape, x);
   at::Tensor out = at::empty(shape, x.options().memory_format(at::MemoryFormat::ChannelsLast));
   run(x, packed, tile, bias, pad, relu, residual, out);
   return out;
@@ -204,8 +245,8 @@ void winograd_conv_out(const at::Tensor& x, const at::Tensor& packed, int64_t ou
   check_padding(op, {pad_h, pad_w});
   const int64_t tile = tile_of(op, packed);
   const auto shape = check_conv(op, x, packed, out_channels, bias, {pad_h, pad_w});
-  if (residual) check_map(op, "residual", *residual, shape);
-  check_map(op, "out", out, shape);
+  if (residual) check_map(op, "residual", *residual, shape, x);
+  check_map(op, "out", out, shape, x);
   TORCH_CHECK_VALUE(has_neighbouring_channels(out), op, ": out must be channels_last, not have the "
                     "strides ", out.strides());
   const at::MemOverlapStatus overlap = at::get_overlap_status(x, out);

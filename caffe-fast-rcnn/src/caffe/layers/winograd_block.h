@@ -8,35 +8,36 @@
 
 namespace caffe_fast_rcnn::winograd {
 
-template <int kOutputs>
+template <int kOutputs, typename Number>
 class BlockWorker {
  public:
   using T = Tile<kOutputs>;
 
   // `inputs` and `products` are as large as the block says.
-  BlockWorker(const Convolution& work, const Block& block, float* inputs, float* products)
+  BlockWorker(const Convolution<Number>& work, const Block& block, Number* inputs,
+              float* products)
       : work_(work),
         block_(block),
         inputs_(inputs),
         products_(products),
         rows_((work.to.height + kOutputs - 1) / kOutputs),
         columns_((work.to.width + kOutputs - 1) / kOutputs),
-        nothing_(block.input_stride(), 0.f),
+        nothing_(block.input_stride()),
         bias_(work.panels() * kPanel, 0.f) {
     if (work.bias) std::copy_n(work.bias, work.to.channels, bias_.begin());
   }
 
   // Into the inputs' rows `row` and following; those up to a multiple of kRows become zeros.
   void transform_inputs(Range tiles, int64_t row) {
-    const float* pixels[T::kPositions];
+    const Number* pixels[T::kPositions];
     for (int64_t tile = tiles.first; tile < tiles.last; ++tile, ++row) {
       find_pixels(corner(tile), pixels);
-      float* to = inputs_ + row * block_.input_stride();
+      Number* to = inputs_ + row * block_.input_stride();
       int64_t c = 0;
-      for (; c + kLanes <= block_.channels; c += kLanes) transform_channels(pixels, c, to, load);
+      for (; c + kLanes <= block_.channels; c += kLanes) transform_channels(pixels, c, to, [](const Number* p) { return load(p); });
       if (c < block_.channels) {
         const int64_t rest = block_.channels - c;
-        transform_channels(pixels, c, to, [rest](const float* p) { return load_some(p, rest); });
+        transform_channels(pixels, c, to, [rest](const Number* p) { return load_some(p, rest); });
       }
     }
     clear_rows(row, rounded_up(row, kRows));
@@ -62,13 +63,13 @@ class BlockWorker {
   void clear_rows(int64_t first, int64_t last) {
     const int64_t stride = block_.input_stride();
     for (int64_t position = 0; first < last && position < T::kPositions; ++position) {
-      float* plane = inputs_ + position * block_.input_plane();
-      std::fill(plane + first * stride, plane + last * stride, 0.f);
+      Number* plane = inputs_ + position * block_.input_plane();
+      std::fill(plane + first * stride, plane + last * stride, Number{});
     }
   }
 
   // Where a tile's input pixels are; those of the padding are zeros.
-  void find_pixels(Corner at, const float** pixels) const {
+  void find_pixels(Corner at, const Number** pixels) const {
     const Map& map = work_.from;
     for (int64_t i = 0; i < T::kSize; ++i) {
       for (int64_t j = 0; j < T::kSize; ++j) {
@@ -80,12 +81,12 @@ class BlockWorker {
   }
 
   template <typename Load>
-  void transform_channels(const float* const* pixels, int64_t c, float* to, Load load) const {
+  void transform_channels(const Number* const* pixels, int64_t c, Number* to, Load load_pixel) const {
     Vector half[T::kSize][T::kSize], line[T::kSize], values[T::kSize];
 #pragma GCC unroll 8
     for (int j = 0; j < T::kSize; ++j) {
 #pragma GCC unroll 8
-      for (int i = 0; i < T::kSize; ++i) line[i] = load(pixels[i * T::kSize + j] + c);
+      for (int i = 0; i < T::kSize; ++i) line[i] = load_pixel(pixels[i * T::kSize + j] + c);
       T::of_input(line, values);
 #pragma GCC unroll 8
       for (int i = 0; i < T::kSize; ++i) half[i][j] = values[i];
@@ -101,22 +102,24 @@ class BlockWorker {
   }
 
   void multiply(int64_t row, int64_t size, int64_t panel, int64_t count) const {
-    const int64_t panel_size = block_.channels * kPanel, plane = work_.panels() * panel_size;
+    constexpr int kWide = kPanel * kDepth<Number>;     // numbers of a panel's row
+    const int64_t length = work_.rows(), panel_size = length * kWide;
+    const int64_t plane = work_.panels() * panel_size;
     const int64_t groups = (size + kRows - 1) / kRows;
     for (int64_t position = 0; position < T::kPositions; ++position) {
-      const float* weights = work_.packed + position * plane + panel * panel_size;
-      const Rows<const float> inputs{inputs_ + position * block_.input_plane() +
-                                         row * block_.input_stride(),
-                                     block_.input_stride()};
+      const Number* weights = work_.packed + position * plane + panel * panel_size;
+      const Rows<const Number> inputs{inputs_ + position * block_.input_plane() +
+                                          row * block_.input_stride(),
+                                      block_.input_stride()};
       const Rows<float> to{products_ + position * block_.product_plane(), block_.product_stride()};
       for (int64_t p = 0; p < count; ++p) {
         // every group of tiles fetches its share of the next panel
-        const float* next = p + 1 < count ? weights + (p + 1) * panel_size : weights + plane;
-        const int64_t step = std::max<int64_t>(kPanel / groups, 1);
+        const Number* next = p + 1 < count ? weights + (p + 1) * panel_size : weights + plane;
+        const int64_t step = std::max<int64_t>(kWide / groups, 1);
         for (int64_t g = 0; g < groups; ++g) {
-          multiply_panel(inputs.from(g * kRows), weights + p * panel_size, block_.channels,
-                         {to.data + g * kRows * to.stride + p * kPanel, to.stride},
-                         {next + g * step * block_.channels, step});
+          multiply_panel<Number>(inputs.from(g * kRows), weights + p * panel_size, length,
+                                 {to.data + g * kRows * to.stride + p * kPanel, to.stride},
+                                 {next + g * step * length, step});
         }
       }
     }
@@ -171,7 +174,7 @@ class BlockWorker {
                          lanes);
     }
     if (work_.relu) value = rectified(value);
-    float* to = work_.y + work_.to.offset(at.image, at.y, at.x) + output;
+    Number* to = work_.y + work_.to.offset(at.image, at.y, at.x) + output;
     if (lanes == kLanes) {
       store(to, value);
     } else {
@@ -179,12 +182,12 @@ class BlockWorker {
     }
   }
 
-  const Convolution& work_;
+  const Convolution<Number>& work_;
   const Block block_;
-  float* const inputs_;
+  Number* const inputs_;
   float* const products_;
   const int64_t rows_, columns_;
-  const std::vector<float> nothing_;
+  const std::vector<Number> nothing_;
   std::vector<float> bias_;
 };
 

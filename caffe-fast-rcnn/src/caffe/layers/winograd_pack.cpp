@@ -13,8 +13,8 @@
 namespace caffe_fast_rcnn::winograd {
 
 void check_operand(const char* op, const char* name, const at::Tensor& x) {
-  TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat, op, ": ", name, " must be float32, not ",
-                    x.scalar_type());
+  TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, op, ": ",
+                    name, " must be float32 or bfloat16, not ", x.scalar_type());
   TORCH_CHECK_VALUE(x.device().is_cpu(), op, ": ", name, " must be on the CPU, not on ",
                     x.device());
 }
@@ -61,9 +61,16 @@ Weights weights_of(const at::Tensor& weight, bool rotated) {
           weight.stride(0), -rows, -columns};
 }
 
-// The transform of a vector of outputs and one channel; `plane` floats lie between the positions.
-template <typename T>
-void transform(const float* gathered, float* to, int64_t plane) {
+// Where a vector of outputs of one channel goes: kDepth numbers from one to the next.
+inline void put(float* to, Vector v) { store(to, v); }
+inline void put(Bfloat* to, Vector v) {
+  const HalfBits half = rounded(v);
+  for (int lane = 0; lane < kLanes; ++lane) to[lane * kDepth<Bfloat>].bits = half[lane];
+}
+
+// The transform of a vector of outputs and one channel; `plane` numbers lie between the positions.
+template <typename T, typename Number>
+void transform(const float* gathered, Number* to, int64_t plane) {
   WideVector half[T::kSize][3], column[3], values[T::kSize];
 #pragma GCC unroll 3
   for (int j = 0; j < 3; ++j) {
@@ -74,15 +81,17 @@ void transform(const float* gathered, float* to, int64_t plane) {
 #pragma GCC unroll 8
   for (int i = 0; i < T::kSize; ++i) {
     T::of_weights(half[i], values);
-    for (int j = 0; j < T::kSize; ++j) store(to + (i * T::kSize + j) * plane, narrowed(values[j]));
+    for (int j = 0; j < T::kSize; ++j) put(to + (i * T::kSize + j) * plane, narrowed(values[j]));
   }
 }
 
-template <int kOutputs>
-void fill(const Weights& from, float* to) {
+template <int kOutputs, typename Number>
+void fill(const Weights& from, Number* to) {
+  constexpr int kWords = kDepth<Number>;
   const int64_t panels = (from.outputs + kPanel - 1) / kPanel;
   const int64_t batches = (from.channels + kBatch - 1) / kBatch;
-  const int64_t plane = panels * from.channels * kPanel;
+  const int64_t rows = (from.channels + kWords - 1) / kWords;
+  const int64_t plane = panels * rows * kPanel * kWords;
   at::parallel_for(0, panels * batches, 4, [&](int64_t first, int64_t last) {
     float gathered[2][9 * kBatch * kLanes] = {};
     for (int64_t item = first; item < last; ++item) {
@@ -94,21 +103,35 @@ void fill(const Weights& from, float* to) {
         if (output < from.outputs) from.gather(output, channel, count, gathered[half]);
       }
       for (int64_t c = 0; c < count; ++c) {
-        float* row = to + (panel * from.channels + channel + c) * kPanel;
+        const int64_t row = (channel + c) / kWords, word = (channel + c) % kWords;
+        Number* start = to + (panel * rows + row) * kPanel * kWords + word;
         for (int half = 0; half < 2; ++half) {
-          transform<Tile<kOutputs>>(gathered[half] + c * kLanes, row + half * kLanes, plane);
+          transform<Tile<kOutputs>>(gathered[half] + c * kLanes, start + half * kLanes * kWords,
+                                    plane);
         }
       }
     }
   });
 }
 
+template <typename Number>
+void fill(const Weights& from, int64_t tile, Number* to) {
+  tile == 2 ? fill<2>(from, to) : tile == 4 ? fill<4>(from, to) : fill<6>(from, to);
+}
+
 at::Tensor empty_packed(const at::Tensor& weight, int64_t tile, bool rotated) {
   TORCH_CHECK_VALUE(tile == 2 || tile == 4 || tile == 6,
                     "winograd_pack: a tile has 2, 4 or 6 outputs along a side, not ", tile);
   const int64_t outputs = weight.size(rotated ? 1 : 0), channels = weight.size(rotated ? 0 : 1);
-  return at::empty({(tile + 2) * (tile + 2), (outputs + kPanel - 1) / kPanel, channels, kPanel},
-                   weight.options().memory_format(at::MemoryFormat::Contiguous));
+  const int64_t positions = (tile + 2) * (tile + 2), panels = (outputs + kPanel - 1) / kPanel;
+  const auto options = weight.options().memory_format(at::MemoryFormat::Contiguous);
+  if (weight.scalar_type() == at::kFloat) {
+    return at::empty({positions, panels, channels, kPanel}, options);
+  }
+  // a last channel without a neighbour has zeros beside it
+  at::Tensor packed = at::empty({positions, panels, (channels + 1) / 2, kPanel, 2}, options);
+  if (channels % 2) packed.select(2, channels / 2).zero_();
+  return packed;
 }
 
 }  // namespace
@@ -117,9 +140,13 @@ at::Tensor pack(const at::Tensor& weight, int64_t tile, bool rotated) {
   check_weight("winograd_pack", weight);
   at::Tensor packed = empty_packed(weight, tile, rotated);
   if (packed.numel() == 0) return packed;
-  const Weights from = weights_of(weight, rotated);
-  float* to = packed.mutable_data_ptr<float>();
-  tile == 2 ? fill<2>(from, to) : tile == 4 ? fill<4>(from, to) : fill<6>(from, to);
+  const at::Tensor numbers = weight.to(at::kFloat);
+  const Weights from = weights_of(numbers, rotated);
+  if (weight.scalar_type() == at::kFloat) {
+    fill(from, tile, packed.mutable_data_ptr<float>());
+  } else {
+    fill(from, tile, reinterpret_cast<Bfloat*>(packed.mutable_data_ptr<at::BFloat16>()));
+  }
   return packed;
 }
 

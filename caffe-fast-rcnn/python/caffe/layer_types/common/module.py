@@ -11,6 +11,7 @@ A layer type is a class with
 
 A layer that must not train its blobs (BatchNorm) adds `param { lr_mult: 0 }` to `self.param`.
 """
+import enum
 import math
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
@@ -37,6 +38,19 @@ def filler_or(options: Message, field: str, value: float) -> FillerParameter:
     return caffe_pb2.FillerParameter(value=value)
 
 
+class Numbers(enum.Enum):
+    """The types of a layer's bottoms and tops in a net of bf16; elsewhere all are float32.
+
+    FLOAT32    all are float32 (losses, boxes, scores: what is not named here)
+    OF_NET     products of the bottoms and the weights, whose factors are of the net's precision
+    OF_BOTTOM  bottoms of any type, tops of the first one's: values are chosen, moved or compared
+    ROUNDED    computed in float32, tops rounded to the first bottom's type: sums, powers,
+               statistics. Such a layer has one top.
+    """
+
+    FLOAT32, OF_NET, OF_BOTTOM, ROUNDED = range(4)
+
+
 class Module(nn.Module):
     """Base of the built-in layers.
 
@@ -54,6 +68,7 @@ class Module(nn.Module):
       in_place        has `forward_inplace` and `backward_inplace`, for a top that is its bottom
       overwrites      has `forward_inplace` alone, which is used where no gradient is wanted
       changes_blobs   the forward pass changes the learnable blobs
+      numbers         the types of bottoms and tops in a net of bf16
       fresh_tops      the tops are new memory that nothing reads again to find the gradient: the
                       next layer may change them in place
     """
@@ -72,6 +87,7 @@ class Module(nn.Module):
     overwrites = False
     changes_blobs = False
     fresh_tops = False
+    numbers = Numbers.FLOAT32
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__()

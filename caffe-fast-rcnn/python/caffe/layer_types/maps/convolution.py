@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe.core import state
-from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.layer_types.maps.depthwise import depthwise_convolution, is_slow_depthwise
 from caffe.layer_types.maps.windows import Windows, pad_axes, read_windows, unfold_windows
@@ -89,6 +89,8 @@ class _Learned(_Windowed):
         self.add_blob(self.weight_shape(), p.weight_filler, memory_format=torch.channels_last)
         if p.bias_term:
             self.add_blob((self.num_output,), p.bias_filler)
+        if self.axis == 1 and len(self.windows.kernel) == 2:
+            self.numbers = Numbers.OF_NET
 
     def groups_and_outputs(self, p: ConvolutionParameter) -> tuple[int, int]:
         """How many groups and top channels the ConvolutionParameter asks for."""
@@ -106,9 +108,10 @@ class _Learned(_Windowed):
         return [(*shape[:self.axis], self.num_output, *self.top_size(shape[self.axis + 1:]))
                 for shape in shapes]
 
-    @property
-    def bias(self) -> Tensor | None:
-        return self.blobs[1] if len(self.blobs) > 1 else None
+    def weight_and_bias(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The learnable blobs in the type of a bottom, which is that of the products' factors."""
+        weight, *bias = (blob.to(x.dtype) for blob in self.blobs)
+        return weight, bias[0] if bias else None
 
     def _check(self, shape: Shape, first: Shape) -> None:
         if len(shape) == self.bottom_axes and shape[self.axis] != self.channels:
@@ -127,14 +130,14 @@ class Convolution(_Learned):
 
     def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
+        weight, bias = self.weight_and_bias(x)
         if self.takes_winograd(x):
-            return winograd.winograd_conv2d(x, self.blobs[0], self.bias, w.pad)
-        if is_slow_depthwise(x, self.blobs[0], w, self.group):
-            return depthwise_convolution(x, self.blobs[0], self.bias, w)
+            return winograd.winograd_conv2d(x, weight, bias, w.pad)
+        if is_slow_depthwise(x, weight, w, self.group):
+            return depthwise_convolution(x, weight, bias, w)
         if axes in _CONVOLVE:
-            return _CONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, w.dilation,
-                                   self.group)
-        return convolve(x, self.blobs[0], self.bias, w, self.group)
+            return _CONVOLVE[axes](x, weight, bias, w.stride, w.pad, w.dilation, self.group)
+        return convolve(x, weight, bias, w, self.group)
 
     def takes_winograd(self, x: Tensor) -> bool:
         """Whether this bottom is convolved by Winograd's algorithm, its weights packed anew."""
@@ -142,11 +145,12 @@ class Convolution(_Learned):
         if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and self.group == 1
                 and state.allows_winograd()):
             return False
-        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        if x.device.type != "cpu" or x.dtype not in winograd.NUMBERS \
+                or torch.is_autocast_enabled("cpu"):
             return False
         height, width = w.counts(x.shape[2:])
         return winograd.pays(self.channels, self.num_output, len(x) * height, width,
-                             torch.get_num_threads(), packed=False)
+                             torch.get_num_threads(), packed=False, factors=x.dtype)
 
 
 class _Depthwise(Convolution):
@@ -189,10 +193,10 @@ class Deconvolution(_Learned):
 
     def apply(self, x: Tensor) -> Tensor:
         w, axes = self.windows, len(self.windows.kernel)
+        weight, bias = self.weight_and_bias(x)
         if axes in _DECONVOLVE:
-            return _DECONVOLVE[axes](x, self.blobs[0], self.bias, w.stride, w.pad, 0, self.group,
-                                     w.dilation)
-        return deconvolve(x, self.blobs[0], self.bias, w, self.group)
+            return _DECONVOLVE[axes](x, weight, bias, w.stride, w.pad, 0, self.group, w.dilation)
+        return deconvolve(x, weight, bias, w, self.group)
 
 
 @register("Im2col")

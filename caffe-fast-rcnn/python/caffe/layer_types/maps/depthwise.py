@@ -26,7 +26,8 @@ def is_slow_depthwise(x: Tensor, weight: Tensor, windows: Windows, group: int) -
     """Whether `depthwise_convolution` is the faster way to train a convolution."""
     if not (group == x.shape[1] == weight.shape[0] and len(windows.kernel) == 2
             and set(windows.dilation) == {1} and x.device.type == "cpu"
-            and x.dtype == torch.float32 and torch.is_grad_enabled() and weight.requires_grad):
+            and x.dtype in (torch.float32, torch.bfloat16)
+            and torch.is_grad_enabled() and weight.requires_grad):
         return False
     return weight[0].numel() > _FAST_KERNEL or windows.counts(x.shape[2:])[1] >= _SMALL_WIDTH
 
@@ -59,8 +60,8 @@ class _Depthwise(torch.autograd.Function):
                 grad, x, weight, ctx.bias_sizes, ctx.stride, ctx.pad, (1, 1), False, (0, 0),
                 x.shape[1], (True, False, False))[0]
         if ctx.needs_input_grad[1]:
-            of_weight = raw.depthwise_kernel_gradient(grad, x, weight.shape[2:], ctx.stride,
-                                                      ctx.pad)
+            of_weight = raw.depthwise_kernel_gradient(
+                grad.float(), x.float(), weight.shape[2:], ctx.stride, ctx.pad).to(weight.dtype)
         if ctx.bias_sizes and ctx.needs_input_grad[2]:
             of_bias = grad.sum((0, 2, 3))
         return of_x, of_weight, of_bias, None, None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from caffe.layer_types.common.module import Module, Shape, Shapes, Tops, filler_or
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, Tops, filler_or
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto import caffe_pb2
@@ -25,6 +25,8 @@ class LRN(Module):
     bottom[0]: (N, C, H, W). The neighbourhood is local_size channels, or local_size x local_size
     pixels WITHIN_CHANNEL (k is 1 then). Values outside the bottom count as 0 in the mean.
     """
+
+    numbers = Numbers.ROUNDED
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -54,6 +56,8 @@ class BatchNorm(Module):
     NVIDIA's scale_bias: the top is multiplied by a scale (C,) and a bias (C,) is added; both are
     learned, and are the last params.
     """
+
+    numbers = Numbers.ROUNDED
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)

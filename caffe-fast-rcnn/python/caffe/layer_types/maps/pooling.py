@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.layer_types.common.module import Module, Shape, Shapes, Tops
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import LayerParameter
@@ -22,7 +22,6 @@ STOCHASTIC = caffe_pb2.PoolingParameter.STOCHASTIC
 Axes = tuple[int, ...]      # one number along each spatial axis: (depth,) height and width
 _MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE_POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
-_LOWEST = -torch.finfo(torch.float32).max  # Caffe: -FLT_MAX, the maximum of no values
 
 
 class Grid(NamedTuple):
@@ -79,7 +78,8 @@ def max_pool(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     padded = F.pad(x, grid.margins(size), value=-math.inf)
     top, index = pool(padded, grid.kernel, grid.stride, return_indices=True)
     index, inside = _without_margins(index, padded.shape[2:], size, grid.pad)
-    return top.masked_fill(~inside, _LOWEST), index.masked_fill(~inside, -1)
+    lowest = torch.finfo(top.dtype).min     # Caffe: -FLT_MAX, the maximum of no values
+    return top.masked_fill(~inside, lowest), index.masked_fill(~inside, -1)
 
 
 def _without_margins(index: Tensor, padded: Axes, size: Axes, pad: Axes) -> tuple[Tensor, Tensor]:
@@ -163,6 +163,8 @@ class Pooling(Module):
             raise self.error(f"expected pad < kernel, got {self.pad} and {kernel}")
         if any(self.pad) and p.pool == STOCHASTIC:
             raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
+        if len(param.top) == 1:     # bfloat16 has not the digits for an index
+            self.numbers = Numbers.OF_BOTTOM if p.pool == MAX else Numbers.ROUNDED
         self.rounds_up = p.ceil_mode and p.round_mode == caffe_pb2.PoolingParameter.CEIL
 
     def _spatial_axes(self, shape: Shape) -> int:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from torch import Tensor
 
 from caffe.layer_types.common.interpolation import bilinear
-from caffe.layer_types.common.module import Module, Shape, Shapes
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.operators import ops
 from caffe.proto.caffe_pb2 import LayerParameter
@@ -69,6 +69,7 @@ class ROIPooling(_RegionModule):
     With pad_ratio (MS-CNN, Cascade R-CNN) the rois grow on each side by that share of their size.
     """
 
+    numbers = Numbers.OF_BOTTOM
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # Fast R-CNN: rois come from layers that learn
 
@@ -98,6 +99,7 @@ class ROIAlign(_RegionModule):
     corners of the bins, without a gradient for the rois.
     """
 
+    numbers = Numbers.ROUNDED
     optional_gradient = (1,)
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -140,6 +142,7 @@ class PSROIPooling(_RegionModule):
     top[0]:    (R, output_dim, group_size, group_size)
     """
 
+    numbers = Numbers.ROUNDED
     no_gradient = (1,)
     ignores_forbidden_gradient = True   # R-FCN: rois come from layers that learn
 

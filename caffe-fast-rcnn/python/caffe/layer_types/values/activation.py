@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.layer_types.common.module import Module, Shapes, filler_or
+from caffe.layer_types.common.module import Module, Numbers, Shapes, filler_or
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import LayerParameter
 
@@ -17,6 +17,7 @@ from caffe.proto.caffe_pb2 import LayerParameter
 class ReLU(Module):
     """top = max(bottom, 0) + negative_slope * min(bottom, 0)."""
 
+    numbers = Numbers.OF_BOTTOM
     keeps_shape = True
     in_place = True
 
@@ -41,6 +42,7 @@ class ReLU(Module):
 class ReLU6(Module):
     """top = min(max(bottom, 0) + negative_slope * min(bottom, 0), 6)."""
 
+    numbers = Numbers.OF_BOTTOM
     keeps_shape = True
     in_place = True
 
@@ -68,6 +70,8 @@ class PReLU(Module):
     bottom[0]: (N, C, ...)     params: slope (C,), or () with channel_shared; 0.25 by default
     """
 
+    numbers = Numbers.ROUNDED
+
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.prelu_param
@@ -87,6 +91,7 @@ class PReLU(Module):
 class Sigmoid(Module):
     """top = 1 / (1 + exp(-bottom))."""
 
+    numbers = Numbers.ROUNDED
     keeps_shape = True
     in_place = True
 
@@ -104,6 +109,7 @@ class Sigmoid(Module):
 class TanH(Module):
     """top = tanh(bottom)."""
 
+    numbers = Numbers.ROUNDED
     keeps_shape = True
     in_place = True
 
@@ -141,6 +147,8 @@ class BNLL(Module):
 class ELU(Module):
     """top = bottom where positive, else alpha * (exp(bottom) - 1)."""
 
+    numbers = Numbers.ROUNDED
+
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.alpha = param.elu_param.alpha
@@ -152,6 +160,8 @@ class ELU(Module):
 @register("Swish")
 class Swish(Module):
     """top = bottom * sigmoid(beta * bottom)."""
+
+    numbers = Numbers.ROUNDED
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -173,6 +183,8 @@ class SeLu(Module):
 class HardSigmoid(Module):
     """top = bottom / 6 + 0.5, between 0 and 1."""
 
+    numbers = Numbers.ROUNDED
+
     def forward(self, x: Tensor) -> Tensor:
         return F.hardsigmoid(x)
 
@@ -181,6 +193,8 @@ class HardSigmoid(Module):
 class HardSwish(Module):
     """top = bottom * HardSigmoid(bottom)."""
 
+    numbers = Numbers.ROUNDED
+
     def forward(self, x: Tensor) -> Tensor:
         return F.hardswish(x)
 
@@ -188,6 +202,8 @@ class HardSwish(Module):
 @register("Mish")
 class Mish(Module):
     """top = bottom * tanh(log(1 + exp(bottom)))."""
+
+    numbers = Numbers.ROUNDED
 
     def forward(self, x: Tensor) -> Tensor:
         return F.mish(x)

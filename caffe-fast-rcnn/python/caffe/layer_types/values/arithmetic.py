@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.layer_types.common.module import Module, Shapes
+from caffe.layer_types.common.module import Module, Numbers, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import ExpParameter, LayerParameter, LogParameter
@@ -85,6 +85,8 @@ class Log(_Logarithmic):
 class Clip(Module):
     """top = bottom between min and max; the gradient passes at the limits themselves."""
 
+    numbers = Numbers.OF_BOTTOM
+
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = param.clip_param
@@ -119,6 +121,7 @@ class Dropout(Module):
     sample_weights_test (Bayesian SegNet): the TEST phase is as the TRAIN phase.
     """
 
+    numbers = Numbers.OF_BOTTOM
     keeps_shape = True
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:

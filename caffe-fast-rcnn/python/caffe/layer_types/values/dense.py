@@ -7,7 +7,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor
 
-from caffe.layer_types.common.module import Module, Shape, Shapes
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import LayerParameter
 
@@ -21,6 +21,7 @@ class InnerProduct(Module):
     """
 
     fresh_tops = True
+    numbers = Numbers.OF_NET
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -44,8 +45,8 @@ class InnerProduct(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.top_shapes([x.shape])
-        weight, bias = self.blobs[0], self.blobs[1] if len(self.blobs) > 1 else None
-        return F.linear(x.flatten(self.axis), weight.t() if self.transpose else weight, bias)
+        weight, *bias = (blob.to(x.dtype) for blob in self.blobs)
+        return F.linear(x.flatten(self.axis), weight.t() if self.transpose else weight, *bias)
 
 
 @register("Embed")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from caffe.layer_types.common.given_gradients import with_gradient
-from caffe.layer_types.common.module import Module, Shape, Shapes, filler_or
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, filler_or
 from caffe.layer_types.common.registry import register
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import BiasParameter, LayerParameter, ScaleParameter
@@ -23,6 +23,7 @@ class Eltwise(Module):
     gets it only where it is larger.
     """
 
+    numbers = Numbers.ROUNDED
     fresh_tops = True
     bottoms = (2, None)
 
@@ -112,6 +113,7 @@ class Scale(_Broadcast):
     params:    scale (1 by default) unless there is a second bottom, bias with bias_term
     """
 
+    numbers = Numbers.ROUNDED
     fresh_tops = True
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -145,6 +147,8 @@ class Bias(_Broadcast):
     bottom[1]: the bias, of a shape that bottom[0] has from `axis` on; else it is learned
     params:    bias (0 by default) unless there is a second bottom
     """
+
+    numbers = Numbers.ROUNDED
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -184,6 +188,7 @@ class Axpy(Module):
     bottom[0]: scale (N, C) or (N, C, 1, 1)     bottom[1], bottom[2]: x and y (N, C, ...)
     """
 
+    numbers = Numbers.ROUNDED
     bottoms = (3, 3)
 
     def forward(self, scale: Tensor, x: Tensor, y: Tensor) -> Tensor:

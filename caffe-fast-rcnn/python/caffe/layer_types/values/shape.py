@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caffe.layer_types.common.module import Module, Shape, Shapes
+from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes
 from caffe.layer_types.common.registry import register
 from caffe.proto.caffe_pb2 import ConcatParameter, LayerParameter, SliceParameter
 
@@ -22,6 +22,8 @@ class Reshape(Module):
     `axis` and `num_axes` limit it to some axes; a negative `axis` counts from the end, -1 being
     behind the last axis.
     """
+
+    numbers = Numbers.OF_BOTTOM
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
@@ -69,6 +71,8 @@ class Reshape(Module):
 class Flatten(Module):
     """The axes from `axis` to `end_axis` joined into one."""
 
+    numbers = Numbers.OF_BOTTOM
+
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         self.p = param.flatten_param
@@ -98,6 +102,7 @@ class _Joint(Module):
 class Concat(_Joint):
     """The bottoms concatenated along `axis`."""
 
+    numbers = Numbers.OF_BOTTOM
     bottoms = (1, None)
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -118,6 +123,7 @@ class Concat(_Joint):
 class Slice(_Joint):
     """The bottom cut along `axis`: at the slice points, or into equal parts."""
 
+    numbers = Numbers.OF_BOTTOM
     tops = (1, None)
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -160,6 +166,7 @@ class Split(Module):
 class Crop(Module):
     """The part of bottom[0] with the size of bottom[1] from `axis` on, starting at the offsets."""
 
+    numbers = Numbers.OF_BOTTOM
     bottoms = (2, 2)
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
@@ -252,6 +259,8 @@ class BatchReindex(Module):
 class Permute(Module):
     """The bottom with its axes in another order; axes that `order` does not name follow."""
 
+    numbers = Numbers.OF_BOTTOM
+
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         order = tuple(param.permute_param.order)
@@ -270,6 +279,8 @@ class ShuffleChannel(Module):
 
     bottom[0]: (N, C, ...), C a multiple of group
     """
+
+    numbers = Numbers.OF_BOTTOM
 
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)

@@ -1,7 +1,8 @@
 """Blobs inside a chain: nobody computes them, until somebody reads one.
 
 Then the layers of the chain run one by one, from the bottoms and the learnable blobs that they had
-in the pass. The blob that was read is remembered, and the next plan does not hide it any more.
+in the pass, in float32. The blob that was read is remembered, and the next plan does not hide it
+any more.
 """
 import functools
 
@@ -45,7 +46,7 @@ class HiddenBlobs:
         """Computes those that nobody has computed or replaced yet."""
         if not any(blob.values.is_deferred for blob in self.blobs):
             return
-        values = {id(blob): kept for blob, kept in zip(self._bottoms, self._kept)}
+        values = {id(blob): kept.float() for blob, kept in zip(self._bottoms, self._kept)}
         for layer, params in zip(self._layers, self._params):
             bottoms = tuple(values[id(blob)] for blob in layer.bottoms)
             values[id(layer.tops[0])] = functional_call(layer.module, params, bottoms)

@@ -65,22 +65,26 @@ def _format(weight: Tensor) -> torch.memory_format:
 def make_kernel(chain: Chain, weights: Weights, shape: Shape) -> Kernel:
     """The function that computes the chain's top from bottoms of this shape."""
     module, activation = chain.host.module, chain.activation or _PLAIN
+    factors = chain.host.factors
+    weights = Weights(weights.weight.to(factors),
+                      None if weights.bias is None else weights.bias.to(factors))
     if isinstance(module, InnerProduct):
         return _product(module, weights, activation, chain.residual is not None, shape)
-    if _takes_winograd(module, shape):
+    if _takes_winograd(module, shape, factors):
         return _winograd(module, weights, activation)
-    if _takes_pointwise(module, activation):
+    if factors == torch.float32 and _takes_pointwise(module, activation):
         return _pointwise(module, weights, activation)
     return _convolution(module, weights, activation, chain.residual is not None, shape)
 
 
-def _takes_winograd(module: Convolution, shape: Shape) -> bool:
+def _takes_winograd(module: Convolution, shape: Shape, factors: torch.dtype) -> bool:
     w = module.windows
     if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and module.group == 1):
         return False
     height, width = w.counts(shape[2:])
     return state.allows_winograd() and winograd.pays(
-        module.channels, module.num_output, shape[0] * height, width, torch.get_num_threads())
+        module.channels, module.num_output, shape[0] * height, width, torch.get_num_threads(),
+        factors=factors)
 
 
 def _winograd(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
@@ -146,7 +150,7 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
              shape: Shape) -> Kernel:
     weight, bias = weights
     after = _IN_PLACE.get(activation.name)
-    if shape[0] < _PACKED_ROWS or adds:
+    if (shape[0] < _PACKED_ROWS and weight.dtype == torch.float32) or adds:
         def run(x: Tensor, residual: Tensor | None) -> Tensor:
             top = F.linear(x.flatten(1), weight, bias)
             if residual is not None:

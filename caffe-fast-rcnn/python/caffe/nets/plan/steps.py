@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from caffe.core.blob import Blob
 from caffe.layer_types.common.module import Shape
 from caffe.nets.plan.chains import Chain
 from caffe.nets.plan.hidden import HiddenBlobs
@@ -46,8 +47,8 @@ class ChainStep:
 
     def run(self) -> float:
         """Computes the chain's top, and leaves the hidden blobs to be computed on demand."""
-        x = self._bottom.values.get()
-        residual = None if self.chain.residual is None else self.chain.residual.values.get()
+        x = self._read(self._bottom)
+        residual = None if self.chain.residual is None else self._read(self.chain.residual)
         if x.shape != self._shape:
             self._prepare(x)
         if self._kernel is None or (residual is not None and residual.shape != self._top_shape):
@@ -61,10 +62,17 @@ class ChainStep:
             self.hidden.defer(top)
         return 0.0
 
+    def _read(self, blob: Blob) -> Tensor:
+        """The blob's tensor in the type of the chain's factors."""
+        factors = self.chain.host.factors
+        if factors == torch.float32:
+            return blob.values.get()
+        return blob.values.as_is().to(factors)
+
     def _prepare(self, x: Tensor) -> None:
         self._kernel = None
         self._shape, self._top_shape = x.shape, self._shape_of_top(x.shape)
-        if x.numel() and x.dtype == torch.float32:
+        if x.numel() and x.dtype == self.chain.host.factors:
             self._kernel = make_kernel(self.chain, self._weights, tuple(x.shape))
 
     def _shape_of_top(self, shape: Shape) -> Shape:

@@ -17,7 +17,7 @@ def winograd_conv(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | N
                   pad_w: int, relu: bool, residual: Tensor | None) -> Tensor:
     op = "winograd_conv"
     _check(op, x, packed, out_channels, bias, pad_h, pad_w)
-    top = F.conv2d(x, packed, bias, padding=(pad_h, pad_w))
+    top = F.conv2d(x, packed, None if bias is None else bias.to(x.dtype), padding=(pad_h, pad_w))
     if residual is not None:
         _check_map(op, "residual", residual, top)
         top = top + residual
@@ -51,8 +51,8 @@ def winograd_conv2d_backward(grad: Tensor, weight: Tensor, pad_h: int, pad_w: in
 
 
 def _check_float(op: str, name: str, x: Tensor) -> None:
-    checks.require(x.dtype == torch.float32,
-                   f"{op}: {name} must be float32, not {checks.type_name(x)}")
+    checks.require(x.dtype in (torch.float32, torch.bfloat16),
+                   f"{op}: {name} must be float32 or bfloat16, not {checks.type_name(x)}")
 
 
 def _check_weight(op: str, weight: Tensor) -> None:
@@ -63,6 +63,8 @@ def _check_weight(op: str, weight: Tensor) -> None:
 
 def _check_map(op: str, name: str, x: Tensor, top: Tensor) -> None:
     _check_float(op, name, x)
+    checks.require(x.dtype == top.dtype, f"{op}: {name} is {checks.type_name(x)}, x is "
+                   f"{checks.type_name(top)}")
     checks.require(x.shape == top.shape,
                    f"{op}: {name} must be {checks.sizes(top)}, not {checks.sizes(x)}")
 
@@ -74,6 +76,8 @@ def _check(op: str, x: Tensor, packed: Tensor, out_channels: int, bias: Tensor |
     checks.require(packed.dim() == 4 and packed.shape[2:] == (3, 3)
                    and len(packed) == out_channels,
                    f"{op}: packed must come from winograd_pack, not be {checks.sizes(packed)}")
+    checks.require(x.dtype == packed.dtype, f"{op}: x is {checks.type_name(x)}, the weights are "
+                   f"{checks.type_name(packed)}")
     checks.require(x.shape[1] == packed.shape[1], f"{op}: x is {checks.sizes(x)}, the weights are "
                    f"for {packed.shape[1]} channels")
     checks.require(min(pad_h, pad_w) >= 0,
