@@ -1,5 +1,5 @@
-"""Our operators beside those of the same meaning in other programs: torchvision, PyTorch, ONNX Runtime
-and OpenVINO.
+"""Our operators beside those of the same meaning in other programs: torchvision, PyTorch, ONNX
+Runtime and OpenVINO.
 
     show(["NMS"], repeats=20)
 
