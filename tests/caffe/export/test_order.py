@@ -33,7 +33,7 @@ def test_of_equal_scores_the_first_comes_first(tmp_path, run, count, limit):
         ("indices", TensorProto.INT64))]
     path = str(tmp_path / "order.onnx")
     onnx.save(model_of([graph, ends], infos[:1], infos[1:], "order"), path)
-    # three of each number; the limit falls between two numbers: which of equals it would cut is open
+    # three of each number; the limit falls between two: which of equals it would cut is open
     scores = np.random.default_rng(count).permutation(np.arange(count) // 3).astype(np.float32)
     order = np.argsort(-scores, kind="stable")[:limit or None]
     values, indices = run(path, scores)
