@@ -5,6 +5,7 @@
     ./tools/bench_layers.py --type Pooling LRN    # some types
     ./tools/bench_layers.py --build               # time to build the detection net of ResNet-101
     ./tools/bench_layers.py --winograd            # VGG16's 3 x 3 layers at 600 x 800: time, error
+    ./tools/bench_layers.py --operators           # RoI operators, NMS, losses, LRN: other programs
 
 Sizes are those of AlexNet, VGG16 and ResNet-50 for one picture. The two sides run in turn
 (A B A B ...) in one process; a row gives the medians, the median of the ratios of neighbours, and
@@ -18,7 +19,7 @@ import _init_paths  # noqa: F401
 import torch
 import torch.nn.functional as F
 from bench import in_turn
-from measure import winograd
+from measure import operator_peers, winograd
 
 import caffe
 from caffe.files import prototxt
@@ -84,6 +85,10 @@ def parse_args(argv=None):
     parser.add_argument("--build", action="store_true", help="only the time to build ResNet-101")
     parser.add_argument("--winograd", action="store_true",
                         help="only Winograd's convolution, on VGG16's layers")
+    parser.add_argument("--operators", nargs="*", metavar="NAME", choices=operator_peers.OPERATORS,
+                        help="only our operators beside those of torchvision, PyTorch, ONNX "
+                             "Runtime and OpenVINO, as far as they can be imported: "
+                             + ", ".join(operator_peers.OPERATORS) + " (all)")
     parser.add_argument("--repeats", type=int, default=30, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     return parser.parse_args(argv)
@@ -148,6 +153,9 @@ def main(argv=None):
         return
     if args.winograd:
         winograd.show(winograd.VGG16, args.repeats)
+        return
+    if args.operators is not None:
+        operator_peers.show(args.operators or operator_peers.OPERATORS, args.repeats)
         return
     for kind, text, shapes, form in CASES:
         if args.type and kind not in args.type:

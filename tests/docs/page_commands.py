@@ -78,6 +78,9 @@ ELSEWHERE = {
     "rpn_bbox_pred": ("a form", "tools/test_export_net.py"),
     "tools/export_net.py --def NET --net WEIGHTS --out weights.safetensors":
         ("a form", "tools/test_export_net.py"),
+    "tools/bench_export.py DETECTOR ...": ("a form", "tools/test_bench_export.py"),
+    "tools/bench_export.py --made rfcn ssd --imdb bccd_test":
+        ("many minutes", "tools/test_bench_export.py"),
 }
 
 

@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import small_ssd
+from measure.made_nets import fill, spread_outputs
 
 import caffe
 from caffe.files import prototxt
@@ -26,34 +27,6 @@ NETS = {
     "rfcn": ("ResNet-50/rfcn_end2end/test_agnostic.prototxt",
              {**RPN_TEST, "AGNOSTIC": True, "SCALES": [64], "MAX_SIZE": 96}),
 }
-
-# ends of the names of layers with scores and deltas, and how much their outputs shall vary
-SPREADS = {"cls_score": 2, "rfcn_cls": 8, "bbox_pred": 0.3, "rfcn_bbox": 1, "_conf": 1.5,
-           "_loc": 1}
-
-
-def fill(net, rng):
-    """Random weights with which a net's numbers neither vanish nor grow from layer to layer."""
-    types = {layer.name: layer.type for layer in net.layers}
-    for name, blobs in net.params.items():
-        weight = blobs[0].data
-        if types[name] == "BatchNorm":
-            blobs[0].data[...] = 0
-            blobs[1].data[...] = blobs[2].data[...] = 1
-        elif types[name] == "Scale":
-            weight[...] = 0.3 if name.endswith("branch2c") else 1
-        else:
-            weight[...] = rng.normal(0, np.sqrt(2 / np.prod(weight.shape[1:])), weight.shape)
-
-
-def spread_outputs(net, detect, inputs):
-    """Scales the layers of scores and deltas, so that a picture has scores and boxes of all kinds.
-    """
-    for name in net.params:
-        wanted = next((spread for end, spread in SPREADS.items() if name.endswith(end)), None)
-        if wanted is not None:
-            detect(*inputs)
-            net.params[name][0].data[...] *= wanted / net.blobs[name].data.std()
 
 
 def proposals(rng, height, width):

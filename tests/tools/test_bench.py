@@ -11,6 +11,7 @@ from measure import bare_net, peer_nets, peers
 
 import caffe
 from caffe.files import prototxt
+from faster_rcnn.networks.backbones.resnet import stage
 from faster_rcnn.settings.config import cfg_override
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +125,8 @@ def test_other_programs_get_the_same_net(bench, capsys, monkeypatch):
 
     def small():
         net = peer_nets._Net(32, 40)
-        peer_nets._resnet(net, ((8, 2),))
+        net.conv_bn(8, 3, 2, 1)
+        net.shared(lambda spec, rates: stage(spec, net.last, rates, 2, "a", stride=1))
         net.dense(5, relu=False)
         return net.scores()
 

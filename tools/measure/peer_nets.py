@@ -2,14 +2,22 @@
 
     message = NETS["ResNet-50"]()      # a NetParameter: input "data", one output
 
-The trunks end with the features that a detector looks at.
+The trunks end with the features that a detector looks at. What the detectors' backbones
+(faster_rcnn.networks.backbones) have in the published form is theirs.
 """
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import caffe
 from caffe import layers as L
+from caffe.net_spec import NetSpec
 from caffe.proto.caffe_pb2 import NetParameter
+from faster_rcnn.networks.backbones.layers import Rates, no_rates
+from faster_rcnn.networks.backbones.resnet import UNITS_50, resnet_features, stage
+from faster_rcnn.networks.backbones.squeezenet import squeezenet_features
+from faster_rcnn.networks.backbones.vgg import vgg16_features
+from faster_rcnn.networks.backbones.zf import zf_features
 
 MAX, AVE = 0, 1
 
@@ -21,15 +29,21 @@ class _Net:
         self.spec = caffe.NetSpec()
         self.spec.data = L.Input(input_param={"shape": {"dim": [1, 3, height, width]}})
         self.top = self.spec.data
+        self.last = "data"      # name of the last top
         self._count = 0
 
     def add(self, kind: str, *bottoms: Any, in_place: bool = False, **options: Any) -> Any:
         """Adds a layer on the last top, or on other ones; returns its top."""
         self._count += 1
         made = getattr(L, kind)(*(bottoms or (self.top,)), in_place=in_place, **options)
-        setattr(self.spec, f"{kind.lower()}{self._count}", made)
-        self.top = made
+        self.last = f"{kind.lower()}{self._count}"
+        self.spec[self.last] = self.top = made
         return made
+
+    def shared(self, features: Callable[[NetSpec, Rates], str]) -> None:
+        """Adds the layers of a detector's backbone, which start at "data" or at the last top."""
+        self.last = features(self.spec, no_rates)
+        self.top = self.spec[self.last]
 
     def conv(self, outputs: int, kernel: int, stride: int = 1, pad: int = 0, relu: bool = True,
              group: int = 1, bottom: Any = None) -> Any:
@@ -119,82 +133,41 @@ def _inception(net: _Net, one: int, reduce3: int, three: int, reduce5: int, five
 def squeezenet() -> NetParameter:
     """SqueezeNet 1.0 (Iandola et al. 2016), 227 x 227."""
     net = _Net(227, 227)
-    net.conv(96, 7, 2), net.pool()
-    for place, (squeeze, expand) in enumerate(((16, 64), (16, 64), (32, 128), (32, 128), (48, 192),
-                                               (48, 192), (64, 256), (64, 256))):
-        below = net.conv(squeeze, 1)
-        net.add("Concat", net.conv(expand, 1, bottom=below), net.conv(expand, 3, pad=1,
-                                                                     bottom=below))
-        if place in (2, 6):
-            net.pool()
+    net.shared(squeezenet_features)
     net.add("Dropout", in_place=True)
     net.conv(1000, 1)
     net.add("Pooling", pool=AVE, global_pooling=True)
     return net.scores()
 
 
-def _vgg16_trunk(net: _Net) -> None:
-    for block, (outputs, count) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))):
-        if block:
-            net.pool(2, 2)
-        for _ in range(count):
-            net.conv(outputs, 3, pad=1)
-
-
 def vgg16() -> NetParameter:
     """VGG16 (Simonyan and Zisserman 2014)."""
     net = _Net(224, 224)
-    _vgg16_trunk(net)
+    net.shared(vgg16_features)
     net.pool(2, 2)
     net.dense(4096), net.dense(4096), net.dense(1000, relu=False)
     return net.scores()
 
 
-def vgg16_trunk(height: int = 600, width: int = 800) -> NetParameter:
-    """VGG16 up to conv5_3."""
-    net = _Net(height, width)
-    _vgg16_trunk(net)
-    return net.message()
-
-
-def zf_trunk(height: int = 600, width: int = 800) -> NetParameter:
-    """ZF (Zeiler and Fergus 2013) up to conv5, as in py-faster-rcnn."""
-    net = _Net(height, width)
-    for outputs, kernel in ((96, 7), (256, 5)):
-        net.conv(outputs, kernel, 2, kernel // 2)
-        net.add("LRN", local_size=3, alpha=5e-5, beta=0.75, norm_region=1)
-        net.pool(3, 2, 1)
-    for outputs in (384, 384, 256):
-        net.conv(outputs, 3, pad=1)
-    return net.message()
-
-
-def _resnet(net: _Net, blocks: tuple[tuple[int, int], ...]) -> None:
-    net.conv_bn(64, 7, 2, 3), net.pool()
-    for stage, (width, count) in enumerate(blocks):
-        for block in range(count):
-            stride = 2 if stage and not block else 1
-            below = net.top
-            shortcut = below if block else net.conv_bn(4 * width, 1, stride, relu=False,
-                                                       bottom=below)
-            net.conv_bn(width, 1, stride, bottom=below), net.conv_bn(width, 3, pad=1)
-            net.add("Eltwise", shortcut, net.conv_bn(4 * width, 1, relu=False))
-            net.add("ReLU", in_place=True)
+def _resnet50_features(net: NetSpec, rates: Rates) -> str:
+    return resnet_features(net, rates, UNITS_50, conv1_bias=False)
 
 
 def resnet50() -> NetParameter:
     """ResNet-50 (He et al. 2015)."""
     net = _Net(224, 224)
-    _resnet(net, ((64, 3), (128, 4), (256, 6), (512, 3)))
+    net.shared(_resnet50_features)
+    net.shared(lambda spec, rates: stage(spec, net.last, rates, 5, UNITS_50[5], stride=2))
     net.add("Pooling", pool=AVE, global_pooling=True)
     net.dense(1000, relu=False)
     return net.scores()
 
 
-def resnet50_trunk(height: int = 600, width: int = 800) -> NetParameter:
-    """ResNet-50 up to res4f, where the RPN looks."""
+def trunk(features: Callable[[NetSpec, Rates], str], height: int = 600,
+          width: int = 800) -> NetParameter:
+    """The layers that RPN and head of a detector share."""
     net = _Net(height, width)
-    _resnet(net, ((64, 3), (128, 4), (256, 6)))
+    net.shared(features)
     return net.message()
 
 
@@ -215,5 +188,6 @@ def mobilenet() -> NetParameter:
 
 NETS: dict[str, Callable[[], NetParameter]] = {
     "AlexNet": alexnet, "GoogLeNet": googlenet, "SqueezeNet": squeezenet, "VGG16": vgg16,
-    "ResNet-50": resnet50, "MobileNet": mobilenet, "ZF trunk": zf_trunk,
-    "VGG16 trunk": vgg16_trunk, "ResNet-50 trunk": resnet50_trunk}
+    "ResNet-50": resnet50, "MobileNet": mobilenet, "ZF trunk": partial(trunk, zf_features),
+    "VGG16 trunk": partial(trunk, vgg16_features),
+    "ResNet-50 trunk": partial(trunk, _resnet50_features)}

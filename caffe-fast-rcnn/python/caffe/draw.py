@@ -7,16 +7,19 @@ Layers are boxes, green where they work in place; blobs are octagons. The edges 
 labelled with its number of outputs, or with its batch size.
 """
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pydot
 from google.protobuf.message import Message
 
 from caffe.core.errors import CaffeError
+from caffe.core.packages import load
 from caffe.core.types import FilePath
 from caffe.files.atomic import write_bytes
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import LayerParameter, NetParameter
+
+if TYPE_CHECKING:
+    import pydot
 
 LAYER_STYLE_DEFAULT = {"shape": "box", "fillcolor": "#6495ED", "style": "filled"}
 NEURON_LAYER_STYLE = {"shape": "box", "fillcolor": "#90EE90", "style": "filled"}
@@ -93,7 +96,7 @@ def choose_color_by_layertype(layertype: str) -> str:
 
 
 def get_pydot_graph(caffe_net: NetParameter, rankdir: str, label_edges: bool = True,
-                    phase: int | None = None, display_lrm: bool = False) -> pydot.Dot:
+                    phase: int | None = None, display_lrm: bool = False) -> "pydot.Dot":
     """The pydot.Dot of a NetParameter.
 
     rankdir: LR, RL, TB or BT, the direction of the drawing; phase: caffe.TRAIN or
@@ -102,6 +105,7 @@ def get_pydot_graph(caffe_net: NetParameter, rankdir: str, label_edges: bool = T
     if caffe_net.layers:
         raise CaffeError("the net is in the older form (layers instead of layer); read it with "
                          "caffe.prototxt.read_net, which translates it")
+    pydot = load("pydot")
     graph = pydot.Dot(_quoted(caffe_net.name or "Net"), graph_type="digraph", rankdir=rankdir)
     blobs = set()
     for number, layer in enumerate(caffe_net.layer):

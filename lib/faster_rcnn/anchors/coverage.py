@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from caffe.core.errors import InputError
+from caffe.core.packages import require
 from faster_rcnn.anchors.grid import BASE_SIZE, AnchorGrid
 from faster_rcnn.boxes.cython_bbox import bbox_overlaps
 from faster_rcnn.boxes.geometry import sizes
@@ -86,7 +87,8 @@ def propose_anchors(objects: list[ScaledObjects], num_scales: int, num_ratios: i
 
 
 def _centres(values: np.ndarray, count: int) -> np.ndarray:
-    from sklearn.cluster import KMeans  # an extra package, needed here alone
+    require("sklearn")
+    from sklearn.cluster import KMeans  # needed here alone
 
     count = min(count, len(np.unique(values)))
     means = KMeans(count, n_init=10, random_state=0).fit(values[:, None])

@@ -3,6 +3,7 @@ import logging
 import os
 from collections.abc import Callable
 
+from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.factory import find_card, spare_folder
 from faster_rcnn.folders.card_files import card_of
 from faster_rcnn.own_data.init import init
@@ -23,13 +24,18 @@ def make_ready(name: str, say: Callable[[str], None] = log.info) -> None:
             return
 
 
-def settings_from_card(names: str) -> None:
-    """Merges the settings on the card of a data set into cfg; names: as --imdb takes them, of
-    several joined by + those of the first.
+def data_card(names: str) -> Card | None:
+    """The card of a data set, which is written for a folder without one; None for others.
+
+    names: as --imdb takes them, of several joined by + the first counts.
     """
     name = names.split("+")[0]
     make_ready(name)
-    card, _ = find_card(name)
-    if card is not None and card.settings:
+    return find_card(name)[0]
+
+
+def settings_from_card(card: Card) -> None:
+    """Merges the settings on a card into cfg."""
+    if card.settings:
         log.info("settings from the card %s: %s", card.path, card.settings)
         cfg_from_mapping(card.settings, card.path)

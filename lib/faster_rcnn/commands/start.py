@@ -1,5 +1,6 @@
 """From arguments to a running tool: settings, device, files that must exist."""
 import argparse
+import contextlib
 import logging
 import os
 import pprint
@@ -12,7 +13,7 @@ import numpy as np
 import caffe
 from caffe.core.errors import UserError
 from caffe.files import prototxt
-from faster_rcnn.commands.data import make_ready, settings_from_card
+from faster_rcnn.commands.data import data_card, settings_from_card
 from faster_rcnn.detection.options import Refinement
 from faster_rcnn.networks.catalogue import pixel_means
 from faster_rcnn.networks.store import find
@@ -54,7 +55,11 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
         cfg_from_file(args.cfg_file)
     if getattr(args, "imdb_name", None):
         names_all = described is None or getattr(args, "prototxt", None) is not None
-        (settings_from_card if names_all else make_ready)(args.imdb_name)
+        with cfg_override():        # --set may say where data sets and their cards are
+            cfg_from_list(args.set_cfgs or [])
+            card = data_card(args.imdb_name)
+        if card is not None and names_all:
+            settings_from_card(card)
     if getattr(args, "scale", None) is not None:
         side, cap = args.scale
         for part in (cfg.TRAIN, cfg.TEST):
@@ -75,10 +80,19 @@ def apply_settings(args: argparse.Namespace, show: bool = True,
         show_settings(args)
 
 
-def check_options(args: argparse.Namespace) -> None:
-    """Refuses wrong --cfg, --scale and --set before anything is read; cfg stays as it is."""
+@contextlib.contextmanager
+def settings_of_options(args: argparse.Namespace) -> Iterator[None]:
+    """--cfg, --scale and --set are in force inside, without a data set's own settings: where data
+    sets lie is a setting."""
     with cfg_override():
         apply_settings(argparse.Namespace(**{**vars(args), "imdb_name": None}), show=False)
+        yield
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses wrong --cfg, --scale and --set before anything is read; cfg stays as it is."""
+    with settings_of_options(args):
+        pass
 
 
 def show_settings(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe.core.errors import InputError
 from caffe.core.logs import Timer
+from caffe.core.packages import require
 from faster_rcnn.boxes.nms import suppress
 from faster_rcnn.boxes.transform import bbox_transform_inv, clip_boxes
 from faster_rcnn.detection.inputs import NetInput, forward, rois_of_images, stacked_blobs
@@ -168,6 +169,7 @@ def apply_nms(all_boxes: list[list], thresh: float) -> list[list]:
 def vis_detections(im: np.ndarray, class_name: str, dets: np.ndarray,
                    thresh: float = 0.3) -> None:
     """Shows the detections (n, 5) of one class with scores >= thresh in a window of matplotlib."""
+    require("matplotlib")
     import matplotlib.pyplot as plt
     plt.imshow(draw_detections(im, {class_name: dets}, thresh)[:, :, ::-1])
     plt.axis("off")

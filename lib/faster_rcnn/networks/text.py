@@ -11,9 +11,12 @@ _WHOLE = re.compile(r"(: -?\d+)\.0$")  # lr_mult: 1.0
 
 
 def message_text(message: Message) -> str:
-    """The message in text form; every nested block that fits is on one line."""
+    """The message in text form; every nested block that fits is on one line.
+
+    Lines end at line feeds alone: a name may hold what str.splitlines takes for an end.
+    """
     lines, opened = [], []
-    for line in text_format.MessageToString(message, as_utf8=True).splitlines():
+    for line in text_format.MessageToString(message, as_utf8=True).split("\n")[:-1]:
         line = _WHOLE.sub(r"\1", line).replace("\\'", "'")
         lines.append(line)
         if line.endswith("{"):
@@ -37,11 +40,10 @@ def net_text(net: NetParameter, comments: dict[str, str] | None = None) -> str:
         head.ClearField(field)
     text = message_text(head)
     for name, shape in zip(net.input, net.input_shape):
-        dims = " ".join(f"dim: {dim}" for dim in shape.dim)
-        text += f'input: "{name}"\ninput_shape {{ {dims} }}\n'
+        text += message_text(type(net)(input=[name], input_shape=[shape]))
     for layer in net.layer:
         if comments and layer.name in comments:
             text += f"\n# ========= {comments[layer.name]} =========\n\n"
-        fields = message_text(layer).splitlines()
+        fields = message_text(layer).split("\n")[:-1]
         text += "layer {\n" + "".join(f"  {line}\n" for line in fields) + "}\n"
     return text

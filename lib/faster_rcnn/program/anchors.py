@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     from faster_rcnn.settings.config import cfg
 
     if "data" in args:
-        args.imdb_name = Data.of(args.data).train
+        args.imdb_name = Data.said(args).train
     start.apply_settings(args, show=False)
     params = present_anchors(args)
     imdb = get_imdb(args.imdb_name)

@@ -1,8 +1,10 @@
 """DATA on a command line: a folder or a card, and its splits as data sets."""
+import argparse
 import os
 from dataclasses import dataclass
 
 from faster_rcnn.commands.data import make_ready
+from faster_rcnn.commands.start import settings_of_options
 from faster_rcnn.datasets.cards import Card, is_card, is_card_path, load_card
 from faster_rcnn.datasets.factory import folder_card
 
@@ -21,6 +23,12 @@ class Data:
             return cls(word, load_card(word))
         make_ready(word)
         return cls(word, folder_card(word))
+
+    @classmethod
+    def said(cls, args: argparse.Namespace) -> "Data":
+        """The DATA of a command line, looked for where its --cfg and --set say; as `of`."""
+        with settings_of_options(args):
+            return cls.of(args.data)
 
     def imdb_name(self, split: str) -> str:
         """A split as --imdb takes it."""

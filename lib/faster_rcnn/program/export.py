@@ -113,11 +113,10 @@ def load_net(args: argparse.Namespace, found: "Found",
              classes: Sequence[str] | None) -> "caffe.Net":
     """The net that --def names, or the described one, with its weights, on the CPU."""
     import caffe
-    from faster_rcnn.commands import described, start
+    from faster_rcnn.commands import start
     from faster_rcnn.detection.filled import require_filled
     from faster_rcnn.export.making import net_for_classes
 
-    start.apply_settings(args, show=False, described=described.settings_of(found.description))
     caffe.set_mode_cpu()
     if args.prototxt or found.description is None:
         definition = start.find_net(args.prototxt, "net (--def)")
@@ -139,6 +138,7 @@ def main(args: argparse.Namespace) -> None:
     if args.v1 and not args.out.endswith(".caffemodel"):
         raise start.OptionError("--v1 is for .caffemodel")
     with described.opened_weights(args.caffemodel, "weights (--net)") as found:
+        start.apply_settings(args, show=False, described=described.settings_of(found.description))
         classes = choices.known_classes(args, found)
         net = load_net(args, found, classes)
         if args.check is not None and args.imdb_name is None:

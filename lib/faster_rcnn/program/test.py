@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
 
     packages.require(*packages.REPORT)
     if getattr(args, "data", None) is not None:
-        data = Data.of(args.data)
+        data = Data.said(args)
         args.imdb_name = data.imdb_name(data.card.test)
     start.check_options(args)
     with described.opened_weights(args.caffemodel, "weights (--net)", wait=args.wait) as found:

@@ -108,7 +108,7 @@ def main(args: argparse.Namespace) -> None:
 
     packages.require(*(packages.REPORT if args.test else ()),
                      *(["tensorboard"] if args.tensorboard else ()))
-    data = Data.of(args.data)
+    data = Data.said(args)
     args.imdb_name = data.train
     args.cfg_file = args.cfg_file or settings_file(args)
     args.set_cfgs = chosen_settings(args, data) + (args.set_cfgs or [])

@@ -16,6 +16,7 @@ from faster_rcnn.files.atomic import write_json, write_text
 from faster_rcnn.images.reading import ImageError, read_image
 from faster_rcnn.reports import visualize
 from faster_rcnn.reports.data_check import SUSPICIOUS
+from faster_rcnn.reports.names import in_markdown
 
 SHEET_IMAGES = 24
 
@@ -105,9 +106,11 @@ def _note_line(what: str, places: list[tuple[str, str]], limit: int | None) -> s
 
 
 def _section(imdb: Any, problems: list[Problem], numbers: dict, sheet: str | None) -> str:
-    lines = [f"# {imdb.name}", "", f"{len(problems)} findings.", ""]
-    lines += [f"* {problem}" for problem in problems]
-    lines += ["", "```", *summary_lines(numbers, imdb.notes, None), "```", ""]
+    lines = [f"# {in_markdown(imdb.name)}", "", f"{len(problems)} findings.", ""]
+    lines += [f"* {in_markdown(str(problem))}" for problem in problems]
+    # indented, so that no name in the summary ends the block of code
+    summary = "\n".join(summary_lines(numbers, imdb.notes, None)).splitlines()
+    lines += ["", *(f"    {line}" for line in summary), ""]
     if sheet is not None:
         lines += [f"![annotated images]({sheet})", ""]
     return "\n".join(lines)

@@ -1,7 +1,13 @@
-"""File names for pictures of images, no two of them equal."""
+"""File names for pictures of images, no two of them equal; names in Markdown."""
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
+
+
+def in_markdown(name: str) -> str:
+    """A name in one line of Markdown that shows it as it is, in a table too."""
+    return re.sub(r"([\\`*\[\]<>|&~])", r"\\\1", " ".join(name.split()))
 
 
 def distinct_names(paths: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from faster_rcnn.reports import visualize
 from faster_rcnn.reports.html.facts import RunFacts
 from faster_rcnn.reports.html.page import write_html_report
 from faster_rcnn.reports.image_results import ImageResult, class_counts, image_results
-from faster_rcnn.reports.names import distinct_names
+from faster_rcnn.reports.names import distinct_names, in_markdown
 
 SHEET_IMAGES = 24
 FAILURE_IMAGES = 16
@@ -63,12 +63,13 @@ def write_report(imdb: Any, all_boxes: Sequence[Sequence[np.ndarray]], metrics: 
 def report_text(imdb: Any, metrics: dict, counts: dict[str, tuple[int, int, int]],
                 pictures: Sequence[tuple[str, str]]) -> str:
     """The page as Markdown; counts: as class_counts gives them; pictures: (heading, file name)."""
-    lines = [f"# {imdb.name}: mean AP {metrics['mean_ap']:.4f}", "",
+    lines = [f"# {in_markdown(imdb.name)}: mean AP {metrics['mean_ap']:.4f}", "",
              f"{imdb.num_images} images, AP at IoU {metrics.get('overlap', MATCH_OVERLAP)}.",
              f"Recall and precision count detections with a score of at least {SHOW_SCORE}.", "",
              "| class | AP | objects | recall | precision |", "|---|---|---|---|---|"]
     for name, (objects, found, false) in counts.items():
-        lines.append(f"| {name} | {metrics['per_class'][name]['ap']:.4f} | {objects} | "
+        lines.append(f"| {in_markdown(name)} | {metrics['per_class'][name]['ap']:.4f} | "
+                     f"{objects} | "
                      f"{_share(found, objects)} | {_share(found, found + false)} |")
     objects, found, false = (sum(column) for column in zip(*counts.values()))
     lines.append(f"| **all** | **{metrics['mean_ap']:.4f}** | {objects} | "

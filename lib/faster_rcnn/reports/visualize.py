@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from caffe.core.packages import require
 from faster_rcnn.images.blob import scaled_image
 
 # BGR; dark enough for white letters, far from each other for the first dozen classes
@@ -160,6 +161,7 @@ def draw_pr_curves(curves: dict[str, dict], path: str | Path) -> None:
 
     `curves`: {class name: {"rec": (N,), "prec": (N,), "ap": float}}, in descending order of score.
     """
+    require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

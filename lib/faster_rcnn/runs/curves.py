@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from caffe.core.packages import require
 from caffe.nets.net import Net
 from caffe.solvers.solver import Solver
 from faster_rcnn.files.atomic import write_text
@@ -59,6 +60,7 @@ class Curves:
         write_text(self._path, "".join(self._lines_before()))
         self._file = open(self._path, "a", encoding="utf-8")
         if cfg.TRAIN.TENSORBOARD:
+            require("tensorboard")
             from torch.utils.tensorboard import SummaryWriter  # slow to import, rarely wanted
             self._events = SummaryWriter(f"{self._stem}_events", purge_step=self._first + 1)
         return self._file

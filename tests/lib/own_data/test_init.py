@@ -5,7 +5,7 @@ import numpy as np
 import own_folders
 import pytest
 
-from faster_rcnn.commands.data import make_ready, settings_from_card
+from faster_rcnn.commands.data import data_card, make_ready, settings_from_card
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.own_data.init import NothingToTrainError, init
@@ -73,16 +73,16 @@ def test_a_card_without_settings_gets_them(tmp_path):
 def test_the_cards_settings_are_in_force_and_the_command_line_comes_first(tmp_path):
     folder = str(own_folders.kangaroo(tmp_path / "kangaroo"))
     with cfg_override():
-        settings_from_card(folder)
+        settings_from_card(data_card(folder))
         settings = load_card(os.path.join(folder, "kangaroo.yml")).settings
         assert list(cfg.TRAIN.SCALES) == settings["TRAIN"]["SCALES"] == [400]
         assert list(cfg.ANCHOR_SCALES) == settings["ANCHOR_SCALES"]
-        settings_from_card(folder + ":test")
-        settings_from_card("voc_2007_trainval")
+        settings_from_card(data_card(folder + ":test"))
+        assert data_card("voc_2007_trainval") is None
     own_folders.text(tmp_path / "c.yml",
                      "format: yolo\nroot: .\nclasses: [a]\nsettings: {TRIAN: 3}\n")
     with pytest.raises(ConfigKeyError, match="c.yml: TRIAN is not a valid config key"):
-        settings_from_card(str(tmp_path / "c.yml"))
+        settings_from_card(data_card(str(tmp_path / "c.yml")))
 
 
 def test_make_ready_leaves_names_and_cards_alone(tmp_path):

@@ -21,6 +21,7 @@ from faster_rcnn.export.checks.runtimes import start
 from faster_rcnn.program import export, init, train
 from faster_rcnn.program.main import VERBS, help_text, script
 from faster_rcnn.settings.config import cfg, cfg_override
+from faster_rcnn.synthetic.shape_files import write_set
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,22 @@ def test_train(verb, card, tmp_path, schedule, result):
     assert len(curves) == (4 if schedule == "alternating" else 1)
     points = [json.loads(line) for line in curves[0].read_text().splitlines()]
     assert [point["iteration"] for point in points] == [2, 4]
+
+
+def test_data_is_looked_for_where_the_settings_say(verb, tmp_path):
+    write_set(str(tmp_path / "data" / "shapes"), 0, 3, 2)
+    weights = tmp_path / "Tiny.v2.caffemodel"
+    make_weights(str(weights))
+    status, said, error = verb("anchors", "shapes", "--scale", "120", *places(str(tmp_path)))
+    assert status in (0, None) and "shapes_trainval: 3 images with objects" in said, error
+    status, said, error = verb(
+        "train", "shapes", "--cpu", "--net", "Tiny", "--weights", weights, "--iters", "1",
+        "--scale", "120", "--log", tmp_path / "log.txt", *places(str(tmp_path)))
+    assert status == 0 and "Mean AP = " in said and "There is no test" not in said, error
+    [path] = (tmp_path / "output").rglob("*.caffemodel")
+    status, said, error = verb("export", path, "--imdb", "shapes_test", "--out",
+                               tmp_path / "x.onnx", "--check", ":1", *places(str(tmp_path)))
+    assert status in (0, None) and "| net | " in said, error
 
 
 @pytest.fixture

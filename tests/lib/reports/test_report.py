@@ -1,7 +1,10 @@
 """The report of a test: matching by hand, numbers on the page, pictures that show what they say."""
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
+import hostile
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +83,18 @@ def test_the_page_holds_the_numbers_and_links_existing_pictures(imdb, all_boxes,
     assert links == ["pr_curves.png", "contact_sheet.jpg", "failures.jpg"]
     for name in [*links, "pictures/image0.jpg", "pictures/image1.jpg"]:
         assert cv2.imread(str(tmp_path / "out" / name)) is not None
+
+
+@pytest.mark.parametrize("name", hostile.NAMES, ids=ascii)
+def test_a_class_name_stays_in_its_cell(name):
+    counts = {name: (1, 1, 2), "dog": (1, 0, 0)}
+    metrics = {"mean_ap": 0.5, "per_class": {name: {"ap": 1.0}, "dog": {"ap": 0.0}}}
+    text = report.report_text(SimpleNamespace(name=name, num_images=2), metrics, counts, [])
+    lines = text.split("\n")
+    assert len(lines) == 11 and lines == text.splitlines() + [""]
+    for line in lines[5:10]:
+        assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 6
+    assert not re.search(r"(?<!\\)(\\\\)*[<`&]", text)
 
 
 def test_no_failures_leave_no_old_failures_behind(imdb, all_boxes, tmp_path):

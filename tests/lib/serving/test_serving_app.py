@@ -1,8 +1,10 @@
 """The page's server without a socket: answers, refusals, limits."""
 import io
 import json
+import re
 
 import cv2
+import hostile
 import numpy as np
 import pytest
 from PIL import Image
@@ -187,6 +189,14 @@ def test_names_of_classes_are_text_in_the_page():
     text = client.get("/", headers=HOST).text
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
     assert "<h1>&lt;b&gt;</h1>" in text
+
+
+@pytest.mark.parametrize("name", hostile.NAMES, ids=ascii)
+def test_no_name_adds_an_element(name):
+    def elements(title):
+        page = Client(App(ScriptedDetector((title, "dog")), title)).get("/", headers=HOST).text
+        return re.findall(r"</?[a-z!]+", page)
+    assert elements(name) == elements("cat")
 
 
 def test_a_fault_of_ours_goes_to_the_log_and_not_to_the_browser(caplog):

@@ -12,6 +12,7 @@ May import: core, files, runners, nets, export.layers.
 """
 from typing import TYPE_CHECKING
 
+from caffe.core.packages import require
 from caffe.core.types import FilePath
 from caffe.export.part import Part, select
 from caffe.export.tensors import state_dict
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
 
 def to_onnx(net: "Net", part: Part | None = None, form: "Form | None" = None) -> "onnx.ModelProto":
     """As `model.to_onnx`."""
+    require("onnx")
     from caffe.export.model import to_onnx as build
     return build(net, part or select(net), form)
 
 
 def write_onnx(model: "onnx.ModelProto", path: FilePath) -> list[str]:
     """As `write.write_onnx`."""
+    require("onnx")
     from caffe.export.write import write_onnx as write
     return write(model, path)
 
 
 def largest_difference(net: "Net", part: Part, model: "onnx.ModelProto") -> float:
     """As `model.largest_difference`."""
+    require("onnx", "onnxruntime")
     from caffe.export.model import largest_difference as compare
     return compare(net, part, model)

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from caffe.core.errors import DataError, suggest
+from caffe.core.packages import advice
 from caffe.core.types import FilePath
 from caffe.files.atomic import partial_name, sweep
 from caffe.files.lmdb_pages import check_length
@@ -90,8 +91,7 @@ def _library(name: str, form: "type[_Database]") -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise DataError(f'{form.NAME} needs the Python package "{name}": pip install {name}, or '
-                        "convert the database") from None
+        raise DataError(f"{form.NAME}: {advice(name)}; or convert the database") from None
 
 
 @contextlib.contextmanager

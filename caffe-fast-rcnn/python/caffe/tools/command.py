@@ -5,6 +5,7 @@ from typing import Any
 
 from caffe.core.errors import CaffeError, UserError, suggest, user_code_line
 from caffe.core.logs import init_log
+from caffe.core.packages import advice
 
 Flags = dict[str, Any]      # name of a flag -> its value
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
@@ -95,6 +96,8 @@ def status_of(work: Callable[..., object], *arguments: Any) -> int:
 
 def _user_line(error: Exception) -> str | None:
     """The line to show for a mistake of the user's; None for one of ours."""
+    if isinstance(error, ModuleNotFoundError) and error.name and advice(error.name):
+        return advice(error.name)
     if isinstance(error, UserError):
         return "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, OSError) and not user_code_line(error):

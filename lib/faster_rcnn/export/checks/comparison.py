@@ -23,7 +23,8 @@ class Agreement:
 
     unlike: detections of either side without a partner of the same class whose corners differ by
     less than BOX_LIMIT pixels and whose score differs by less than SCORE_LIMIT; box, score: largest
-    differences between partners; seconds: per image, without reading it
+    differences between partners; seconds: per image, without reading it; cpu_seconds: what the
+    processor worked for each image, all threads together
     """
 
     name: str
@@ -32,6 +33,7 @@ class Agreement:
     box: float = 0.0
     score: float = 0.0
     seconds: float = 0.0
+    cpu_seconds: list[float] = field(default_factory=list, repr=False)
     mean_ap: float = float("nan")
     found: list[list[np.ndarray]] = field(default_factory=list, repr=False)
 
@@ -63,8 +65,9 @@ def compare(ours: Callable[..., Detected], others: Mapping[str, Callable[..., De
 
 
 def _timed(result: Agreement, program: Callable[..., Detected], given: list) -> Detected:
-    begin = time.perf_counter()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     detected = program(*given)
+    result.cpu_seconds.append(time.process_time() - cpu_begin)
     result.seconds += time.perf_counter() - begin
     return detected
 

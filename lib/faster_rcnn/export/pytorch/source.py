@@ -43,10 +43,10 @@ def write_detector_source(net: caffe.Net, options: ExportOptions, path: str) -> 
     part = select(net, end=[*names, "rois"])
     if sorted(part.inputs) != _INPUTS:
         raise InputError(f"a detector has the inputs data and im_info, not {part.inputs}")
-    made = source_of(net, part)
-    made.pieces |= {"nms"} | ({"decode", "clip"} if test.bbox_reg else set())
     used: list[Any] = [pieces.resized, pieces.prepared, pieces.detections]
     used += [pieces.class_boxes] if test.bbox_reg else []
+    made = source_of(net, part, taken=["CLASSES", *(piece.__name__ for piece in used)])
+    made.pieces |= {"nms"} | ({"decode", "clip"} if test.bbox_reg else set())
     more = [*(inspect.getsource(piece) for piece in used), _detect_text(made, options)]
     return _write(made, path, f"The detector {net.name}: detect(net, picture) finds "
                   f"{', '.join(options.classes[1:])}.", more)

@@ -3,7 +3,7 @@
 A unit is three convolutions beside a shortcut; a stage is a row of units, the first of which may
 halve the features. Statistics and scales of the normalisations stay as in the initial weights.
 """
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from caffe.net_spec import NetSpec
@@ -23,12 +23,12 @@ FROZEN = ("conv1", "res2a_branch1") + tuple(
 
 def resnet50_features(net: NetSpec, rates: Rates) -> str:
     """conv1 (which has a bias) to res4f: 1024 channels at stride 16."""
-    return _features(net, rates, UNITS_50, conv1_bias=True)
+    return resnet_features(net, rates, UNITS_50, conv1_bias=True)
 
 
 def resnet101_features(net: NetSpec, rates: Rates) -> str:
     """conv1 to res4b22: 1024 channels at stride 16."""
-    return _features(net, rates, UNITS_101, conv1_bias=False)
+    return resnet_features(net, rates, UNITS_101, conv1_bias=False)
 
 
 def resnet_head(net: NetSpec, bottom: str, rates: Rates, stride: int) -> str:
@@ -49,7 +49,9 @@ def stage(net: NetSpec, bottom: str, rates: Rates, number: int, units: Sequence[
     return top
 
 
-def _features(net, rates, units, conv1_bias):
+def resnet_features(net: NetSpec, rates: Rates, units: Mapping[int, Sequence[str]],
+                    conv1_bias: bool) -> str:
+    """conv1 to the last unit of the fourth stage; units: their names, by stage."""
     top = _normalised(net, "conv1", "_conv1", "data", rates, num_output=64, kernel=7, pad=3,
                       stride=2, bias=conv1_bias)
     top = max_pool(net, "pool1", relu(net, "conv1_relu", top), 3, 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from caffe.core.errors import UserError
+from caffe.core.packages import require
 from faster_rcnn.files.reading import FileError, require_file
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 
@@ -85,11 +85,9 @@ def read_graph(path: str, shape: Sequence[int] | None = None) -> Graph:
 
 
 def _package() -> Any:
-    try:
-        import onnx
-        import onnx.shape_inference  # noqa: F401
-    except ImportError:
-        raise UserError("ONNX files are read by the package onnx: pip install onnx") from None
+    require("onnx")
+    import onnx
+    import onnx.shape_inference  # noqa: F401
     return onnx
 
 

@@ -1,10 +1,14 @@
 """Detectors as PyTorch source find what their nets find, where nothing of ours can be imported."""
+import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import NAMES
 from made_detectors import assert_alike
 
 from caffe.core.errors import InputError
@@ -73,3 +77,34 @@ def test_layers_of_a_net_that_is_given_rois(detector, tmp_path):
     with np.load(tmp_path / "tops.npz") as tops:
         for top, values in zip(tops.values(), wanted, strict=True):
             np.testing.assert_allclose(top, values, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("detector", ["faster_rcnn"], indirect=True)
+def test_names_of_nets_classes_and_files_are_no_code(detector, tmp_path):
+    net, options, pictures = detector
+    names = (NAMES * 2)[:20]
+    options = replace(options, classes=("__background__", *names))
+    texts = []
+    for name in NAMES:
+        net.name = name
+        stem = f"{name[:99].replace('/', '_')}.x"
+        path, weights = write_detector_source(net, options, str(tmp_path / f"{stem}.py"))
+        assert os.path.basename(weights) == f"{stem}.pth"
+        tree = ast.parse(Path(path).read_text())
+        texts.append([getattr(node, "name", type(node).__name__) for node in tree.body
+                      if not isinstance(node, ast.ClassDef)])
+        [found] = [node for node in tree.body if isinstance(node, ast.Assign)][1:]
+        assert ast.literal_eval(found.value) == list(options.classes)
+    assert all(text == texts[0] for text in texts)
+
+
+@pytest.mark.parametrize("name", ["prepared", "detections", "CLASSES", "class_boxes", "detect"])
+@pytest.mark.parametrize("detector", ["faster_rcnn"], indirect=True)
+def test_a_net_named_as_what_the_file_holds(detector, tmp_path, name):
+    net, options, pictures = detector
+    net.name = name
+    write_detector_source(net, options, str(tmp_path / "written.py"))
+    np.save(tmp_path / "0.npy", pictures[0][0])
+    run(DETECT, tmp_path, 1)
+    assert len(np.load(tmp_path / "0.npz")["labels"]) == len(net_detector(net, options)(
+        *pictures[0]).labels)

@@ -3,6 +3,7 @@ import html.parser
 import re
 from pathlib import Path
 
+import hostile
 import pytest
 from report_data import HOSTILE, PicturesTested
 
@@ -84,6 +85,19 @@ def test_hostile_names_are_shown_as_they_are(tmp_path):
     assert "alert" not in re.sub(r"&lt;script&gt;alert\(&#34;x&#34;\)", "", text)
     assert HOSTILE in parsed.text and "49" not in re.findall(r"'(\d+)'", text)
     assert any(HOSTILE in (value or "") for _, value in parsed.attributes)
+
+
+def test_no_name_adds_an_element(tmp_path):
+    def elements(name, folder):
+        folder.mkdir()
+        facts = RunFacts(name, [(name, name)], [(name, name, name)], name,
+                         [Step(name, 1.0, {name: name}, [])])
+        return Parsed(page_of(PicturesTested(folder, (name, "dog"), "i", name), folder,
+                              facts)).elements
+    usual = elements("cat", tmp_path / "usual")
+    named = filter(None, hostile.NAMES)         # facts without text are left out
+    for place, name in enumerate(named):
+        assert elements(name, tmp_path / str(place)) == usual, ascii(name)
 
 
 def test_a_data_set_without_objects_or_detections_has_a_page(tmp_path):

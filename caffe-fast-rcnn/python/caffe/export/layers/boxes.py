@@ -103,7 +103,24 @@ def best(g: Graph, scores: str, limit: int) -> list[str]:
     count = g.op("Shape", scores)
     if limit > 0:
         count = g.op("Min", count, g.integers([limit]))
-    return g.op("TopK", scores, count, outputs=2, axis=0)
+    values, order = g.op("TopK", scores, count, outputs=2, axis=0)
+    return [values, _first_of_equals(g, values, order, g.op("Shape", scores))]
+
+
+def _first_of_equals(g: Graph, values: str, order: str, length: str) -> str:
+    """The indices `order` (N,) of sorted values, those of equal values in ascending order.
+
+    length: above the largest index. ONNX's TopK has them so already, but OpenVINO reads it as one
+    that may leave equal values in any order.
+    """
+    zero, one = g.integers([0]), g.integers([1])
+    before = g.op("Concat", g.op("Slice", values, zero, one),
+                  g.op("Slice", values, zero, g.integers([-1])), axis=0)
+    group = g.op("CumSum", g.cast(g.op("Not", g.op("Equal", values, before)), INT64),
+                 g.integers(0))
+    keys = g.op("Add", g.op("Mul", group, length), order)
+    _, places = g.op("TopK", keys, g.op("Shape", keys), outputs=2, axis=0, largest=0)
+    return g.op("Gather", order, places)
 
 
 def with_image_index(g: Graph, boxes: str) -> str:

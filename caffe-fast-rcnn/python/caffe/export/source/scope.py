@@ -1,5 +1,6 @@
 """The context of a layer on its way into PyTorch source."""
 import keyword
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -34,9 +35,12 @@ class Names:
 
 
 def identifier(text: str) -> str:
-    """Text as a Python name: "conv/3x3" -> "conv_3x3", "1" -> "layer_1"."""
-    name = re.sub(r"\W", "_", text, flags=re.ASCII) or "layer"
-    if not (name[0].isascii() and (name[0].isalpha() or name[0] == "_")):
+    """Text as a Python name: "conv/3x3" -> "conv_3x3", "1" -> "layer_1".
+
+    None begins with an underscore, since Python changes names such as __conv inside a class.
+    """
+    name = re.sub(r"\W", "_", text, flags=re.ASCII)
+    if not name[:1].isalpha():
         name = "layer_" + name
     return name + "_" if keyword.iskeyword(name) else name
 
@@ -44,7 +48,7 @@ def identifier(text: str) -> str:
 def number(value: float) -> str:
     """A float32 number as it is written, 0.0001 and not 9.999999747378752e-05."""
     text = str(np.float32(value))
-    return text.removesuffix(".0")
+    return text.removesuffix(".0") if math.isfinite(value) else f'float("{text}")'
 
 
 class Scope:

@@ -2,7 +2,7 @@
 import builtins
 import inspect
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,13 +48,17 @@ class Source:
     pieces: set[str] = field(default_factory=set)
 
 
-def source_of(net: Net, part: Part) -> Source:
-    """The Source of a part of a net with its weights; LayerError for a layer that has none."""
+def source_of(net: Net, part: Part, taken: Iterable[str] = ()) -> Source:
+    """The Source of a part of a net with its weights; LayerError for a layer that has none.
+
+    taken: further names of the file, which its class must not have.
+    """
     values: dict[str, str] = {}
     for name in part.inputs:
         values[name] = _variable(name, values)
-    made = Source(Names(_RESERVED).fresh(str(net.name) or "Net"), list(values.values()))
-    names = Names(dir(torch.nn.Module))
+    name = Names([*_RESERVED, *taken]).fresh(str(net.name) or "Net")
+    made = Source(name, list(values.values()))
+    names = Names(dir(torch.nn.Module()))       # of an object, which has more than its class
     for index in part.layers:
         layer = net._runners[index]
         scope = Scope(layer, names)
@@ -130,16 +134,36 @@ def _class_text(made: Source) -> str:
              f'    """Gives {", ".join(made.outputs)}."""', "",
              "    def __init__(self) -> None:", "        super().__init__()",
              *(_wrapped(part) for part in made.parts), "",
-             _wrapped(f"def forward(self, {arguments}) -> {result}:", 4),
+             _wrapped(f"def forward(self, {arguments}", 4) + f") -> {result}:",
              *(_wrapped(line) for line in made.lines),
              f"        return {', '.join(made.outputs)}"]
     return "\n".join(lines)
 
 
 def _wrapped(line: str, indent: int = 8) -> str:
-    return textwrap.fill(line, _WIDTH, initial_indent=" " * indent,
+    """A line in lines of _WIDTH, which end inside of brackets only."""
+    lines = _filled(line, indent)
+    if _ends_inside_brackets(lines):
+        return "\n".join(lines)
+    target, _, expression = line.partition(" = ")
+    return "\n".join([f"{' ' * indent}{target} = (", *_filled(expression, indent + 4),
+                      " " * indent + ")"])
+
+
+def _filled(text: str, indent: int) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * indent,
                          subsequent_indent=" " * (indent + 8), break_long_words=False,
                          break_on_hyphens=False)
+
+
+def _ends_inside_brackets(lines: Sequence[str]) -> bool:
+    """Whether each line but the last leaves a bracket open. No string in them holds a bracket."""
+    depth = 0
+    for line in lines[:-1]:
+        depth += sum(line.count(c) for c in "([{") - sum(line.count(c) for c in ")]}")
+        if not depth:
+            return False
+    return True
 
 
 def _load_text(made: Source, weights: str) -> str:
