@@ -56,6 +56,9 @@ def parse_args(argv=None):
                         help=", ".join(STAGES) + f"; or {WEIGHTS}: saving and loading")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
+    parser.add_argument("--cpu-time", action="store_true",
+                        help="times of the processor instead of the clock, with --threads 1: those "
+                             "of the training thread, whatever else the machine does")
     parser.add_argument("--layers", action="store_true",
                         help="a table of the time of each layer, run by itself")
     parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
@@ -67,22 +70,24 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.repeats < 1:
         parser.error("--repeats must be at least 1")
+    if args.cpu_time and args.threads != 1:
+        parser.error("--cpu-time counts one thread: give --threads 1 as well")
     return args
 
 
 # --------------------------------------------------------------------------------------- measuring
 
-def seconds(function):
-    start = time.perf_counter()
+def seconds(function, clock=time.perf_counter):
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def in_turn(ours, bare, repeats, warm_up=2):
+def in_turn(ours, bare, repeats, warm_up=2, clock=time.perf_counter):
     """Runs both in turn: medians of both, of their ratios, and the ratio of the fastest runs."""
     for _ in range(warm_up):
         ours(), bare()
-    pairs = [(seconds(ours), seconds(bare)) for _ in range(repeats)]
+    pairs = [(seconds(ours, clock), seconds(bare, clock)) for _ in range(repeats)]
     return {"ours": statistics.median(a for a, _ in pairs),
             "bare": statistics.median(b for _, b in pairs),
             "ratio": statistics.median(a / b for a, b in pairs),
@@ -150,23 +155,25 @@ def measure(net_name, stage, args):
                              else test_case(net_name))
         run()
         bare = BareNet(net, message, train)
-        result = {"net": net_name, "stage": stage, **in_turn(run, bare.run, args.repeats)}
+        clock = time.thread_time if args.cpu_time else time.perf_counter
+        result = {"net": net_name, "stage": stage,
+                  **in_turn(run, bare.run, args.repeats, clock=clock)}
         if args.layers:
-            result["layers"] = layer_table(net, bare, train, args.repeats)
+            result["layers"] = layer_table(net, bare, train, args.repeats, clock)
     return result
 
 
-def layer_table(net, bare, train, repeats):
+def layer_table(net, bare, train, repeats, clock):
     """[(layer, type, forward, backward, bare), ...] in seconds: medians, in the net's order."""
     bare_times = {operator.name: statistics.median(
-        seconds(lambda op=operator: _run_operator(op, train)) for _ in range(repeats))
+        seconds(lambda op=operator: _run_operator(op, train), clock) for _ in range(repeats))
         for operator in bare.operators}
     times = {name: ([], []) for name in net._layer_names}
     for _ in range(repeats):
         for name in net._layer_names:
-            times[name][0].append(seconds(lambda n=name: net.forward(start=n, end=n)))
+            times[name][0].append(seconds(lambda n=name: net.forward(start=n, end=n), clock))
         for name in reversed(net._layer_names) if train else ():
-            times[name][1].append(seconds(lambda n=name: net.backward(start=n, end=n)))
+            times[name][1].append(seconds(lambda n=name: net.backward(start=n, end=n), clock))
     return [(name, layer.type, statistics.median(times[name][0]),
              statistics.median(times[name][1]) if train else 0.0, bare_times.get(name, 0.0))
             for name, layer in zip(net._layer_names, net.layers)]
