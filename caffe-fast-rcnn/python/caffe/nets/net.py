@@ -30,6 +30,7 @@ from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
+from caffe.nets.frozen import FeatureCache, Keys
 from caffe.nets.net_weights import (
     CopyReport,
     copy_weights,
@@ -41,6 +42,7 @@ from caffe.nets.net_weights import (
 from caffe.nets.plan.planner import Planner
 from caffe.nets.plan.steps import run_layer
 from caffe.nets.private_names import PrivateNames
+from caffe.nets.whole_pass import WholePass
 from caffe.proto.caffe_pb2 import NetParameter
 
 
@@ -97,6 +99,8 @@ class Net(PrivateNames):
         self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
         self.inputs, self.outputs = built.inputs, built.outputs
         self._planner = Planner(self._runners, self.phase == Phase.TEST)
+        self._whole = WholePass(self._runners, [self.blobs[name] for name in self.outputs],
+                                self._planner)
 
     # ----------------------------------------------------------------------------------- passes
 
@@ -141,10 +145,10 @@ class Net(PrivateNames):
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
         is_whole = start == 0 and end == len(self._runners) - 1 and not (before or after)
         with torch.no_grad():
-            if is_whole and self._planner.allows():
-                loss = self._planner.run()
+            if is_whole:
+                loss = self._whole.run(record)
             else:
-                self._planner.compute_hidden()
+                self._whole.compute_left_out()
                 loss = 0.0
                 for i in range(start, end + 1):
                     for callback in before:
@@ -237,6 +241,14 @@ class Net(PrivateNames):
     def _batches(self,
                  arrays: Mapping[str, ArrayLike]) -> Iterator[tuple[dict[str, Any], int]]:
         return batches(arrays, self.blobs[self.inputs[0]].num)
+
+    def keep_features(self, limit: int, keys: Keys) -> FeatureCache | None:
+        """Keeps what the frozen layers at the beginning make of each image, in `limit` bytes of
+        main memory at most (0: no longer), see frozen.py. keys: called once the first layer has
+        given a batch: what decides each of its images, or None where they are not to be kept.
+        Returns the cache, None without frozen layers.
+        """
+        return self._whole.keep_features(limit, keys)
 
     def reshape(self) -> None:
         """Shapes all blobs anew, starting from the shapes of the inputs."""

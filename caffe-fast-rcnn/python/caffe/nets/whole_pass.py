@@ -1,0 +1,56 @@
+"""Forward passes through a whole net, and which of its layers they leave out.
+
+Test nets go by a plan (plan/); others leave out branches that end in Silence (silent.py), and
+frozen layers whose results are known (frozen.py).
+"""
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from caffe.core.blob import Blob
+from caffe.nets.frozen import FeatureCache, FrozenPart, Keys
+from caffe.nets.plan.planner import Planner
+from caffe.nets.plan.steps import run_layer
+from caffe.nets.silent import LeftOut, silent_places
+from caffe.runners.runner import LayerRunner
+
+
+class WholePass:
+    """How a net's layers are run, all of them in order; outputs: the blobs that no layer takes."""
+
+    def __init__(self, layers: Sequence[LayerRunner], outputs: Sequence[Blob],
+                 planner: Planner) -> None:
+        self._layers, self._outputs, self._planner = layers, outputs, planner
+        self._silent_places = silent_places(layers, outputs)
+        self._silent = LeftOut([layers[place] for place in self._silent_places])
+        self._frozen: FrozenPart | None = None
+
+    def run(self, record: bool) -> Tensor | float:
+        """One pass; returns the weighted sum of the losses. record: a backward pass may follow."""
+        if self._planner.allows():
+            return self._planner.run()
+        self._planner.compute_hidden()
+        frozen = self._frozen.places if self._frozen is not None else []
+        left_out = {*self._silent_places, *frozen}
+        loss: Tensor | float = 0.0
+        for place, layer in enumerate(self._layers):
+            if self._frozen is not None and place == frozen[0]:
+                self._frozen.run(record)
+            if place not in left_out:
+                loss = loss + run_layer(layer, record)
+        self._silent.defer()
+        return loss
+
+    def compute_left_out(self) -> None:
+        """Computes the blobs that the last pass left out, before layers run by themselves."""
+        self._planner.compute_hidden()
+        if self._frozen is not None:
+            self._frozen.compute()
+        self._silent.compute()
+
+    def keep_features(self, limit: int, keys: Keys) -> FeatureCache | None:
+        """See Net.keep_features."""
+        self.compute_left_out()
+        frozen = FrozenPart(self._layers, self._silent_places, self._outputs, keys, limit)
+        self._frozen = frozen if limit and frozen.places else None
+        return None if self._frozen is None else self._frozen.cache
