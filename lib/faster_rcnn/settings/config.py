@@ -103,6 +103,10 @@ cfg.TRAIN.PICTURE_ITERS = 0
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
+# Main memory for what frozen layers make of each image (stage 2 of the alternating schedule): from
+# the second epoch on they are not computed again, with the same results; 0: none. Images that are
+# changed at random are not kept
+cfg.TRAIN.FEATURE_CACHE_MB = 0.0
 # Subtract the mean of the regression targets and divide by their standard deviation, per class:
 # the measured ones, or (PRECOMPUTED; needed with an RPN in the same net) these
 cfg.TRAIN.BBOX_NORMALIZE_TARGETS = True

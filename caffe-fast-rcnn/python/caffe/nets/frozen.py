@@ -14,7 +14,8 @@ from torch import Tensor
 
 from caffe.core.blob import Blob
 from caffe.core.memory import Memory
-from caffe.nets.silent import LeftOut, is_pure_and_frozen
+from caffe.nets.silent import LeftOut, is_pure_and_frozen, works_in_place
+from caffe.runners.module_runner import SplitRunner
 from caffe.runners.runner import LayerRunner
 
 Keys = Callable[[], Sequence[Hashable] | None]
@@ -78,9 +79,8 @@ class FrozenPart:
                   if place not in self.places and place not in silent]
         read = {id(blob.values) for layer in others for blob in layer.bottoms}
         read |= {id(blob.values) for blob in outputs}
-        made = {id(top.values): top.values for layer in self._layers for top in layer.tops}
-        if self._images is not None:
-            made.pop(id(self._images.values), None)     # by another name, behind a Split
+        made = {id(top.values): top.values for layer in self._layers for top in layer.tops
+                if not isinstance(layer, SplitRunner)}
         self._features: list[Memory] = [m for key, m in made.items() if key in read]
         self._left_out = LeftOut(self._layers)
         self._weights = [blob for layer in self._layers for blob in layer.blobs]
@@ -89,13 +89,14 @@ class FrozenPart:
 
     def _find(self, layers: Sequence[LayerRunner], silent: Sequence[int]) -> list[int]:
         """The positions of the frozen layers: those from the second on that see images only."""
-        known = set() if self._images is None else {id(self._images.values)}
-        places = []
+        images = set() if self._images is None else {id(self._images.values)}
+        known, places = set(images), []
         for place, layer in enumerate(layers[1:], 1):
             if place in silent or not layer.bottoms:
                 continue
             bottoms = {id(bottom.values) for bottom in layer.bottoms}
-            if not (is_pure_and_frozen(layer) and bottoms <= known):
+            changes_images = not isinstance(layer, SplitRunner) and works_in_place(layer) & images
+            if changes_images or not (is_pure_and_frozen(layer) and bottoms <= known):
                 break
             places.append(place)
             known.update(id(top.values) for top in layer.tops)

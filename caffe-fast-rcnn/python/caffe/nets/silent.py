@@ -38,7 +38,24 @@ def silent_places(layers: Sequence[LayerRunner], outputs: Iterable[Blob]) -> lis
             silent.append(place)
         else:
             needed.update(id(bottom.values) for bottom in layer.bottoms)
-    return sorted(silent)
+    return _with_their_makers(layers, sorted(silent))
+
+
+def _with_their_makers(layers: Sequence[LayerRunner], places: Sequence[int]) -> list[int]:
+    """The places without layers that change, in place, what a layer elsewhere has made."""
+    made: set[int] = set()
+    kept = []
+    for place in places:
+        layer = layers[place]
+        if isinstance(layer, SplitRunner) or works_in_place(layer) <= made:
+            kept.append(place)
+            made.update(id(top.values) for top in layer.tops)
+    return kept
+
+
+def works_in_place(layer: LayerRunner) -> set[int]:
+    """The ids of the memories that are both bottom and top of a layer; of a Split all are."""
+    return {id(top.values) for top in layer.tops} & {id(b.values) for b in layer.bottoms}
 
 
 class LeftOut:
