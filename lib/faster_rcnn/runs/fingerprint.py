@@ -18,7 +18,7 @@ WITHOUT_INFLUENCE = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", 
                      "DETERMINISTIC"}
 WITHOUT_INFLUENCE_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS",
                                  "USE_PREFETCH", "CURVE_ITERS", "TENSORBOARD", "PICTURE_ITERS",
-                                 "FEATURE_CACHE_MB"}
+                                 "FEATURE_CACHE_MB", "RECOMPUTE_ACTIVATIONS"}
 
 
 class NoAnnotationsError(UserError, ValueError):

@@ -107,6 +107,9 @@ cfg.TRAIN.LOADER_THREADS = 2
 # the second epoch on they are not computed again, with the same results; 0: none. Images that are
 # changed at random are not kept
 cfg.TRAIN.FEATURE_CACHE_MB = 0.0
+# Train in less memory: activations are dropped in the forward pass and computed again in backward,
+# with the same results
+cfg.TRAIN.RECOMPUTE_ACTIVATIONS = False
 # Subtract the mean of the regression targets and divide by their standard deviation, per class:
 # the measured ones, or (PRECOMPUTED; needed with an RPN in the same net) these
 cfg.TRAIN.BBOX_NORMALIZE_TARGETS = True

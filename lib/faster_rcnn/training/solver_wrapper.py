@@ -62,6 +62,8 @@ class SolverWrapper:
         self._give_images(roidb)
         self._losses = LossWatch(self.solver, self._data_layer)
         self._features = keep_frozen_features(self.solver.net, self._data_layer)
+        if cfg.TRAIN.RECOMPUTE_ACTIVATIONS:
+            self.solver.net.recompute_activations()
         self._snapshots: list[str] = []
         if validation is not None and processes.is_first():
             validation.attach(self.solver.net)

@@ -57,6 +57,18 @@ def test_the_weights_are_the_same_to_the_last_bit(frozen, settings, roidb, tmp_p
             assert np.array_equal(one, other), name
 
 
+@pytest.mark.parametrize("more", [{}, {"FEATURE_CACHE_MB": 8}])
+def test_activations_that_are_computed_again_change_nothing(frozen, settings, roidb, tmp_path, more):
+    solver = frozen("fast_rcnn")
+    with settings("fast_rcnn"):
+        plain = trained(solver, roidb, tmp_path / "plain", max_iters=8)
+    with settings("fast_rcnn", RECOMPUTE_ACTIVATIONS=True, **more):
+        saving = trained(solver, roidb, tmp_path / "saving", max_iters=8)
+    for name in plain:
+        for one, other in zip(plain[name], saving[name]):
+            assert np.array_equal(one, other), name
+
+
 @pytest.mark.parametrize("change", [{"SCALE_JITTER": [0.8, 1.2]},
                                     {"COLOR_JITTER": [0.1, 0.0, 0.0, 0.0]},
                                     {"RANDOM_CROP": [0.5, 0.5]}])

@@ -64,6 +64,7 @@ class FeatureCache:
 class FrozenPart:
     """The frozen layers behind the first layer, which gives the images, and their cache.
 
+    features: what the layers above read of them.
     layers: of the net; silent: positions of those that are left out anyway; outputs: the blobs that
     no layer takes; keys: what decides the image in each row of the last batch, or None.
     """
@@ -81,7 +82,7 @@ class FrozenPart:
         read |= {id(blob.values) for blob in outputs}
         made = {id(top.values): top.values for layer in self._layers for top in layer.tops
                 if not isinstance(layer, SplitRunner)}
-        self._features: list[Memory] = [m for key, m in made.items() if key in read]
+        self.features: list[Memory] = [m for key, m in made.items() if key in read]
         self._left_out = LeftOut(self._layers)
         self._weights = [blob for layer in self._layers for blob in layer.blobs]
         self._stamps: list[object] = []
@@ -102,19 +103,22 @@ class FrozenPart:
             known.update(id(top.values) for top in layer.tops)
         return places
 
-    def run(self, record: bool) -> None:
-        """Sets what the layers above read: from the cache, or by running the frozen layers."""
+    def run(self, record: bool, drops: bool = False) -> None:
+        """Sets what the layers above read: from the cache, or by running the frozen layers; drops:
+        whether the rest is forgotten then."""
         keys = self._keys_now()
         found = None if keys is None else self.cache.find(keys)
         if found is None:
             for layer in self._layers:
                 layer.forward(record)
             if keys is not None:
-                self.cache.add(keys, [memory.get() for memory in self._features])
+                self.cache.add(keys, [memory.get() for memory in self.features])
+            if drops:
+                self._left_out.defer(kept=self.features)
             return
-        for memory, tensor in zip(self._features, found):
+        for memory, tensor in zip(self.features, found):
             memory.set(tensor.to(memory.device), owned=False)
-        self._left_out.defer(kept=self._features)
+        self._left_out.defer(kept=self.features)
 
     def compute(self) -> None:
         """Computes the blobs that the last pass left out."""

@@ -170,7 +170,7 @@ class Net(PrivateNames):
                 for callback in before:
                     callback(i)
                 if self._runners[i].need_backward:
-                    self._runners[i].backward()
+                    self._whole.run_backward(i)
                 for callback in after:
                     callback(i)
             for blob in self._blobs:
@@ -249,6 +249,11 @@ class Net(PrivateNames):
         Returns the cache, None without frozen layers.
         """
         return self._whole.keep_features(limit, keys)
+
+    def recompute_activations(self) -> None:
+        """From now on activations are dropped in a pass and computed again in backward, which takes
+        more time and less memory, see recompute.py."""
+        self._whole.recompute_activations()
 
     def reshape(self) -> None:
         """Shapes all blobs anew, starting from the shapes of the inputs."""

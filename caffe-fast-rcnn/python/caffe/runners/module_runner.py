@@ -112,6 +112,10 @@ class ModuleRunner(GraphRunner):
         else:
             values.fresh = True
 
+    def forget(self) -> None:
+        super().forget()
+        self._changed = None
+
     def _can_change_bottom(self) -> bool:
         return (self._may_change_bottom and self.bottoms[0].values.fresh
                 and (self.module.in_place or not self.need_backward))
