@@ -183,7 +183,7 @@ def know_images(net):
     """Lets a training net pass for one that has seen all its images: its next pass keeps the
     features of the frozen layers, and all others take them."""
     images = net.blobs["data"].shape[0]
-    net.keep_features(images << 30, lambda: ["known"] * images)
+    net.passes.keep_features(images << 30, lambda: ["known"] * images)
     net.forward()
 
 

@@ -1,9 +1,14 @@
-"""The losses of a training, looked at now and then: reading one waits for the device."""
+"""What goes wrong in a training's iterations, and with which images.
+
+Losses are looked at now and then only: reading one waits for the device.
+"""
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from caffe.core.errors import UserError
+from caffe.core.errors import UserError, add_note
 from caffe.solvers.reports import read_scalars
 from caffe.solvers.solver import Solver
 
@@ -52,3 +57,19 @@ class LossWatch:
             f"iteration {iteration}: the loss is {loss} "
             f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the "
             f"minibatch: {', '.join(images)}; check their annotations, or lower base_lr")
+
+
+@contextlib.contextmanager
+def naming_minibatch(data_layer: Any) -> Iterator[None]:
+    """An exception of the block gets a note with the images of the minibatches that `data_layer`, a
+    RoIDataLayer, fed to the net in it. One of the data layer itself names its image already.
+    """
+    before = getattr(data_layer, "num_fed", 0)
+    try:
+        yield
+    except Exception as error:
+        count = getattr(data_layer, "num_fed", 0) - before
+        if count:
+            add_note(error, "images of the minibatch: "
+                            + ", ".join(data_layer.recent_images(count)))
+        raise

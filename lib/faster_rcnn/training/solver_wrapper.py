@@ -10,6 +10,7 @@ from caffe.core.errors import CaffeError, WeightsError
 from caffe.core.logs import Timer
 from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.minibatches import step_pictures
+from faster_rcnn.minibatches.kept_features import keep_frozen_features, log_use
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
@@ -20,9 +21,7 @@ from faster_rcnn.runs.progress import ProgressDisplay
 from faster_rcnn.runs.random_state import generator_state, restore_generators
 from faster_rcnn.settings.config import ConfigValueError, cfg
 from faster_rcnn.training.checkpoint import CheckpointError, Checkpoints
-from faster_rcnn.training.feature_cache import keep_frozen_features, log_use
-from faster_rcnn.training.loss_watch import LossWatch, TrainingError
-from faster_rcnn.training.minibatch_notes import naming_minibatch
+from faster_rcnn.training.loss_watch import LossWatch, TrainingError, naming_minibatch
 from faster_rcnn.training.training_images import images_hash
 from faster_rcnn.training.validation import Validation
 
@@ -63,7 +62,7 @@ class SolverWrapper:
         self._losses = LossWatch(self.solver, self._data_layer)
         self._features = keep_frozen_features(self.solver.net, self._data_layer)
         if cfg.TRAIN.RECOMPUTE_ACTIVATIONS:
-            self.solver.net.recompute_activations()
+            self.solver.net.passes.recompute_activations()
         self._snapshots: list[str] = []
         if validation is not None and processes.is_first():
             validation.attach(self.solver.net)

@@ -4,7 +4,7 @@ import pytest
 from small_training import seed
 
 from caffe.files import weights
-from caffe.nets.frozen import FeatureCache
+from caffe.nets.passes.frozen import FeatureCache
 from faster_rcnn.training.train_net import train_net
 
 
@@ -58,7 +58,7 @@ def test_the_weights_are_the_same_to_the_last_bit(frozen, settings, roidb, tmp_p
 
 
 @pytest.mark.parametrize("more", [{}, {"FEATURE_CACHE_MB": 8}])
-def test_activations_that_are_computed_again_change_nothing(frozen, settings, roidb, tmp_path, more):
+def test_activations_computed_again_change_nothing(frozen, settings, roidb, tmp_path, more):
     solver = frozen("fast_rcnn")
     with settings("fast_rcnn"):
         plain = trained(solver, roidb, tmp_path / "plain", max_iters=8)

@@ -30,7 +30,6 @@ from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
-from caffe.nets.frozen import FeatureCache, Keys
 from caffe.nets.net_weights import (
     CopyReport,
     copy_weights,
@@ -39,10 +38,10 @@ from caffe.nets.net_weights import (
     save_weights_v1,
     share_weights,
 )
+from caffe.nets.passes.whole_pass import WholePass
 from caffe.nets.plan.planner import Planner
 from caffe.nets.plan.steps import run_layer
 from caffe.nets.private_names import PrivateNames
-from caffe.nets.whole_pass import WholePass
 from caffe.proto.caffe_pb2 import NetParameter
 
 
@@ -60,6 +59,7 @@ class Net(PrivateNames):
       layer_dict   layer name -> layer                   top_names, bottom_names  layer -> [blob]
       inputs, outputs   names of blobs                   name               free to be changed
       last_copy    CopyReport of the last copy_from
+      passes       WholePass: how passes run; its `keep_features`, `recompute_activations`
     """
 
     def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
@@ -99,7 +99,7 @@ class Net(PrivateNames):
         self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
         self.inputs, self.outputs = built.inputs, built.outputs
         self._planner = Planner(self._runners, self.phase == Phase.TEST)
-        self._whole = WholePass(self._runners, [self.blobs[name] for name in self.outputs],
+        self.passes = WholePass(self._runners, [self.blobs[name] for name in self.outputs],
                                 self._planner)
 
     # ----------------------------------------------------------------------------------- passes
@@ -146,9 +146,9 @@ class Net(PrivateNames):
         is_whole = start == 0 and end == len(self._runners) - 1 and not (before or after)
         with torch.no_grad():
             if is_whole:
-                loss = self._whole.run(record)
+                loss = self.passes.run(record)
             else:
-                self._whole.compute_left_out()
+                self.passes.compute_left_out()
                 loss = 0.0
                 for i in range(start, end + 1):
                     for callback in before:
@@ -170,7 +170,7 @@ class Net(PrivateNames):
                 for callback in before:
                     callback(i)
                 if self._runners[i].need_backward:
-                    self._whole.run_backward(i)
+                    self.passes.run_backward(i)
                 for callback in after:
                     callback(i)
             for blob in self._blobs:
@@ -241,19 +241,6 @@ class Net(PrivateNames):
     def _batches(self,
                  arrays: Mapping[str, ArrayLike]) -> Iterator[tuple[dict[str, Any], int]]:
         return batches(arrays, self.blobs[self.inputs[0]].num)
-
-    def keep_features(self, limit: int, keys: Keys) -> FeatureCache | None:
-        """Keeps what the frozen layers at the beginning make of each image, in `limit` bytes of
-        main memory at most (0: no longer), see frozen.py. keys: called once the first layer has
-        given a batch: what decides each of its images, or None where they are not to be kept.
-        Returns the cache, None without frozen layers.
-        """
-        return self._whole.keep_features(limit, keys)
-
-    def recompute_activations(self) -> None:
-        """From now on activations are dropped in a pass and computed again in backward, which takes
-        more time and less memory, see recompute.py."""
-        self._whole.recompute_activations()
 
     def reshape(self) -> None:
         """Shapes all blobs anew, starting from the shapes of the inputs."""

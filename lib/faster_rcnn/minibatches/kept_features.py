@@ -3,8 +3,8 @@ alternating schedule, TRAIN.FEATURE_CACHE_MB)."""
 import logging
 from typing import Any
 
-from caffe.nets.frozen import FeatureCache
 from caffe.nets.net import Net
+from caffe.nets.passes.frozen import FeatureCache
 from faster_rcnn.settings.config import cfg
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def keep_frozen_features(net: Net, data_layer: Any) -> FeatureCache | None:
         log.warning("TRAIN.FEATURE_CACHE_MB does nothing: the images change at random "
                     "(TRAIN.SCALE_JITTER, COLOR_JITTER, RANDOM_CROP)")
         return None
-    cache = net.keep_features(int(limit * _MEGABYTE), keys)
+    cache = net.passes.keep_features(int(limit * _MEGABYTE), keys)
     if cache is not None:
         log.info("The features of the frozen layers are kept, in %g MB at most "
                  "(TRAIN.FEATURE_CACHE_MB)", limit)

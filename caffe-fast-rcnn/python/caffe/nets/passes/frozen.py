@@ -1,6 +1,6 @@
 """The frozen layers at the beginning of a training net, and what they made of each image.
 
-    net.keep_features(2 << 30, lambda: ["0001.jpg", "0002.jpg mirrored"])
+    net.passes.keep_features(2 << 30, lambda: ["0001.jpg", "0002.jpg mirrored"])
 
 Frozen layers make the same features of the same image in every epoch. A FeatureCache keeps them in
 main memory, image by image, up to a limit; a pass whose images are all known takes theirs and
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from caffe.core.blob import Blob
 from caffe.core.memory import Memory
-from caffe.nets.silent import LeftOut, is_pure_and_frozen, works_in_place
+from caffe.nets.passes.silent import LeftOut, is_pure_and_frozen, works_in_place
 from caffe.runners.module_runner import SplitRunner
 from caffe.runners.runner import LayerRunner
 

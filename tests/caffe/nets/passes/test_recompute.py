@@ -35,7 +35,7 @@ def make():
         caffe.set_random_seed(5)
         made = caffe.Net(prototxt.read_net_text(NET, origin="test"), caffe.TRAIN)
         if recompute:
-            made.recompute_activations()
+            made.passes.recompute_activations()
         return made
     return net
 

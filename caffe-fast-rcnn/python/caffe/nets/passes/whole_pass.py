@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from caffe.core.blob import Blob
-from caffe.nets.frozen import FeatureCache, FrozenPart, Keys
+from caffe.nets.passes.frozen import FeatureCache, FrozenPart, Keys
+from caffe.nets.passes.recompute import Segments
+from caffe.nets.passes.silent import LeftOut, silent_places
 from caffe.nets.plan.planner import Planner
 from caffe.nets.plan.steps import run_layer
-from caffe.nets.recompute import Segments
-from caffe.nets.silent import LeftOut, silent_places
 from caffe.runners.runner import LayerRunner
 
 
@@ -61,12 +61,17 @@ class WholePass:
         self._silent.compute()
 
     def recompute_activations(self) -> None:
-        """See Net.recompute_activations."""
+        """From now on activations are dropped in a pass and computed again in backward, which takes
+        more time and less memory, see recompute.py."""
         frozen = self._frozen.places if self._frozen is not None else []
         self.segments = Segments(self._layers, [*self._silent_places, *frozen], self._outputs)
 
     def keep_features(self, limit: int, keys: Keys) -> FeatureCache | None:
-        """See Net.keep_features."""
+        """Keeps what the frozen layers at the beginning make of each image, in `limit` bytes of
+        main memory at most (0: no longer), see frozen.py. keys: called once the first layer has
+        given a batch: what decides each of its images, or None where they are not to be kept.
+        Returns the cache, None without frozen layers.
+        """
         self.compute_left_out()
         frozen = FrozenPart(self._layers, self._silent_places, self._outputs, keys, limit)
         self._frozen = frozen if limit and frozen.features else None

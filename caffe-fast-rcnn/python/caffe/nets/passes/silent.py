@@ -15,8 +15,8 @@ from caffe.runners.runner import LayerRunner
 
 # Types whose tops depend on bottoms and learnable blobs only, and that change nothing else
 PURE = frozenset(("Concat", "Convolution", "Crop", "Deconvolution", "Eltwise", "Flatten",
-                  "InnerProduct", "LRN", "Pooling", "ReLU", "Reshape", "Scale", "Sigmoid", "Silence",
-                  "Slice", "Softmax", "Split", "TanH"))
+                  "InnerProduct", "LRN", "Pooling", "ReLU", "Reshape", "Scale", "Sigmoid",
+                  "Silence", "Slice", "Softmax", "Split", "TanH"))
 
 
 def is_pure_and_frozen(layer: LayerRunner) -> bool:
@@ -86,7 +86,8 @@ class LeftOut:
             for layer in self._layers:
                 if isinstance(layer, ModuleRunner):
                     tops = layer.module.top_shapes([shapes[id(b.values)] for b in layer.bottoms])
-                    shapes.update(zip((id(top.values) for top in layer.tops), tops))
+                    shapes.update((id(top.values), tuple(shape or ()))
+                                  for top, shape in zip(layer.tops, tops))
             self._shapes[key] = [shapes[id(memory)] for memory in self._made]
         return self._shapes[key]
 

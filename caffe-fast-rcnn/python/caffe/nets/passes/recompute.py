@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from caffe.core.blob import Blob
 from caffe.core.memory import Memory
-from caffe.nets.silent import PURE, LeftOut
+from caffe.nets.passes.silent import PURE, LeftOut
 from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.runner import GraphRunner, LayerRunner
 

@@ -1,4 +1,4 @@
-"""Layers that a whole pass leaves out: silent branches, and frozen layers whose results are kept."""
+"""Layers that a whole pass leaves out: silent branches, frozen layers whose results are kept."""
 import numpy as np
 import pytest
 
@@ -100,7 +100,7 @@ def test_passes_of_some_layers_run_them_all(make, runs):
 
 def test_a_pass_over_known_images_takes_their_features(make, runs):
     net, images = make(), {}
-    cache = net.keep_features(1 << 20, lambda: list(images))
+    cache = net.passes.keep_features(1 << 20, lambda: list(images))
     images.update(a=0, b=1)
     net.forward()
     data, expected = net.blobs["data"].data.copy(), net.blobs["fc"].data.copy()
@@ -116,7 +116,7 @@ def test_a_pass_over_known_images_takes_their_features(make, runs):
 
 def test_images_are_kept_one_by_one(make, runs):
     net, images = make(), ["a", "b"]
-    cache = net.keep_features(1 << 20, lambda: images)
+    cache = net.passes.keep_features(1 << 20, lambda: images)
     net.forward()
     rows = net.blobs["pool"].data.copy()
     images[:] = ["b", "a"]
@@ -130,7 +130,7 @@ def test_images_are_kept_one_by_one(make, runs):
 
 def test_a_changed_weight_makes_the_cache_start_anew(make, runs):
     net = make()
-    cache = net.keep_features(1 << 20, lambda: ["a", "b"])
+    cache = net.passes.keep_features(1 << 20, lambda: ["a", "b"])
     net.forward()
     _ = net.params["conv"][0].data.sum()        # to look is no change
     net.forward()
@@ -145,7 +145,7 @@ def test_a_changed_weight_makes_the_cache_start_anew(make, runs):
 def test_the_limit_holds_and_what_is_in_stays(make):
     net, images = make(), ["a", "b"]
     size = 4 * 5 * 4 * 4        # bytes of an image's features
-    cache = net.keep_features(3 * size + 1, lambda: images)
+    cache = net.passes.keep_features(3 * size + 1, lambda: images)
     for names in (["a", "b"], ["c", "d"], ["e", "f"]):
         images[:] = names
         net.forward()
@@ -157,16 +157,16 @@ def test_the_limit_holds_and_what_is_in_stays(make):
 
 def test_without_names_nothing_is_kept(make, runs):
     net = make()
-    cache = net.keep_features(1 << 20, lambda: None)
+    cache = net.passes.keep_features(1 << 20, lambda: None)
     net.forward()
     net.forward()
     assert not len(cache) and runs.count("conv") == 2
-    assert net.keep_features(0, lambda: ["a", "b"]) is None
+    assert net.passes.keep_features(0, lambda: ["a", "b"]) is None
 
 
 def test_blobs_of_frozen_layers_are_computed_when_they_are_read(make):
     net = make()
-    net.keep_features(1 << 20, lambda: ["a", "b"])
+    net.passes.keep_features(1 << 20, lambda: ["a", "b"])
     net.forward()
     net.forward()
     pool = net.blobs["pool"].data.copy()
