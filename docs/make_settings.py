@@ -39,7 +39,7 @@ UNITS = {
     "SOFT_NMS_SIGMA": "overlap squared", "*_THRESH": "overlap",
     "BG_THRESH_*": "overlap", "*_OVERLAP": "overlap", "*_TOP_N": "boxes", "SCALE_JITTER": "factor",
     "COLOR_JITTER": "share", "RANDOM_CROP": "share", "VAL_PATIENCE": "validations",
-    "LOADER_THREADS": "threads", "*_MEANS": "mean", "*_STDS": "standard deviation",
+    "LOADER_THREADS": "threads", "*_MB": "MB", "*_MEANS": "mean", "*_STDS": "standard deviation",
     "*_WEIGHTS": "factor", "*_WEIGHT": "factor", "*WEIGHTED_SCORE": "boxes",
     "*WEIGHT_EMPTY": "factor", "ANCHOR_SCALES": "bases", "ANCHOR_RATIOS": "height / width",
     "ANCHOR_BASE": "pixels", "DEDUP_BOXES": "factor", "BBOX_MAX_LOG_SCALE": "logarithm",

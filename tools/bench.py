@@ -6,6 +6,7 @@
     ./tools/bench.py --net Tiny --repeats 20 --json bench.json
     ./tools/bench.py --engine                      # what the engine adds to each layer
     ./tools/bench.py --net VGG16 --stage weights   # saving and loading, time and memory
+    ./tools/bench.py --net VGG16 --memory          # the largest memory of each stage, 600 x 1000
     ./tools/bench.py --peers                       # OpenCV, ONNX Runtime, OpenVINO: classifiers
     ./tools/bench.py --peers MobileNet "ZF trunk" --threads 2
 
@@ -16,6 +17,7 @@ which other work on the machine disturbs least. A training iteration is all of `
 waiting for the next minibatch, forward, backward, update.
 """
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -27,7 +29,7 @@ import _init_paths  # noqa: F401
 import cv2
 import numpy as np
 import torch
-from measure import peers, weights_cost
+from measure import memory, peers, weights_cost
 from measure.bare_net import BareNet
 from measure.peer_nets import NETS
 
@@ -44,6 +46,7 @@ from faster_rcnn.training.training_images import get_training_roidb
 STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
 WEIGHTS = "weights"
 HEIGHT, WIDTH = 600, 800
+WIDEST = 1000           # of a picture as high, by the default of MAX_SIZE
 CLASSES = 21
 
 
@@ -56,6 +59,14 @@ def parse_args(argv=None):
                         help=", ".join(STAGES) + f"; or {WEIGHTS}: saving and loading")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
+    parser.add_argument("--cpu-time", action="store_true",
+                        help="times of the processor instead of the clock, with --threads 1: those "
+                             "of the training thread, whatever else the machine does")
+    parser.add_argument("--kept", action="store_true",
+                        help="stage 2 as from the second epoch on with TRAIN.FEATURE_CACHE_MB")
+    parser.add_argument("--memory", action="store_true",
+                        help=f"only the largest memory of each stage, at {HEIGHT} x {WIDEST}, also "
+                             "with TRAIN.RECOMPUTE_ACTIVATIONS")
     parser.add_argument("--layers", action="store_true",
                         help="a table of the time of each layer, run by itself")
     parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
@@ -67,22 +78,24 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     if args.repeats < 1:
         parser.error("--repeats must be at least 1")
+    if args.cpu_time and args.threads != 1:
+        parser.error("--cpu-time counts one thread: give --threads 1 as well")
     return args
 
 
 # --------------------------------------------------------------------------------------- measuring
 
-def seconds(function):
-    start = time.perf_counter()
+def seconds(function, clock=time.perf_counter):
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def in_turn(ours, bare, repeats, warm_up=2):
+def in_turn(ours, bare, repeats, warm_up=2, clock=time.perf_counter):
     """Runs both in turn: medians of both, of their ratios, and the ratio of the fastest runs."""
     for _ in range(warm_up):
         ours(), bare()
-    pairs = [(seconds(ours), seconds(bare)) for _ in range(repeats)]
+    pairs = [(seconds(ours, clock), seconds(bare, clock)) for _ in range(repeats)]
     return {"ours": statistics.median(a for a, _ in pairs),
             "bare": statistics.median(b for _, b in pairs),
             "ratio": statistics.median(a / b for a, b in pairs),
@@ -106,27 +119,27 @@ def model_file(net_name, name):
     return start.find_net(os.path.join(cfg.MODELS_DIR, net_name, METHOD, name), "prototxt")
 
 
-def test_case(net_name):
+def test_case(net_name, height=HEIGHT, width=WIDTH):
     """(run the test net once, the net, its message)."""
     path = model_file(net_name, "faster_rcnn_test.pt")
     net = caffe.Net(path, caffe.TEST)
     fill_random(net)
-    image = np.random.RandomState(0).normal(0, 60, (1, 3, HEIGHT, WIDTH)).astype(np.float32)
+    image = np.random.RandomState(0).normal(0, 60, (1, 3, height, width)).astype(np.float32)
     net.blobs["data"].reshape(*image.shape)
     net.blobs["data"].data[...] = image
     net.blobs["im_info"].reshape(1, 3)
-    net.blobs["im_info"].data[...] = (HEIGHT, WIDTH, 1)
+    net.blobs["im_info"].data[...] = (height, width, 1)
     return net.forward, net, prototxt.read_net(path)
 
 
-def training_case(net_name, stage, folder):
+def training_case(net_name, stage, folder, height=HEIGHT, width=WIDTH):
     """(run one iteration, the net, its message) of a training stage, on synthetic pictures."""
     step = next(step for step in alt_opt.STEPS if step.name == stage)
     message = prototxt.read_solver(model_file(net_name, step.prototxt))
     net_path = os.path.join(cfg.ROOT_DIR, message.train_net)
     message.train_net = net_path
     message.display = 0
-    imdb = SyntheticImdb(folder, CLASSES, WIDTH, HEIGHT)
+    imdb = SyntheticImdb(folder, CLASSES, width, height)
     imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
     wrapper = SolverWrapper(message, get_training_roidb(imdb), folder)
     fill_random(wrapper.solver.net)
@@ -140,33 +153,66 @@ def measure(net_name, stage, args):
         figures = weights_cost.cost(model_file(net_name, "faster_rcnn_test.pt"), args.repeats)
         return {"net": net_name, "stage": stage, **figures}
     train = stage != "test"
-    settings = next((s.settings for s in alt_opt.STEPS if s.name == stage), {})
-    settings = {**settings, "TRAIN": {**settings.get("TRAIN", {}), "USE_FLIPPED": False,
-                                      "BG_THRESH_LO": 0.0}}
-    with cfg_override(**settings), tempfile.TemporaryDirectory() as folder:
+    with stage_settings(stage), tempfile.TemporaryDirectory() as folder:
         np.random.seed(cfg.RNG_SEED)
         caffe.set_random_seed(cfg.RNG_SEED)
         run, net, message = (training_case(net_name, stage, folder) if train
                              else test_case(net_name))
         run()
         bare = BareNet(net, message, train)
-        result = {"net": net_name, "stage": stage, **in_turn(run, bare.run, args.repeats)}
+        if args.kept:
+            know_images(net)
+        clock = time.thread_time if args.cpu_time else time.perf_counter
+        result = {"net": net_name, "stage": stage,
+                  **in_turn(run, bare.run, args.repeats, clock=clock)}
         if args.layers:
-            result["layers"] = layer_table(net, bare, train, args.repeats)
+            result["layers"] = layer_table(net, bare, train, args.repeats, clock)
     return result
 
 
-def layer_table(net, bare, train, repeats):
+@contextlib.contextmanager
+def stage_settings(stage, more=None):
+    """The settings of a stage for synthetic pictures; more: further ones of cfg.TRAIN."""
+    settings = next((s.settings for s in alt_opt.STEPS if s.name == stage), {})
+    with cfg_override(**settings), cfg_override(TRAIN={"USE_FLIPPED": False, "BG_THRESH_LO": 0.0,
+                                                       **(more or {})}):
+        yield
+
+
+def know_images(net):
+    """Lets a training net pass for one that has seen all its images: its next pass keeps the
+    features of the frozen layers, and all others take them."""
+    images = net.blobs["data"].shape[0]
+    net.passes.keep_features(images << 30, lambda: ["known"] * images)
+    net.forward()
+
+
+def memory_table(nets, stages):
+    """The figures of memory.peak, printed row by row."""
+    results = []
+    for net_name in nets:
+        for stage in stages:
+            for again in (False, True) if stage != "test" else (False,):
+                figures = memory.peak(net_name, stage, HEIGHT, WIDEST,
+                                      {"RECOMPUTE_ACTIVATIONS": again})
+                results.append({"net": net_name, "stage": stage, "recomputed": again, **figures})
+                print("{:<16} {:<18} weights {:7.0f} MB   peak {:7.0f} MB{}".format(
+                    net_name, stage, figures["weights_mb"], figures["peak_mb"],
+                    "   activations computed again" if again else ""), flush=True)
+    return results
+
+
+def layer_table(net, bare, train, repeats, clock):
     """[(layer, type, forward, backward, bare), ...] in seconds: medians, in the net's order."""
     bare_times = {operator.name: statistics.median(
-        seconds(lambda op=operator: _run_operator(op, train)) for _ in range(repeats))
+        seconds(lambda op=operator: _run_operator(op, train), clock) for _ in range(repeats))
         for operator in bare.operators}
     times = {name: ([], []) for name in net._layer_names}
     for _ in range(repeats):
         for name in net._layer_names:
-            times[name][0].append(seconds(lambda n=name: net.forward(start=n, end=n)))
+            times[name][0].append(seconds(lambda n=name: net.forward(start=n, end=n), clock))
         for name in reversed(net._layer_names) if train else ():
-            times[name][1].append(seconds(lambda n=name: net.backward(start=n, end=n)))
+            times[name][1].append(seconds(lambda n=name: net.backward(start=n, end=n), clock))
     return [(name, layer.type, statistics.median(times[name][0]),
              statistics.median(times[name][1]) if train else 0.0, bare_times.get(name, 0.0))
             for name, layer in zip(net._layer_names, net.layers)]
@@ -236,6 +282,8 @@ def main(argv=None):
         results = [engine_overhead(max(args.repeats, 20))]
         print("engine: {ours_us:.1f} us per layer, PyTorch alone {bare_us:.1f} us".format(
             **results[0]))
+    elif args.memory:
+        results = memory_table(args.net, [stage for stage in args.stage if stage != WEIGHTS])
     elif args.peers is not None:
         results = peer_table(args.peers, args.repeats)
     else:

@@ -5,7 +5,7 @@
                            param_str: "'num_classes': 21" } }
 """
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,16 @@ import caffe
 from caffe.core.errors import InputError
 from faster_rcnn.images.augment import turned_words
 from faster_rcnn.minibatches.loader import MinibatchLoader
-from faster_rcnn.minibatches.minibatch import get_minibatch
+from faster_rcnn.minibatches.minibatch import drawn_scales, get_minibatch
 from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.minibatches.order import ImageOrder
 from faster_rcnn.settings.layer_params import layer_params
 from roi_data_layer.hard_examples import OHEMDataLayer  # noqa: F401  (nets look for it here)
 from roi_data_layer.original_names import BlobFetcher  # noqa: F401
 
-Make = Callable[[np.ndarray, int], list[torch.Tensor]]
+# A minibatch: its tensors, and the scale of each image
+Minibatch = tuple[list[torch.Tensor], list[float]]
+Make = Callable[[np.ndarray, int], Minibatch]
 
 
 class RoIDataLayer(caffe.TensorLayer):
@@ -38,6 +40,7 @@ class RoIDataLayer(caffe.TensorLayer):
         self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
         self._loader: MinibatchLoader | None = None
         self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=64)
+        self._keys: list[Hashable] = []
         self.num_fed = 0        # minibatches since the net was built
         self._options = MinibatchOptions.from_cfg()
         self._names = self._options.names_of(len(top))
@@ -65,11 +68,17 @@ class RoIDataLayer(caffe.TensorLayer):
 
     def forward(self, *bottom: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The next minibatch on the net's device."""
-        inds, blobs = self._started().next()
+        inds, (blobs, scales) = self._started().next()
         self._recent.append(inds)
+        self._keys = list(zip(inds.tolist(), scales))
         self.num_fed += 1
         device = caffe.state.device()
         return tuple(blob.to(device, non_blocking=True) for blob in blobs)
+
+    def image_keys(self) -> list[Hashable] | None:
+        """What decides each image of the last minibatch: the entry, in its position, and the scale;
+        None where images are changed at random."""
+        return None if self._options.changes.any() else self._keys
 
     def recent_images(self, num_minibatches: int) -> list[str]:
         """Paths of the images of the last minibatches, with a note on mirrored ones."""
@@ -95,9 +104,10 @@ class RoIDataLayer(caffe.TensorLayer):
         names, num_classes, options = self._names, self._num_classes, self._options
         pinned = caffe.state.device().type == "cuda"
 
-        def make(inds: np.ndarray, seed: int) -> list[torch.Tensor]:
+        def make(inds: np.ndarray, seed: int) -> Minibatch:
             entries = [roidb[i] for i in inds]
             blobs = get_minibatch(entries, num_classes, np.random.RandomState(seed), options)
             tensors = [torch.from_numpy(blobs[name]) for name in names]
-            return [tensor.pin_memory() for tensor in tensors] if pinned else tensors
+            scales = drawn_scales(len(inds), np.random.RandomState(seed), options)
+            return [tensor.pin_memory() for tensor in tensors] if pinned else tensors, scales
         return make

@@ -32,6 +32,11 @@ class AugmentOptions:
     color_jitter: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     random_crop: tuple[float, ...] = (0.0, 0.5)
 
+    def any(self) -> bool:
+        """Whether images are changed at random."""
+        return (tuple(self.scale_jitter) != (1, 1) or any(self.color_jitter)
+                or self.random_crop[0] > 0)
+
     def __post_init__(self) -> None:
         scale, color, crop = self.scale_jitter, self.color_jitter, self.random_crop
         if len(scale) != 2 or not 0 < scale[0] <= scale[1]:

@@ -32,8 +32,7 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
     """
     rng = np.random if rng is None else rng
     options = MinibatchOptions.from_cfg() if options is None else options
-    scale_inds = rng.randint(0, high=len(options.scales), size=len(roidb))
-    target_sizes = [options.scales[i] for i in scale_inds]
+    target_sizes = drawn_scales(len(roidb), rng, options)
     if options.has_rpn:
         return _annotated_blobs(roidb, target_sizes, rng, options)
     ims, scales = _scaled_images(roidb, [image_of(entry) for entry in roidb], target_sizes, rng,
@@ -43,6 +42,11 @@ def get_minibatch(roidb: Sequence[Entry], num_classes: int, rng: Any = None,
              for i, (entry, scale) in enumerate(zip(roidb, scales))]
     blobs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return {"data": data, **blobs}
+
+
+def drawn_scales(num_images: int, rng: Any, options: MinibatchOptions) -> list[float]:
+    """The scale of each image of a minibatch, the first numbers that are drawn for it."""
+    return [options.scales[i] for i in rng.randint(0, high=len(options.scales), size=num_images)]
 
 
 def image_of(entry: Entry) -> np.ndarray:

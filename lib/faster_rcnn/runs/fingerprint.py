@@ -17,7 +17,8 @@ from faster_rcnn.files.atomic import file_hash
 WITHOUT_INFLUENCE = {"ROOT_DIR", "DATA_DIR", "MODELS_DIR", "EXP_DIR", "MATLAB", "GPU_ID",
                      "DETERMINISTIC"}
 WITHOUT_INFLUENCE_IN_TRAINING = {"SNAPSHOT_ITERS", "CHECKPOINT_ITERS", "LOADER_THREADS",
-                                 "USE_PREFETCH", "CURVE_ITERS", "TENSORBOARD", "PICTURE_ITERS"}
+                                 "USE_PREFETCH", "CURVE_ITERS", "TENSORBOARD", "PICTURE_ITERS",
+                                 "FEATURE_CACHE_MB", "RECOMPUTE_ACTIVATIONS"}
 
 
 class NoAnnotationsError(UserError, ValueError):

@@ -10,6 +10,7 @@ from faster_rcnn.runs.terminal import close_bar, open_bar
 log = logging.getLogger(__name__)
 
 IMAGES_PER_LINE = 100       # where there is no bar
+PAUSE = 0.5                 # seconds between losses on the bar where there is no display
 
 
 class ProgressDisplay:
@@ -24,11 +25,23 @@ class ProgressDisplay:
         self._first, self._last = iterations
         self._images, self._display = images, display
         self._start = time.perf_counter()
+        self._shown = 0.0       # when the bar was drawn last
         self._bar = open_bar(self._last, self._first, "it", stream)
 
     def is_due(self, iteration: int) -> bool:
-        """Whether `update` has a line to write of this iteration, and so wants its losses."""
-        return self._bar is None and bool(self._display) and iteration % self._display == 0
+        """Whether `update` has losses to show of this iteration: every `display` iterations; on a
+        bar without display twice a second at most."""
+        if self._display:
+            return iteration % self._display == 0
+        now = time.perf_counter()
+        is_due = self._bar is not None and now - self._shown > PAUSE
+        self._shown = now if is_due else self._shown
+        return is_due
+
+    def advance(self, iteration: int) -> None:
+        """Takes the iterations done so far."""
+        if self._bar is not None:
+            self._bar.update(iteration - self._bar.n)
 
     def update(self, iteration: int, loss: float, rate: float,
                losses: Mapping[str, float] | None = None) -> None:
@@ -39,8 +52,8 @@ class ProgressDisplay:
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {loss:.4f}, rate {rate:g}, "
                                       f"{speed * self._images:.1f} images/s", refresh=False)
-            self._bar.update(iteration - self._bar.n)
-        elif self.is_due(iteration):
+            self.advance(iteration)
+        elif self._display and iteration % self._display == 0:
             left = datetime.timedelta(seconds=round((self._last - iteration) / speed))
             parts = ", ".join(f"{name} {value:.4f}" for name, value in (losses or {}).items())
             log.info("iteration %d of %d: loss %.4f%s, rate %g, %.1f images/s, %s left", iteration,

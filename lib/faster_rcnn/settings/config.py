@@ -62,8 +62,7 @@ cfg.TRAIN.USE_FLIPPED = True
 # is seen in every position of a square (cells, aerial pictures)
 cfg.TRAIN.USE_VFLIPPED = False
 cfg.TRAIN.USE_TRANSPOSED = False
-# Random changes of every image, drawn anew each time (images/augment.py): a factor on the
-# scale, between these two; MAX_SIZE still holds
+# Random changes of every image (images/augment.py): a factor on the scale; MAX_SIZE still holds
 cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
 # ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
 cfg.TRAIN.COLOR_JITTER = (0.0, 0.0, 0.0, 0.0)
@@ -75,13 +74,13 @@ cfg.TRAIN.USE_ALL_GT = True
 # Train box regressors, on rois whose overlap with a ground truth box is >= BBOX_THRESH
 cfg.TRAIN.BBOX_REG = True
 cfg.TRAIN.BBOX_THRESH = 0.5
-# Iterations between snapshots, and a text that stands in their names: <prefix>[_<infix>]_iter_<N>
+# Iterations between snapshots, and a text in their names: <prefix>[_<infix>]_iter_<N>
 cfg.TRAIN.SNAPSHOT_ITERS = 10000
 cfg.TRAIN.SNAPSHOT_INFIX = ""
 # Iterations between checkpoints, from which an interrupted training continues
 cfg.TRAIN.CHECKPOINT_ITERS = 500
-# Layers whose parameters have other shapes in the initial weights, such as the class scores of a
-# detector for another number of classes, are an error; True: they start as their fillers say
+# Layers whose parameters have other shapes in the initial weights (another number of classes) are
+# an error; True: they start as their fillers say
 cfg.TRAIN.SKIP_MISMATCHED = False
 # Validation: mean AP on a split every VAL_ITERS iterations and at the end, by the test net VAL_NET
 # ("": test.prototxt beside the solver; in an alternating schedule that of the schedule, and recall
@@ -93,8 +92,7 @@ cfg.TRAIN.VAL_TAKE_BEST = False
 cfg.TRAIN.VAL_ITERS = 10000
 cfg.TRAIN.VAL_NET = ""
 cfg.TRAIN.VAL_PATIENCE = 0
-# Iterations between points of the curves in <prefix>_curves.jsonl (0: mean AP alone), and whether
-# they go to TensorBoard as well
+# Iterations between points of the curves (0: mean AP alone), which go to TensorBoard as well
 cfg.TRAIN.CURVE_ITERS = 0
 cfg.TRAIN.TENSORBOARD = False
 # Iterations between pictures of what is trained on, with annotations, positive anchors and the best
@@ -103,6 +101,10 @@ cfg.TRAIN.PICTURE_ITERS = 0
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
+# Main memory for what frozen layers make of each image, which is computed in the first epoch only;
+# activations are dropped and computed again in backward, in less memory: with the same results
+cfg.TRAIN.FEATURE_CACHE_MB = 0.0
+cfg.TRAIN.RECOMPUTE_ACTIVATIONS = False
 # Subtract the mean of the regression targets and divide by their standard deviation, per class:
 # the measured ones, or (PRECOMPUTED; needed with an RPN in the same net) these
 cfg.TRAIN.BBOX_NORMALIZE_TARGETS = True
@@ -155,8 +157,7 @@ cfg.TRAIN.RPN_NORMALIZE_STDS = (1.0, 1.0, 1.0, 1.0)
 
 cfg.TEST = EasyDict()
 
-# Lengths of the shorter side after scaling (several: an image pyramid, without RPN only),
-# and the cap of the longer one
+# Lengths of the shorter side (several, without RPN only: an image pyramid), cap of the longer one
 cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
 cfg.TEST.SCALE_MULTIPLE_OF = 1
@@ -201,8 +202,7 @@ cfg.TEST.RPN_MIN_SIZE = 16
 cfg.ANCHOR_SCALES = ()
 cfg.ANCHOR_RATIOS = ()
 cfg.ANCHOR_BASE = 0
-# Rois that are equal after scaling by this and rounding are computed once (0: never);
-# rois given from outside only
+# Given rois that are equal after scaling by this and rounding are computed once (0: never)
 cfg.DEDUP_BOXES = 1.0 / 16.0
 # Largest dw, dh that is decoded; 0: no limit, as the original. log(1000 / 16) = 4.135 is usual
 cfg.BBOX_MAX_LOG_SCALE = 0.0

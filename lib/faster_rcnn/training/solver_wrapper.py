@@ -6,11 +6,12 @@ import os
 import numpy as np
 
 import caffe
-from caffe.core.errors import CaffeError, UserError, WeightsError
+from caffe.core.errors import CaffeError, WeightsError
 from caffe.core.logs import Timer
 from caffe.core.precision import computing_in
 from caffe.proto.caffe_pb2 import SolverParameter
 from faster_rcnn.minibatches import step_pictures
+from faster_rcnn.minibatches.kept_features import keep_frozen_features, log_use
 from faster_rcnn.minibatches.roidb import add_bbox_regression_targets
 from faster_rcnn.prototxts.regressors import Regressor, regressors, unnormalized
 from faster_rcnn.prototxts.solver_files import copy_initial_weights
@@ -21,7 +22,7 @@ from faster_rcnn.runs.progress import ProgressDisplay
 from faster_rcnn.runs.random_state import generator_state, restore_generators
 from faster_rcnn.settings.config import ConfigValueError, cfg
 from faster_rcnn.training.checkpoint import CheckpointError, Checkpoints
-from faster_rcnn.training.minibatch_notes import naming_minibatch
+from faster_rcnn.training.loss_watch import LossWatch, TrainingError, naming_minibatch
 from faster_rcnn.training.training_images import images_hash
 from faster_rcnn.training.validation import Validation
 
@@ -29,10 +30,6 @@ log = logging.getLogger(__name__)
 
 # A smoothed loss so many times that of the last checkpoint (or of 1, if that is more) has exploded
 EXPLODED = 100
-
-
-class TrainingError(UserError, ValueError):
-    """A training that cannot go on; the message says at which iteration, and why."""
 
 
 class SolverWrapper:
@@ -65,6 +62,10 @@ class SolverWrapper:
         if pretrained_model is not None:
             self._load_weights(pretrained_model)
         self._give_images(roidb)
+        self._losses = LossWatch(self.solver, self._data_layer)
+        self._features = keep_frozen_features(self.solver.net, self._data_layer)
+        if cfg.TRAIN.RECOMPUTE_ACTIVATIONS:
+            self.solver.net.passes.recompute_activations()
         self._snapshots: list[str] = []
         if validation is not None and processes.is_first():
             validation.attach(self.solver.net)
@@ -122,9 +123,8 @@ class SolverWrapper:
                 with naming_minibatch(self._data_layer):
                     solver.step(1)
                 timer.toc()
-                self._check_loss()
-                progress.update(solver.iter, solver.smoothed_loss, solver.lr,
-                                net_losses(solver.net) if progress.is_due(solver.iter) else None)
+                self._losses.note()
+                self._show(progress)
                 if display and solver.iter % (10 * display) == 0:
                     log.debug("speed: %.3fs / iter", timer.average_time)
                 curves.add_losses(solver)
@@ -134,6 +134,7 @@ class SolverWrapper:
                 if solver.iter < max_iters:
                     self._write_if_due()
                     self._obey(signals.received())
+        log_use(self._features)
         self._snapshots.append(self.snapshot())
         if processes.is_first():
             self.checkpoints.remove()
@@ -141,6 +142,13 @@ class SolverWrapper:
             log.info("The best weights are taken: %s", self._best)
             self._snapshots.append(self._best)
         return self._snapshots
+
+    def _show(self, progress: ProgressDisplay) -> None:
+        """The losses where they are due, for reading one waits for the device."""
+        solver = self.solver
+        progress.advance(solver.iter)
+        if progress.is_due(solver.iter):
+            progress.update(solver.iter, solver.smoothed_loss, solver.lr, net_losses(solver.net))
 
     def _takes_best(self) -> bool:
         """Whether the best weights are the result; not where every validation gave NaN."""
@@ -153,6 +161,7 @@ class SolverWrapper:
         iteration = self.solver.iter
         if self.validation is None or (iteration % cfg.TRAIN.VAL_ITERS and iteration < max_iters):
             return False
+        self._losses.check()
         if processes.is_first():
             self._validate(self.validation, curves)
         return bool(processes.broadcast(self.validation.should_stop))
@@ -165,18 +174,6 @@ class SolverWrapper:
         curves.add(self.solver.iter, **{validation.measure: value})
         if validation.should_stop:
             log.info("Training ends: the last %d validations were no better", validation.waited)
-
-    def _check_loss(self) -> None:
-        """Raises TrainingError when the loss of the last iteration is not finite."""
-        if np.isfinite(self.solver.last_loss):
-            return
-        net, iter_size = self.solver.net, self.solver_param.iter_size
-        bad = [name for name in net.outputs if not np.isfinite(net.blobs[name].data).all()]
-        images = self._data_layer.recent_images(iter_size)
-        raise TrainingError(
-            f"iteration {self.solver.iter}: the loss is {self.solver.last_loss} "
-            f"({', '.join(bad) or 'in an earlier pass of the iteration'}); images of the "
-            f"minibatch: {', '.join(images)}; check their annotations, or lower base_lr")
 
     # -------------------------------------------------------------------- snapshots and checkpoints
 
@@ -204,6 +201,7 @@ class SolverWrapper:
         not finite.
         """
         path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
+        self._losses.check()
         processes.barrier()         # none has failed in the meantime
         if processes.is_first():
             self._check_weights()
@@ -226,6 +224,7 @@ class SolverWrapper:
 
         The last checkpoint stays where the loss has exploded since.
         """
+        self._losses.check()
         generators = processes.gathered(generator_state())
         if generators is None:
             return

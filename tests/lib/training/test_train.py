@@ -4,11 +4,14 @@ import os
 import numpy as np
 import pytest
 from half_bytes import needs_bf16, precision
+from small_training import seed
 
 import caffe
 from caffe.core.errors import CaffeError, WeightsError
 from caffe.files import prototxt, weights
+from caffe.solvers import reports
 from faster_rcnn.settings.config import cfg
+from faster_rcnn.training import loss_watch
 from faster_rcnn.training.solver_wrapper import SolverWrapper, TrainingError
 from faster_rcnn.training.train_net import train_net
 from faster_rcnn.training.training_images import filter_roidb
@@ -185,3 +188,31 @@ def test_roidb_without_usable_images():
     assert filter_roidb([nothing, good]) == [good]
     with pytest.raises(ValueError, match="none of the 1 training images"):
         filter_roidb([nothing])
+
+
+def test_losses_are_read_at_the_display_and_before_a_snapshot_only(make, settings, roidb, tmp_path,
+                                                                   monkeypatch):
+    read = set()
+    with settings("rpn"):
+        wrapper = SolverWrapper(make("rpn", display=4), roidb, str(tmp_path))
+
+        def noted(losses):
+            read.add(wrapper.solver.iter)
+            return list(map(float, losses))
+        monkeypatch.setattr(reports, "read_scalars", noted)
+        monkeypatch.setattr(loss_watch, "read_scalars", noted)
+        wrapper.train_model(10)
+    assert read == {0, 4, 8, 10}        # the solver counts an iteration after it has shown it
+
+
+def test_a_loss_that_is_no_number_is_named_with_its_iteration(make, settings, roidb, tmp_path):
+    """Though it is looked at later."""
+    with settings("fast_rcnn"):
+        messages = []
+        for display in (1, 7):
+            seed()
+            with pytest.raises(TrainingError) as raised:
+                train_net(make("fast_rcnn", base_lr=1e25, display=display), roidb, str(tmp_path),
+                          max_iters=50)
+            messages.append(str(raised.value))
+    assert messages[0] == messages[1]

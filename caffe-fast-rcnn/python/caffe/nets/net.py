@@ -31,7 +31,6 @@ from caffe.layer_types.inputs.memory_data import MemoryData
 from caffe.nets.arguments import Collected, batches, folder_of, net_arguments, read_network
 from caffe.nets.builder import NetBuilder
 from caffe.nets.debug import log_passes
-from caffe.nets.factors import set_factors
 from caffe.nets.net_weights import (
     CopyReport,
     copy_weights,
@@ -40,6 +39,8 @@ from caffe.nets.net_weights import (
     save_weights_v1,
     share_weights,
 )
+from caffe.nets.passes.factors import set_factors
+from caffe.nets.passes.whole_pass import WholePass
 from caffe.nets.plan.planner import Planner
 from caffe.nets.plan.steps import run_layer
 from caffe.nets.private_names import PrivateNames
@@ -61,6 +62,7 @@ class Net(PrivateNames):
       inputs, outputs   names of blobs                   name               free to be changed
       last_copy    CopyReport of the last copy_from
       precision    "float32" or "bf16" (caffe.set_precision, when the net was built)
+      passes       WholePass: how passes run; its `keep_features`, `recompute_activations`
     """
 
     def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
@@ -102,6 +104,8 @@ class Net(PrivateNames):
         self.bottom_names = OrderedDict((r.name, r.bottom_names) for r in self._runners)
         self.inputs, self.outputs = built.inputs, built.outputs
         self._planner = Planner(self._runners, self.phase == Phase.TEST)
+        self.passes = WholePass(self._runners, [self.blobs[name] for name in self.outputs],
+                                self._planner)
 
     # ----------------------------------------------------------------------------------- passes
 
@@ -146,10 +150,10 @@ class Net(PrivateNames):
         before, after = self._callbacks["before_forward"], self._callbacks["after_forward"]
         is_whole = start == 0 and end == len(self._runners) - 1 and not (before or after)
         with torch.no_grad():
-            if is_whole and self._planner.allows():
-                loss = self._planner.run()
+            if is_whole:
+                loss = self.passes.run(record)
             else:
-                self._planner.compute_hidden()
+                self.passes.compute_left_out()
                 loss = 0.0
                 for i in range(start, end + 1):
                     for callback in before:
@@ -171,7 +175,7 @@ class Net(PrivateNames):
                 for callback in before:
                     callback(i)
                 if self._runners[i].need_backward:
-                    self._runners[i].backward()
+                    self.passes.run_backward(i)
                 for callback in after:
                     callback(i)
             for blob in self._blobs:
@@ -216,8 +220,7 @@ class Net(PrivateNames):
 
     def forward_all(self, blobs: Iterable[str] | None = None,
                     **inputs: ArrayLike) -> dict[str, np.ndarray]:
-        """Forward passes over as many items as given, in batches; returns copies of all results.
-        """
+        """Forward passes over as many items as given, in batches; returns copies of results."""
         results = Collected()
         for batch, count in self._batches(inputs):
             results.add(self.forward(blobs=blobs, **batch), count)
@@ -239,8 +242,7 @@ class Net(PrivateNames):
             gradients.add(self.backward(diffs=diffs, **top_diffs), count)
         return results.stacked(), gradients.stacked()
 
-    def _batches(self,
-                 arrays: Mapping[str, ArrayLike]) -> Iterator[tuple[dict[str, Any], int]]:
+    def _batches(self, arrays: Mapping[str, ArrayLike]) -> Iterator[tuple[dict[str, Any], int]]:
         return batches(arrays, self.blobs[self.inputs[0]].num)
 
     def reshape(self) -> None:
@@ -276,9 +278,8 @@ class Net(PrivateNames):
 
         Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError;
         with skip_mismatched its layer is not filled instead."""
-        report = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
-        self.last_copy = report
-        return report
+        self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
+        return self.last_copy
 
     load_hdf5 = copy_from
 

@@ -135,6 +135,10 @@ class ModuleRunner(GraphRunner):
         else:
             values.fresh = True
 
+    def forget(self) -> None:
+        super().forget()
+        self._changed = None
+
     def _can_change_bottom(self) -> bool:
         if not self._may_change_bottom or not self.bottoms[0].values.fresh:
             return False

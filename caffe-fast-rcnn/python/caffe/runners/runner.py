@@ -146,6 +146,10 @@ class GraphRunner(LayerRunner):
             self._unrecorded = tensors if self.need_backward else None
             self.store(outputs if isinstance(outputs, tuple) else (outputs,))
 
+    def forget(self) -> None:
+        """Drops what the last pass left for `backward`, which then repeats the pass."""
+        self._graph = self._unrecorded = None
+
     def _recorded(self, tensors: list[Tensor]) -> tuple[Tensor | None, ...]:
         leaves = [tensor.detach().requires_grad_() if self.wanted(i) else tensor
                   for i, tensor in enumerate(tensors)]

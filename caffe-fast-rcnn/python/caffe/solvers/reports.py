@@ -19,27 +19,28 @@ class RecentLosses:
     """
 
     def __init__(self, count: int) -> None:
-        self._count = count
-        self._losses: collections.deque[float] = collections.deque(maxlen=count)
-        self._new: list[torch.Tensor | float] = []
+        self._losses: collections.deque[torch.Tensor | float] = collections.deque(maxlen=count)
 
     def add(self, loss: torch.Tensor | float) -> None:
         """Adds a loss, without waiting for the device."""
-        self._new.append(loss)
-        if len(self._new) > self._count:
-            self.values()
+        self._losses.append(loss)
+
+    @property
+    def newest(self) -> torch.Tensor | float:
+        """The newest as it was added."""
+        return self._losses[-1]
 
     def values(self) -> list[float]:
         """The losses, oldest first."""
-        self._losses.extend(map(float, self._new))
-        self._new.clear()
-        return list(self._losses)
+        floats = read_scalars(self._losses)
+        self.load(floats)
+        return floats
 
     def load(self, values: Iterable[float]) -> None:
         """Replaces the losses."""
-        self._new.clear()
+        losses = [float(value) for value in values]
         self._losses.clear()
-        self._losses.extend(map(float, values))
+        self._losses.extend(losses)
 
     @property
     def last(self) -> float:
@@ -51,6 +52,17 @@ class RecentLosses:
         """The mean; NaN if there is none."""
         values = self.values()
         return sum(values) / len(values) if values else float("nan")
+
+
+def read_scalars(scalars: Iterable[torch.Tensor | float]) -> list[float]:
+    """Numbers that may lie on the device, which is waited for once."""
+    numbers = list(scalars)
+    places = [i for i, number in enumerate(numbers) if isinstance(number, torch.Tensor)]
+    if places:
+        read = torch.stack([torch.as_tensor(numbers[i]).detach() for i in places]).tolist()
+        for i, number in zip(places, read):
+            numbers[i] = number
+    return [float(number) for number in numbers]
 
 
 def log_outputs(kind: str, net: Net, outputs: Mapping[str, np.ndarray]) -> None:

@@ -4,7 +4,7 @@
 //
 // The CPU kernels take one image row of all channels at a time (channels_last): first sums over the
 // rows of the window, which the second-level cache holds, then over its columns. Every inner loop
-// runs over neighbouring numbers.
+// runs over neighbouring numbers, and every map is read and written once.
 #include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -32,17 +32,21 @@ struct Windows {
   // A row with the margins that windows at its ends reach into, all zeros.
   std::vector<T> make_row() const { return std::vector<T>(row_length() + 2 * margin(), T(0)); }
 
+  // The first and the last row of the same image within reach of row number `row`; rows are counted
+  // over all images.
+  int64_t first_near(int64_t row) const { return std::max(row - reach(), row / height * height); }
+  int64_t last_near(int64_t row) const {
+    return std::min(row + reach(), (row / height + 1) * height - 1);
+  }
+
   // sums[i], inside its margins: the numbers (kSquare: their squares) at place i of the rows within
-  // reach of row number `row`, counted over all images.
-  template <bool kSquare>
-  void sum_rows(const T* numbers, int64_t row, std::vector<T>& sums) const {
+  // reach of `row`. numbers(r): where those of row r are.
+  template <bool kSquare, typename Numbers>
+  void sum_rows(Numbers&& numbers, int64_t row, std::vector<T>& sums) const {
     T* __restrict__ out = sums.data() + margin();
-    const int64_t image = row / height * height, y = row - image;
-    const int64_t first = std::max<int64_t>(y - reach(), 0);
-    const int64_t last = std::min(y + reach(), height - 1);
     std::fill(out, out + row_length(), T(0));
-    for (int64_t r = first; r <= last; ++r) {
-      const T* __restrict__ in = numbers + (image + r) * row_length();
+    for (int64_t r = first_near(row); r <= last_near(row); ++r) {
+      const T* __restrict__ in = numbers(r);
       for (int64_t i = 0; i < row_length(); ++i) out[i] += kSquare ? in[i] * in[i] : in[i];
     }
   }
@@ -60,10 +64,12 @@ template <int kSize, bool kThreeQuarters, typename T>
 void forward_rows(const Windows<T>& w, const T* x, int64_t first, int64_t last, T* y) {
   std::vector<T> row_sums = w.make_row();
   const T* __restrict__ sums = row_sums.data();
+  const auto row_of_x = [&](int64_t r) { return x + r * w.row_length(); };
   for (int64_t row = first; row < last; ++row) {
-    w.template sum_rows<true>(x, row, row_sums);
-    const T* __restrict__ in = x + row * w.row_length();
+    w.template sum_rows<true>(row_of_x, row, row_sums);
+    const T* __restrict__ in = row_of_x(row);
     T* __restrict__ out = y + row * w.row_length();
+#pragma omp simd
     for (int64_t i = 0; i < w.row_length(); ++i) {
       const T scale = T(1) + w.slope * w.template sum_columns<kSize>(sums, i);
       out[i] = in[i] * negative_power<T, kThreeQuarters>(scale, w.beta);
@@ -71,43 +77,74 @@ void forward_rows(const Windows<T>& w, const T* x, int64_t first, int64_t last, 
   }
 }
 
-// First half of backward: ratios = g * y / scale, dx = g * scale^-beta.
+// The last rows of a map: as many as a window is high.
+template <typename T>
+class LastRows {
+ public:
+  explicit LastRows(const Windows<T>& w)
+      : count_(w.size), length_(w.row_length()), numbers_(count_ * length_) {}
+  T* operator()(int64_t row) { return numbers_.data() + row % count_ * length_; }
+
+ private:
+  const int64_t count_, length_;
+  std::vector<T> numbers_;
+};
+
+// dx = g * scale^-beta - 2 alpha beta / size^2 * x * sum of g * y / scale over the window.
 template <int kSize, bool kThreeQuarters, typename T>
-void ratio_rows(const Windows<T>& w, const T* g, const T* x, int64_t first, int64_t last,
-                T* ratios, T* dx) {
-  std::vector<T> row_sums = w.make_row();
-  const T* __restrict__ sums = row_sums.data();
-  for (int64_t row = first; row < last; ++row) {
-    w.template sum_rows<true>(x, row, row_sums);
-    const int64_t start = row * w.row_length();
-    const T* __restrict__ in = x + start;
-    const T* __restrict__ grad = g + start;
-    T* __restrict__ ratio = ratios + start;
-    T* __restrict__ power = dx + start;
-    for (int64_t i = 0; i < w.row_length(); ++i) {
-      const T scale = T(1) + w.slope * w.template sum_columns<kSize>(sums, i);
-      power[i] = grad[i] * negative_power<T, kThreeQuarters>(scale, w.beta);
+class BackwardRows {
+ public:
+  BackwardRows(const Windows<T>& w, const T* g, const T* x, T* dx)
+      : w_(w), g_(g), x_(x), dx_(dx), row_sums_(w.make_row()), powers_(w), ratios_(w) {}
+
+  void run(int64_t first, int64_t last) {
+    int64_t next = 0;  // the first row whose ratios are not known
+    for (int64_t row = first; row < last; ++row) {
+      next = std::max(next, w_.first_near(row));
+      for (; next <= w_.last_near(row); ++next) find_ratios(next);
+      write_gradient(row);
+    }
+  }
+
+ private:
+  // powers = g * scale^-beta, ratios = g * y / scale
+  void find_ratios(int64_t row) {
+    w_.template sum_rows<true>([&](int64_t r) { return x_ + r * w_.row_length(); }, row, row_sums_);
+    const int64_t start = row * w_.row_length();
+    const T* __restrict__ sums = row_sums_.data();
+    const T* __restrict__ in = x_ + start;
+    const T* __restrict__ grad = g_ + start;
+    T* __restrict__ power = powers_(row);
+    T* __restrict__ ratio = ratios_(row);
+#pragma omp simd
+    for (int64_t i = 0; i < w_.row_length(); ++i) {
+      const T scale = T(1) + w_.slope * w_.template sum_columns<kSize>(sums, i);
+      power[i] = grad[i] * negative_power<T, kThreeQuarters>(scale, w_.beta);
       ratio[i] = in[i] * power[i] / scale;
     }
   }
-}
 
-// Second half: dx -= 2 alpha beta / size^2 * x * sum of the ratios over the window.
-template <int kSize, typename T>
-void subtract_rows(const Windows<T>& w, const T* ratios, const T* x, int64_t first, int64_t last,
-                   T* dx) {
-  std::vector<T> row_sums = w.make_row();
-  const T* __restrict__ sums = row_sums.data();
-  const T factor = T(2) * w.slope * w.beta;
-  for (int64_t row = first; row < last; ++row) {
-    w.template sum_rows<false>(ratios, row, row_sums);
-    const T* __restrict__ in = x + row * w.row_length();
-    T* __restrict__ out = dx + row * w.row_length();
-    for (int64_t i = 0; i < w.row_length(); ++i) {
-      out[i] -= factor * in[i] * w.template sum_columns<kSize>(sums, i);
+  void write_gradient(int64_t row) {
+    w_.template sum_rows<false>(ratios_, row, row_sums_);
+    const int64_t start = row * w_.row_length();
+    const T factor = T(2) * w_.slope * w_.beta;
+    const T* __restrict__ sums = row_sums_.data();
+    const T* __restrict__ in = x_ + start;
+    const T* __restrict__ power = powers_(row);
+    T* __restrict__ out = dx_ + start;
+#pragma omp simd
+    for (int64_t i = 0; i < w_.row_length(); ++i) {
+      out[i] = power[i] - factor * in[i] * w_.template sum_columns<kSize>(sums, i);
     }
   }
-}
+
+  const Windows<T> w_;
+  const T* const g_;
+  const T* const x_;
+  T* const dx_;
+  std::vector<T> row_sums_;
+  LastRows<T> powers_, ratios_;
+};
 
 void check_lrn_within(const at::Tensor& x, int64_t size) {
   check_lrn("lrn_within", x, size);
@@ -143,21 +180,16 @@ at::Tensor lrn_within_backward(const at::Tensor& grad, const at::Tensor& x, int6
   check_lrn_within(x, size);
   check_alike("lrn_within_backward", "grad is", grad, "x is", x);
   const at::Tensor from = channels_last_rows(x), gradient = channels_last_rows(grad);
-  at::Tensor to = at::empty_like(from), ratios = at::empty_like(from);
+  at::Tensor to = at::empty_like(from);
   if (x.numel() == 0) return to.movedim(-1, 1);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "lrn_within_backward", [&] {
     const auto w = windows<scalar_t>(x, size, alpha, beta);
     const scalar_t* in = from.const_data_ptr<scalar_t>();
     const scalar_t* g = gradient.const_data_ptr<scalar_t>();
-    scalar_t* ratio = ratios.mutable_data_ptr<scalar_t>();
     scalar_t* out = to.mutable_data_ptr<scalar_t>();
     with_constants<3>(w.size, w.beta, [&](auto window, auto three_quarters) {
-      const int64_t rows = x.size(0) * w.height;
-      at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
-        ratio_rows<window(), three_quarters()>(w, g, in, first, last, ratio, out);
-      });
-      at::parallel_for(0, rows, 1, [&](int64_t first, int64_t last) {
-        subtract_rows<window()>(w, ratio, in, first, last, out);
+      at::parallel_for(0, x.size(0) * w.height, 1, [&](int64_t first, int64_t last) {
+        BackwardRows<window(), three_quarters(), scalar_t>(w, g, in, out).run(first, last);
       });
     });
   });
