@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "clamping.h"
 #include "winograd_product.h"
 
 namespace caffe_fast_rcnn {
@@ -14,16 +15,6 @@ namespace {
 
 using winograd::kPanel;
 using winograd::kRows;
-
-// Results below `low` become low, those above `high` high; NaN stays NaN.
-struct Limits {
-  float low, high;
-
-  Vector of(Vector v) const {
-    v = v < splat(low) ? splat(low) : v;
-    return v > splat(high) ? splat(high) : v;
-  }
-};
 
 void check_float(const char* op, const char* name, const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat, op, ": ", name, " must be float32, not ",

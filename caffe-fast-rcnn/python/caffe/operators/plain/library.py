@@ -1,7 +1,7 @@
 """Registers the plain operators as torch.ops.caffe_fast_rcnn."""
 import torch
 
-from caffe.operators.plain import align, boxes, pointwise, regions, values, winograd
+from caffe.operators.plain import align, boxes, depthwise, pointwise, regions, values, winograd
 
 NAME = "caffe_fast_rcnn"
 SCHEMAS = {
@@ -36,6 +36,8 @@ SCHEMAS = {
         values.lrn_within_backward,
     "sgd_update_(Tensor(a!) weight, Tensor grad, Tensor(b!) history, float lr, float momentum, "
     "float decay) -> ()": values.sgd_update_,
+    "depthwise_conv(Tensor x, Tensor weights, int kernel, Tensor? bias, int stride, int pad_h, "
+    "int pad_w, float low, float high) -> Tensor": depthwise.depthwise_conv,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
     "float low, float high) -> Tensor": pointwise.pointwise_conv,
     "winograd_pack(Tensor weight, int tile, bool rotated) -> Tensor": winograd.winograd_pack,
