@@ -144,7 +144,7 @@ class Net(PrivateNames):
             if is_whole and self._planner.allows():
                 loss = self._planner.run()
             else:
-                self._planner.compute_hidden()
+                self._planner.compute_absent()
                 loss = 0.0
                 for i in range(start, end + 1):
                     for callback in before:
