@@ -19,7 +19,7 @@ from caffe.layer_types.maps.convolution import Convolution
 from caffe.layer_types.values.dense import InnerProduct
 from caffe.nets.plan.chains import Activation, Chain
 from caffe.nets.plan.folding import factor_and_shift, scaled
-from caffe.operators import depthwise, pointwise, winograd
+from caffe.operators import depthwise, few_rows, pointwise, winograd
 from caffe.runners.module_runner import ModuleRunner
 
 Kernel = Callable[[Tensor, Tensor | None], Tensor]      # (bottom, residual or None) -> top
@@ -100,7 +100,7 @@ def _takes_pointwise(module: Convolution, activation: Activation) -> bool:
     w = module.windows
     return (w.kernel == (1, 1) and w.pad == (0, 0) and module.group == 1
             and _is_limit(activation)
-            and pointwise.pays(module.channels, module.num_output))
+            and pointwise.pays(module.num_output))
 
 
 def _pointwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
@@ -173,6 +173,8 @@ def _sum(operator: Callable[..., Tensor], options: tuple, activation: Activation
 def _product(module: InnerProduct, weights: Weights, activation: Activation, adds: bool,
              shape: Shape) -> Kernel:
     weight, bias = weights
+    if not adds and _is_limit(activation) and few_rows.takes(shape[0], weight):
+        return _few_rows(weights, activation)
     after = _IN_PLACE.get(activation.name)
     if shape[0] < _PACKED_ROWS or adds:
         def run(x: Tensor, residual: Tensor | None) -> Tensor:
@@ -188,3 +190,11 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
     def run_packed(x: Tensor, residual: Tensor | None) -> Tensor:
         return operator(x.flatten(1), packed, bias, name, scalars, "")
     return run_packed
+
+
+def _few_rows(weights: Weights, activation: Activation) -> Kernel:
+    low, high = _limits(activation)
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        return few_rows.few_rows_product(x.flatten(1), *weights, low, high)
+    return run

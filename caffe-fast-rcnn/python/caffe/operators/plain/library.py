@@ -1,7 +1,17 @@
 """Registers the plain operators as torch.ops.caffe_fast_rcnn."""
 import torch
 
-from caffe.operators.plain import align, boxes, depthwise, pointwise, regions, values, winograd
+from caffe.operators.plain import (
+    align,
+    boxes,
+    depthwise,
+    few_rows,
+    max_pooling,
+    pointwise,
+    regions,
+    values,
+    winograd,
+)
 
 NAME = "caffe_fast_rcnn"
 SCHEMAS = {
@@ -19,6 +29,10 @@ SCHEMAS = {
     "int sampling_ratio, bool aligned) -> Tensor": align.roi_align_backward,
     "roi_align_rois_backward(Tensor grad, Tensor features, Tensor rois, float spatial_scale, "
     "int sampling_ratio, bool aligned) -> Tensor": align.roi_align_rois_backward,
+    "few_rows_product(Tensor x, Tensor weight, Tensor? bias, float low, float high) -> Tensor":
+        few_rows.few_rows_product,
+    "max_pool(Tensor x, int[] kernel, int[] stride, int[] pad, int[] counts) -> Tensor":
+        max_pooling.max_pool,
     "nms(Tensor boxes, Tensor scores, Tensor? groups, float thresh, bool inclusive, "
     "int max_keep) -> Tensor": boxes.nms,
     "soft_nms(Tensor boxes, Tensor scores, Tensor? groups, bool gaussian, float thresh, "
