@@ -35,7 +35,7 @@ class Memory:
 
     __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
                  "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
-                 "_changes", "_lent", "_deferred", "_watchers")
+                 "_changes", "_lent", "_deferred", "_watchers", "__weakref__")
 
     def __init__(self, shape: Sequence[int], device: torch.device, tensor: Tensor | None = None,
                  keeps_layout: bool = False) -> None:

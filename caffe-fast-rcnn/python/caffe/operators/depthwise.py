@@ -7,6 +7,7 @@ float32; the kernel is in src/caffe/layers/depthwise.cpp. Every output is the sa
 order however many threads there are.
 """
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ def depthwise_pack(weight: Tensor) -> DepthwiseWeights:
 
 
 def depthwise_conv(x: Tensor, weights: DepthwiseWeights, bias: Tensor | None = None,
-                   stride: int = 1, padding: tuple[int, int] = (0, 0), low: float = -math.inf,
+                   stride: int = 1, padding: Sequence[int] = (0, 0), low: float = -math.inf,
                    high: float = math.inf) -> Tensor:
     """The convolution of every channel by itself + bias, at least `low` and at most `high`.
 
@@ -43,7 +44,8 @@ def depthwise_conv(x: Tensor, weights: DepthwiseWeights, bias: Tensor | None = N
     above and below, left and right. Returns (N, C, H', W') channels_last. No gradient passes
     through it. ValueError: operands that do not fit.
     """
-    return raw.depthwise_conv(x, *weights, bias, stride, *padding, low, high)
+    pad_h, pad_w = padding
+    return raw.depthwise_conv(x, *weights, bias, stride, pad_h, pad_w, low, high)
 
 
 def pays(channels: int) -> bool:

@@ -1,4 +1,7 @@
 """Blobs that a planned pass lets go: each is right when it is read, as if it were still there."""
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -208,6 +211,30 @@ def test_from_what_a_layer_that_draws_made():
         built.blobs["noise"].data[...] = noise
         built.forward(start="conv2")
         assert_near(found, built.blobs["relu"].data)
+
+
+def test_a_blob_that_outlives_its_net(expected):
+    made = net(RESIDUAL, phase=caffe.TEST)
+    fill(made)
+    made.forward()
+    made.forward()
+    blob = made.blobs["relu"]
+    del made
+    assert_near(blob.data, expected["relu"])
+
+
+def test_nets_are_freed_at_once():
+    made = net(RESIDUAL, phase=caffe.TEST)
+    fill(made)
+    made.forward()
+    made.forward()
+    weights = weakref.ref(made.params["conv"][0].values)
+    gc.disable()
+    try:
+        del made
+        assert weights() is None
+    finally:
+        gc.enable()
 
 
 def test_the_memory_of_a_deep_net():

@@ -7,9 +7,11 @@ then. The blob that was read is remembered, and the next plan does not leave it 
 """
 import functools
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, TypeGuard
+from weakref import WeakValueDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from caffe.core.memory import Memory
@@ -27,7 +29,7 @@ _REPEATABLE = frozenset((
     "ShuffleChannel", "Sigmoid", "Slice", "Softmax", "Swish", "TanH", "Upsample"))
 
 
-def is_repeatable(layer: LayerRunner) -> bool:
+def is_repeatable(layer: LayerRunner) -> TypeGuard[ModuleRunner]:
     """Whether a layer gives the same tops again, and does nothing else; not so while somebody has
     an array of one of its learnable blobs, which may be written to unseen."""
     if not isinstance(layer, ModuleRunner) or layer.type not in _REPEATABLE:
@@ -39,8 +41,26 @@ def is_repeatable(layer: LayerRunner) -> bool:
     return not (isinstance(layer.module, Dropout) and layer.module.drops)
 
 
+class _Repeat(NamedTuple):
+    """A layer that runs once more: its learnable tensors, and the ids of its blobs' memories."""
+
+    module: nn.Module
+    params: dict[str, Tensor]
+    bottoms: tuple[int, ...]
+    tops: tuple[int, ...]
+
+    def run(self, values: dict[int, Tensor]) -> None:
+        """Takes the bottoms from the values, and puts the tops there."""
+        bottoms = tuple(values[key] for key in self.bottoms)
+        tops = functional_call(self.module, self.params, bottoms)
+        values.update(zip(self.tops, tops if isinstance(tops, tuple) else (tops,)))
+
+
 class AbsentBlobs:
     """The blobs that a plan leaves out, and the way to compute them.
+
+    It keeps neither blobs nor layers alive: a blob that outlives its net keeps this alive, and with
+    it what its values are computed from.
 
     visible   ids of the Memory of blobs that must not be left out, as they have been read
     times     how often the blobs had to be computed, which costs a pass through the layers
@@ -51,22 +71,25 @@ class AbsentBlobs:
         self.times = 0
         self.is_passing = False
         self._visible = visible
-        self._absent: dict[int, Memory] = {}
-        # in the order of the net: a layer and its learnable tensors, or a memory that was kept
-        self._program: list[tuple[ModuleRunner, dict[str, Tensor]] | Memory] = []
+        self._absent: WeakValueDictionary[int, Memory] = WeakValueDictionary()
+        # in the order of the net: a layer, or the id of a memory that was kept
+        self._program: list[_Repeat | int] = []
         self._kept: dict[int, Tensor] = {}
 
     def plan(self, layers: Sequence[LayerRunner], absent: Mapping[int, Memory],
-             copies: bool) -> dict[int, list[Memory]]:
-        """Says which memories will be absent; returns those to `keep`: {place of the layer after
-        which: memories}.
+             copies: bool) -> tuple[dict[int, list[Memory]], list[ModuleRunner]]:
+        """Says which memories will be absent, by their ids.
+
+        Returns the memories to `keep`, {place of the layer after which: memories}, and the layers
+        that would run, whose learnable blobs must be as they are now.
 
         copies: whether the learnable blobs are copied and the layers run from the blobs that are
         there. Else a blob that is about to change first has all that is absent computed, and the
         layers run from the net's inputs.
         """
-        self._absent, self._program, self._kept = dict(absent), [], {}
+        self._absent, self._program, self._kept = WeakValueDictionary(absent), [], {}
         keeps: dict[int, list[Memory]] = {}
+        repeated: list[ModuleRunner] = []
         needed = set(absent)
         for place, layer in reversed(list(enumerate(layers))):
             made = {id(top.values): top.values for top in layer.tops if id(top.values) in needed}
@@ -74,13 +97,17 @@ class AbsentBlobs:
                 continue
             needed -= set(made)
             if is_repeatable(layer) and (not copies or any(key in absent for key in made)):
-                self._program.append((layer, self._tensors(layer, copies)))
-                needed |= {id(bottom.values) for bottom in layer.bottoms}
+                bottoms, tops = (tuple(id(blob.values) for blob in blobs)
+                                 for blobs in (layer.bottoms, layer.tops))
+                self._program.append(_Repeat(layer.module, self._tensors(layer, copies), bottoms,
+                                             tops))
+                repeated.append(layer)
+                needed |= set(bottoms)
             else:
-                self._program += made.values()
+                self._program += made
                 keeps[place] = list(made.values())
         self._program.reverse()
-        return keeps
+        return keeps, repeated
 
     def _tensors(self, layer: ModuleRunner, copies: bool) -> dict[str, Tensor]:
         """The learnable tensors of a layer, by the module's names for them."""
@@ -91,26 +118,21 @@ class AbsentBlobs:
                 else parameter.detach()
                 for (name, parameter), blob in zip(layer.module.named_parameters(), layer.blobs)}
 
-    @property
-    def layers(self) -> list[ModuleRunner]:
-        """The layers that would run, whose learnable blobs must be as they were."""
-        return [entry[0] for entry in self._program if not isinstance(entry, Memory)]
-
     def keep(self, memory: Memory) -> None:
         """Keeps the values that a memory has at this moment of a pass."""
         self._kept[id(memory)] = memory.keep()
 
     def leave_out(self, memory: Memory, shape: Shape) -> None:
         """New values of this shape are left out until they are read."""
-        memory.defer(shape, functools.partial(self._read, memory))
+        memory.defer(shape, functools.partial(self._read, id(memory)))
 
     def let_go(self, memory: Memory) -> None:
         """The values of a memory are left out from now on, unless somebody has their array."""
         if not memory.is_held:
             self.leave_out(memory, memory.shape)
 
-    def _read(self, memory: Memory) -> None:
-        self._visible.add(id(memory))
+    def _read(self, key: int) -> None:
+        self._visible.add(key)
         self.compute()
 
     def _compute_before_a_change(self) -> None:
@@ -127,12 +149,12 @@ class AbsentBlobs:
         self.times += 1
         values: dict[int, Tensor] = {}
         for entry in self._program:
-            if isinstance(entry, Memory) and id(entry) not in self._kept:
-                break
-            if isinstance(entry, Memory):
-                values[id(entry)] = self._kept[id(entry)]
+            if isinstance(entry, _Repeat):
+                entry.run(values)
+            elif entry in self._kept:
+                values[entry] = self._kept[entry]
             else:
-                _run(*entry, values)
+                break
         for key, memory in absent.items():
             if key in values:
                 memory.fulfil(values[key])
@@ -141,18 +163,10 @@ class AbsentBlobs:
 
     def forget(self) -> None:
         """After a pass that failed: what is absent of it is 0."""
-        for memory in self._absent.values():
+        for memory in list(self._absent.values()):
             if memory.is_deferred:
                 memory.unset()
         self._kept = {}
-
-
-def _run(layer: ModuleRunner, params: dict[str, Tensor], values: dict[int, Tensor]) -> None:
-    """Puts a layer's tops into the values, by the ids of their memories."""
-    bottoms = tuple(values[id(blob.values)] for blob in layer.bottoms)
-    tops = functional_call(layer.module, params, bottoms)
-    for blob, top in zip(layer.tops, tops if isinstance(tops, tuple) else (tops,)):
-        values[id(blob.values)] = top
 
 
 def last_uses(layers: Sequence[LayerRunner], steps: Sequence[Collection[LayerRunner]],

@@ -113,14 +113,13 @@ class Planner:
         self._leaving = self._last_uses() if self._lets_go else [[] for _ in self._steps]
         hidden = [step.hidden for step in self._chains.values()]
         absent = {id(memory): memory for group in (*hidden, *self._leaving) for memory in group}
-        keeps = self._absent.plan(self._layers, absent, copies=not self._lets_go)
+        keeps, repeated = self._absent.plan(self._layers, absent, copies=not self._lets_go)
         numbers = {id(layer): number for number, step in enumerate(self._steps)
                    for layer in step.layers}
         self._keeping = [[] for _ in self._steps]
         for place, memories in keeps.items():
             self._keeping[numbers[id(self._layers[place])]] += memories
-        self._are_held(self._absent.layers)
-        self._see(self._absent.layers)
+        self._see(repeated)
 
     def _last_uses(self) -> list[list[Memory]]:
         """Per step: the memories that no later one reads, and that it may let go."""
