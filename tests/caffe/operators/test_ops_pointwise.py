@@ -10,7 +10,7 @@ from caffe.operators.pointwise import PointwiseWeights, pays, pointwise_conv, po
 
 # images, channels, outputs, height, width
 SHAPES = [(1, 1, 1, 1, 1), (2, 5, 7, 3, 4), (1, 16, 33, 5, 5), (3, 33, 64, 1, 9), (1, 64, 31, 7, 7),
-          (1, 300, 100, 14, 15), (1, 40, 97, 40, 41), (2, 1024, 70, 7, 9), (1, 2048, 64, 8, 8)]
+          (1, 300, 100, 14, 15), (1, 40, 97, 40, 41)]
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,22 @@ def test_like_the_plain_convolution(case, limits, with_bias, adds, threads):
             torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=2e-5)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("case", [(2, 1024, 70, 7, 9), (1, 2048, 64, 8, 8), (1, 4096, 40, 3, 5)],
+                         ids=str)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pixels_that_are_whole_pages_apart(case, threads):
+    x, weight, bias, residual = operands(*case)
+    weight /= case[1] ** 0.5                # values of ordinary size
+    wanted = exact(x, weight, bias, residual, -1, 2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        top = pointwise_conv(x, pointwise_pack(weight), bias, residual, -1, 2)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=2e-5)
 
 
 def test_by_hand():
