@@ -1,75 +1,130 @@
-"""The gradient of depthwise kernels: against PyTorch's in float64, the plain form, bad operands."""
+"""The depthwise convolution with packed weights: against PyTorch's in float64."""
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from caffe.operators.plain.depthwise_gradient import depthwise_kernel_gradient as plain
+from caffe.operators.depthwise import DepthwiseWeights, depthwise_conv, depthwise_pack, pays
+from caffe.operators.plain import depthwise as plain
 
-# shape of x, kernel, stride, pad
-CASES = [((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)), ((2, 16, 8, 9), (3, 3), (1, 1), (1, 1)),
-         ((3, 35, 7, 30), (5, 5), (1, 1), (2, 2)), ((1, 48, 17, 16), (6, 6), (2, 2), (2, 2)),
-         ((2, 20, 5, 40), (4, 11), (1, 2), (3, 5)), ((1, 17, 3, 3), (7, 7), (1, 1), (6, 6)),
-         ((40, 32, 4, 4), (5, 5), (1, 1), (2, 2))]
-
-
-def operands(shape, kernel, stride, pad):
-    torch.manual_seed(5)
-    x, weight = torch.randn(shape), torch.randn(shape[1], 1, *kernel)
-    return x, torch.randn_like(F.conv2d(x, weight, None, stride, pad, 1, shape[1]))
+# images, channels, height, width, kernel, stride, padding
+CASES = [(1, 1, 3, 3, 3, 1, (0, 0)), (2, 5, 4, 9, 3, 1, (1, 1)), (1, 16, 9, 14, 3, 2, (1, 1)),
+         (3, 24, 8, 7, 3, 2, (1, 0)), (2, 33, 11, 15, 3, 1, (2, 3)), (1, 7, 1, 1, 3, 1, (1, 1)),
+         (1, 20, 5, 5, 5, 1, (0, 0)), (2, 40, 12, 16, 5, 1, (2, 2)), (1, 64, 13, 29, 5, 2, (2, 2)),
+         (1, 3, 6, 17, 5, 2, (1, 4)), (1, 100, 30, 31, 3, 2, (1, 1))]
+LIMITS = [(-math.inf, math.inf), (0, math.inf), (0, 6), (-0.5, 0.25)]
 
 
-def exact(x, grad, kernel, stride, pad):
-    weight = torch.zeros(x.shape[1], 1, *kernel, dtype=torch.double, requires_grad=True)
-    F.conv2d(x.double(), weight, None, stride, pad, 1, x.shape[1]).backward(grad.double())
-    return weight.grad
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(3)
+
+
+def operands(images, channels, height, width, kernel):
+    return (torch.randn(images, channels, height, width),
+            torch.randn(channels, 1, kernel, kernel), torch.randn(channels))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("gradient", [torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient, plain],
-                         ids=["operator", "plain"])
-def test_like_the_convolution(case, gradient):
-    x, grad = operands(*case)
-    wanted = exact(x, grad, *case[1:])
-    for layout in (torch.contiguous_format, torch.channels_last):
-        made = gradient(grad, x.contiguous(memory_format=layout), *case[1:])
-        torch.testing.assert_close(made.double(), wanted, rtol=1e-5, atol=5e-5)
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_like_the_plain_convolution(case, limits, with_bias, threads):
+    *shape, kernel, stride, padding = case
+    x, weight, bias = operands(*shape, kernel)
+    bias = bias if with_bias else None
+    wanted = F.conv2d(x.double(), weight.double(), None if bias is None else bias.double(), stride,
+                      padding, 1, shape[1]).clamp(*limits)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            top = depthwise_conv(x.contiguous(memory_format=layout), depthwise_pack(weight), bias,
+                                 stride, padding, *limits)
+            assert top.is_contiguous(memory_format=torch.channels_last)
+            torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=1e-5)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_by_hand():
-    #  a row 1 2 3, padded by one, and a kernel of two columns: 0 1 2 3 and 1 2 3 0 meet the top
-    x, grad = torch.tensor([[[[1.0, 2, 3]]]]), torch.tensor([[[[1.0, 10, 100, 1000]]]])
-    made = torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient(grad, x, [1, 2], [1, 1], [0, 1])
-    assert made.tolist() == [[[[3210, 321]]]]
+    # every output is the sum of its neighbourhood, those outside counting 0, plus 100
+    x = torch.arange(6.0).view(1, 1, 2, 3)
+    weights = depthwise_pack(torch.ones(1, 1, 3, 3))
+    top = depthwise_conv(x, weights, torch.tensor([100.0]), padding=(1, 1), high=113)
+    assert top.tolist() == [[[[108, 113, 112], [108, 113, 112]]]]
+    assert depthwise_conv(x, weights, stride=2, padding=(1, 1)).tolist() == [[[[8, 12]]]]
 
 
-def test_the_number_of_threads_changes_no_bit():
-    x, grad = operands(*CASES[2])
-    before, made = torch.get_num_threads(), []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            made.append(torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient(
-                grad, x, *CASES[2][1:]))
-    finally:
-        torch.set_num_threads(before)
-    assert torch.equal(*made)
+def test_the_number_of_threads_and_of_images_changes_no_bit():
+    x, weight, bias = operands(3, 70, 19, 20, 3)
+    weights = depthwise_pack(weight)
+    whole = depthwise_conv(x, weights, bias, padding=(1, 1))
+    before = torch.get_num_threads()
+    for threads in (1, 2, 5):
+        torch.set_num_threads(threads)
+        assert torch.equal(depthwise_conv(x, weights, bias, padding=(1, 1)), whole)
+        assert torch.equal(depthwise_conv(x[1:2], weights, bias, padding=(1, 1)), whole[1:2])
+    torch.set_num_threads(before)
 
 
-def test_no_images_give_zeros():
-    x, grad = torch.empty(0, 3, 4, 4), torch.empty(0, 3, 4, 4)
-    made = torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient(grad, x, [3, 3], [1, 1], [1, 1])
-    assert made.tolist() == torch.zeros(3, 1, 3, 3).tolist()
+def test_nan_stays_nan():
+    x = torch.full((1, 40, 3, 3), math.nan)
+    assert depthwise_conv(x, depthwise_pack(torch.ones(40, 1, 3, 3)), low=0, high=1).isnan().all()
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"grad": torch.ones(1, 2, 4, 5)}, "does not belong to x"),
-    ({"grad": torch.ones(2, 4, 4)}, "grad must be"),
-    ({"x": torch.ones(1, 2, 4, 4).double()}, "float32"),
-    ({"stride": [0, 1]}, "is none"),
-    ({"pad": [1, -1]}, "is none"),
-    ({"kernel": [3]}, "kernel must be")])
-def test_operands_that_do_not_fit(change, message):
-    good = {"grad": torch.ones(1, 2, 4, 4), "x": torch.ones(1, 2, 4, 4), "kernel": [3, 3],
-            "stride": [1, 1], "pad": [1, 1]}
-    with pytest.raises(ValueError, match=message):
-        torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient(**{**good, **change})
+def test_no_images():
+    weights = depthwise_pack(torch.ones(2, 1, 3, 3))
+    assert depthwise_conv(torch.zeros(0, 2, 5, 6), weights).shape == (0, 2, 3, 4)
+
+
+def test_like_the_plain_operator():
+    x, weight, bias = operands(2, 20, 6, 7, 5)
+    given = x, *depthwise_pack(weight), bias, 2, 2, 1, -1.0, 2.0
+    torch.testing.assert_close(plain.depthwise_conv(*given),
+                               torch.ops.caffe_fast_rcnn.depthwise_conv(*given), rtol=1e-5,
+                               atol=1e-5)
+
+
+def test_meta_shape():
+    x, weight, bias = operands(2, 20, 6, 7, 3)
+    packed, kernel = depthwise_pack(weight)
+    meta = depthwise_conv(x.to("meta"), DepthwiseWeights(packed.to("meta"), kernel),
+                          bias.to("meta"), 2, (1, 1))
+    real = depthwise_conv(x, DepthwiseWeights(packed, kernel), bias, 2, (1, 1))
+    assert meta.shape == real.shape and meta.stride() == real.stride()
+
+
+@pytest.mark.parametrize("change", [
+    {"x": torch.zeros(1, 3, 5, 5)}, {"x": torch.zeros(4, 5, 5)}, {"x": torch.zeros(1, 4, 1, 9)},
+    {"x": torch.zeros(1, 4, 5, 5).double()}, {"bias": torch.zeros(5)},
+    {"bias": torch.zeros(4).double()}, {"stride": 3}, {"padding": (-1, 0)},
+    {"weights": DepthwiseWeights(torch.zeros(9, 4), 5)},
+    {"weights": DepthwiseWeights(torch.zeros(49, 4), 7)},
+    {"weights": DepthwiseWeights(torch.zeros(9, 4, 1), 3)}])
+def test_operands_that_do_not_fit(change):
+    given = {"x": torch.zeros(1, 4, 5, 5), "weights": depthwise_pack(torch.zeros(4, 1, 3, 3)),
+             "bias": torch.zeros(4), "stride": 1, "padding": (0, 0), **change}
+    with pytest.raises(ValueError, match=r"^depthwise_conv: (the )?\w+ "):
+        depthwise_conv(**given)
+    with pytest.raises(ValueError, match=r"^depthwise_conv: (the )?\w+ "):
+        plain.depthwise_conv(given["x"], *given["weights"], given["bias"], given["stride"],
+                             *given["padding"], 0.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 1, 7, 7), (4, 1, 3, 5), (4, 3, 3)])
+def test_weights_of_another_shape(shape):
+    with pytest.raises(ValueError, match="must be"):
+        depthwise_pack(torch.zeros(shape))
+
+
+def test_no_gradient_is_lost_in_silence():
+    x = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    top = depthwise_conv(x, depthwise_pack(torch.zeros(2, 1, 3, 3)))
+    with pytest.raises(RuntimeError, match="no gradient"):
+        top.sum().backward()
+
+
+def test_few_channels_do_not_pay():
+    assert not pays(3)

@@ -38,7 +38,7 @@ class Memory:
 
     __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
                  "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
-                 "_changes", "_lent", "_deferred")
+                 "_changes", "_lent", "_deferred", "_watchers", "__weakref__")
 
     def __init__(self, shape: Sequence[int], device: torch.device, tensor: Tensor | None = None,
                  keeps_layout: bool = False) -> None:
@@ -59,6 +59,7 @@ class Memory:
         self._changes = 0
         self._lent: tuple[Tensor, ...] = ()     # tensors of the values that others may write to
         self._deferred: Callable[[], None] | None = None    # sets the values when they are read
+        self._watchers: list[weakref.WeakMethod] = []       # who must see the values as they are
 
     @property
     def shape(self) -> Shape:
@@ -91,6 +92,7 @@ class Memory:
 
     def set(self, tensor: Tensor | None, owned: bool = True) -> None:
         """Replaces the tensor; owned: whether nothing else uses its memory."""
+        self.announce_change()
         self._tensor = tensor
         self._owned = owned
         self.fresh = self.is_dead_end = False
@@ -98,13 +100,32 @@ class Memory:
         self._changes += 1
         self._lent, self._deferred = (), None
 
+    def watch(self, method: Callable[[], None]) -> None:
+        """Calls a method once, before the values may change for the first time from now on.
+
+        The memory does not keep the method's object alive.
+        """
+        reference = weakref.WeakMethod(method)
+        if reference not in self._watchers:
+            self._watchers.append(reference)
+
+    def announce_change(self) -> None:
+        """Says that the values may change from now on."""
+        if self._watchers:
+            watchers, self._watchers = self._watchers, []
+            for reference in watchers:
+                method = reference()
+                if method is not None:
+                    method()
+
     def touch(self) -> None:
-        """Says that the tensor has been changed in place."""
+        """Says that the tensor has been changed in place (see `announce_change`)."""
         self._host_state = _STALE
         self._changes += 1
 
     def lend(self, tensor: Tensor) -> None:
         """Says that somebody has a tensor of these values, and may write to it later on."""
+        self.announce_change()
         self.touch()
         if not any(tensor is known for known in self._lent):
             self._lent = (*self._lent, tensor)
@@ -123,6 +144,11 @@ class Memory:
         """Whether the user still has the array, and may write to it unseen."""
         return self._array is not None and self._array() is not None
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether somebody was given a tensor of the values."""
+        return bool(self._lent)
+
     def keep(self) -> Tensor:
         """The tensor as it is now, for later: a copy unless it is fresh and nobody can write to it.
         Of the type that it has.
@@ -139,6 +165,12 @@ class Memory:
         self.set(None)
         self._shape, self._deferred = shape, compute
 
+    def fulfil(self, tensor: Tensor) -> None:
+        """Sets values that were deferred; in a shape given since, the first ones (see `fit`)."""
+        shape = self._shape
+        self.set(tensor if tensor.shape == shape else
+                 tensor.contiguous().view(-1)[:torch.Size(shape).numel()].view(shape))
+
     @property
     def is_deferred(self) -> bool:
         """Whether the values are still to be computed."""
@@ -146,6 +178,7 @@ class Memory:
 
     def unset(self, shape: Shape | None = None) -> None:
         """Sets all values to `fill` (in a new shape), also in the array that the user still has."""
+        self.announce_change()
         if shape is not None and shape != self.shape:
             self._shape, self._tensor, self._host_state = shape, None, _STALE
         view = self._living_view()
@@ -158,6 +191,7 @@ class Memory:
 
     def copy_(self, tensor: Tensor) -> None:
         """Overwrites the values where they are."""
+        self.announce_change()
         self.get().data.copy_(tensor)
         self.touch()
 
@@ -173,6 +207,7 @@ class Memory:
         if self.is_unset and self.fill == 0:
             self.set(tensor, owned=False)
         elif self._owned:
+            self.announce_change()
             self.get().add_(tensor)
             self.touch()
         else:
@@ -182,13 +217,15 @@ class Memory:
         """Changes the shape; a memory that does not grow keeps its first values (Blob::Reshape)."""
         if shape == self.shape:
             return
-        old = None if self.is_unset else self.get()
+        self.announce_change()
         count = torch.Size(shape).numel()
-        keeps = old is not None and count <= old.numel()
-        self._tensor = old.contiguous().view(-1)[:count].view(shape) \
-            if old is not None and keeps else None
+        keeps = count <= torch.Size(self.shape).numel()
+        if self._deferred is None or not keeps:
+            old = self.get() if keeps and not self.is_unset else None
+            self._tensor = None if old is None else old.contiguous().view(-1)[:count].view(shape)
+            self._deferred = None
         self._shape = tuple(shape)
-        self._array = self._arrays_tensor = self._host = self._deferred = None
+        self._array = self._arrays_tensor = self._host = None
         self.touch()
 
     def settle(self) -> None:
@@ -215,6 +252,7 @@ class Memory:
         """numpy's float32 array of the values; writing to it changes them."""
         if self.is_copied:
             return self._host_array()
+        self.announce_change()
         self.settle()
         self._changes += 1
         array = self._array() if self._array is not None else None

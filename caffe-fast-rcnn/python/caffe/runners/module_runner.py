@@ -38,8 +38,9 @@ class ModuleRunner(GraphRunner):
                            or i - len(bottoms) in self.module.no_gradient}
         self._optional = () if param.propagate_down else self.module.optional_gradient
         self._uploads = any(blob.values.is_copied for blob in self.blobs)
-        self._changing = [blob for blob in self.blobs
-                          if self.module.changes_blobs or not blob.parameter.requires_grad]
+        stay = getattr(self.module, "use_global", False)    # the statistics of a BatchNorm
+        self._changing = [blob for blob in self.blobs if self.module.changes_blobs
+                          or not (blob.parameter.requires_grad or stay)]
         works_in_place = self.module.in_place or self.module.overwrites
         self._may_change_bottom = bool(works_in_place and bottoms and bottoms[0] is tops[0])
         self._changed = None        # the data after a pass in place
@@ -89,6 +90,8 @@ class ModuleRunner(GraphRunner):
         if self._uploads:
             for blob in self.blobs:
                 blob.values.get()
+        for blob in self._changing:
+            blob.values.announce_change()
         try:
             outputs = self._outputs(*tensors)
         except _FAILURES as problem:

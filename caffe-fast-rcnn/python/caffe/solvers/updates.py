@@ -142,6 +142,7 @@ class Updater:
             if not local_rate and self._slots[i] is None and self.rule.zero_rate_does_nothing:
                 blob.gradient.unset()
                 continue
+            blob.values.announce_change()
             blob.gradient.set(self._step(i, blob, local_rate, decay, scale, iteration), owned=False)
             blob.values.touch()
             if blob.gradient.is_viewed:

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <vector>
 
+#include "clamping.h"
 #include "winograd_product.h"
 
 namespace caffe_fast_rcnn {
@@ -15,16 +17,6 @@ namespace {
 using winograd::kPanel;
 using winograd::kRows;
 
-// Results below `low` become low, those above `high` high; NaN stays NaN.
-struct Limits {
-  float low, high;
-
-  Vector of(Vector v) const {
-    v = v < splat(low) ? splat(low) : v;
-    return v > splat(high) ? splat(high) : v;
-  }
-};
-
 void check_float(const char* op, const char* name, const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat, op, ": ", name, " must be float32, not ",
                     x.scalar_type());
@@ -32,10 +24,11 @@ void check_float(const char* op, const char* name, const at::Tensor& x) {
                     x.device());
 }
 
+constexpr int64_t kPageFloats = 1024;       // of 4096 bytes
 constexpr int64_t kBlockFloats = 1 << 15;  // of pixels that stay in a core's second cache
 
 struct Pointwise {
-  int64_t pixels, channels, outputs;
+  int64_t pixels, channels, outputs, stride;  // stride: from a pixel of x to the next
   const float* x;         // (pixels, channels)
   const float* packed;    // (panels, channels, kPanel)
   const float* bias;      // panels * kPanel numbers
@@ -56,14 +49,14 @@ struct Pointwise {
       left[row] = start;
       right[row] = behind;
     }
-    const float* inputs = x + first * channels;
+    const float* inputs = x + first * stride;
     const float* weights = packed + panel * panel_floats();
     for (int64_t k = 0; k < channels; ++k, weights += kPanel) {
       __builtin_prefetch(ahead + k * step, 0, 2);
       const Vector one = load(weights), two = load(weights + kLanes);
 #pragma GCC unroll 16
       for (int row = 0; row < kCount; ++row) {
-        const Vector input = splat(inputs[row * channels + k]);
+        const Vector input = splat(inputs[row * stride + k]);
         left[row] = multiply_add(input, one, left[row]);
         right[row] = multiply_add(input, two, right[row]);
       }
@@ -100,7 +93,26 @@ struct Pointwise {
     }
   }
 
+  // Pixels first ... last - 1, panels first_panel ... last_panel - 1. Pixels that are whole pages
+  // apart would drive each other out of the first cache, and are copied with gaps between them.
   void compute(int64_t first, int64_t last, int64_t first_panel, int64_t last_panel) const {
+    if (stride % kPageFloats != 0) {
+      compute_there(first, last, first_panel, last_panel);
+      return;
+    }
+    Pointwise spread = *this;
+    spread.stride = channels + kLanes;
+    std::vector<float> pixels((last - first) * spread.stride);
+    for (int64_t pixel = first; pixel < last; ++pixel) {
+      std::copy_n(x + pixel * stride, channels, &pixels[(pixel - first) * spread.stride]);
+    }
+    spread.x = pixels.data();
+    spread.y += first * outputs;
+    if (residual) spread.residual += first * outputs;
+    spread.compute_there(0, last - first, first_panel, last_panel);
+  }
+
+  void compute_there(int64_t first, int64_t last, int64_t first_panel, int64_t last_panel) const {
     const int64_t groups = std::max<int64_t>((last - first) / kRows, 1);
     const int64_t step = std::max<int64_t>(kPanel / groups, 1);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
@@ -167,6 +179,7 @@ at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& packed, int64_t
   run({x.size(0) * x.size(2) * x.size(3),
        x.size(1),
        out_channels,
+       x.size(1),
        from.const_data_ptr<float>(),
        weights.const_data_ptr<float>(),
        addend.const_data_ptr<float>(),

@@ -27,10 +27,11 @@ def make(text):
 
 
 def check(built):
-    """The outputs of a planned pass, and then all of its blobs, are those of single layers."""
+    """The outputs of planned passes, and then all blobs, are those of single layers."""
     expected = unplanned(built)
-    for name, array in outputs(built).items():
-        assert_near(array, expected[name], name)
+    for _ in range(2):                              # the second one lets blobs go
+        for name, array in outputs(built).items():
+            assert_near(array, expected[name], name)
     assert_same(built, expected)
     for name, array in outputs(built).items():      # nothing that was read is hidden now
         assert_near(array, expected[name], name)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
+from caffe.operators import max_pooling
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import LayerParameter
 
@@ -215,6 +216,8 @@ class Pooling(Module):
             return average_pool(x, grid)
         if self.p.pool == STOCHASTIC:
             return stochastic_pool(x, grid, self.phase)
+        if len(self.param.top) == 1 and max_pooling.takes(x):
+            return max_pooling.max_pool(x, *grid)
         top, index = max_pool(x, grid)
         return (top, index.to(x.dtype)) if len(self.param.top) > 1 else top
 

@@ -31,7 +31,7 @@ class WholePass:
         """One pass; returns the weighted sum of the losses. record: a backward pass may follow."""
         if self._planner.allows():
             return self._planner.run()
-        self._planner.compute_hidden()
+        self._planner.compute_absent()
         frozen = self._frozen.places if self._frozen is not None else []
         left_out = {*self._silent_places, *frozen}
         loss: Tensor | float = 0.0
@@ -55,7 +55,7 @@ class WholePass:
 
     def compute_left_out(self) -> None:
         """Computes the blobs that the last pass left out, before layers run by themselves."""
-        self._planner.compute_hidden()
+        self._planner.compute_absent()
         if self._frozen is not None:
             self._frozen.compute()
         self._silent.compute()

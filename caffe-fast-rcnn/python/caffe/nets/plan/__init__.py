@@ -4,7 +4,7 @@
     chains.py     which layers of a net can be carried out by the convolution before them
     kernels.py    a convolution or product with packed weights and all that was fused into it
     steps.py      a chain at work on the net's blobs
-    hidden.py     the blobs inside a chain, computed when somebody reads them
+    absent.py     the blobs that a pass leaves out or lets go, computed when somebody reads them
     planner.py    the plan of a net: when it holds, and when it is made anew
 
 Belongs here: what is decided once and used in every later pass. The layers say what is computed

@@ -122,7 +122,7 @@ def activation_of(layer: ModuleRunner) -> Activation | None:
 def find_chains(layers: Sequence[LayerRunner], visible: Collection[int]) -> dict[int, Chain]:
     """{position of the host: Chain} of all that can be planned.
 
-    visible: ids of blobs that must not be hidden.
+    visible: ids of the Memory of blobs that must not be hidden.
     """
     readers = _readers(layers)
     chains: dict[int, Chain] = {}
@@ -143,7 +143,7 @@ def find_chains(layers: Sequence[LayerRunner], visible: Collection[int]) -> dict
 
 def _hides(chain: Chain, follower: LayerRunner, visible: Collection[int]) -> bool:
     """Whether a blob that must not be hidden would be, if the chain took this layer."""
-    return follower.tops[0] is not chain.top and id(chain.top) in visible
+    return follower.tops[0] is not chain.top and id(chain.top.values) in visible
 
 
 def is_host(layer: LayerRunner) -> TypeGuard[ModuleRunner]:

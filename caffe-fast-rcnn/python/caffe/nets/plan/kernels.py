@@ -19,7 +19,7 @@ from caffe.layer_types.maps.convolution import Convolution
 from caffe.layer_types.values.dense import InnerProduct
 from caffe.nets.plan.chains import Activation, Chain
 from caffe.nets.plan.folding import factor_and_shift, scaled
-from caffe.operators import pointwise, winograd
+from caffe.operators import depthwise, few_rows, pointwise, winograd
 from caffe.runners.module_runner import ModuleRunner
 
 Kernel = Callable[[Tensor, Tensor | None], Tensor]      # (bottom, residual or None) -> top
@@ -74,6 +74,8 @@ def make_kernel(chain: Chain, weights: Weights, shape: Shape) -> Kernel:
         return _winograd(module, weights, activation)
     if factors == torch.float32 and _takes_pointwise(module, activation):
         return _pointwise(module, weights, activation)
+    if factors == torch.float32 and chain.residual is None and _takes_depthwise(module, activation):
+        return _depthwise(module, weights, activation)
     return _convolution(module, weights, activation, chain.residual is not None, shape)
 
 
@@ -101,18 +103,44 @@ def _winograd(module: Convolution, weights: Weights, activation: Activation) -> 
 def _takes_pointwise(module: Convolution, activation: Activation) -> bool:
     w = module.windows
     return (w.kernel == (1, 1) and w.pad == (0, 0) and module.group == 1
-            and activation.name in (*_LIMITS, "hardtanh")
-            and pointwise.pays(module.channels, module.num_output))
+            and _is_limit(activation)
+            and pointwise.pays(module.num_output))
 
 
 def _pointwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
     packed, bias = pointwise.pointwise_pack(weights.weight), weights.bias
-    low, high = _LIMITS.get(activation.name) or activation.scalars
+    low, high = _limits(activation)
     rows, columns = module.windows.stride
 
     def run(x: Tensor, residual: Tensor | None) -> Tensor:
         x = x if rows == columns == 1 else x[:, :, ::rows, ::columns]
         return pointwise.pointwise_conv(x, packed, bias, residual, low, high)
+    return run
+
+
+def _is_limit(activation: Activation) -> bool:
+    """Whether an activation only cuts off what is too small or too large."""
+    return activation.name in (*_LIMITS, "hardtanh")
+
+
+def _limits(activation: Activation) -> tuple[float, ...]:
+    return _LIMITS.get(activation.name) or activation.scalars
+
+
+def _takes_depthwise(module: Convolution, activation: Activation) -> bool:
+    w = module.windows
+    return (module.group == module.channels == module.num_output
+            and w.kernel in ((3, 3), (5, 5)) and w.stride in ((1, 1), (2, 2))
+            and w.dilation == (1, 1) and _is_limit(activation) and depthwise.pays(module.channels))
+
+
+def _depthwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
+    packed, bias = depthwise.depthwise_pack(weights.weight), weights.bias
+    low, high = _limits(activation)
+    stride, pad = module.windows.stride[0], module.windows.pad
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        return depthwise.depthwise_conv(x, packed, bias, stride, pad, low, high)
     return run
 
 
@@ -149,6 +177,8 @@ def _sum(operator: Callable[..., Tensor], options: tuple, activation: Activation
 def _product(module: InnerProduct, weights: Weights, activation: Activation, adds: bool,
              shape: Shape) -> Kernel:
     weight, bias = weights
+    if not adds and _is_limit(activation) and few_rows.takes(shape[0], weight):
+        return _few_rows(weights, activation)
     after = _IN_PLACE.get(activation.name)
     if (shape[0] < _PACKED_ROWS and weight.dtype == torch.float32) or adds:
         def run(x: Tensor, residual: Tensor | None) -> Tensor:
@@ -164,3 +194,11 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
     def run_packed(x: Tensor, residual: Tensor | None) -> Tensor:
         return operator(x.flatten(1), packed, bias, name, scalars, "")
     return run_packed
+
+
+def _few_rows(weights: Weights, activation: Activation) -> Kernel:
+    low, high = _limits(activation)
+
+    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        return few_rows.few_rows_product(x.flatten(1), *weights, low, high)
+    return run

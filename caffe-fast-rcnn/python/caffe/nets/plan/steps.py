@@ -6,8 +6,8 @@ from torch import Tensor
 
 from caffe.core.blob import Blob
 from caffe.layer_types.common.module import Shape
+from caffe.nets.plan.absent import AbsentBlobs
 from caffe.nets.plan.chains import Chain
-from caffe.nets.plan.hidden import HiddenBlobs
 from caffe.nets.plan.kernels import Kernel, folded_weights, make_kernel
 from caffe.runners.runner import LayerRunner
 
@@ -25,6 +25,7 @@ class LayerStep:
 
     def __init__(self, layer: LayerRunner) -> None:
         self.layer = layer
+        self.layers = [layer]
 
     def run(self) -> Tensor | float:
         """Computes the tops; returns what the layer adds to the objective."""
@@ -34,12 +35,13 @@ class LayerStep:
 class ChainStep:
     """A chain; for bottoms that its kernel cannot take (empty ones), its layers one by one.
 
-    visible: ids of the blobs that were read though they were hidden.
+    hidden: the memories of the blobs inside, which are left out.
     """
 
-    def __init__(self, chain: Chain, visible: set[int]) -> None:
-        self.chain = chain
-        self.hidden = HiddenBlobs(chain, visible) if chain.hidden else None
+    def __init__(self, chain: Chain, absent: AbsentBlobs) -> None:
+        self.chain, self.layers = chain, chain.layers
+        self.hidden = [blob.values for blob in chain.hidden]
+        self._absent = absent
         self._bottom, self._top = chain.host.bottoms[0], chain.top
         self._weights = folded_weights(chain)
         self._shape: Shape | torch.Size = ()
@@ -58,8 +60,8 @@ class ChainStep:
         top = self._kernel(x, residual)
         self._top.values.set(top)
         self._top.values.fresh = True
-        if self.hidden is not None:
-            self.hidden.defer(top)
+        for memory in self.hidden:
+            self._absent.leave_out(memory, tuple(top.shape))
         return 0.0
 
     def _read(self, blob: Blob) -> Tensor:

@@ -4,7 +4,10 @@ import torch
 from caffe.operators.plain import (
     align,
     boxes,
+    depthwise,
     depthwise_gradient,
+    few_rows,
+    max_pooling,
     pointwise,
     regions,
     values,
@@ -27,6 +30,10 @@ SCHEMAS = {
     "int sampling_ratio, bool aligned) -> Tensor": align.roi_align_backward,
     "roi_align_rois_backward(Tensor grad, Tensor features, Tensor rois, float spatial_scale, "
     "int sampling_ratio, bool aligned) -> Tensor": align.roi_align_rois_backward,
+    "few_rows_product(Tensor x, Tensor weight, Tensor? bias, float low, float high) -> Tensor":
+        few_rows.few_rows_product,
+    "max_pool(Tensor x, int[] kernel, int[] stride, int[] pad, int[] counts) -> Tensor":
+        max_pooling.max_pool,
     "nms(Tensor boxes, Tensor scores, Tensor? groups, float thresh, bool inclusive, "
     "int max_keep) -> Tensor": boxes.nms,
     "soft_nms(Tensor boxes, Tensor scores, Tensor? groups, bool gaussian, float thresh, "
@@ -44,6 +51,8 @@ SCHEMAS = {
         values.lrn_within_backward,
     "sgd_update_(Tensor(a!) weight, Tensor grad, Tensor(b!) history, float lr, float momentum, "
     "float decay) -> ()": values.sgd_update_,
+    "depthwise_conv(Tensor x, Tensor weights, int kernel, Tensor? bias, int stride, int pad_h, "
+    "int pad_w, float low, float high) -> Tensor": depthwise.depthwise_conv,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
     "float low, float high) -> Tensor": pointwise.pointwise_conv,
     "depthwise_kernel_gradient(Tensor grad, Tensor x, int[] kernel, int[] stride, int[] pad) "

@@ -1,0 +1,44 @@
+"""Maxima of windows without their places, in channels_last, on the CPU.
+
+    if takes(x): top = max_pool(x, kernel, stride, pad, counts)
+
+For passes that record no gradient: the places of the maxima cost PyTorch three quarters of the
+time. The kernel is in src/caffe/layers/max_pooling.cpp; the numbers are PyTorch's.
+"""
+import torch
+from torch import Tensor
+
+from caffe.operators.registration import are_compiled, raw
+
+Pair = tuple[int, ...]      # along the height and the width
+
+
+def takes(x: Tensor) -> bool:
+    """Whether this is the way to the maxima of x: (N, C, H, W), float32, of which nobody asks for
+    the gradient, in channels_last, on the CPU."""
+    return (are_compiled() and x.dim() == 4 and x.device.type == "cpu"
+            and x.dtype == torch.float32 and not (x.requires_grad and torch.is_grad_enabled())
+            and x.is_contiguous(memory_format=torch.channels_last))
+
+
+def max_pool(x: Tensor, kernel: Pair, stride: Pair, pad: Pair, counts: Pair) -> Tensor:
+    """The maxima of counts[0] x counts[1] windows, (N, C, *counts), channels_last.
+
+    The first window begins `pad` pixels above and left of x. A window's part outside x does not
+    count; a window that lies all outside gives -FLT_MAX, as in Caffe; NaN is larger than numbers.
+    No gradient passes through it. ValueError: operands that do not fit.
+    """
+    return raw.max_pool(x, kernel, stride, pad, counts)
+
+
+@torch.library.register_fake("caffe_fast_rcnn::max_pool")
+def _(x, kernel, stride, pad, counts):
+    return x.new_empty((x.shape[0], *counts, x.shape[1])).permute(0, 3, 1, 2)
+
+
+def _no_gradient(ctx: object, grad: Tensor) -> None:
+    raise RuntimeError("caffe.ops.max_pool passes no gradient; use "
+                       "torch.nn.functional.max_pool2d")
+
+
+torch.library.register_autograd("caffe_fast_rcnn::max_pool", _no_gradient)
