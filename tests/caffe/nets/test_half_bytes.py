@@ -75,11 +75,15 @@ def test_numbers_like_those_of_float32(planned):
         made = built(DETECTOR, "bf16")
         made.forward()
         assert made.blobs["fc6"].values.as_is().dtype == torch.bfloat16
+        # what a plan has let go is computed again in float32 when it is read
+        absent = {name for name in DEPTH if made.blobs[name].values.is_deferred}
         found = blobs(made)
+    assert bool(absent) == planned and len(absent) < len(DEPTH)
     for name, depth in DEPTH.items():
         assert found[name].dtype == np.float32
         assert_close(found[name], exact[name], depth, name)
-        assert relative_error(found[name], exact[name]) > 1e-5, f"{name} is not of bf16"
+        if name not in absent:
+            assert relative_error(found[name], exact[name]) > 1e-5, f"{name} is not of bf16"
 
 
 @needs_bf16

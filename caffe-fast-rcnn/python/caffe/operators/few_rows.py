@@ -17,7 +17,8 @@ MOST_ROWS = 4
 
 def takes(rows: int, weight: Tensor) -> bool:
     """Whether this is the way to the product of so many rows with the weight (O, K)."""
-    return are_compiled() and rows <= MOST_ROWS and weight.is_contiguous()
+    return (are_compiled() and rows <= MOST_ROWS and weight.is_contiguous()
+            and weight.dtype == torch.float32)
 
 
 def few_rows_product(x: Tensor, weight: Tensor, bias: Tensor | None = None,
