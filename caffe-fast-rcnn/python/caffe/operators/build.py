@@ -107,7 +107,7 @@ def build() -> str:
     if not os.path.exists(wanted.path):
         find_compiler()
         what = "CPU and CUDA" if wanted.cuda else f"the CPU only ({why_not})"
-        logger.warning("building the operators for %s; this takes a minute", what)
+        logger.warning("building the operators for %s; this takes a minute or two", what)
         wanted.make()
     return wanted.path
 
