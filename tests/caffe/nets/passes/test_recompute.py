@@ -31,9 +31,9 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "labels" top: 
 
 @pytest.fixture
 def make():
-    def net(recompute):
+    def net(recompute, text=NET):
         caffe.set_random_seed(5)
-        made = caffe.Net(prototxt.read_net_text(NET, origin="test"), caffe.TRAIN)
+        made = caffe.Net(prototxt.read_net_text(text, origin="test"), caffe.TRAIN)
         if recompute:
             made.passes.recompute_activations()
         return made
@@ -70,3 +70,12 @@ def test_who_reads_a_dropped_blob_gets_its_values(make):
     for name in plain.blobs:
         assert saving.blobs[name].shape == plain.blobs[name].shape
         assert np.array_equal(saving.blobs[name].data, plain.blobs[name].data), name
+
+
+def test_a_segment_whose_first_layers_are_frozen_is_dropped_after_backward(make):
+    """Backward never comes to those, and leaves the segment before."""
+    text = NET.replace(POOL.format(1), "").replace('bottom: "pool1"', 'bottom: "conv1"')
+    plain, saving = passed(make(False, text)), passed(make(True, text))
+    assert saving.blobs["conv2"].values.is_deferred
+    for name, blobs in plain.params.items():
+        assert np.array_equal(blobs[0].diff, saving.params[name][0].diff), name

@@ -112,7 +112,7 @@ class FrozenPart:
             for layer in self._layers:
                 layer.forward(record)
             if keys is not None:
-                self.cache.add(keys, [memory.get() for memory in self.features])
+                self.cache.add(keys, [memory.as_is() for memory in self.features])
             if drops:
                 self._left_out.defer(kept=self.features)
             return

@@ -39,7 +39,7 @@ class Segment:
         """Runs the layers again, if they were dropped, for their backward passes."""
         if not self._is_dropped:
             return
-        kept = [(memory, memory.get()) for memory in self._kept]
+        kept = [(memory, memory.as_is()) for memory in self._kept]
         for layer in self.layers:
             layer.forward(record=True)
         for memory, tensor in kept:
@@ -55,6 +55,8 @@ class Segments:
     def __init__(self, layers: Sequence[LayerRunner], left_out: Sequence[int],
                  outputs: Sequence[Blob]) -> None:
         self._layers = layers
+        self._by_end: dict[int, Segment] = {}       # by the place of the last layer
+        # by the places of the layers at which backward comes to a segment, and leaves it
         self._by_last: dict[int, Segment] = {}
         self._by_first: dict[int, Segment] = {}
         for places in _cut(layers, set(left_out)):
@@ -63,12 +65,15 @@ class Segments:
             inside = [layers[place] for place in places]
             made = {id(top.values): top.values for layer in inside for top in layer.tops}
             segment = Segment(inside, [memory for key, memory in made.items() if key in read])
-            self._by_last[places[-1]] = self._by_first[places[0]] = segment
+            self._by_end[places[-1]] = segment
+            learning = [place for place in places if layers[place].need_backward]
+            if learning:
+                self._by_last[learning[-1]] = self._by_first[learning[0]] = segment
 
     def after_forward(self, place: int) -> None:
         """Called when layer number `place` has run."""
-        if place in self._by_last:
-            self._by_last[place].drop()
+        if place in self._by_end:
+            self._by_end[place].drop()
 
     def before_backward(self, place: int) -> None:
         """Called before the backward pass of layer number `place`."""

@@ -94,7 +94,7 @@ class LeftOut:
     @torch.no_grad()
     def compute(self) -> None:
         """Computes what nobody has read yet; what was read or replaced stays."""
-        known = [(memory, memory.get()) for memory in self._made if not memory.is_deferred]
+        known = [(memory, memory.as_is()) for memory in self._made if not memory.is_deferred]
         if len(known) == len(self._made):
             return
         for layer in self._layers:
