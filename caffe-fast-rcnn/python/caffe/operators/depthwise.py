@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from caffe.operators.pointwise import PANEL
-from caffe.operators.registration import are_compiled, raw
+from caffe.operators.registration import PANEL, are_compiled, raw, refuse_gradient
 
 _LANES = PANEL // 2     # numbers in one of the processor's vectors
 
@@ -73,9 +72,4 @@ def _(x, weights, kernel, bias, stride, pad_h, pad_w, low, high):
     return x.new_empty((x.shape[0], *size, x.shape[1])).permute(0, 3, 1, 2)
 
 
-def _no_gradient(ctx: object, grad: Tensor) -> None:
-    raise RuntimeError("caffe.ops.depthwise_conv passes no gradient; use "
-                       "torch.nn.functional.conv2d")
-
-
-torch.library.register_autograd("caffe_fast_rcnn::depthwise_conv", _no_gradient)
+refuse_gradient("depthwise_conv", "torch.nn.functional.conv2d")

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from caffe.operators.registration import are_compiled, raw
+from caffe.operators.registration import are_compiled, raw, refuse_gradient
 
 MOST_ROWS = 4
 
@@ -36,9 +36,4 @@ def _(x, weight, bias, low, high):
     return x.new_empty((x.shape[0], weight.shape[0]))
 
 
-def _no_gradient(ctx: object, grad: Tensor) -> None:
-    raise RuntimeError("caffe.ops.few_rows_product passes no gradient; use "
-                       "torch.nn.functional.linear")
-
-
-torch.library.register_autograd("caffe_fast_rcnn::few_rows_product", _no_gradient)
+refuse_gradient("few_rows_product", "torch.nn.functional.linear")

@@ -8,7 +8,7 @@ time. The kernel is in src/caffe/layers/max_pooling.cpp; the numbers are PyTorch
 import torch
 from torch import Tensor
 
-from caffe.operators.registration import are_compiled, raw
+from caffe.operators.registration import are_compiled, raw, refuse_gradient
 
 Pair = tuple[int, ...]      # along the height and the width
 
@@ -36,9 +36,4 @@ def _(x, kernel, stride, pad, counts):
     return x.new_empty((x.shape[0], *counts, x.shape[1])).permute(0, 3, 1, 2)
 
 
-def _no_gradient(ctx: object, grad: Tensor) -> None:
-    raise RuntimeError("caffe.ops.max_pool passes no gradient; use "
-                       "torch.nn.functional.max_pool2d")
-
-
-torch.library.register_autograd("caffe_fast_rcnn::max_pool", _no_gradient)
+refuse_gradient("max_pool", "torch.nn.functional.max_pool2d")

@@ -15,10 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe.operators.halves import widened
-from caffe.operators.registration import are_compiled, raw
-
-# How many outputs are packed side by side depends on the processor.
-PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3] if are_compiled() else 16
+from caffe.operators.registration import PANEL, are_compiled, raw, refuse_gradient
 
 
 class PointwiseWeights(NamedTuple):
@@ -68,9 +65,4 @@ def _(x, packed, out_channels, bias, residual, low, high):
     return x.new_empty((x.shape[0], *x.shape[2:], out_channels)).permute(0, 3, 1, 2)
 
 
-def _no_gradient(ctx: object, grad: Tensor) -> None:
-    raise RuntimeError("caffe.ops.pointwise_conv passes no gradient; use "
-                       "torch.nn.functional.conv2d")
-
-
-torch.library.register_autograd("caffe_fast_rcnn::pointwise_conv", _no_gradient)
+refuse_gradient("pointwise_conv", "torch.nn.functional.conv2d")

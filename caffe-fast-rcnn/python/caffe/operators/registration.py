@@ -46,6 +46,10 @@ def are_compiled() -> bool:
     return not any(library.kind == "FRAGMENT" for library in _libraries)
 
 
+# Outputs that are packed side by side, which depends on the processor; plain kernels pack nothing.
+PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3] if are_compiled() else 16
+
+
 def has_cuda_kernels() -> bool:
     """Whether the operators run on CUDA: by kernels of their own, or by the plain ones."""
     return torch._C._dispatch_has_kernel_for_dispatch_key("caffe_fast_rcnn::nms", "CUDA")
@@ -267,6 +271,13 @@ for _name in ("roi_pool", "roi_align", "psroi_pool", "smooth_l1_loss", "lrn_acro
               "nms", "soft_nms"):
     for _device in ("cpu", "cuda"):
         torch.library.register_autocast(f"caffe_fast_rcnn::{_name}", _device, torch.float32)
+
+
+def refuse_gradient(name: str, instead: str) -> None:
+    """Gradients through operator `name` are a RuntimeError, which says what to use `instead`."""
+    def backward(ctx: object, *grads: torch.Tensor) -> None:
+        raise RuntimeError(f"caffe.ops.{name} passes no gradient; use {instead}")
+    torch.library.register_autograd(f"caffe_fast_rcnn::{name}", backward)
 
 
 # Second derivatives: none of the operators has them.

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from caffe.operators.registration import are_compiled, raw
+from caffe.operators.registration import PANEL, are_compiled, raw, refuse_gradient
 
 TILE = 4
 NUMBERS = torch.float32, torch.bfloat16
@@ -116,19 +116,16 @@ def pays(in_channels: int, out_channels: int, height: int, width: int, threads: 
 
 # What PyTorch must know of them.
 
-# How many outputs are packed side by side depends on the processor; plain kernels are not packed.
-_PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3]
-
 
 @torch.library.register_fake("caffe_fast_rcnn::winograd_pack")
 def _(weight, tile, rotated):
     outputs, channels = (weight.shape[axis] for axis in ((1, 0) if rotated else (0, 1)))
     if not are_compiled():
         return weight.new_empty((outputs, channels, 3, 3))
-    plane, panels = (tile + 2) ** 2, -(-outputs // _PANEL)
+    plane, panels = (tile + 2) ** 2, -(-outputs // PANEL)
     if weight.dtype == torch.bfloat16:
-        return weight.new_empty((plane, panels, -(-channels // 2), _PANEL, 2))
-    return weight.new_empty((plane, panels, channels, _PANEL))
+        return weight.new_empty((plane, panels, -(-channels // 2), PANEL, 2))
+    return weight.new_empty((plane, panels, channels, PANEL))
 
 
 def _top(x: Tensor, out_channels: int, pad_h: int, pad_w: int) -> Tensor:
@@ -179,10 +176,6 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return *gradients, None, None, None
 
 
-def _no_gradient(ctx: Any, grad: Tensor) -> None:
-    raise RuntimeError("caffe.ops.winograd_conv passes no gradient; use winograd_conv2d")
-
-
 def _no_second_derivative(ctx: Any, grad: Tensor) -> None:
     raise RuntimeError("caffe.ops.winograd_conv2d has no second derivative; its gradient cannot be "
                        "differentiated again (create_graph=True)")
@@ -191,4 +184,4 @@ def _no_second_derivative(ctx: Any, grad: Tensor) -> None:
 torch.library.register_autograd("caffe_fast_rcnn::winograd_conv2d", _backward,
                                 setup_context=_context)
 torch.library.register_autograd("caffe_fast_rcnn::winograd_conv2d_backward", _no_second_derivative)
-torch.library.register_autograd("caffe_fast_rcnn::winograd_conv", _no_gradient)
+refuse_gradient("winograd_conv", "winograd_conv2d")
