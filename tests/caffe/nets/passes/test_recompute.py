@@ -1,6 +1,7 @@
 """Nets that drop activations and compute them again: the same gradients, less memory."""
 import numpy as np
 import pytest
+from net_texts import fc, input_layer, layer
 
 import caffe
 from caffe.files import prototxt
@@ -79,3 +80,56 @@ def test_a_segment_whose_first_layers_are_frozen_is_dropped_after_backward(make)
     assert saving.blobs["conv2"].values.is_deferred
     for name, blobs in plain.params.items():
         assert np.array_equal(blobs[0].diff, saving.params[name][0].diff), name
+
+
+BEGIN = input_layer("data", 2, 3, 17, 16) + input_layer("labels", 2)
+THREE = ('convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } '
+         "} ")
+END = fc("fc", "last", 3) + layer("loss", "SoftmaxWithLoss", "fc labels")
+
+
+def in_place(batch_norm):
+    """A block of a ResNet: all but the convolutions works in place."""
+    text = BEGIN
+    for name, bottom in (("conv1", "data"), ("conv2", "conv1"), ("last", "conv2")):
+        text += (layer(name, "Convolution", bottom, None, THREE)
+                 + layer(f"bn_{name}", "BatchNorm", name, name, batch_norm)
+                 + layer(f"scale_{name}", "Scale", name, name,
+                         'scale_param { filler { type: "gaussian" std: 1 } bias_term: true }')
+                 + layer(f"tanh_{name}", "TanH", name, name))
+    return text + END
+
+
+def deep():
+    """In-place layers behind more convolutions than a segment has layers."""
+    names = ["data", *(f"conv{i}" for i in range(8)), "last"]
+    text = BEGIN + "".join(layer(name, "Convolution", bottom, None, THREE)
+                           for bottom, name in zip(names, names[1:]))
+    return text + layer("tanh", "TanH", "last", "last") + END
+
+
+RANDOM = (BEGIN + layer("first", "Convolution", "data", None, THREE)
+          + layer("relu", "ReLU", "first", "first")
+          + layer("pool", "Pooling", "first", None,
+                  "pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }")
+          + layer("last", "Convolution", "pool", None, THREE) + END)
+
+
+@pytest.mark.parametrize("text, dropped", [
+    (in_place("batch_norm_param { use_global_stats: true }"), "conv1"), (in_place(""), None),
+    (deep(), "conv1"), (RANDOM, None)],
+    ids=["frozen statistics", "statistics", "deep", "random numbers"])
+def test_layers_in_place_and_those_that_do_not_repeat(make, text, dropped):
+    nets = make(False, text), make(True, text)
+    for net in nets:
+        net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=(2, 3, 17, 16))
+        caffe.set_random_seed(6)
+        passed(net)
+    plain, saving = nets
+    assert dropped is None or saving.blobs[dropped].values.is_deferred
+    for name, blobs in plain.params.items():
+        for one, other in zip(blobs, saving.params[name]):
+            assert np.array_equal(one.data, other.data), name
+            assert np.array_equal(one.diff, other.diff), name
+    for name in plain.blobs:
+        assert np.array_equal(saving.blobs[name].data, plain.blobs[name].data), name

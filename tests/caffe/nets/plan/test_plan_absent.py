@@ -213,6 +213,21 @@ def test_from_what_a_layer_that_draws_made():
         assert_near(found, built.blobs["relu"].data)
 
 
+def test_statistics_of_the_batch_are_counted_once():
+    built = net(input_layer("data", 2, 3, 8, 8)
+                + layer("bn", "BatchNorm", "data", None, "batch_norm_param { use_global_stats: "
+                        "false }") + conv("conv1", "bn") + conv("conv2", "conv1"),
+                phase=caffe.TEST)
+    fill(built)
+    for _ in range(2):
+        built.forward()
+    counted = [blob.data.copy() for blob in built.params["bn"]]
+    assert "conv1" in absent(built)
+    assert built.blobs["conv1"].data.any() and built.blobs["bn"].data.any()
+    assert all(np.array_equal(blob.data, array)
+               for blob, array in zip(built.params["bn"], counted))
+
+
 def test_a_blob_that_outlives_its_net(expected):
     made = net(RESIDUAL, phase=caffe.TEST)
     fill(made)

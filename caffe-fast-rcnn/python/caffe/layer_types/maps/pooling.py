@@ -166,6 +166,7 @@ class Pooling(Module):
             raise self.error(f"expected no pad for stochastic pooling, got {self.pad}")
         if len(param.top) == 1:     # bfloat16 has not the digits for an index
             self.numbers = Numbers.OF_BOTTOM if p.pool == MAX else Numbers.ROUNDED
+        self.draws = p.pool == STOCHASTIC and phase == caffe_pb2.TRAIN
         self.rounds_up = p.ceil_mode and p.round_mode == caffe_pb2.PoolingParameter.CEIL
 
     def _spatial_axes(self, shape: Shape) -> int:

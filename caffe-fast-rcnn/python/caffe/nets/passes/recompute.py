@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 from caffe.core.blob import Blob
 from caffe.core.memory import Memory
-from caffe.nets.passes.silent import PURE, LeftOut
-from caffe.runners.module_runner import ModuleRunner, SplitRunner
+from caffe.nets.passes.silent import LeftOut, works_in_place
+from caffe.nets.plan.pure import is_pure
+from caffe.runners.module_runner import SplitRunner
 from caffe.runners.runner import GraphRunner, LayerRunner
 
-LONGEST = 8     # layers of a segment
+LONGEST = 8     # layers of a segment, but for those in place that follow
 # Their results are small, and much work
-_NOT_WORTH_IT = ("InnerProduct", "Silence", "Softmax")
+_NOT_WORTH_IT = ("InnerProduct", "PSROIPooling", "ROIAlign", "ROIPooling", "Silence", "Softmax")
 
 
 class Segment:
@@ -92,20 +93,26 @@ class Segments:
 
 
 def _cut(layers: Sequence[LayerRunner], left_out: set[int]) -> list[list[int]]:
-    """The places of the layers of each segment."""
+    """The places of the layers of each segment. What a layer changes in place is made in the same
+    segment: a second run must begin with what was there before."""
     segments: list[list[int]] = [[]]
     for place, layer in enumerate(layers):
         if place in left_out:
             continue
-        if not _is_repeatable(layer):
+        changed = set() if isinstance(layer, SplitRunner) else works_in_place(layer)
+        made = {id(top.values) for other in segments[-1] for top in layers[other].tops
+                if not isinstance(layers[other], SplitRunner)}
+        if not (_is_repeatable(layer) and changed <= made):
             segments.append([])
             continue
+        if len(segments[-1]) >= LONGEST and not changed:
+            segments.append([])
         segments[-1].append(place)
-        if layer.type == "Pooling" or len(segments[-1]) == LONGEST:
+        if layer.type == "Pooling":
             segments.append([])
     return [places for places in segments if len(places) > 1]
 
 
 def _is_repeatable(layer: LayerRunner) -> bool:
-    return (isinstance(layer, (ModuleRunner, SplitRunner)) and layer.type in PURE
-            and layer.type not in _NOT_WORTH_IT and not (layer.losses or layer.same_memory))
+    return ((isinstance(layer, SplitRunner) or is_pure(layer))
+            and layer.type not in _NOT_WORTH_IT)

@@ -10,20 +10,15 @@ import torch
 from caffe.core.blob import Blob
 from caffe.core.memory import Memory
 from caffe.core.types import Shape
+from caffe.nets.plan.pure import is_pure
 from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.runner import LayerRunner
-
-# Types whose tops depend on bottoms and learnable blobs only, and that change nothing else
-PURE = frozenset(("Concat", "Convolution", "Crop", "Deconvolution", "Eltwise", "Flatten",
-                  "InnerProduct", "LRN", "Pooling", "ReLU", "Reshape", "Scale", "Sigmoid",
-                  "Silence", "Slice", "Softmax", "Split", "TanH"))
 
 
 def is_pure_and_frozen(layer: LayerRunner) -> bool:
     """Whether a layer computes the same tops from the same bottoms all through a training."""
-    return (isinstance(layer, (ModuleRunner, SplitRunner)) and layer.type in PURE
-            and not (layer.need_backward or layer.losses or layer.same_memory)
-            and not any(layer.param_propagate_down))
+    return ((isinstance(layer, SplitRunner) or is_pure(layer))
+            and not (layer.need_backward or any(layer.param_propagate_down)))
 
 
 def silent_places(layers: Sequence[LayerRunner], outputs: Iterable[Blob]) -> list[int]:

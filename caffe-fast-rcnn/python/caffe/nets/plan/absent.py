@@ -17,29 +17,16 @@ from torch.func import functional_call
 
 from caffe.core.memory import Memory
 from caffe.core.types import Shape
-from caffe.layer_types.values.arithmetic import Dropout
+from caffe.nets.plan.pure import is_pure
 from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.runner import LayerRunner
 
-# Types whose tops depend on the bottoms and the learnable blobs alone, each time they run.
-_REPEATABLE = frozenset((
-    "AbsVal", "BatchNorm", "Bias", "Clip", "Concat", "Convolution", "ConvolutionDepthwise",
-    "Deconvolution", "DepthwiseConvolution", "Dropout", "ELU", "Eltwise", "Flatten", "HardSigmoid",
-    "HardSwish", "InnerProduct", "Interp", "LRN", "Mish", "Normalize", "PReLU", "PSROIPooling",
-    "Permute", "Pooling", "Power", "ROIAlign", "ROIPooling", "ReLU", "ReLU6", "Reshape", "Scale",
-    "ShuffleChannel", "Sigmoid", "Slice", "Softmax", "Swish", "TanH", "Upsample"))
-
 
 def is_repeatable(layer: LayerRunner) -> TypeGuard[ModuleRunner]:
-    """Whether a layer gives the same tops again, and does nothing else; not so while somebody has
-    an array of one of its learnable blobs, which may be written to unseen."""
-    if not isinstance(layer, ModuleRunner) or layer.type not in _REPEATABLE:
-        return False
-    if not layer.bottoms or layer.losses or layer.same_memory:
-        return False
-    if any(blob.values.is_held for blob in layer.blobs):
-        return False
-    return not (isinstance(layer.module, Dropout) and layer.module.drops)
+    """Whether a layer is pure; not so while somebody has an array of one of its learnable blobs,
+    which may be written to unseen."""
+    return (is_pure(layer) and bool(layer.bottoms)
+            and not any(blob.values.is_held for blob in layer.blobs))
 
 
 class _Repeat(NamedTuple):
