@@ -62,7 +62,7 @@ cfg.TRAIN.USE_FLIPPED = True
 # is seen in every position of a square (cells, aerial pictures)
 cfg.TRAIN.USE_VFLIPPED = False
 cfg.TRAIN.USE_TRANSPOSED = False
-# Random changes of every image (images/augment.py): a factor on the scale; MAX_SIZE still holds
+# Random changes of images (images/augment.py): a scale factor between these two; MAX_SIZE holds
 cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
 # ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
 cfg.TRAIN.COLOR_JITTER = (0.0, 0.0, 0.0, 0.0)
@@ -92,7 +92,7 @@ cfg.TRAIN.VAL_TAKE_BEST = False
 cfg.TRAIN.VAL_ITERS = 10000
 cfg.TRAIN.VAL_NET = ""
 cfg.TRAIN.VAL_PATIENCE = 0
-# Iterations between points of the curves (0: mean AP alone), which go to TensorBoard as well
+# Iterations between points of the curves (0: mean AP alone); whether TensorBoard gets them too
 cfg.TRAIN.CURVE_ITERS = 0
 cfg.TRAIN.TENSORBOARD = False
 # Iterations between pictures of what is trained on, with annotations, positive anchors and the best
@@ -101,8 +101,8 @@ cfg.TRAIN.PICTURE_ITERS = 0
 # Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
-# Main memory for what frozen layers make of each image, which is computed in the first epoch only;
-# activations are dropped and computed again in backward, in less memory: with the same results
+# Main memory for what frozen layers make of each image, computed in the first epoch only; whether
+# activations are dropped and computed again in backward, in less memory. Results are the same
 cfg.TRAIN.FEATURE_CACHE_MB = 0.0
 cfg.TRAIN.RECOMPUTE_ACTIVATIONS = False
 # Subtract the mean of the regression targets and divide by their standard deviation, per class:

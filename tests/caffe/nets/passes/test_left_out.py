@@ -1,6 +1,7 @@
 """Layers that a whole pass leaves out: silent branches, frozen layers whose results are kept."""
 import numpy as np
 import pytest
+from net_texts import fc, input_layer, layer
 
 import caffe
 from caffe.files import prototxt
@@ -178,3 +179,28 @@ def test_blobs_of_frozen_layers_are_computed_when_they_are_read(make):
     fresh.forward(start="conv", end="relu")
     np.testing.assert_array_equal(conv, fresh.blobs["conv"].data)
     assert np.array_equal(net.blobs["pool"].data, pool)
+
+
+def test_the_frozen_blocks_of_a_resnet_are_kept(runs):
+    """Their BatchNorm takes the statistics that it has; all but the convolution works in place."""
+    frozen = "param { lr_mult: 0 } param { lr_mult: 0 }"
+    text = (input_layer("data", 2, 3, 9, 8) + input_layer("labels", 2)
+            + layer("conv", "Convolution", "data", None, "convolution_param { num_output: 4 "
+                    'kernel_size: 3 weight_filler { type: "xavier" } } ' + frozen)
+            + layer("bn", "BatchNorm", "conv", "conv",
+                    "batch_norm_param { use_global_stats: true }")
+            + layer("scale", "Scale", "conv", "conv", "scale_param { bias_term: true } " + frozen)
+            + layer("relu", "ReLU", "conv", "conv") + fc("fc", "conv", 3)
+            + layer("loss", "SoftmaxWithLoss", "fc labels"))
+    net = caffe.Net(prototxt.read_net_text(text, origin="test"), caffe.TRAIN)
+    net.params["bn"][1].data[...] = net.params["bn"][2].data[...] = 2
+    net.blobs["data"].data[...] = np.random.default_rng(1).normal(size=(2, 3, 9, 8))
+    net.forward()
+    expected = {name: blob.data.copy() for name, blob in net.blobs.items()}
+    cache = net.passes.keep_features(1 << 20, lambda: ["a", "b"])
+    net.forward()
+    runs.clear()
+    net.forward()
+    assert cache.hits == 1 and not {"conv", "bn", "scale", "relu"} & set(runs)
+    for name, array in expected.items():
+        assert np.array_equal(net.blobs[name].data, array), name

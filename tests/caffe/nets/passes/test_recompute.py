@@ -101,11 +101,12 @@ def in_place(batch_norm):
 
 
 def deep():
-    """In-place layers behind more convolutions than a segment has layers."""
-    names = ["data", *(f"conv{i}" for i in range(8)), "last"]
+    """Layers in place behind as many convolutions as a segment has layers."""
+    names = ["data", *(f"conv{i}" for i in range(7)), "last"]
     text = BEGIN + "".join(layer(name, "Convolution", bottom, None, THREE)
                            for bottom, name in zip(names, names[1:]))
-    return text + layer("tanh", "TanH", "last", "last") + END
+    return (text + layer("tanh", "TanH", "last", "last")
+            + layer("sigmoid", "Sigmoid", "last", "last") + END)
 
 
 RANDOM = (BEGIN + layer("first", "Convolution", "data", None, THREE)
