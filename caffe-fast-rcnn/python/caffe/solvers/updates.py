@@ -142,9 +142,13 @@ class Updater:
             if not local_rate and self._slots[i] is None and self.rule.zero_rate_does_nothing:
                 blob.gradient.unset()
                 continue
-            blob.values.announce_change()
+            # at rate 0 momentum alone moves weights; of other rules the slots change, and no weight
+            moves = bool(local_rate) or self.rule.zero_rate_does_nothing
+            if moves:
+                blob.values.announce_change()
             blob.gradient.set(self._step(i, blob, local_rate, decay, scale, iteration), owned=False)
-            blob.values.touch()
+            if moves:
+                blob.values.touch()
             if blob.gradient.is_viewed:
                 blob.gradient.settle()
 

@@ -1,10 +1,13 @@
 """Layers that a whole pass leaves out: silent branches, frozen layers whose results are kept."""
+import hashlib
+
 import numpy as np
 import pytest
 from net_texts import fc, input_layer, layer
 
 import caffe
 from caffe.files import prototxt
+from caffe.proto.caffe_pb2 import SolverParameter
 
 NET = """
 layer {{ name: "data" type: "DummyData" top: "data" top: "labels" dummy_data_param {{
@@ -141,6 +144,18 @@ def test_a_changed_weight_makes_the_cache_start_anew(make, runs):
     assert cache.hits == 1 and cache.misses == 2
     net.forward()
     assert cache.hits == 2
+
+
+@pytest.mark.parametrize("rule", ["SGD", "Nesterov", "Adam"])
+def test_frozen_weights_are_looked_at_once_in_a_training(monkeypatch, rule):
+    p = SolverParameter(base_lr=0.01, lr_policy="fixed", momentum=0.9, weight_decay=0.01, type=rule)
+    p.net_param.CopyFrom(prototxt.read_net_text(NET.format(aside=0), origin="test"))
+    solver, looked = caffe.get_solver(p), []
+    cache = solver.net.passes.keep_features(1 << 20, lambda: ["a", "b"])
+    blake2b = hashlib.blake2b
+    monkeypatch.setattr(hashlib, "blake2b", lambda: looked.append(1) or blake2b())
+    solver.step(4)
+    assert cache.hits == 3 and len(looked) == 1
 
 
 def test_the_limit_holds_and_what_is_in_stays(make):
