@@ -47,8 +47,8 @@ RUN = {
     "faster_rcnn_test.pt --net $R/Tiny_faster_rcnn_final.caffemodel --imdb shapes_test --out "
     "detector.onnx --check shapes_test --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml":
         "python tools/export_net.py --def models/pascal_voc/Tiny/faster_rcnn_alt_opt/"
-        f"faster_rcnn_test.pt --net {_DETECTOR} --imdb data/shapes:test --out detector.onnx "
-        "--check data/shapes:test --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml",
+        f"faster_rcnn_test.pt --net {_DETECTOR} --imdb shapes_test --out detector.onnx "
+        "--check shapes_test --cfg experiments/cfgs/faster_rcnn_alt_opt_Tiny.yml {here}",
     "python docs/draw_detections.py detector.onnx data/shapes/JPEGImages/000001.jpg drawn.png":
         "python docs/draw_detections.py detector.onnx data/shapes/JPEGImages/000001.jpg drawn.png",
     "./tools/modernize.py lib/datasets/my_imdb.py lib/my_layers/focal_loss.py":

@@ -135,6 +135,7 @@ class SolverWrapper:
                     self._write_if_due()
                     self._obey(signals.received())
         log_use(self._features)
+        self._losses.check()
         self._snapshots.append(self.snapshot())
         if processes.is_first():
             self.checkpoints.remove()
@@ -180,6 +181,7 @@ class SolverWrapper:
     def _write_if_due(self) -> None:
         """Between the first and the last iteration: snapshots and checkpoints at their periods."""
         if self.solver.iter % cfg.TRAIN.SNAPSHOT_ITERS == 0:
+            self._losses.check()
             self._snapshots.append(self.snapshot())
         if cfg.TRAIN.CHECKPOINT_ITERS and self.solver.iter % cfg.TRAIN.CHECKPOINT_ITERS == 0:
             self.write_checkpoint()
@@ -201,7 +203,6 @@ class SolverWrapper:
         not finite.
         """
         path = f"{self._stem}_iter_{self.solver.iter}.caffemodel"
-        self._losses.check()
         processes.barrier()         # none has failed in the meantime
         if processes.is_first():
             self._check_weights()
