@@ -14,7 +14,7 @@ import torch
 import caffe
 from caffe.core.errors import InputError
 from faster_rcnn.images.augment import turned_words
-from faster_rcnn.minibatches.loader import MinibatchLoader
+from faster_rcnn.minibatches.loader import RECENT, MinibatchLoader
 from faster_rcnn.minibatches.minibatch import drawn_scales, get_minibatch
 from faster_rcnn.minibatches.options import MinibatchOptions
 from faster_rcnn.minibatches.order import ImageOrder
@@ -39,7 +39,7 @@ class RoIDataLayer(caffe.TensorLayer):
     def setup(self, bottom: Any, top: Any) -> None:
         self._num_classes = layer_params(self, required=["num_classes"])["num_classes"]
         self._loader: MinibatchLoader | None = None
-        self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=64)
+        self._recent: collections.deque[np.ndarray] = collections.deque(maxlen=RECENT)
         self._keys: list[Hashable] = []
         self.num_fed = 0        # minibatches since the net was built
         self._options = MinibatchOptions.from_cfg()
@@ -81,7 +81,7 @@ class RoIDataLayer(caffe.TensorLayer):
         return None if self._options.changes.any() else self._keys
 
     def recent_images(self, num_minibatches: int) -> list[str]:
-        """Paths of the images of the last minibatches, with a note on mirrored ones."""
+        """Paths of the images of the last minibatches (at most RECENT), with a note on mirrored."""
         entries = [self._roidb[i] for inds in list(self._recent)[-num_minibatches:] for i in inds]
         return [entry["image"] + turned_words(entry) for entry in entries]
 

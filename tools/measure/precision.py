@@ -14,6 +14,7 @@ import time
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from made_nets import fill
 
 import caffe
 
@@ -29,24 +30,9 @@ def built(prototxt, weights):
         nets[precision] = caffe.Net(prototxt, caffe.TEST, weights=weights)
     caffe.set_precision("float32", caffe.TEST)
     if weights is None:
-        fill(nets["float32"])
+        fill(nets["float32"], np.random.default_rng(1))
     nets["bf16"].share_with(nets["float32"])
     return nets
-
-
-def fill(net):
-    """Random weights that keep the size of what passes through, and BatchNorms that do nothing."""
-    random = np.random.default_rng(1)
-    for name, (weight, *others) in net.params.items():
-        kind = net.layer_dict[name].type
-        if len(weight.shape) > 1:
-            deviation = (2 / np.prod(weight.shape[1:])) ** 0.5
-            weight.data[...] = random.standard_normal(weight.shape, np.float32) * deviation
-        elif kind == "Scale":
-            weight.data[...] = 1
-        elif kind == "BatchNorm":
-            for blob in others:
-                blob.data[...] = 1
 
 
 def feed(net, height, width):

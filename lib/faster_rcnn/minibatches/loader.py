@@ -7,6 +7,8 @@ import numpy as np
 from caffe.core.prefetch import Prefetcher
 from faster_rcnn.minibatches.order import ImageOrder
 
+RECENT = 64     # minibatches whose images a data layer can still name
+
 
 class MinibatchLoader:
     """Hands out make(indices of images, seed) for what an ImageOrder gives.

@@ -11,6 +11,7 @@ import torch
 from caffe.core.errors import UserError, add_note
 from caffe.solvers.reports import read_scalars
 from caffe.solvers.solver import Solver
+from faster_rcnn.minibatches.loader import RECENT
 
 EVERY = 20      # iterations between looks where the solver displays none
 
@@ -20,7 +21,8 @@ class TrainingError(UserError, ValueError):
 
 
 class LossWatch:
-    """Notes the losses of each iteration on the device, and reads them every `display` iterations.
+    """Notes the losses of each iteration on the device, and reads them every `display` iterations,
+    or as long as the data layer can name the images of all of them.
 
     data_layer: the net's first layer; its `recent_images` names the images of the last minibatches.
     """
@@ -35,7 +37,8 @@ class LossWatch:
         outputs = {name: solver.net.blobs[name].values.get() for name in solver.net.outputs}
         scalars = {name: tensor for name, tensor in outputs.items() if tensor.numel() == 1}
         self._noted.append((solver.iter, solver.losses.newest, scalars))
-        if solver.iter % (solver.param.display or EVERY) == 0:
+        fit = len(self._noted) < RECENT // solver.param.iter_size
+        if solver.iter % (solver.param.display or EVERY) == 0 or not fit:
             self.check()
 
     def check(self) -> None:

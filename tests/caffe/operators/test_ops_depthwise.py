@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators.depthwise import DepthwiseWeights, depthwise_conv, depthwise_pack, pays
 from caffe.operators.plain import depthwise as plain
@@ -36,16 +37,12 @@ def test_like_the_plain_convolution(case, limits, with_bias, threads):
     bias = bias if with_bias else None
     wanted = F.conv2d(x.double(), weight.double(), None if bias is None else bias.double(), stride,
                       padding, 1, shape[1]).clamp(*limits)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         for layout in (torch.contiguous_format, torch.channels_last):
             top = depthwise_conv(x.contiguous(memory_format=layout), depthwise_pack(weight), bias,
                                  stride, padding, *limits)
             assert top.is_contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=1e-5)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_by_hand():
@@ -61,12 +58,10 @@ def test_the_number_of_threads_and_of_images_changes_no_bit():
     x, weight, bias = operands(3, 70, 19, 20, 3)
     weights = depthwise_pack(weight)
     whole = depthwise_conv(x, weights, bias, padding=(1, 1))
-    before = torch.get_num_threads()
     for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        assert torch.equal(depthwise_conv(x, weights, bias, padding=(1, 1)), whole)
-        assert torch.equal(depthwise_conv(x[1:2], weights, bias, padding=(1, 1)), whole[1:2])
-    torch.set_num_threads(before)
+        with threads_of_torch(threads):
+            assert torch.equal(depthwise_conv(x, weights, bias, padding=(1, 1)), whole)
+            assert torch.equal(depthwise_conv(x[1:2], weights, bias, padding=(1, 1)), whole[1:2])
 
 
 def test_nan_stays_nan():

@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators.plain.depthwise_gradient import depthwise_kernel_gradient as plain
 
@@ -44,14 +45,11 @@ def test_by_hand():
 
 def test_the_number_of_threads_changes_no_bit():
     x, grad = operands(*CASES[2])
-    before, made = torch.get_num_threads(), []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
+    made = []
+    for threads in (1, 3):
+        with threads_of_torch(threads):
             made.append(torch.ops.caffe_fast_rcnn.depthwise_kernel_gradient(
                 grad, x, *CASES[2][1:]))
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(*made)
 
 

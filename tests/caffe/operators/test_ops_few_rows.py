@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators.few_rows import MOST_ROWS, few_rows_product, takes
 from caffe.operators.plain import few_rows as plain
@@ -25,15 +26,11 @@ def test_like_the_plain_product(rows, length, outputs, limits, with_bias, thread
     x, weight = torch.randn(rows, length), torch.randn(outputs, length)
     bias = torch.randn(outputs) if with_bias else None
     wanted = F.linear(x.double(), weight.double(), bias.double() if with_bias else None)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         for function in (few_rows_product, plain.few_rows_product):
             found = function(x, weight, bias, *limits)
             torch.testing.assert_close(found.double(), wanted.clamp(*limits), rtol=1e-5,
                                        atol=1e-6 * length ** 0.5 * 4)
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_by_hand():
@@ -45,12 +42,10 @@ def test_by_hand():
 def test_the_number_of_threads_and_of_rows_changes_no_bit():
     x, weight = torch.randn(4, 3000), torch.randn(90, 3000)
     whole = few_rows_product(x, weight)
-    before = torch.get_num_threads()
     for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        assert torch.equal(few_rows_product(x, weight), whole)
-        assert torch.equal(few_rows_product(x[1:2], weight), whole[1:2])
-    torch.set_num_threads(before)
+        with threads_of_torch(threads):
+            assert torch.equal(few_rows_product(x, weight), whole)
+            assert torch.equal(few_rows_product(x[1:2], weight), whole[1:2])
 
 
 def test_nan_stays_nan():

@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators.max_pooling import max_pool, takes
 from caffe.operators.plain import max_pooling as plain
@@ -31,16 +32,12 @@ def test_the_numbers_of_pytorch(case, threads):
     x = torch.randn(shape)
     x[0, 0, 0, 0], x[-1, -1] = math.nan, -math.inf
     wanted = reference(x, kernel, stride, padding)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         for function in (max_pool, plain.max_pool):
             top = function(x.contiguous(memory_format=torch.channels_last), kernel, stride,
                            padding, wanted.shape[2:])
             assert top.is_contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(top, wanted, rtol=0, atol=0, equal_nan=True)
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("function", [max_pool, plain.max_pool])

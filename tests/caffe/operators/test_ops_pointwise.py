@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators.plain import pointwise as plain
 from caffe.operators.pointwise import PointwiseWeights, pays, pointwise_conv, pointwise_pack
@@ -37,16 +38,12 @@ def test_like_the_plain_convolution(case, limits, with_bias, adds, threads):
     x, weight, bias, residual = operands(*case)
     bias, residual = bias if with_bias else None, residual if adds else None
     wanted = exact(x, weight, bias, residual, *limits)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         for layout in (torch.contiguous_format, torch.channels_last):
             top = pointwise_conv(x.contiguous(memory_format=layout), pointwise_pack(weight), bias,
                                  residual, *limits)
             assert top.is_contiguous(memory_format=torch.channels_last)
             torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=2e-5)
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("case", [(2, 1024, 70, 7, 9), (1, 2048, 64, 8, 8), (1, 4096, 40, 3, 5)],
@@ -56,12 +53,8 @@ def test_pixels_that_are_whole_pages_apart(case, threads):
     x, weight, bias, residual = operands(*case)
     weight /= case[1] ** 0.5                # values of ordinary size
     wanted = exact(x, weight, bias, residual, -1, 2)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         top = pointwise_conv(x, pointwise_pack(weight), bias, residual, -1, 2)
-    finally:
-        torch.set_num_threads(before)
     torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=2e-5)
 
 
@@ -77,12 +70,10 @@ def test_the_number_of_threads_and_of_images_changes_no_bit():
     x, weight, bias, residual = operands(3, 70, 90, 9, 10)
     weights = pointwise_pack(weight)
     whole = pointwise_conv(x, weights, bias, residual)
-    before = torch.get_num_threads()
     for threads in (1, 2, 5):
-        torch.set_num_threads(threads)
-        assert torch.equal(pointwise_conv(x, weights, bias, residual), whole)
-        assert torch.equal(pointwise_conv(x[1:2], weights, bias, residual[1:2]), whole[1:2])
-    torch.set_num_threads(before)
+        with threads_of_torch(threads):
+            assert torch.equal(pointwise_conv(x, weights, bias, residual), whole)
+            assert torch.equal(pointwise_conv(x[1:2], weights, bias, residual[1:2]), whole[1:2])
 
 
 def test_nan_stays_nan():

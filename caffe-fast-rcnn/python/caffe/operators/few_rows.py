@@ -10,9 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from caffe.operators.plain.few_rows import MOST_ROWS
 from caffe.operators.registration import are_compiled, raw, refuse_gradient
-
-MOST_ROWS = 4
 
 
 def takes(rows: int, weight: Tensor) -> bool:

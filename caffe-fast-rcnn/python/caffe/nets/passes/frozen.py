@@ -22,7 +22,8 @@ Keys = Callable[[], Sequence[Hashable] | None]
 
 
 class FeatureCache:
-    """Tensors of single images by key, `limit` bytes at most.
+    """Tensors of single images by key, float32 or bfloat16 as the net has them, `limit` bytes at
+    most.
 
     What is in stays: an epoch shows every image once, so that a cache that drops its oldest images
     would drop each before it is needed.

@@ -29,6 +29,12 @@ def check_real(op: str, name: str, x: Tensor) -> None:
             f"{op}: {name} must be float32 or float64, not {type_name(x)}")
 
 
+def check_operand(op: str, name: str, x: Tensor | None, axes: int) -> None:
+    """An operand of a test net's operator, which may be left out."""
+    require(x is None or (x.dtype == torch.float32 and x.dim() == axes),
+            f"{op}: {name} must be float32 with {axes} axes")
+
+
 def check_kind(op: str, name: str, x: Tensor, other_name: str, other: Tensor) -> None:
     require(x.dtype == other.dtype,
             f"{op}: {name} {type_name(x)}, {other_name} {type_name(other)}")

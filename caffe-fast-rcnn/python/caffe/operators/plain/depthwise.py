@@ -10,9 +10,7 @@ def depthwise_conv(x: Tensor, weights: Tensor, kernel: int, bias: Tensor | None,
                    pad_h: int, pad_w: int, low: float, high: float) -> Tensor:
     op = "depthwise_conv"
     for name, operand, axes in (("x", x, 4), ("weights", weights, 2), ("bias", bias, 1)):
-        checks.require(operand is None or (operand.dtype == torch.float32
-                                           and operand.dim() == axes),
-                       f"{op}: {name} must be float32 with {axes} axes")
+        checks.check_operand(op, name, operand, axes)
     channels = x.shape[1]
     checks.require(kernel in (3, 5) and stride in (1, 2),
                    f"{op}: the kernel must be 3 or 5 and the stride 1 or 2, not {kernel} and "

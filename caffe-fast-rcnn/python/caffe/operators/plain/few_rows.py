@@ -1,21 +1,18 @@
 """The product of a few rows with a large matrix, by PyTorch's own."""
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from caffe.operators.plain import checks
 
-_MOST_ROWS = 4
+MOST_ROWS = 4     # as in few_rows.cpp
 
 
 def few_rows_product(x: Tensor, weight: Tensor, bias: Tensor | None, low: float,
                      high: float) -> Tensor:
     op = "few_rows_product"
     for name, operand, axes in (("x", x, 2), ("weight", weight, 2), ("bias", bias, 1)):
-        checks.require(operand is None or (operand.dtype == torch.float32
-                                           and operand.dim() == axes),
-                       f"{op}: {name} must be float32 with {axes} axes")
-    checks.require(len(x) <= _MOST_ROWS, f"{op}: x must have at most {_MOST_ROWS} rows, not be "
+        checks.check_operand(op, name, operand, axes)
+    checks.require(len(x) <= MOST_ROWS, f"{op}: x must have at most {MOST_ROWS} rows, not be "
                    f"{checks.sizes(x)}")
     checks.require(x.shape[1] == weight.shape[1], f"{op}: weight must be (O, {x.shape[1]}), not "
                    f"{checks.sizes(weight)}")
