@@ -2,7 +2,7 @@
 import contextlib
 
 import numpy as np
-from net_texts import input_layer, layer
+from net_texts import input_layer, layer, net
 
 import caffe
 
@@ -86,3 +86,17 @@ RESIDUAL = (input_layer("data", 2, 3, 9, 11) + conv("first", "data")
             + layer("fc", "InnerProduct", "relu", None, "inner_product_param { num_output: 5 }")
             + layer("relu5", "ReLU", "fc", "fc") + layer("prob", "Softmax", "fc"))
 HIDDEN = ("conv", "bn", "scale", "sum")
+
+
+def training_and_test_net():
+    """A net that learns, and a test net that shares its weights."""
+    text = (input_layer("data", 4, 3) + input_layer("target", 4, 2)
+            + layer("fc", "InnerProduct", "data", None, "inner_product_param { num_output: 2 "
+                    'weight_filler { type: "gaussian" std: 1 } }'))
+    train = net(text + layer("loss", "EuclideanLoss", "fc target"))
+    test = net(text + layer("tanh", "TanH", "fc"), phase=caffe.TEST)
+    fill(train)
+    test.share_with(train)
+    for made in (train, test):
+        made.blobs["data"].data[...] = np.arange(12).reshape(4, 3) / 5
+    return train, test

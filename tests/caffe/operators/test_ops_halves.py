@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe import ops
 from caffe.operators.winograd import winograd_conv, winograd_conv2d, winograd_pack
@@ -144,13 +145,10 @@ def test_winograd_sum_and_relu():
 
 def test_winograd_the_same_bits_for_any_number_of_threads():
     x, weight, bias = operands(3, 21, 150, 25, 29, 1)
-    weights, threads, tops = winograd_pack(weight), torch.get_num_threads(), []
-    try:
-        for count in (1, 2, 5):
-            torch.set_num_threads(count)
+    weights, tops = winograd_pack(weight), []
+    for count in (1, 2, 5):
+        with threads_of_torch(count):
             tops.append(winograd_conv(x, weights, bias))
-    finally:
-        torch.set_num_threads(threads)
     assert all(top.equal(tops[0]) for top in tops)
     assert winograd_conv(x[-1:], weights, bias).equal(tops[0][-1:])
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import slow_ops
 import torch
+from thread_counts import threads_of_torch
 
 from caffe.operators import ops
 
@@ -246,14 +247,10 @@ def test_results_do_not_depend_on_the_number_of_threads(rng):
                 ops.psroi_pool(*leaves, 8, 3, 1 / 16))
         sum((top ** 2).sum() for top in tops).backward()
         return [*tops, *(leaf.grad for leaf in leaves)]
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
+    with threads_of_torch(1):
         alone = results()
-        torch.set_num_threads(3)
+    with threads_of_torch(3):
         assert all(map(torch.equal, results(), alone))
-    finally:
-        torch.set_num_threads(threads)
 
 
 # What PyTorch asks of every operator

@@ -2,6 +2,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from thread_counts import threads_of_torch
 
 from caffe.operators import winograd
 from caffe.operators.winograd import winograd_conv, winograd_conv2d, winograd_pack
@@ -121,15 +122,11 @@ def test_every_layout_is_taken(view):
     (1, 20, 150, 13, 11, 1), (1, 5, 7, 4, 4, 1)])
 def test_the_same_bits_for_any_number_of_threads_and_images(case):
     x, weight, bias = operands(*case)
-    weights, threads = winograd_pack(weight), torch.get_num_threads()
-    tops = []
-    try:
-        for count in (1, 2, 5):
-            torch.set_num_threads(count)
+    weights, tops = winograd_pack(weight), []
+    for count in (1, 2, 5):
+        with threads_of_torch(count):
             tops.append(winograd_conv(x, weights, bias))
             assert winograd_pack(weight).packed.equal(weights.packed)
-    finally:
-        torch.set_num_threads(threads)
     assert relative_error(tops[0], exact(x, weight, bias, 1)) < ALLOWED[4]
     assert all(top.equal(tops[0]) for top in tops)
     assert winograd_conv(x[-1:], weights, bias).equal(tops[0][-1:])

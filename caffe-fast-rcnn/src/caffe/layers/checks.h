@@ -48,6 +48,16 @@ inline void check_real(const char* op, const char* name, const at::Tensor& opera
                     op, ": ", name, " must be float32 or float64, not ", operand.scalar_type());
 }
 
+// Kernels of test nets and of depthwise convolutions compute in float32, on the CPU alone.
+inline void check_float_on_cpu(const char* op, const char* name, const at::Tensor& operand,
+                               int64_t axes) {
+  TORCH_CHECK_VALUE(operand.scalar_type() == at::kFloat && operand.device().is_cpu() &&
+                        operand.dim() == axes,
+                    op, ": ", name, " must be float32 on the CPU with ", axes, " axes, not ",
+                    operand.scalar_type(), " on ", operand.device(), " of shape ",
+                    operand.sizes());
+}
+
 // An operand that must have the type of another one and be on its device. Both names come with
 // their verb: "rois are", "grad is".
 inline void check_kind(const char* op, const char* name, const at::Tensor& operand,

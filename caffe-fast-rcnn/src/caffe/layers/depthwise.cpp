@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "checks.h"
 #include "clamping.h"
 
 namespace caffe_fast_rcnn {
@@ -18,12 +19,6 @@ namespace {
 
 constexpr int kColumns = 7;          // outputs at a time; maps are often multiples of 7 wide
 constexpr int64_t kGrain = 1 << 14;  // products that are worth a thread
-
-void check_operand(const char* name, const at::Tensor& x, int64_t axes) {
-  TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat && x.device().is_cpu() && x.dim() == axes,
-                    "depthwise_conv: ", name, " must be float32 on the CPU with ", axes,
-                    " axes, not ", x.scalar_type(), " on ", x.device(), " of shape ", x.sizes());
-}
 
 struct Depthwise {
   int64_t height, width, channels;  // of the input
@@ -122,8 +117,8 @@ at::Tensor depthwise_conv(const at::Tensor& x, const at::Tensor& weights, int64_
                           const std::optional<at::Tensor>& bias, int64_t stride, int64_t pad_h,
                           int64_t pad_w, double low, double high) {
   constexpr const char* op = "depthwise_conv";
-  check_operand("x", x, 4);
-  check_operand("weights", weights, 2);
+  check_float_on_cpu(op, "x", x, 4);
+  check_float_on_cpu(op, "weights", weights, 2);
   TORCH_CHECK_VALUE((kernel == 3 || kernel == 5) && (stride == 1 || stride == 2), op,
                     ": the kernel must be 3 or 5 and the stride 1 or 2, not ", kernel, " and ",
                     stride);
@@ -143,7 +138,7 @@ at::Tensor depthwise_conv(const at::Tensor& x, const at::Tensor& weights, int64_
   const std::vector<float> nothing(channels, 0.f);
   at::Tensor addend;
   if (bias) {
-    check_operand("bias", *bias, 1);
+    check_float_on_cpu(op, "bias", *bias, 1);
     TORCH_CHECK_VALUE(bias->size(0) == channels, op, ": bias must be (", channels, ",), not ",
                       bias->sizes());
     addend = bias->contiguous();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "checks.h"
 #include "vectors.h"
 
 namespace caffe_fast_rcnn {
@@ -152,12 +153,6 @@ struct KernelGradient {
   }
 };
 
-void check_map(const char* op, const char* name, const at::Tensor& map) {
-  TORCH_CHECK_VALUE(map.scalar_type() == at::kFloat && map.device().is_cpu(), op, ": ", name,
-                    " must be float32 on the CPU, not ", map.scalar_type(), " on ", map.device());
-  TORCH_CHECK_VALUE(map.dim() == 4, op, ": ", name, " must be (N, C, H, W), not ", map.sizes());
-}
-
 Maps maps_of(const char* op, at::IntArrayRef x, at::IntArrayRef grad, int64_t kernel_h,
              int64_t kernel_w, at::IntArrayRef stride, at::IntArrayRef pad) {
   TORCH_CHECK_VALUE(stride.size() == 2 && pad.size() == 2 && std::min(stride[0], stride[1]) > 0 &&
@@ -180,8 +175,8 @@ at::Tensor depthwise_kernel_gradient(const at::Tensor& grad, const at::Tensor& x
                                      at::IntArrayRef kernel, at::IntArrayRef stride,
                                      at::IntArrayRef pad) {
   constexpr const char* op = "depthwise_kernel_gradient";
-  check_map(op, "grad", grad);
-  check_map(op, "x", x);
+  check_float_on_cpu(op, "grad", grad, 4);
+  check_float_on_cpu(op, "x", x, 4);
   TORCH_CHECK_VALUE(kernel.size() == 2, op, ": kernel must be (height, width), not ", kernel);
   const Maps maps = maps_of(op, x.sizes(), grad.sizes(), kernel[0], kernel[1], stride, pad);
   const at::Tensor bottom = x.contiguous(at::MemoryFormat::ChannelsLast);

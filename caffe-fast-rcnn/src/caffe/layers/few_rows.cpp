@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "checks.h"
 #include "vectors.h"
 
 namespace caffe_fast_rcnn {
@@ -53,23 +54,17 @@ void multiply(const float* x, const float* weights, int64_t length, float* resul
   }
 }
 
-void check_operand(const char* name, const at::Tensor& x, int64_t axes) {
-  TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat && x.device().is_cpu() && x.dim() == axes,
-                    "few_rows_product: ", name, " must be float32 on the CPU with ", axes,
-                    " axes, not ", x.scalar_type(), " on ", x.device(), " of shape ", x.sizes());
-}
-
 at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, double low, double high) {
   constexpr const char* op = "few_rows_product";
-  check_operand("x", x, 2);
-  check_operand("weight", weight, 2);
+  check_float_on_cpu(op, "x", x, 2);
+  check_float_on_cpu(op, "weight", weight, 2);
   TORCH_CHECK_VALUE(x.size(0) <= kMostRows, op, ": x must have at most ", kMostRows,
                     " rows, not be ", x.sizes());
   TORCH_CHECK_VALUE(x.size(1) == weight.size(1), op, ": weight must be (O, ", x.size(1),
                     "), not ", weight.sizes());
   if (bias) {
-    check_operand("bias", *bias, 1);
+    check_float_on_cpu(op, "bias", *bias, 1);
     TORCH_CHECK_VALUE(bias->size(0) == weight.size(0), op, ": bias must be (", weight.size(0),
                       ",), not ", bias->sizes());
   }

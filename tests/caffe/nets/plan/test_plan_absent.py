@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 from net_texts import input_layer, layer, net
-from planned import RESIDUAL, assert_near, assert_same, conv, fill, planning, unplanned
+from planned import (
+    RESIDUAL,
+    assert_near,
+    assert_same,
+    conv,
+    fill,
+    planning,
+    training_and_test_net,
+    unplanned,
+)
 
 import caffe
 from caffe.proto.caffe_pb2 import SolverParameter
@@ -115,15 +124,7 @@ def test_weights_of_another_net_are_shared_and_change(built, expected):
 
 
 def test_a_training_net_that_shares_the_weights_learns():
-    text = (input_layer("data", 4, 3) + input_layer("target", 4, 2)
-            + layer("fc", "InnerProduct", "data", None, "inner_product_param { num_output: 2 "
-                    'weight_filler { type: "gaussian" std: 1 } }'))
-    train = net(text + layer("loss", "EuclideanLoss", "fc target"))
-    test = net(text + layer("tanh", "TanH", "fc"), phase=caffe.TEST)
-    fill(train)
-    test.share_with(train)
-    for made in (train, test):
-        made.blobs["data"].data[...] = np.arange(12).reshape(4, 3) / 5
+    train, test = training_and_test_net()
     expected = unplanned(test)
     test.forward()
     train.forward()

@@ -14,6 +14,7 @@ from planned import (
     is_planned,
     outputs,
     planning,
+    training_and_test_net,
     unplanned,
 )
 
@@ -273,15 +274,7 @@ def test_weights_that_are_shared_with_another_net(built, tmp_path):
 
 
 def test_a_test_net_follows_the_training_net_whose_weights_it_shares():
-    text = (input_layer("data", 4, 3) + input_layer("target", 4, 2)
-            + layer("fc", "InnerProduct", "data", None, "inner_product_param { num_output: 2 "
-                    'weight_filler { type: "gaussian" std: 1 } }'))
-    train = net(text + layer("loss", "EuclideanLoss", "fc target"))
-    test = net(text + layer("tanh", "TanH", "fc"), phase=caffe.TEST)
-    fill(train)
-    test.share_with(train)
-    for built in (train, test):
-        built.blobs["data"].data[...] = np.arange(12).reshape(4, 3) / 5
+    train, test = training_and_test_net()
     updater = Updater(SGD(SolverParameter(momentum=0.9)), train.learnables)
     for iteration in range(3):
         before = test.forward()["tanh"].copy()
