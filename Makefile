@@ -72,7 +72,8 @@ weights: operators
 demo-photos: operators
 	./experiments/scripts/faster_rcnn_end2end.sh cpu EfficientNet-Lite0 bccd --iters 4000 --set \
 	  TRAIN.USE_VFLIPPED True TRAIN.USE_TRANSPOSED True ANCHOR_SCALES "[3, 8, 15]" \
-	  ANCHOR_RATIOS "[0.74, 0.97, 1.3]"
+	  ANCHOR_RATIOS "[0.74, 0.97, 1.3]" TRAIN.SCALE_JITTER "[0.8, 1.2]" \
+	  TRAIN.COLOR_JITTER "[0.15, 0.15, 0.15, 0.02]"
 
 test: operators
 	$(BIN)/python -m pytest -q tests

@@ -18,6 +18,7 @@ from faster_rcnn.folders.division import SEED
 from faster_rcnn.folders.look import look
 from faster_rcnn.images.reading import image_size
 from faster_rcnn.own_data.anchors import proposed_anchors
+from faster_rcnn.own_data.changes import proposed_changes
 from faster_rcnn.own_data.scale import USUAL_MIN_SIZE, proposed_min_size, proposed_scale
 from faster_rcnn.training.epochs import proposed_epochs, proposed_schedule
 
@@ -95,7 +96,8 @@ def propose(imdb: card_imdb) -> tuple[dict[str, Any], list[str]]:
     part: dict[str, Any] = {"SCALES": [scale.side], "MAX_SIZE": scale.cap}
     if min_size < USUAL_MIN_SIZE:
         part["RPN_MIN_SIZE"] = min_size
-    settings: dict[str, Any] = {"TRAIN": part, "TEST": copy.deepcopy(part)}
+    changes = proposed_changes(imdb.num_images)
+    settings: dict[str, Any] = {"TRAIN": {**part, **changes}, "TEST": copy.deepcopy(part)}
     words = [f"scale: shorter side {scale.side} pixels, longer one at most {scale.cap}; small "
              f"objects ({scale.small[0]:.0f} pixels) are {scale.small[1]:.0f} pixels then"]
     if anchors.are_usual:
@@ -106,6 +108,10 @@ def propose(imdb: card_imdb) -> tuple[dict[str, Any], list[str]]:
         words.append(f"anchors: scales {list(anchors.scales)}, ratios {list(anchors.ratios)}; mean "
                      f"overlap with the objects {anchors.overlap:.2f}, of the usual ones "
                      f"{anchors.usual:.2f}")
+    if changes:
+        low, high = changes["SCALE_JITTER"]
+        words.append(f"training pictures are changed at random: {low:g} to {high:g} times as "
+                     "large, other light (TRAIN.SCALE_JITTER, TRAIN.COLOR_JITTER)")
     numbers = proposed_schedule(imdb.num_images)[0]
     words.append(f"schedule: {numbers.iterations} iterations of a picture "
                  f"({proposed_epochs(imdb.num_images):.0f} epochs), the rate drops after "

@@ -8,6 +8,7 @@ import pytest
 from faster_rcnn.commands.data import data_card, make_ready, settings_from_card
 from faster_rcnn.datasets.cards import load_card
 from faster_rcnn.datasets.factory import get_imdb
+from faster_rcnn.own_data.changes import proposed_changes
 from faster_rcnn.own_data.init import NothingToTrainError, init
 from faster_rcnn.own_data.scale import proposed_min_size, proposed_scale
 from faster_rcnn.settings.config import ConfigKeyError, cfg, cfg_override
@@ -22,12 +23,13 @@ def test_init_writes_a_card_and_says_what_trains(tmp_path):
     words = "\n".join(result.sentences)
     for part in ("24 pictures", "kangaroo (32 objects)", "19 pictures for training, 5 for the test",
                  "scale: shorter side", "anchors: scales", "schedule: 1000 iterations",
-                 "my_kangaroos_train.txt"):
+                 "changed at random: 0.8 to 1.2 times as large", "my_kangaroos_train.txt"):
         assert part in words
     card = load_card(result.card)
     assert card.settings == result.settings
     assert set(card.settings) == {"TRAIN", "TEST", "ANCHOR_SCALES", "ANCHOR_RATIOS"}
-    assert card.settings["TRAIN"] == card.settings["TEST"]
+    changes = {"SCALE_JITTER": [0.8, 1.2], "COLOR_JITTER": [0.15, 0.15, 0.15, 0.02]}
+    assert card.settings["TRAIN"] == {**card.settings["TEST"], **changes}
 
 
 def test_a_card_that_is_there_is_kept_unless_asked(tmp_path):
@@ -119,3 +121,7 @@ def test_proposals_may_be_as_small_as_the_objects():
     assert proposed_min_size(np.full((100, 2), 60.0)) == 16
     assert proposed_min_size(np.full((100, 2), 12.0)) == 6
     assert proposed_min_size(np.full((100, 2), 1.0)) == 2
+
+
+def test_a_large_set_is_trained_as_voc_was():
+    assert proposed_changes(5010) and proposed_changes(5011) == {}
