@@ -29,6 +29,7 @@ from measure import memory, peers, stages, weights_cost
 from measure.bare_net import BareNet
 from measure.peer_nets import NETS
 from measure.stages import HEIGHT, WIDTH
+from measure.timing import in_turn, seconds
 
 import caffe
 from caffe.core.precision import PRECISIONS
@@ -80,25 +81,6 @@ def parse_args(argv=None):
 
 
 # --------------------------------------------------------------------------------------- measuring
-
-def seconds(function, clock=time.perf_counter):
-    start = clock()
-    function()
-    return clock() - start
-
-
-def in_turn(ours, bare, repeats, warm_up=2, clock=time.perf_counter):
-    """Runs both in turn: medians of both, of their ratios, and the ratio of the fastest runs."""
-    for _ in range(warm_up):
-        ours(), bare()
-    pairs = [(seconds(ours, clock), seconds(bare, clock)) for _ in range(repeats)]
-    return {"ours": statistics.median(a for a, _ in pairs),
-            "bare": statistics.median(b for _, b in pairs),
-            "ratio": statistics.median(a / b for a, b in pairs),
-            "ratio_of_fastest": min(a for a, _ in pairs) / min(b for _, b in pairs)}
-
-
-# ----------------------------------------------------------------------------------- the two sides
 
 def measure(net_name, stage, args):
     """The figures of one net at one stage; with --layers also {"layers": [...]}."""

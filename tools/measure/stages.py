@@ -30,7 +30,8 @@ ALTERNATING = ("stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn
 STAGES = (TEST, *ALTERNATING, JOINT)
 HEIGHT, WIDTH = 600, 800        # of the pictures
 CLASSES = 21
-Case = tuple[Callable[[], Any], caffe.Net, NetParameter]
+Run = Callable[[], Any]
+Case = tuple[Run, caffe.Net, NetParameter]
 
 
 @contextlib.contextmanager
