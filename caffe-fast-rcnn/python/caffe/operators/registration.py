@@ -1,7 +1,7 @@
 """The operators, `raw`, with what PyTorch must know of each besides its kernels.
 
 That is its shape on the meta device; its gradient is told beside its kernels
-(src/caffe/layers/gradients.cpp, plain/gradients.py). The functions to call are in ops.py.
+(src/caffe/layers/gradients.cpp, plain_gradients.py). The functions to call are in ops.py.
 
 The kernels are the compiled ones, or, where they cannot be compiled, plain PyTorch operations (with
 one warning). $CAFFE_OPERATORS says otherwise: `compiled` makes it an error, `plain` takes the plain
@@ -12,7 +12,7 @@ import os
 
 import torch
 
-from caffe.operators import build
+from caffe.operators import build, plain_gradients
 from caffe.operators.plain import library as plain
 from caffe.operators.plain.checks import require
 
@@ -45,6 +45,9 @@ def are_compiled() -> bool:
     """Whether the CPU's kernels are the compiled ones."""
     return not any(library.kind == "FRAGMENT" for library in _libraries)
 
+
+if not are_compiled():
+    plain_gradients.register()
 
 # Outputs that are packed side by side, which depends on the processor; plain kernels pack nothing.
 PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3] if are_compiled() else 16

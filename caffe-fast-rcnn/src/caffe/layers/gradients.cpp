@@ -1,6 +1,6 @@
 // What autograd must know of the operators: which of them computes the gradient of which, and that
 // none has a second derivative. In C++, since a call through Python costs 0.02 ms more, several
-// times what small operands cost. operators/plain/gradients.py is the same for plain operators.
+// times what small operands cost. operators/plain_gradients.py is the same for plain operators.
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>

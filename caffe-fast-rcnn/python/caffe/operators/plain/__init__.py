@@ -6,7 +6,6 @@
     values     smooth L1 loss, local response normalisation, the update of SGD
     pointwise  convolution, 1 x 1
     winograd   convolution, 3 x 3 with stride 1; "packed" weights are the kernels
-    gradients  which operator computes the gradient of which
     checks     what they demand of their operands
     library    their registration in the place of the compiled ones
 

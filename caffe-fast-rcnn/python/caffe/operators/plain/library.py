@@ -7,7 +7,6 @@ from caffe.operators.plain import (
     depthwise,
     depthwise_gradient,
     few_rows,
-    gradients,
     max_pooling,
     pointwise,
     regions,
@@ -72,14 +71,12 @@ SCHEMAS = {
 
 
 def define() -> torch.library.Library:
-    """The operators for every device, with their gradients; the library lives as long as what is
-    returned."""
+    """The operators for every device; the library lives as long as what is returned."""
     library = torch.library.Library(NAME, "FRAGMENT")
     for schema, function in SCHEMAS.items():
         library.define(schema)
         for device in ("CPU", "CUDA"):
             library.impl(_name(schema), function, device)
-    gradients.register()
     return library
 
 
