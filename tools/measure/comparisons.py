@@ -9,6 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -114,7 +115,7 @@ def run_case(case: Case, device: str) -> tuple[list[Tensor], float]:
 def compare_operators(figures: Figures, device: str) -> None:
     """Results and gradients of every operator; forward and backward together are timed."""
     for name, case in operator_cases().items():
-        figures.add(name, lambda case=case: compared(case, device))
+        figures.add(name, partial(compared, case, device))
 
 
 def compared(case: Case, device: str) -> Row:
@@ -131,7 +132,7 @@ def compare_repeats(figures: Figures, device: str, runs: int = 3) -> None:
     caffe.set_deterministic(True)
     try:
         for name, case in operator_cases().items():
-            figures.add(f"{name}, repeated", lambda case=case: repeated(case, device, runs))
+            figures.add(f"{name}, repeated", partial(repeated, case, device, runs))
     finally:
         caffe.set_deterministic(False)
 

@@ -12,6 +12,7 @@ import gc
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -70,14 +71,13 @@ def operators(figures: Figures, device: str, extent: Extent) -> None:
     for name, sizes in extent.operators.items():
         for size in sizes:
             figures.add(f"{name} {'x'.join(map(str, size))}",
-                        lambda name=name, size=size: operator_row(name, size, device,
-                                                                  extent.repeats))
+                        partial(operator_row, name, size, device, extent.repeats))
 
 
 def _net_rows(figures: Figures, net_name: str, stage: str, device: str, extent: Extent) -> None:
     for numbers in NUMBERS:
         figures.add(f"{net_name} {stage} {numbers}",
-                    lambda numbers=numbers: net_row(net_name, stage, numbers, device, extent))
+                    partial(net_row, net_name, stage, numbers, device, extent))
 
 
 def net_row(net_name: str, stage: str, numbers: str, device: str, extent: Extent) -> Row:
