@@ -143,7 +143,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=LIMITS, default=list(LIMITS), metavar="PART",
                         help="only these parts (all)")
     parser.add_argument("--minutes", type=float, default=MINUTES,
-                        help="the most that all parts may take (%(default)g); building counts not")
+                        help="the most that all parts may take, without building (%(default)g)")
     parser.add_argument("--json", default=FIGURES, metavar="FILE",
                         help="where the figures go (%(default)s)")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda",
