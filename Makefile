@@ -29,7 +29,7 @@ help:
 	@echo "make browser       Playwright and a Chromium, for the tests of pages (skipped without)"
 	@echo "make lint          ruff and mypy"
 	@echo "make bench         times and ratios against bare PyTorch"
-	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, and the schedule on the GPU"
+	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, times, the schedule (ARGS=...)"
 	@echo "make cuda-compile  compile every .cu and the CUDA bindings, no GPU needed (ARCH=$(ARCH))"
 	@echo "make sanitize      the operators' tests under ASan and UBSan"
 	@echo "make lock          requirements.lock anew, with hashes, from pyproject.toml"
@@ -112,7 +112,7 @@ build/audit/.ready:
 # Needs no network: without .venv, or with PYTHON=..., it runs with the PyTorch of that Python.
 gpu-check:
 	$(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON)) \
-	  tools/gpu_check.py
+	  tools/gpu_check.py $(ARGS)
 
 # nvcc from the package index, in a folder of its own.
 cuda-toolkit: $(TOOLKIT)/.ready

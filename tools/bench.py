@@ -6,7 +6,7 @@
     ./tools/bench.py --net Tiny --repeats 20 --json bench.json
     ./tools/bench.py --engine                      # what the engine adds to each layer
     ./tools/bench.py --net VGG16 --stage weights   # saving and loading, time and memory
-    ./tools/bench.py --net VGG16 --memory          # the largest memory of each stage, 600 x 1000
+    ./tools/bench.py --net VGG16 --memory --precision bf16     # the largest memory of each stage
     ./tools/bench.py --peers                       # OpenCV, ONNX Runtime, OpenVINO: classifiers
     ./tools/bench.py --peers MobileNet "ZF trunk" --threads 2
 
@@ -17,46 +17,41 @@ which other work on the machine disturbs least. A training iteration is all of `
 waiting for the next minibatch, forward, backward, update.
 """
 import argparse
-import contextlib
-import json
 import logging
-import os
 import statistics
 import tempfile
 import time
 
 import _init_paths  # noqa: F401
 import cv2
-import numpy as np
 import torch
-from measure import memory, peers, weights_cost
+from measure import memory, peers, stages, weights_cost
 from measure.bare_net import BareNet
 from measure.peer_nets import NETS
+from measure.stages import HEIGHT, WIDTH
+from measure.timing import in_turn, seconds
 
 import caffe
+from caffe.core.precision import PRECISIONS
 from caffe.files import prototxt
-from faster_rcnn.commands import start, tool
-from faster_rcnn.schedules import alternating as alt_opt
-from faster_rcnn.schedules.alternating import METHOD
-from faster_rcnn.settings.config import cfg, cfg_override
-from faster_rcnn.synthetic.random_imdb import SyntheticImdb
-from faster_rcnn.training.solver_wrapper import SolverWrapper
-from faster_rcnn.training.training_images import get_training_roidb
+from caffe.files.atomic import write_json
+from faster_rcnn.commands import tool
+from faster_rcnn.schedules import alternating
+from faster_rcnn.settings.config import cfg
 
-STAGES = ("test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn", "stage2_fast_rcnn")
 WEIGHTS = "weights"
-HEIGHT, WIDTH = 600, 800
 WIDEST = 1000           # of a picture as high, by the default of MAX_SIZE
-CLASSES = 21
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--net", nargs="+", default=["ZF", "VGG16"], help="%(default)s")
-    parser.add_argument("--stage", nargs="+", default=list(STAGES), metavar="STAGE",
-                        choices=(*STAGES, WEIGHTS),
-                        help=", ".join(STAGES) + f"; or {WEIGHTS}: saving and loading")
+    parser.add_argument("--stage", nargs="+", metavar="STAGE",
+                        default=[stages.TEST, *stages.ALTERNATING],
+                        choices=(*stages.STAGES, WEIGHTS),
+                        help=", ".join(stages.STAGES) + f" (all but the last), or {WEIGHTS}: "
+                             "saving and loading")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     parser.add_argument("--cpu-time", action="store_true",
@@ -67,6 +62,8 @@ def parse_args(argv=None):
     parser.add_argument("--memory", action="store_true",
                         help=f"only the largest memory of each stage, at {HEIGHT} x {WIDEST}, also "
                              "with TRAIN.RECOMPUTE_ACTIVATIONS")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32",
+                        help="of the nets whose memory is measured (%(default)s)")
     parser.add_argument("--layers", action="store_true",
                         help="a table of the time of each layer, run by itself")
     parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
@@ -85,79 +82,14 @@ def parse_args(argv=None):
 
 # --------------------------------------------------------------------------------------- measuring
 
-def seconds(function, clock=time.perf_counter):
-    start = clock()
-    function()
-    return clock() - start
-
-
-def in_turn(ours, bare, repeats, warm_up=2, clock=time.perf_counter):
-    """Runs both in turn: medians of both, of their ratios, and the ratio of the fastest runs."""
-    for _ in range(warm_up):
-        ours(), bare()
-    pairs = [(seconds(ours, clock), seconds(bare, clock)) for _ in range(repeats)]
-    return {"ours": statistics.median(a for a, _ in pairs),
-            "bare": statistics.median(b for _, b in pairs),
-            "ratio": statistics.median(a / b for a, b in pairs),
-            "ratio_of_fastest": min(a for a, _ in pairs) / min(b for _, b in pairs)}
-
-
-def fill_random(net):
-    """Weights that keep activations of ordinary size (He), small box deltas."""
-    generator = torch.Generator().manual_seed(cfg.RNG_SEED)
-    for name, blobs in net.params.items():
-        for blob in blobs:
-            weight = blob.tensor.detach()
-            fan_in = max(1, weight[0].numel()) if weight.dim() > 1 else 0
-            std = 0.001 if "bbox_pred" in name else (2 / fan_in) ** 0.5 if fan_in else 0.0
-            weight.copy_(torch.randn(weight.shape, generator=generator) * std)
-
-
-# ----------------------------------------------------------------------------------- the two sides
-
-def model_file(net_name, name):
-    return start.find_net(os.path.join(cfg.MODELS_DIR, net_name, METHOD, name), "prototxt")
-
-
-def test_case(net_name, height=HEIGHT, width=WIDTH):
-    """(run the test net once, the net, its message)."""
-    path = model_file(net_name, "faster_rcnn_test.pt")
-    net = caffe.Net(path, caffe.TEST)
-    fill_random(net)
-    image = np.random.RandomState(0).normal(0, 60, (1, 3, height, width)).astype(np.float32)
-    net.blobs["data"].reshape(*image.shape)
-    net.blobs["data"].data[...] = image
-    net.blobs["im_info"].reshape(1, 3)
-    net.blobs["im_info"].data[...] = (height, width, 1)
-    return net.forward, net, prototxt.read_net(path)
-
-
-def training_case(net_name, stage, folder, height=HEIGHT, width=WIDTH):
-    """(run one iteration, the net, its message) of a training stage, on synthetic pictures."""
-    step = next(step for step in alt_opt.STEPS if step.name == stage)
-    message = prototxt.read_solver(model_file(net_name, step.prototxt))
-    net_path = os.path.join(cfg.ROOT_DIR, message.train_net)
-    message.train_net = net_path
-    message.display = 0
-    imdb = SyntheticImdb(folder, CLASSES, width, height)
-    imdb.set_proposal_method(cfg.TRAIN.PROPOSAL_METHOD)
-    wrapper = SolverWrapper(message, get_training_roidb(imdb), folder)
-    fill_random(wrapper.solver.net)
-    wrapper.solver.step(1)
-    return lambda: wrapper.solver.step(1), wrapper.solver.net, prototxt.read_net(net_path)
-
-
 def measure(net_name, stage, args):
     """The figures of one net at one stage; with --layers also {"layers": [...]}."""
     if stage == WEIGHTS:
-        figures = weights_cost.cost(model_file(net_name, "faster_rcnn_test.pt"), args.repeats)
-        return {"net": net_name, "stage": stage, **figures}
-    train = stage != "test"
-    with stage_settings(stage), tempfile.TemporaryDirectory() as folder:
-        np.random.seed(cfg.RNG_SEED)
-        caffe.set_random_seed(cfg.RNG_SEED)
-        run, net, message = (training_case(net_name, stage, folder) if train
-                             else test_case(net_name))
+        path = stages.model_file(net_name, alternating.METHOD, "faster_rcnn_test.pt")
+        return {"net": net_name, "stage": stage, **weights_cost.cost(path, args.repeats)}
+    train = stage != stages.TEST
+    with stages.settings_of(net_name, stage), tempfile.TemporaryDirectory() as folder:
+        run, net, message = stages.case(net_name, stage, folder)
         run()
         bare = BareNet(net, message, train)
         if args.kept:
@@ -170,15 +102,6 @@ def measure(net_name, stage, args):
     return result
 
 
-@contextlib.contextmanager
-def stage_settings(stage, more=None):
-    """The settings of a stage for synthetic pictures; more: further ones of cfg.TRAIN."""
-    settings = next((s.settings for s in alt_opt.STEPS if s.name == stage), {})
-    with cfg_override(**settings), cfg_override(TRAIN={"USE_FLIPPED": False, "BG_THRESH_LO": 0.0,
-                                                       **(more or {})}):
-        yield
-
-
 def know_images(net):
     """Lets a training net pass for one that has seen all its images: its next pass keeps the
     features of the frozen layers, and all others take them."""
@@ -187,17 +110,18 @@ def know_images(net):
     net.forward()
 
 
-def memory_table(nets, stages):
+def memory_table(nets, wanted, precision):
     """The figures of memory.peak, printed row by row."""
     results = []
     for net_name in nets:
-        for stage in stages:
-            for again in (False, True) if stage != "test" else (False,):
-                figures = memory.peak(net_name, stage, HEIGHT, WIDEST,
+        for stage in wanted:
+            for again in (False, True) if stage != stages.TEST else (False,):
+                figures = memory.peak(net_name, stage, HEIGHT, WIDEST, precision,
                                       {"RECOMPUTE_ACTIVATIONS": again})
-                results.append({"net": net_name, "stage": stage, "recomputed": again, **figures})
-                print("{:<16} {:<18} weights {:7.0f} MB   peak {:7.0f} MB{}".format(
-                    net_name, stage, figures["weights_mb"], figures["peak_mb"],
+                results.append({"net": net_name, "stage": stage, "precision": precision,
+                                "recomputed": again, **figures})
+                print("{:<16} {:<18} {:<8} weights {:7.0f} MB   peak {:7.0f} MB{}".format(
+                    net_name, stage, precision, figures["weights_mb"], figures["peak_mb"],
                     "   activations computed again" if again else ""), flush=True)
     return results
 
@@ -283,7 +207,8 @@ def main(argv=None):
         print("engine: {ours_us:.1f} us per layer, PyTorch alone {bare_us:.1f} us".format(
             **results[0]))
     elif args.memory:
-        results = memory_table(args.net, [stage for stage in args.stage if stage != WEIGHTS])
+        wanted = [stage for stage in args.stage if stage != WEIGHTS]
+        results = memory_table(args.net, wanted, args.precision)
     elif args.peers is not None:
         results = peer_table(args.peers, args.repeats)
     else:
@@ -293,8 +218,7 @@ def main(argv=None):
                 results.append(measure(net_name, stage, args))
                 show(results[-1])
     if args.json:
-        with open(args.json, "w") as stream:
-            json.dump(results, stream, indent=1)
+        write_json(args.json, results)
     return results
 
 

@@ -18,8 +18,8 @@ import time
 import _init_paths  # noqa: F401
 import torch
 import torch.nn.functional as F
-from bench import in_turn
 from measure import operator_peers, winograd
+from measure.timing import in_turn
 
 import caffe
 from caffe.files import prototxt
@@ -106,7 +106,7 @@ def bottoms_for(shapes):
 
 
 def measure(kind, text, shapes, form, repeats):
-    """The figures of one case (see bench.in_turn)."""
+    """The figures of one case (see timing.in_turn)."""
     names = [f"b{i}" for i in range(len(shapes))]
     inputs = "".join(
         f'layer {{ name: "{name}" type: "Input" top: "{name}" input_param {{ shape {{ '

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from measure import bare_net, peer_nets, peers
+from measure import bare_net, memory, peer_nets, peers, stages
 
 import caffe
 from caffe.files import prototxt
@@ -81,13 +81,10 @@ def test_gradients_are_those_that_training_needs(net_and_bare):
     bare.run()
 
 
-@pytest.mark.parametrize("stage", ["test", "stage1_rpn", "stage1_fast_rcnn", "stage2_rpn",
-                                   "stage2_fast_rcnn"])
-def test_every_stage_is_measured(bench, stage, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("stage", stages.STAGES)
+def test_every_stage_is_measured(bench, stage, tmp_path, capsys):
     path = tmp_path / "figures.json"
     options = ["--layers"] if stage in ("test", "stage1_rpn") else []
-    monkeypatch.setattr(bench, "HEIGHT", 150)
-    monkeypatch.setattr(bench, "WIDTH", 200)
     with cfg_override(TRAIN={"SCALES": (150,)}):
         results = bench.main(["--net", "Tiny", "--stage", stage, "--repeats", "1", "--json",
                               str(path), *options])
@@ -102,9 +99,32 @@ def test_every_stage_is_measured(bench, stage, tmp_path, capsys, monkeypatch):
 
 
 def test_test_net_has_300_proposals(bench):
-    run, net, _ = bench.test_case("Tiny")
+    run, net, _ = stages.test_case("Tiny")
     run()
     assert net.blobs["rois"].shape[0] == 300
+
+
+def test_memory_is_that_of_a_process_of_its_own(bench, monkeypatch, capsys):
+    asked = []
+
+    def peak(*arguments):
+        asked.append(arguments)
+        return {"weights_mb": 2.6, "peak_mb": 40.0}
+    monkeypatch.setattr(bench.memory, "peak", peak)
+    rows = bench.main(["--net", "Tiny", "--memory", "--stage", "test", "joint", "--precision",
+                       "bf16"])
+    assert [call[1:] for call in asked] == [
+        ("test", 600, 1000, "bf16", {"RECOMPUTE_ACTIVATIONS": False}),
+        ("joint", 600, 1000, "bf16", {"RECOMPUTE_ACTIVATIONS": False}),
+        ("joint", 600, 1000, "bf16", {"RECOMPUTE_ACTIVATIONS": True})]
+    assert [row["recomputed"] for row in rows] == [False, False, True]
+    assert "joint              bf16     weights       3 MB   peak      40 MB   activations" in (
+        capsys.readouterr().out)
+
+
+def test_the_peak_has_weights_and_more():
+    figures = memory.peak("Tiny", "joint", 150, 200, "float32", {})
+    assert 2 < figures["weights_mb"] < figures["peak_mb"] < 1000
 
 
 def test_engine_overhead_is_measured(bench):

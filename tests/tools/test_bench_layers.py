@@ -44,9 +44,9 @@ def test_operators_compute_what_others_compute(monkeypatch, capsys):
 
 
 def test_an_operator_that_computes_something_else_is_told():
-    forms = operator_peers.Forms("Twice", "3", {"ours": lambda: torch.ones(3),
-                                                "PyTorch": lambda: torch.ones(3) * 2}, {},
-                                 ["PyTorch"])
+    forms = operator_peers.Forms("Twice", "3", "cpu", {"ours": lambda: torch.ones(3),
+                                                       "PyTorch": lambda: torch.ones(3) * 2},
+                                 {}, ["PyTorch"])
     with pytest.raises(RuntimeError, match="Twice 3: PyTorch differs from ours"):
         operator_peers.measured(forms, 1)
 

@@ -1,7 +1,8 @@
 """The convolutions and products of a net in bare PyTorch: what a net's time is measured against.
 
 A `BareNet` holds, for every Convolution, Deconvolution and InnerProduct layer of a `caffe.Net` that
-has run once, the same operator on an input of the same shape, channels_last, with its own weights.
+has run once, the same operator on an input of the same shape, channels_last, with its own weights,
+on the net's device.
 Everything else (ReLU, pooling, LRN, RoI pooling, losses, Python layers, updates) is left out.
 """
 import torch
@@ -13,15 +14,15 @@ TIMED_TYPES = ("Convolution", "Deconvolution", "InnerProduct")
 class BareOperator:
     """One operator: `forward()`, and `backward()` for the gradients that training needs."""
 
-    def __init__(self, message, shape, weights, learns, passes_gradient):
+    def __init__(self, message, shape, weights, learns, passes_gradient, numbers):
         self.name, self.type = message.name, message.type
         self.call = _operator(message, shape)
-        self.input = torch.randn(shape)
+        self.input = torch.randn(shape, dtype=numbers, device=weights[0].device)
         if len(shape) == 4:
             self.input = self.input.contiguous(memory_format=torch.channels_last)
         if message.type == "InnerProduct":
             self.input = self.input.flatten(message.inner_product_param.axis).contiguous()
-        self.weights = [_plain(weight) for weight in weights]
+        self.weights = [_plain(weight.to(numbers)) for weight in weights]
         self.wanted = [self.input.requires_grad_()] if passes_gradient else []
         self.wanted += [w.requires_grad_() for w, learn in zip(self.weights, learns) if learn]
         with torch.no_grad():
@@ -44,9 +45,10 @@ class BareNet:
         net: caffe.Net after a forward pass (shapes are taken from its blobs).
         message: the NetParameter that it was made from.
         train: whether `run` also goes backwards.
+        numbers: the type of the inputs, the weights and the gradients.
     """
 
-    def __init__(self, net, message, train):
+    def __init__(self, net, message, train, numbers=torch.float32):
         layers = {layer.name: layer for layer in message.layer}
         flows = gradient_flow(net, layers) if train else {}
         self.train, self.operators = train, []
@@ -58,7 +60,7 @@ class BareNet:
             blobs = net.params[name]
             shape = tuple(net.blobs[net.bottom_names[name][0]].shape)
             self.operators.append(BareOperator(layer, shape, [blob.tensor for blob in blobs],
-                                               learns or (False,) * len(blobs), passes))
+                                               learns or (False,) * len(blobs), passes, numbers))
 
     def run(self):
         """One pass: all operators forward, then (in training) all backward in reverse order."""

@@ -5,8 +5,9 @@ Runtime and OpenVINO.
 
 One thread is meant (torch.set_num_threads). Each program gets the layout that it likes best: ours
 channels_last, the others NCHW. A program that cannot be imported is left out; ONNX Runtime and
-OpenVINO run a model of the one operator, forward only. The programs take turns, and a time is the
-shortest one of the processor, which other work on the machine disturbs least.
+OpenVINO run a model of the one operator, forward only, and on the CPU only. The programs take
+turns, and a time is the shortest one of the processor, which other work on the machine disturbs
+least; on a GPU it is the shortest mean of some calls one after the other, by the clock.
 """
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from caffe import ops
+from measure.single_operator import single
+from measure.timing import clock_of
 
 OURS = "ours"
 SCALE = 1 / 16
+GPU_CALLS = 10      # that are timed together there
 HEAD = ("| operator | size | forward: ours, ms | fastest other | ratio | backward: ours, ms | "
         "fastest other | ratio |\n|" + "---|" * 8)
 Run = Callable[[], Any]
@@ -32,12 +36,15 @@ Run = Callable[[], Any]
 class Forms:
     """An operator on operands of one size.
 
-    forward: {program: function of nothing}; inputs: {program: tensors whose gradients its backward
-    gives}, none for an operator without gradient; alike: the programs that give the same numbers
+    device: where they are
+    forward: {program: function of nothing}
+    inputs: {program: tensors whose gradients its backward gives}; none: it has no gradient
+    alike: the programs that give the same numbers
     """
 
     operator: str
     size: str
+    device: str = "cpu"
     forward: dict[str, Run] = field(default_factory=dict)
     inputs: dict[str, list[Tensor]] = field(default_factory=dict)
     alike: list[str] = field(default_factory=list)
@@ -64,8 +71,8 @@ def measured(forms: Forms, repeats: int) -> Timed:
                                    f"{difference:.2g} of the largest value")
     backward = {name: _backward(forms.forward[name], inputs)
                 for name, inputs in forms.inputs.items() if name in forms.forward}
-    return Timed(forms.operator, forms.size, _fastest(forms.forward, repeats),
-                 _fastest(backward, repeats))
+    return Timed(forms.operator, forms.size, _fastest(forms.forward, repeats, forms.device),
+                 _fastest(backward, repeats, forms.device))
 
 
 def _backward(forward: Run, inputs: list[Tensor]) -> Run:
@@ -74,49 +81,59 @@ def _backward(forward: Run, inputs: list[Tensor]) -> Run:
     return lambda: torch.autograd.grad(top, inputs, grad, retain_graph=True)
 
 
-def _fastest(programs: Mapping[str, Run], repeats: int) -> dict[str, float]:
+def _fastest(programs: Mapping[str, Run], repeats: int, device: str) -> dict[str, float]:
     """{program: seconds of its fastest run}; the first run of each does not count."""
+    on_cpu = device == "cpu"
+    clock = time.process_time if on_cpu else clock_of(device)
+    calls = 1 if on_cpu else GPU_CALLS
     times = dict.fromkeys(programs, float("inf"))
     for turn in range(repeats + 1):
         for name, run in programs.items():
-            begin = time.process_time()
-            run()
+            begin = clock()
+            for _ in range(calls):
+                run()
             if turn:
-                times[name] = min(times[name], time.process_time() - begin)
+                times[name] = min(times[name], (clock() - begin) / calls)
     return times
+
+
+def fastest_other(times: Mapping[str, float]) -> str | None:
+    """The fastest program that is not ours, if there is one."""
+    others = {name: value for name, value in times.items() if name != OURS}
+    return min(others, key=lambda name: others[name], default=None)
 
 
 def line(timed: Timed) -> str:
     """One row of the table."""
     cells = [timed.operator, timed.size]
     for times in (timed.forward, timed.backward):
-        others = {name: value for name, value in times.items() if name != OURS}
-        if not others:
+        name = fastest_other(times)
+        if name is None:
             cells += [f"{times[OURS] * 1e3:.3f}" if times else "", "", ""]
             continue
-        name = min(others, key=lambda other: others[other])
-        cells += [f"{times[OURS] * 1e3:.3f}", f"{others[name] * 1e3:.3f} {name}",
-                  f"{times[OURS] / others[name]:.2f}"]
+        cells += [f"{times[OURS] * 1e3:.3f}", f"{times[name] * 1e3:.3f} {name}",
+                  f"{times[OURS] / times[name]:.2f}"]
     return "| " + " | ".join(cells) + " |"
 
 
 # ------------------------------------------------------------------------------------- operands
 
-def maps(channels: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+def maps(channels: int, height: int, width: int, device: str) -> tuple[Tensor, Tensor]:
     """The same numbers (1, C, H, W) channels_last and NCHW; both take gradients."""
-    x = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(1, channels, height, width, generator=draw).to(device)
     return (x.contiguous(memory_format=torch.channels_last).requires_grad_(),
             x.clone().requires_grad_())
 
 
-def regions(count: int, height: int, width: int) -> Tensor:
+def regions(count: int, height: int, width: int, device: str) -> Tensor:
     """(R, 5) rois of 16 to 400 pixels on a map of that size."""
     draw = np.random.default_rng(0)
     sides = np.exp(draw.uniform(np.log(16), np.log(400), (count, 2)))
     limits = np.array([width, height]) / SCALE - 1
     corners = draw.uniform(0, 1, (count, 2)) * np.maximum(limits - sides, 0)
     rois = np.concatenate([np.zeros((count, 1)), corners, np.minimum(corners + sides, limits)], 1)
-    return torch.from_numpy(rois.astype(np.float32))
+    return torch.from_numpy(rois.astype(np.float32)).to(device)
 
 
 # ---------------------------------------------------------------------------------- the operators
@@ -130,8 +147,9 @@ def torchvision_ops() -> Any:
     return found
 
 
-def roi_pooling(channels: int, height: int, width: int, count: int) -> Forms:
-    (own, other), rois = maps(channels, height, width), regions(count, height, width)
+def roi_pooling(channels: int, height: int, width: int, count: int, device: str = "cpu") -> Forms:
+    own, other = maps(channels, height, width, device)
+    rois = regions(count, height, width, device)
     made = _regions_forms("ROIPooling", own, other, rois)
     made.forward[OURS] = lambda: ops.roi_pool(own, rois, 7, 7, SCALE)
     vision = torchvision_ops()
@@ -143,14 +161,15 @@ def roi_pooling(channels: int, height: int, width: int, count: int) -> Forms:
     return made
 
 
-def roi_align(channels: int, height: int, width: int, count: int) -> Forms:
-    (own, other), rois = maps(channels, height, width), regions(count, height, width)
+def roi_align(channels: int, height: int, width: int, count: int, device: str = "cpu") -> Forms:
+    own, other = maps(channels, height, width, device)
+    rois = regions(count, height, width, device)
     made = _regions_forms("ROIAlign", own, other, rois)
     made.forward[OURS] = lambda: ops.roi_align(own, rois, 7, 7, SCALE, 2)
     vision = torchvision_ops()
     if vision:
         made.forward["torchvision"] = lambda: vision.roi_align(other, rois, 7, SCALE, 2)
-    index = torch.zeros(count, dtype=torch.int64)
+    index = torch.zeros(count, dtype=torch.int64, device=device)
     operands = {"x": other.detach(), "rois": rois[:, 1:], "index": index}
     made.forward |= single("RoiAlign", operands, [], output_height=7, output_width=7,
                            sampling_ratio=2, spatial_scale=SCALE,
@@ -159,8 +178,9 @@ def roi_align(channels: int, height: int, width: int, count: int) -> Forms:
     return made
 
 
-def psroi_pooling(classes: int, group: int, count: int) -> Forms:
-    (own, other), rois = maps(classes * group ** 2, 38, 50), regions(count, 38, 50)
+def psroi_pooling(classes: int, group: int, count: int, device: str = "cpu") -> Forms:
+    own, other = maps(classes * group ** 2, 38, 50, device)
+    rois = regions(count, 38, 50, device)
     made = _regions_forms("PSROIPooling", own, other, rois)
     made.size = f"{classes} x {group} x {group} channels, {count} rois"
     made.forward[OURS] = lambda: ops.psroi_pool(own, rois, classes, group, SCALE)
@@ -172,14 +192,14 @@ def psroi_pooling(classes: int, group: int, count: int) -> Forms:
 
 def _regions_forms(operator: str, own: Tensor, other: Tensor, rois: Tensor) -> Forms:
     size = f"{own.shape[1]} x {own.shape[2]} x {own.shape[3]}, {len(rois)} rois"
-    return Forms(operator, size, inputs={OURS: [own], "torchvision": [other]})
+    return Forms(operator, size, str(own.device), inputs={OURS: [own], "torchvision": [other]})
 
 
-def suppression(count: int) -> Forms:
-    boxes = regions(count, 38, 50)[:, 1:].contiguous()
-    scores = torch.rand(count, generator=torch.Generator().manual_seed(1))
+def suppression(count: int, device: str = "cpu") -> Forms:
+    boxes = regions(count, 38, 50, device)[:, 1:].contiguous()
+    scores = torch.rand(count, generator=torch.Generator().manual_seed(1)).to(device)
     dets = torch.cat([boxes, scores[:, None]], 1)
-    made = Forms("NMS", f"{count} boxes", {OURS: lambda: ops.nms(dets, 0.7)})
+    made = Forms("NMS", f"{count} boxes", device, {OURS: lambda: ops.nms(dets, 0.7)})
     vision = torchvision_ops()
     if vision:      # corners of ours are pixels, of theirs edges
         made.forward["torchvision"] = lambda: vision.nms(boxes, scores, 0.7)
@@ -189,9 +209,10 @@ def suppression(count: int) -> Forms:
     return made
 
 
-def smooth_l1(*shape: int, weights: bool) -> Forms:
+def smooth_l1(*shape: int, weights: bool, device: str = "cpu") -> Forms:
     draw = torch.Generator().manual_seed(0)
-    pred, target, inside, outside = (torch.randn(shape, generator=draw) for _ in range(4))
+    pred, target, inside, outside = (torch.randn(shape, generator=draw).to(device)
+                                     for _ in range(4))
     pred.requires_grad_()
 
     def plain() -> Tensor:
@@ -203,12 +224,12 @@ def smooth_l1(*shape: int, weights: bool) -> Forms:
     own: dict[str, Run] = {OURS: lambda: ops.smooth_l1_loss(pred, target, *given, 3.0),
                            "PyTorch": plain}
     return Forms("SmoothL1Loss" + ("" if weights else ", no weights"), " x ".join(map(str, shape)),
-                 own, {OURS: [pred], "PyTorch": [pred]}, ["PyTorch"])
+                 device, own, {OURS: [pred], "PyTorch": [pred]}, ["PyTorch"])
 
 
-def lrn(channels: int, height: int, width: int, size: int) -> Forms:
-    own, other = maps(channels, height, width)
-    made = Forms("LRN", f"{channels} x {height} x {width}, {size} channels",
+def lrn(channels: int, height: int, width: int, size: int, device: str = "cpu") -> Forms:
+    own, other = maps(channels, height, width, device)
+    made = Forms("LRN", f"{channels} x {height} x {width}, {size} channels", device,
                  {OURS: lambda: ops.lrn_across(own, size, 1e-4, 0.75),
                   "PyTorch": lambda: F.local_response_norm(other, size, 1e-4, 0.75)},
                  {OURS: [own], "PyTorch": [other]}, ["PyTorch", "ONNX Runtime", "OpenVINO"])
@@ -237,58 +258,3 @@ def show(operators: Sequence[str], repeats: int) -> None:
         make, sizes = CASES[name]
         for size in sizes:
             print(line(measured(make(*size), repeats)), flush=True)
-
-
-# ------------------------------------------------------------------- models of a single operator
-
-def single(kind: str, inputs: Mapping[str, Tensor], constants: list[np.ndarray],
-           kind_of_top: str = "float32", **attributes: Any) -> dict[str, Run]:
-    """{program: run} of an ONNX operator in ONNX Runtime and OpenVINO, as far as they are there.
-
-    constants: further operands; kind_of_top: the type of the result.
-    """
-    try:
-        model = _model(kind, inputs, constants, kind_of_top, attributes)
-    except ImportError:
-        return {}
-    arrays = [value.numpy() for value in inputs.values()]
-    made: dict[str, Run] = {}
-    for name, start in (("ONNX Runtime", _onnx_runtime), ("OpenVINO", _openvino)):
-        try:
-            made[name] = start(model, list(inputs), arrays)
-        except ImportError:
-            continue
-    return made
-
-
-def _model(kind: str, inputs: Mapping[str, Tensor], constants: list[np.ndarray], kind_of_top: str,
-           attributes: Mapping[str, Any]) -> bytes:
-    from onnx import helper, numpy_helper
-    types = [helper.np_dtype_to_tensor_dtype(value.numpy().dtype) for value in inputs.values()]
-    infos = [helper.make_tensor_value_info(name, each, list(value.shape))
-             for (name, value), each in zip(inputs.items(), types)]
-    top = helper.make_tensor_value_info("top", helper.np_dtype_to_tensor_dtype(
-        np.dtype(kind_of_top)), None)
-    held = [numpy_helper.from_array(value, f"c{i}") for i, value in enumerate(constants)]
-    node = helper.make_node(kind, [*inputs, *(entry.name for entry in held)], ["top"],
-                            **attributes)
-    graph = helper.make_graph([node], kind, infos, [top], held)
-    return helper.make_model(graph, ir_version=8, opset_imports=[
-        helper.make_opsetid("", 17)]).SerializeToString()
-
-
-def _onnx_runtime(model: bytes, names: list[str], arrays: list[np.ndarray]) -> Run:
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, dict(zip(names, arrays)))[0]
-
-
-def _openvino(model: bytes, names: list[str], arrays: list[np.ndarray]) -> Run:
-    import openvino
-    options = {"INFERENCE_PRECISION_HINT": "f32",
-               "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    core = openvino.Core()
-    compiled = core.compile_model(core.read_model(model), "CPU", options)
-    return lambda: np.array(compiled(arrays)[0])

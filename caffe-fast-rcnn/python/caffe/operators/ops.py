@@ -4,9 +4,9 @@
     lrn_within, sgd_update_; winograd_conv and pointwise_conv with their relatives (winograd.py,
     pointwise.py)
 
-Kernels for the CPU and for CUDA are in src/caffe/layers, what PyTorch must know of them in
-registration.py; here are the functions to call. The library is built at the first import where
-there is a compiler (build.py).
+Kernels for the CPU and for CUDA are in src/caffe/layers, with their gradients; shapes on the meta
+device are in registration.py; here are the functions to call. The library is built at the first
+import where there is a compiler (build.py).
 
 Types: float32 and float64, all operands of a call alike unless said otherwise (nms, soft_nms:
 float32). Features of bfloat16 or half are computed with in float32, and so are their gradients;

@@ -1,6 +1,7 @@
 """The operators, `raw`, with what PyTorch must know of each besides its kernels.
 
-That is its shape on the meta device and its gradient. The functions to call are in ops.py.
+That is its shape on the meta device; its gradient is told beside its kernels
+(src/caffe/layers/gradients.cpp, plain_gradients.py). The functions to call are in ops.py.
 
 The kernels are the compiled ones, or, where they cannot be compiled, plain PyTorch operations (with
 one warning). $CAFFE_OPERATORS says otherwise: `compiled` makes it an error, `plain` takes the plain
@@ -8,11 +9,10 @@ ones in any case.
 """
 import logging
 import os
-from collections.abc import Callable
 
 import torch
 
-from caffe.operators import build
+from caffe.operators import build, plain_gradients
 from caffe.operators.plain import library as plain
 from caffe.operators.plain.checks import require
 
@@ -45,6 +45,9 @@ def are_compiled() -> bool:
     """Whether the CPU's kernels are the compiled ones."""
     return not any(library.kind == "FRAGMENT" for library in _libraries)
 
+
+if not are_compiled():
+    plain_gradients.register()
 
 # Outputs that are packed side by side, which depends on the processor; plain kernels pack nothing.
 PANEL = raw.winograd_pack(torch.zeros(1, 1, 3, 3), 2, False).shape[3] if are_compiled() else 16
@@ -187,83 +190,6 @@ def _common_format(x: torch.Tensor) -> torch.memory_format:
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
-# Gradients.
-
-def _roi_pool_context(ctx, inputs, output):
-    features, rois, _, _, ctx.spatial_scale, _ = inputs
-    ctx.feature_shape = features.shape
-    ctx.save_for_backward(rois, output[1])
-
-
-def _roi_pool_backward(ctx, grad, _):
-    return raw.roi_pool_backward(grad, *ctx.saved_tensors, ctx.feature_shape,
-                                 ctx.spatial_scale), *[None] * 5
-
-
-def _roi_align_context(ctx, inputs, output):
-    features, rois = inputs[:2]
-    ctx.feature_shape, ctx.options = features.shape, inputs[4:]
-    ctx.save_for_backward(rois, features if ctx.needs_input_grad[1] else None)
-
-
-def _roi_align_backward(ctx, grad):
-    rois, features = ctx.saved_tensors
-    for_features = for_rois = None
-    if ctx.needs_input_grad[0]:
-        for_features = raw.roi_align_backward(grad, rois, ctx.feature_shape, *ctx.options)
-    if ctx.needs_input_grad[1]:
-        for_rois = raw.roi_align_rois_backward(grad, features, rois, *ctx.options)
-    return for_features, for_rois, *[None] * 5
-
-
-def _psroi_pool_context(ctx, inputs, output):
-    features, rois, _, _, ctx.spatial_scale = inputs
-    ctx.feature_shape = features.shape
-    ctx.save_for_backward(rois)
-
-
-def _psroi_pool_backward(ctx, grad):
-    return raw.psroi_pool_backward(grad, *ctx.saved_tensors, ctx.feature_shape,
-                                   ctx.spatial_scale), *[None] * 4
-
-
-def _smooth_l1_context(ctx, inputs, output):
-    ctx.sigma = inputs[4]
-    ctx.save_for_backward(*inputs[:4])
-
-
-def _smooth_l1_backward(ctx, grad):
-    pred = raw.smooth_l1_loss_backward(grad, *ctx.saved_tensors, ctx.sigma)
-    return pred, -pred if ctx.needs_input_grad[1] else None, None, None, None
-
-
-def _lrn_context(ctx, inputs, output):
-    ctx.formula = inputs[1:]
-    ctx.save_for_backward(inputs[0])
-
-
-def _lrn_across_backward(ctx, grad):
-    return raw.lrn_across_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 4
-
-
-def _lrn_within_backward(ctx, grad):
-    return raw.lrn_within_backward(grad, *ctx.saved_tensors, *ctx.formula), *[None] * 3
-
-
-torch.library.register_autograd("caffe_fast_rcnn::roi_pool", _roi_pool_backward,
-                                setup_context=_roi_pool_context)
-torch.library.register_autograd("caffe_fast_rcnn::roi_align", _roi_align_backward,
-                                setup_context=_roi_align_context)
-torch.library.register_autograd("caffe_fast_rcnn::psroi_pool", _psroi_pool_backward,
-                                setup_context=_psroi_pool_context)
-torch.library.register_autograd("caffe_fast_rcnn::smooth_l1_loss", _smooth_l1_backward,
-                                setup_context=_smooth_l1_context)
-torch.library.register_autograd("caffe_fast_rcnn::lrn_across", _lrn_across_backward,
-                                setup_context=_lrn_context)
-torch.library.register_autograd("caffe_fast_rcnn::lrn_within", _lrn_within_backward,
-                                setup_context=_lrn_context)
-
-
 # Under torch.autocast: all in float32, as losses, boxes and what is added up must be. Products are
 # autocast's own; the convolutions here (winograd.py, pointwise.py) keep the type they are given.
 
@@ -278,19 +204,3 @@ def refuse_gradient(name: str, instead: str) -> None:
     def backward(ctx: object, *grads: torch.Tensor) -> None:
         raise RuntimeError(f"caffe.ops.{name} passes no gradient; use {instead}")
     torch.library.register_autograd(f"caffe_fast_rcnn::{name}", backward)
-
-
-# Second derivatives: none of the operators has them.
-
-def _refuse_second_derivative(name: str) -> Callable:
-    def backward(ctx, *grads):
-        raise RuntimeError(f"caffe.ops.{name} has no second derivative; its gradient cannot be "
-                           "differentiated again (create_graph=True)")
-    return backward
-
-
-for _name in ("roi_pool", "roi_align", "psroi_pool", "smooth_l1_loss", "lrn_across", "lrn_within"):
-    torch.library.register_autograd(f"caffe_fast_rcnn::{_name}_backward",
-                                    _refuse_second_derivative(_name))
-torch.library.register_autograd("caffe_fast_rcnn::roi_align_rois_backward",
-                                _refuse_second_derivative("roi_align"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import operator_gradients
 import pytest
 import torch
 
@@ -170,6 +171,22 @@ def test_without_a_compiler_they_stand_in(tmp_path, choice):
     warnings = done.stderr.splitlines()
     assert [("C++ compiler" in line, "slower" in line) for line in warnings] == \
         ([] if choice else [(True, True)])
+
+
+def test_their_gradients_are_those_of_the_compiled_ones(tmp_path):
+    path = tmp_path / "results.pt"
+    env = dict(os.environ, CAFFE_OPERATORS="plain", PYTHONPATH=os.pathsep.join(sys.path))
+    subprocess.run([sys.executable, "-c", "import sys, torch, operator_gradients as g\n"
+                    "torch.save((g.results(), g.second_derivatives()), sys.argv[1])", str(path)],
+                   env=env, check=True)
+    plain, refused = torch.load(path)
+    compiled = operator_gradients.results()
+    assert plain.keys() == compiled.keys()
+    for name, tensors in compiled.items():
+        torch.testing.assert_close(plain[name], tensors, rtol=1e-4, atol=1e-5)
+    assert refused == operator_gradients.second_derivatives() == [
+        f"caffe.ops.{name} has no second derivative; its gradient cannot be differentiated again "
+        "(create_graph=True)" for name in ("roi_align", "smooth_l1_loss")]
 
 
 def test_compiled_or_nothing(tmp_path):
