@@ -26,6 +26,9 @@ def select(net: Net, start: Iterable[str] = (), end: Iterable[str] = (),
     for name in (*start, *end):
         if name not in net.blobs:
             raise CaffeError(f'the net has no blob "{name}"{suggest(name, net.blobs)}')
+    if not end:
+        raise CaffeError("the net has no outputs, every blob is the bottom of a layer; say which "
+                         "blobs are wanted (end)")
     sources, final = _wiring(net)
     stops = {(name, final[name]) for name in start}
     layers, reached = set(), set()

@@ -26,10 +26,12 @@ def flatten(scope: Scope, x: str) -> str:
     start, end = p.axis % len(shape), p.end_axis % len(shape)
     if not scope.is_free:
         return scope.reshape(x, scope.top_shapes[0])
-    if end < len(shape) - 1 and end > start:
+    if start == end:
+        return x
+    if end < len(shape) - 1:
         scope.fixed("a Flatten that moves the last axes")
     if start == 1:
-        return scope.op("Flatten", x) if end > 1 else x
+        return scope.op("Flatten", x)
     return scope.reshape(x, [*[0] * start, -1])
 
 

@@ -22,6 +22,8 @@ def convolution(scope: Scope, *bottoms: str) -> list[str]:
     module, windows = scope.module, scope.module.windows
     if module.axis != 1:
         raise scope.error(f"axis {module.axis}")
+    if not windows.kernel:
+        raise scope.error("a bottom without height and width")
     weights = [scope.blob(0, "weight")]
     weights += [scope.blob(1, "bias")] if len(scope.layer.blobs) > 1 else []
     kind = "ConvTranspose" if scope.layer.type == "Deconvolution" else "Conv"
