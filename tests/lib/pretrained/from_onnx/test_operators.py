@@ -81,6 +81,10 @@ AFTER = {
                                pads=[1, 1, 1, 1], count_include_pad=1)], {}),
     "average pool, up": ([op("AveragePool", "c", kernel_shape=[2, 3], strides=[2, 2],
                              ceil_mode=1)], {}),
+    "max pool, same": ([op("MaxPool", "c", kernel_shape=[3, 3], strides=[2, 2],
+                           auto_pad="SAME_UPPER")], {}),
+    "max pool, valid": ([op("MaxPool", "c", kernel_shape=[3, 3], strides=[2, 2],
+                            auto_pad="VALID")], {}),
     "global": ([op("GlobalAveragePool", "c")], {}), "global max": ([op("GlobalMaxPool", "c")], {}),
     "mean": ([op("ReduceMean", "c", axes=[2, 3])], {}),
     "mean, flat": ([op("ReduceMean", "c", axes=[-1, -2], keepdims=0)], {}),
@@ -123,7 +127,10 @@ def test_layers_are_equal(tmp_path, nodes, constants):
 
 @pytest.mark.parametrize("inputs, weight, attributes", [
     ("x w", (6, 4, 3, 3), {"pads": [1, 2, 1, 2], "strides": [2, 1]}),
-    ("x w b", (6, 4, 3, 2), {"dilations": [2, 2]}), ("x w b", (6, 2, 3, 3), {"group": 2})])
+    ("x w b", (6, 4, 3, 2), {"dilations": [2, 2]}), ("x w b", (6, 2, 3, 3), {"group": 2}),
+    ("x w", (6, 4, 3, 3), {"dilations": [2, 1], "pads": [2, 1, 2, 1]}),
+    ("x w", (6, 4, 3, 5), {"auto_pad": "SAME_UPPER", "strides": [2, 1]}),
+    ("x w", (6, 4, 3, 1), {"auto_pad": "SAME_LOWER"})])
 def test_convolutions(tmp_path, inputs, weight, attributes):
     constants = {"w": values(*weight), **(B if "b" in inputs else {})}
     assert_equal(saved(tmp_path, [op("Conv", inputs, **attributes)], constants))
@@ -137,6 +144,40 @@ def test_older_forms_and_constants_in_nodes(tmp_path):
     assert_equal(saved(tmp_path, nodes, opset=9))
 
 
+def test_constants_that_the_graph_computes(tmp_path):
+    """Sizes by way of Shape, transposed weights, numbers in attributes, as exporters write them."""
+    nodes = [FIRST, op("GlobalMaxPool", "c", "d"), op("Shape", "c", "s"),
+             op("Gather", "s first", "n", axis=0), op("Unsqueeze", "n zero", "n1"),
+             helper.make_node("Constant", [], ["rest"], value_ints=[-1]),
+             op("Concat", "n1 rest", "sizes", axis=0), op("Reshape", "d sizes", "e"),
+             op("Transpose", "w", "wt", perm=[1, 0]), op("MatMul", "e wt", "f"),
+             helper.make_node("Constant", [], ["half"], value_float=0.5), op("Mul", "f half")]
+    constants = {**FIRST_W, "w": values(5, 4), "first": np.int64(0), "zero": whole(0)}
+    assert_equal(saved(tmp_path, nodes, constants))
+    assert_equal(saved(tmp_path, nodes, constants, ("n", 4, 9, 11)))
+
+
+def test_nodes_that_no_output_needs_are_left_out(tmp_path):
+    nodes = [FIRST, op("Sigmoid", "c", "aside"), op("Identity", "x", "z"), op("Add", "z c")]
+    net = net_of(import_onnx(saved(tmp_path, nodes, FIRST_W)))
+    assert net.outputs == ["y"]
+    assert_equal(saved(tmp_path, nodes, FIRST_W))
+
+
+def test_an_output_that_layers_read_is_noted(tmp_path):
+    imported = import_onnx(saved(tmp_path, [FIRST, op("Relu", "c", "d"), op("Sigmoid", "d")],
+                                 FIRST_W, outputs=("d", "y")))
+    assert net_of(imported).outputs == ["y"]
+    assert ["output d is no output" in note for note in imported.notes] == [True]
+
+
+def test_a_constant_that_cannot_be_computed_is_named(tmp_path):
+    path = saved(tmp_path, [FIRST, op("Concat", "one two", "s", axis=5), op("Reshape", "c s")],
+                 {**FIRST_W, "one": whole(1), "two": whole(2)})
+    with pytest.raises(CheckpointError, match="Concat.* cannot be computed|sizes in the graph"):
+        import_onnx(path)
+
+
 def test_every_operator_has_a_case():
     seen = {node.op_type for nodes, _ in AFTER.values() for node in nodes} | {"Conv"}
     assert set(OPERATORS) == seen
@@ -144,7 +185,15 @@ def test_every_operator_has_a_case():
 
 @pytest.mark.parametrize("nodes, constants, says", [
     ([op("Erf", "c")], {}, r'node "the Erf" \(Erf\) has no Caffe form: known are Abs'),
-    ([op("MaxPool", "c", kernel_shape=[2, 2], auto_pad="SAME_UPPER")], {}, "auto_pad SAME_UPPER"),
+    ([op("MaxPool", "c", kernel_shape=[2, 2], auto_pad="SAME_UPPER")], {},
+     r"pads \[0, 0, 1, 1\] give other windows"),
+    ([op("Conv", "c w", auto_pad="SAME_LOWER", strides=[2, 2])],
+     {"w": values(6, 4, 4, 4)}, r"differ before and behind: \[2, 2, 1, 1\]"),
+    ([op("MaxPool", "c", kernel_shape=[3])], {}, "height and width"),
+    ([op("MaxPool", "c")], {}, "not as ONNX defines the operator.*kernel_shape"),
+    ([op("Conv", "c")], {}, "not as ONNX defines the operator|over height and width"),
+    ([op("AveragePool", "c", kernel_shape=[2, 2], dilations=[2, 2])], {}, "dilated windows"),
+    ([op("Add", "c k")], {"k": values(5, 1)}, r"a constant of shape \(5, 1\)"),
     ([op("MaxPool", "c", kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 2, 2])], {},
      "other windows than Caffe's"),
     ([op("AveragePool", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1])], {}, "count_include_pad"),

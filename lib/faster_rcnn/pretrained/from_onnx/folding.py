@@ -1,0 +1,72 @@
+"""Constants that an ONNX graph computes: sizes for a Reshape, transposed weights."""
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+
+Shape = tuple[int | None, ...]
+# What exporters make sizes with; their results are as small as their inputs are few
+_OF_SIZES = ("Add", "Cast", "Concat", "Div", "Gather", "Mul", "Neg", "Slice", "Sub")
+# What they do to weights as well: as many numbers behind as before
+_MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+_FEW = 1 << 10      # numbers that an operator of _OF_SIZES may read
+_NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64,
+            "value_ints": np.int64}
+
+
+def fold(nodes: Any, constants: dict[str, np.ndarray], shapes: Mapping[str, Shape],
+         opset: int) -> None:
+    """Adds to the constants {value: array} what the NodeProtos compute of constants and of sizes.
+
+    shapes: {value: shape}, None for a size that is not known. Raises CheckpointError for a node
+    that its operator does not allow.
+    """
+    for node in nodes:
+        array = _constant(node) if node.op_type == "Constant" else _size(node, shapes)
+        if array is None and _is_foldable(node, constants):
+            array = _computed(node, constants, opset)
+        if array is not None:
+            constants[node.output[0]] = array
+
+
+def _constant(node: Any) -> np.ndarray | None:
+    """The array of a Constant node; None for strings and sparse tensors, which no net here has."""
+    import onnx
+    for attribute in node.attribute:
+        value = onnx.helper.get_attribute_value(attribute)
+        if attribute.name == "value":
+            return onnx.numpy_helper.to_array(value)
+        if attribute.name in _NUMBERS:
+            return np.array(value, _NUMBERS[attribute.name])
+    return None
+
+
+def _size(node: Any, shapes: Mapping[str, Shape]) -> np.ndarray | None:
+    """What a Shape node gives, where all of it is known."""
+    if node.op_type != "Shape" or not node.input:
+        return None
+    limits = {attribute.name: attribute.i for attribute in node.attribute}
+    shape = shapes.get(node.input[0], (None,))[limits.get("start", 0):limits.get("end")]
+    return None if None in shape else np.array(shape, np.int64)
+
+
+def _is_foldable(node: Any, constants: Mapping[str, np.ndarray]) -> bool:
+    given = [name for name in node.input if name]
+    if node.domain not in ("", "ai.onnx") or not given or len(node.output) != 1 or \
+            any(name not in constants for name in given):
+        return False
+    return node.op_type in _MOVES or node.op_type in _OF_SIZES and \
+        sum(constants[name].size for name in given) <= _FEW
+
+
+def _computed(node: Any, constants: Mapping[str, np.ndarray], opset: int) -> np.ndarray:
+    from onnx.reference import ReferenceEvaluator
+    try:
+        return ReferenceEvaluator(node, opsets={"": opset}).run(
+            None, {name: constants[name] for name in node.input if name})[0]
+    except Exception as error:      # what a wrong node makes numpy raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f'node "{node.name or node.output[0]}" ({node.op_type}) cannot be '
+                              f"computed: {reason}") from None
