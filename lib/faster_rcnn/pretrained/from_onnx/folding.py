@@ -1,4 +1,4 @@
-"""Constants that an ONNX graph computes: sizes for a Reshape, transposed weights."""
+"""Constants of an ONNX graph: tensors, and what it computes of them, such as sizes for a Reshape."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +14,16 @@ _MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 _FEW = 1 << 10      # numbers that an operator of _OF_SIZES may read
 _NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64,
             "value_ints": np.int64}
+
+
+def array_of(tensor: Any) -> np.ndarray:
+    """The array of a TensorProto; CheckpointError where its values are not those of its shape."""
+    import onnx
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except Exception as error:      # unknown types and missing values make almost any
+        raise CheckpointError(f'the tensor "{tensor.name}" cannot be read: {_reason(error)}'
+                              ) from None
 
 
 def fold(nodes: Any, constants: dict[str, np.ndarray], shapes: Mapping[str, Shape],
@@ -37,7 +47,7 @@ def _constant(node: Any) -> np.ndarray | None:
     for attribute in node.attribute:
         value = onnx.helper.get_attribute_value(attribute)
         if attribute.name == "value":
-            return onnx.numpy_helper.to_array(value)
+            return array_of(value)
         if attribute.name in _NUMBERS:
             return np.array(value, _NUMBERS[attribute.name])
     return None
@@ -67,6 +77,9 @@ def _computed(node: Any, constants: Mapping[str, np.ndarray], opset: int) -> np.
         return ReferenceEvaluator(node, opsets={"": opset}).run(
             None, {name: constants[name] for name in node.input if name})[0]
     except Exception as error:      # what a wrong node makes numpy raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f'node "{node.name or node.output[0]}" ({node.op_type}) cannot be '
-                              f"computed: {reason}") from None
+                              f"computed: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,7 +8,7 @@ import numpy as np
 
 from caffe.core.packages import require
 from faster_rcnn.files.reading import FileError, require_file
-from faster_rcnn.pretrained.from_onnx.folding import fold
+from faster_rcnn.pretrained.from_onnx.folding import array_of, fold
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 
 SUFFIX = ".onnx"
@@ -67,7 +67,7 @@ def read_graph(path: str, shape: Sequence[int] | None = None) -> Graph:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not readable as ONNX: {reason}") from None
     graph = model.graph
-    constants = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    constants = {entry.name: array_of(entry) for entry in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in constants]
     if not graph.node or len(inputs) != 1:
         raise CheckpointError(f"{path}: a graph with {len(graph.node)} nodes and {len(inputs)} "
@@ -103,8 +103,8 @@ def _package() -> Any:
 
 def _node(onnx: Any, entry: Any) -> Node:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in entry.attribute}
-    attributes = {name: onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto)
-                  else value for name, value in attributes.items()}
+    attributes = {name: array_of(value) if isinstance(value, onnx.TensorProto) else value
+                  for name, value in attributes.items()}
     kind = f"{entry.domain}.{entry.op_type}" if entry.domain not in ("", "ai.onnx") \
         else entry.op_type
     name = entry.name or next(iter(entry.output), "")

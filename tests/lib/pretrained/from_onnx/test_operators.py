@@ -225,6 +225,22 @@ def test_sizes_that_a_file_leaves_open(tmp_path):
                                     ("n", 4, 5, 5)))).blobs["y"].shape == (1, 4, 5, 5)
 
 
+@pytest.mark.parametrize("change", [{"dims": [4, 4, 9]}, {"dims": [-1]}, {"data_type": 99},
+                                    {"raw_data": b""}])
+def test_tensors_whose_values_are_missing(tmp_path, change):
+    model = onnx.load(saved(tmp_path, [FIRST, op("Relu", "c")], FIRST_W))
+    tensor = model.graph.initializer[0]
+    for name, value in change.items():
+        tensor.ClearField(name)
+        if name == "dims":
+            tensor.dims.extend(value)
+        else:
+            setattr(tensor, name, value)
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match='tensor "v" cannot be read'):
+        import_onnx(str(tmp_path / "x.onnx"))
+
+
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07"])
 def test_files_that_are_none(tmp_path, content):
     (tmp_path / "x.onnx").write_bytes(content)
