@@ -1,4 +1,4 @@
-"""Constants of an ONNX graph: tensors, and what it computes of them, such as sizes for a Reshape."""
+"""Constants of an ONNX graph: tensors, and what it computes of them, such as sizes."""
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,10 +72,16 @@ def _is_foldable(node: Any, constants: Mapping[str, np.ndarray]) -> bool:
 
 
 def _computed(node: Any, constants: Mapping[str, np.ndarray], opset: int) -> np.ndarray:
+    from onnx import helper
     from onnx.reference import ReferenceEvaluator
+    feeds = {name: constants[name] for name in node.input if name}
+    inputs = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype),
+                                            array.shape) for name, array in feeds.items()]
+    outputs = [helper.make_empty_tensor_value_info(node.output[0])]
     try:
-        return ReferenceEvaluator(node, opsets={"": opset}).run(
-            None, {name: constants[name] for name in node.input if name})[0]
+        model = helper.make_model(helper.make_graph([node], "node", inputs, outputs),
+                                  opset_imports=[helper.make_opsetid("", opset)])
+        return ReferenceEvaluator(model).run(None, feeds)[0]
     except Exception as error:      # what a wrong node makes numpy raise
         raise CheckpointError(f'node "{node.name or node.output[0]}" ({node.op_type}) cannot be '
                               f"computed: {_reason(error)}") from None

@@ -1,6 +1,6 @@
 """What ONNX's operators are in Caffe: functions that add layers to a Builder."""
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -9,17 +9,36 @@ from faster_rcnn.pretrained.from_onnx.net import Builder
 
 
 def reduce_mean(net: Builder, node: Node) -> None:
-    axes = node.get("axes", None)
+    """Means over the last axes; those over height and width are a pooling."""
+    axes, shape = _axes(net, node), net.shape(node)
+    count = len(shape) - len(axes)
+    if not 0 < count < len(shape) or axes != list(range(count, len(shape))):
+        raise node.error("only means over the last axes are known, such as height and width")
+    keeps, x = bool(node.get("keepdims", 1)), [net.blob(node)]
+    if (len(shape), count) == (4, 2):
+        top = net.add(node, "Pooling", x, last=keeps,
+                      pooling_param={"pool": "AVE", "global_pooling": True})
+        if not keeps:
+            net.add(node, "Flatten", [top])
+        return
+    top = net.add(node, "Reduction", x, last=not keeps,
+                  reduction_param={"operation": "MEAN", "axis": count})
+    if keeps:
+        _reshape(net, node, top, [*[0] * count, *[1] * len(axes)])
+
+
+def _axes(net: Builder, node: Node) -> list[int]:
+    """The axes that a node names, in an attribute or an input, from the first one on."""
+    axes, count = node.get("axes", None), len(net.shape(node))
     if axes is None:
         given = net.constant(node, 1)
-        axes = [] if given is None else given.tolist()
-    if len(net.shape(node)) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise node.error("only means over height and width are known")
-    keeps = bool(node.get("keepdims", 1))
-    top = net.add(node, "Pooling", [net.blob(node)], last=keeps,
-                  pooling_param={"pool": "AVE", "global_pooling": True})
-    if not keeps:
-        net.add(node, "Flatten", [top])
+        axes = [] if given is None else given.reshape(-1).tolist()
+    return sorted(axis % count for axis in axes)
+
+
+def _reshape(net: Builder, node: Node, blob: str, sizes: Sequence[int]) -> None:
+    net.add(node, "Reshape", [blob],
+            reshape_param={"shape": {"dim": [int(size) for size in sizes]}})
 
 
 def gemm(net: Builder, node: Node) -> None:
@@ -160,24 +179,22 @@ def flatten(net: Builder, node: Node) -> None:
 
 
 def reshape(net: Builder, node: Node) -> None:
-    """Caffe copies and infers sizes as ONNX does."""
+    """Caffe copies and infers sizes as ONNX does. PyTorch writes allowzero without any 0."""
     sizes = net.constant(node, 1)
-    if sizes is None or node.get("allowzero", 0):
+    if sizes is None or node.get("allowzero", 0) and not sizes.all():
         raise node.error("its sizes are missing, or 0 does not copy (allowzero)")
-    net.add(node, "Reshape", [net.blob(node)],
-            reshape_param={"shape": {"dim": [int(size) for size in sizes]}})
+    _reshape(net, node, net.blob(node), sizes)
 
 
 def squeeze(net: Builder, node: Node) -> None:
-    """(N, C, 1, 1) to (N, C)."""
+    """Leaves out axes of size 1, but not that of the items."""
     shape = net.shape(node)
-    axes = node.get("axes", None)
-    if axes is None:
-        given = net.constant(node, 1)
-        axes = [] if given is None else given.tolist()
-    if len(shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise node.error("only (N, C, 1, 1) to (N, C) is known")
-    net.add(node, "Flatten", [net.blob(node)])
+    axes = _axes(net, node)
+    if not axes or axes[0] == 0 or any(shape[axis] != 1 for axis in axes):
+        raise node.error(f"the axes {axes} of the shape {shape}; name axes of size 1 behind the "
+                         "first one")
+    rest = [size for axis, size in enumerate(shape) if axis > axes[0] and axis not in axes]
+    _reshape(net, node, net.blob(node), [*[0] * axes[0], *rest])
 
 
 def clip(net: Builder, node: Node) -> None:

@@ -88,6 +88,11 @@ AFTER = {
     "global": ([op("GlobalAveragePool", "c")], {}), "global max": ([op("GlobalMaxPool", "c")], {}),
     "mean": ([op("ReduceMean", "c", axes=[2, 3])], {}),
     "mean, flat": ([op("ReduceMean", "c", axes=[-1, -2], keepdims=0)], {}),
+    "mean of columns": ([op("ReduceMean", "c", "d", axes=[3], keepdims=0),
+                         op("ReduceMean", "d", axes=[-1], keepdims=0)], {}),
+    "mean of items": ([op("ReduceMean", "c", axes=[1, 2, 3])], {}),
+    "squeeze one by one": ([op("GlobalAveragePool", "c", "d"), op("Squeeze", "d s", "e"),
+                            op("Squeeze", "e t")], {"s": whole(2), "t": whole(-1)}),
     "norm": ([op("BatchNormalization", "c g b m v2", epsilon=1e-3)],
              {"g": C, "b": values(4), "m": values(4), "v2": np.abs(values(4)) + 0.5}),
     "add": ([op("Relu", "c", "d"), op("Add", "c d")], {}),
@@ -105,7 +110,7 @@ AFTER = {
     "softmax": ([op("Softmax", "c", axis=1)], {}),
     "flatten": ([op("Flatten", "c")], {}),
     "reshape": ([op("Reshape", "c s")], {"s": whole(0, -1)}),
-    "reshape to 1": ([op("Reshape", "c s")], {"s": whole(1, 396)}),
+    "reshape to 1": ([op("Reshape", "c s", allowzero=1)], {"s": whole(1, 396)}),
     "squeeze": ([op("GlobalAveragePool", "c", "d"), op("Squeeze", "d s")], {"s": whole(2, 3)}),
     "gemm": ([op("GlobalMaxPool", "c", "d"), op("Flatten", "d", "e"),
               op("Gemm", "e w b", transB=1, alpha=0.5, beta=2.0)], FC),
@@ -155,6 +160,8 @@ def test_constants_that_the_graph_computes(tmp_path):
     constants = {**FIRST_W, "w": values(5, 4), "first": np.int64(0), "zero": whole(0)}
     assert_equal(saved(tmp_path, nodes, constants))
     assert_equal(saved(tmp_path, nodes, constants, ("n", 4, 9, 11)))
+    nodes[3:4] = [helper.make_node("Unsqueeze", ["n"], ["n1"], axes=[0])]
+    assert_equal(saved(tmp_path, nodes, constants, opset=12))
 
 
 def test_nodes_that_no_output_needs_are_left_out(tmp_path):
@@ -202,6 +209,9 @@ def test_every_operator_has_a_case():
     ([op("GlobalMaxPool", "c", "d"), op("Mul", "c d")], {}, r"the shapes \(1, 4, 1, 1\) and"),
     ([op("Softmax", "c", axis=1)], {}, "opset 12"),
     ([op("Flatten", "c", axis=2)], {}, "axis 2"),
+    ([op("Reshape", "c s", allowzero=1)], {"s": whole(0, -1)}, "allowzero"),
+    ([op("Squeeze", "c s")], {"s": whole(0)}, r"the axes \[0\] of the shape"),
+    ([op("ReduceMean", "c", axes=[1])], {}, "means over the last axes"),
     ([op("MatMul", "c k")], {"k": values(11, 3)}, "constant matrix"),
     ([op("Transpose", "c", perm=[0, 2, 3, 1])], {}, r"\(Transpose\)"),
 ])
