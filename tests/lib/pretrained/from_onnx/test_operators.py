@@ -160,7 +160,7 @@ def test_constants_that_the_graph_computes(tmp_path):
     constants = {**FIRST_W, "w": values(5, 4), "first": np.int64(0), "zero": whole(0)}
     assert_equal(saved(tmp_path, nodes, constants))
     assert_equal(saved(tmp_path, nodes, constants, ("n", 4, 9, 11)))
-    nodes[3:4] = [helper.make_node("Unsqueeze", ["n"], ["n1"], axes=[0])]
+    nodes[4:5] = [helper.make_node("Unsqueeze", ["n"], ["n1"], axes=[0])]
     assert_equal(saved(tmp_path, nodes, constants, opset=12))
 
 
@@ -235,7 +235,7 @@ def test_sizes_that_a_file_leaves_open(tmp_path):
                                     ("n", 4, 5, 5)))).blobs["y"].shape == (1, 4, 5, 5)
 
 
-@pytest.mark.parametrize("change", [{"dims": [4, 4, 9]}, {"dims": [-1]}, {"data_type": 99},
+@pytest.mark.parametrize("change", [{"dims": [4, 4, 9]}, {"data_type": 99},
                                     {"raw_data": b""}])
 def test_tensors_whose_values_are_missing(tmp_path, change):
     model = onnx.load(saved(tmp_path, [FIRST, op("Relu", "c")], FIRST_W))
