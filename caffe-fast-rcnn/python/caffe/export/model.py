@@ -23,6 +23,8 @@ from caffe.runners.runner import LayerRunner
 _IR_VERSIONS = {14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
 OPSETS = tuple(_IR_VERSIONS)
 _LARGEST_MESSAGE = 2000 << 20     # bytes; protobuf's limit is 2 GB
+# the axis of a layer's tops, and of what is made of them, whose length the numbers decide
+_OPEN_AXES = {"DetectionOutput": 2, "Filter": 0, "Proposal": 0, "Python": 0}
 
 
 def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
@@ -39,9 +41,10 @@ def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
         if values[name] != name:
             ends.nodes.append(helper.make_node("Identity", [values[name]], [name],
                                                name=f"{name}/out"))
+    open_axes = _open_axes(net, part)
     inputs, outputs = ([helper.make_tensor_value_info(
-        name, onnx.TensorProto.FLOAT, _sizes(net, name, form)) for name in names]
-        for names in (part.inputs, part.outputs))
+        name, onnx.TensorProto.FLOAT, _sizes(net, name, form, open_axes.get(name)))
+        for name in names] for names in (part.inputs, part.outputs))
     return model_of([*graphs, ends], inputs, outputs, str(net.name) or "net")
 
 
@@ -81,11 +84,24 @@ def model_of(graphs: list[Graph], inputs: Any, outputs: Any, name: str) -> onnx.
     return model
 
 
-def _sizes(net: Net, name: str, form: Form) -> list[Any]:
+def _open_axes(net: Net, part: Part) -> dict[str, int]:
+    """{blob: its axis whose length is known at run time only}, such as the number of rois."""
+    found: dict[str, int] = {}
+    for index in part.layers:
+        runner = net._runners[index]
+        axes = [_OPEN_AXES.get(runner.type), *(found.get(name) for name in runner.bottom_names)]
+        known = [axis for axis in axes if axis is not None]
+        for name in runner.top_names:
+            found.pop(name, None)
+            found.update({name: known[0]} if known else {})
+    return found
+
+
+def _sizes(net: Net, name: str, form: Form, open_axis: int | None) -> list[Any]:
     """The sizes of a blob in the graph's description; of free ones only the channels are said."""
     shape = net.blobs[name].shape
     if not form.free_sizes:
-        return list(shape)
+        return [f"{name}_{axis}" if axis == open_axis else size for axis, size in enumerate(shape)]
     return [f"{name}_{axis}" if axis != 1 else size for axis, size in enumerate(shape)]
 
 
