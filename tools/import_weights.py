@@ -87,6 +87,9 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError("no file to write given (--out)")
     if args.prototxt:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    paths = [os.path.realpath(path) for path in (args.checkpoint, args.out, args.out_def) if path]
+    if len(set(paths)) < len(paths):
+        raise UserError("--from, --out and --out_def must be different files")
     if min(args.std) <= 0:
         raise UserError(f"--std must be above 0, not {args.std}")
 
@@ -141,6 +144,8 @@ def main() -> None:
     if net is not None:
         missing = fit_to_net(imported, caffe.Net(net, caffe.TEST))
         print("layers of the net without weights here: " + (", ".join(missing) or "none"))
+    elif imported.message is not None:      # shapes that cannot be right are found here
+        fit_to_net(imported, caffe.Net(imported.message, caffe.TEST))
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     weights.write_weights(args.out, imported.net, imported.layers)
     if args.out_def:

@@ -3,6 +3,7 @@
 The nodes of each layer type are made in `layers`. Sizes are fixed, those that the net has when it
 is exported, or free (Form).
 """
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from caffe.runners.runner import LayerRunner
 _IR_VERSIONS = {14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
 OPSETS = tuple(_IR_VERSIONS)
 _LARGEST_MESSAGE = 2000 << 20     # bytes; protobuf's limit is 2 GB
+_ENDS = ("input", "output", "outputs", "detections")    # prefixes of Graphs around the layers
 # the axis of a layer's tops, and of what is made of them, whose length the numbers decide
 _OPEN_AXES = {"DetectionOutput": 2, "Filter": 0, "Proposal": 0, "Python": 0}
 
@@ -56,14 +58,14 @@ def convert(net: Net, part: Part, values: dict[str, str], form: Form,
     reserved: names of values that blobs may not take. Errors: as to_onnx.
     """
     graphs: list[Graph] = []
-    last = _last_writers(net, part)
+    last, prefixes = _last_writers(net, part), _prefixes(net, part)
     for index in part.layers:
         layer = net._runners[index]
-        scope = Scope(layer, form)
+        scope = Scope(layer, form, prefixes[index])
         found = _exporter(net, layer)(scope, *(values[name] for name in layer.bottom_names))
         for name, value in zip(layer.top_names, [found] if isinstance(found, str) else found):
             usual = last[name] == index and name not in reserved
-            fresh = name if usual else f"{name}@{layer.name}"
+            fresh = name if usual else _other_than(f"{name}@{scope.prefix}", net.blobs)
             values[name] = fresh if scope.rename(value, fresh) else value
         graphs.append(scope)
     return graphs
@@ -138,6 +140,27 @@ def _fill_randomly(net: Net, part: Part, name: str, generator: np.random.Generat
             corners = np.sort(generator.uniform(0, extent, (blob.shape[0], 4)).reshape(-1, 2, 2), 1)
             values = np.concatenate([np.zeros((blob.shape[0], 1)), corners.reshape(-1, 4)], 1)
     blob.data[...] = values.reshape(blob.shape)
+
+
+def _prefixes(net: Net, part: Part) -> dict[int, str]:
+    """{layer: what the names of its nodes and constants begin with}. Layers may have equal names,
+    and blobs any."""
+    taken, found = set(_ENDS), {}
+    looks_made = re.compile(r"\..*|/[A-Za-z]+\d+(:\d+)?")      # as Graph makes names
+    for index in part.layers:
+        name = net._runners[index].name
+        while name in taken or any(looks_made.fullmatch(blob, len(name)) for blob in net.blobs
+                                   if blob.startswith(name)):
+            name += "_"
+        taken.add(name)
+        found[index] = name
+    return found
+
+
+def _other_than(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _last_writers(net: Net, part: Part) -> dict[str, int]:

@@ -11,7 +11,7 @@ Shape = tuple[int | None, ...]
 _OF_SIZES = ("Add", "Cast", "Concat", "Div", "Gather", "Mul", "Neg", "Slice", "Sub")
 # What they do to weights as well: as many numbers behind as before
 _MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-_FEW = 1 << 10      # numbers that an operator of _OF_SIZES may read
+_FEW = 1 << 10      # numbers that an operator of _OF_SIZES may read, or that move into a graph
 _NUMBERS = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64,
             "value_ints": np.int64}
 
@@ -26,19 +26,35 @@ def array_of(tensor: Any) -> np.ndarray:
                               ) from None
 
 
-def fold(nodes: Any, constants: dict[str, np.ndarray], shapes: Mapping[str, Shape],
-         opset: int) -> None:
-    """Adds to the constants {value: array} what the NodeProtos compute of constants and of sizes.
+def fold(graph: Any, constants: dict[str, np.ndarray], shapes: Mapping[str, Shape],
+         opset: int) -> bool:
+    """Adds to the constants {value: array} what a GraphProto computes of constants and of sizes;
+    whether there was anything. Those of few numbers take the place of their nodes in the graph, so
+    that sizes that depend on them can be found.
 
     shapes: {value: shape}, None for a size that is not known. Raises CheckpointError for a node
     that its operator does not allow.
     """
-    for node in nodes:
+    found = []
+    for node in graph.node:
+        if not node.output or node.output[0] in constants:
+            continue
         array = _constant(node) if node.op_type == "Constant" else _size(node, shapes)
         if array is None and _is_foldable(node, constants):
             array = _computed(node, constants, opset)
         if array is not None:
             constants[node.output[0]] = array
+            found.append(node)
+    for node in found:
+        _put(graph, node, constants[node.output[0]])
+    return bool(found)
+
+
+def _put(graph: Any, node: Any, array: np.ndarray) -> None:
+    import onnx
+    if array.size <= _FEW:
+        graph.initializer.append(onnx.numpy_helper.from_array(array, node.output[0]))
+        graph.node.remove(node)
 
 
 def _constant(node: Any) -> np.ndarray | None:

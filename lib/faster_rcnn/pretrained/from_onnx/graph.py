@@ -76,7 +76,8 @@ def read_graph(path: str, shape: Sequence[int] | None = None) -> Graph:
     opset = next((entry.version for entry in model.opset_import
                   if entry.domain in ("", "ai.onnx")), 1)
     shapes = _shapes(onnx, model)
-    fold(graph.node, constants, shapes, opset)
+    while fold(graph, constants, shapes, opset):
+        shapes = _shapes(onnx, model)
     outputs = [entry.name for entry in graph.output]
     nodes = [_node(onnx, entry) for entry in graph.node
              if not entry.output or entry.output[0] not in constants]

@@ -143,7 +143,7 @@ def _pooling_of_any_size(scope: Scope, x: str) -> str:
                                scope.op("Slice", scope.op("Shape", x), scope.integers([2]),
                                         scope.integers([axes])), axis=0))
     inside = scope.op("Pad", inside, scope.integers([0, 0, *pad, 0, 0, *pad]), scope.number(1))
-    more = [0, 0, *(a - p for a, p in zip(after, pad))]
+    more = [*[0] * len(pad), *(a - p for a, p in zip(after, pad))]
     share = scope.op("AveragePool", inside, pads=more, count_include_pad=1, **window)
     return scope.op("Div", scope.op("AveragePool", x, pads=pads, count_include_pad=1, **window),
                     share)
