@@ -19,7 +19,7 @@ from torch_nets import (
 
 import caffe
 from caffe import export
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from caffe.files import weights
 from faster_rcnn.networks.text import net_text
 from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override

@@ -11,7 +11,7 @@ import torch
 import caffe
 from caffe import export
 from caffe.core.errors import CaffeError, LayerError
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from caffe.files import prototxt
 
 NET = """

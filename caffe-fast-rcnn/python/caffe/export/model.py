@@ -1,13 +1,12 @@
-"""A part of a net as an ONNX model, and the comparison of the two.
+"""A part of a net as an ONNX model.
 
 The nodes of each layer type are made in `layers`. Sizes are fixed, those that the net has when it
 is exported, or free (Form).
 """
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import helper
 
@@ -15,7 +14,7 @@ from caffe.core.errors import CaffeError, LayerError
 from caffe.export.layers.graph import Form, Graph, nodes_of
 from caffe.export.layers.scope import Scope
 from caffe.export.layers.table import EXPORTERS, NO_FORM
-from caffe.export.part import Part
+from caffe.export.part import Part, own_name
 from caffe.nets.net import Net
 from caffe.runners.runner import LayerRunner
 
@@ -107,41 +106,6 @@ def _sizes(net: Net, name: str, form: Form, open_axis: int | None) -> list[Any]:
     return [f"{name}_{axis}" if axis != 1 else size for axis, size in enumerate(shape)]
 
 
-def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int = 0) -> float:
-    """The largest difference of an output in the net and in ONNX Runtime, as a share of the
-    output's largest value; the inputs are random, rois lie on the map.
-    """
-    for name in part.inputs:
-        _fill_randomly(net, part, name, np.random.default_rng(seed))
-    feeds = {name: net.blobs[name].data.copy() for name in part.inputs}
-    for index in part.layers:
-        net.run_forward(index, index, record=False)
-    theirs = evaluate(model, feeds)
-    ours = [net.blobs[name].data for name in part.outputs]
-    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30))
-               for a, b in zip(ours, theirs))
-
-
-def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a model for {input name: array}, by ONNX Runtime on the CPU."""
-    import onnxruntime
-    session = onnxruntime.InferenceSession(model.SerializeToString(),
-                                           providers=["CPUExecutionProvider"])
-    return session.run(None, dict(feeds))
-
-
-def _fill_randomly(net: Net, part: Part, name: str, generator: np.random.Generator) -> None:
-    blob = net.blobs[name]
-    values = generator.standard_normal(blob.shape)
-    poolers = [net._runners[i] for i in part.layers if net._runners[i].type == "ROIPooling"]
-    for layer in poolers:
-        if layer.bottom_names[1] == name:
-            extent = np.array(layer.bottoms[0].shape[3:1:-1] * 2) / layer.module.spatial_scale
-            corners = np.sort(generator.uniform(0, extent, (blob.shape[0], 4)).reshape(-1, 2, 2), 1)
-            values = np.concatenate([np.zeros((blob.shape[0], 1)), corners.reshape(-1, 4)], 1)
-    blob.data[...] = values.reshape(blob.shape)
-
-
 def _prefixes(net: Net, part: Part) -> dict[int, str]:
     """{layer: what the names of its nodes and constants begin with}. Layers may have equal names,
     and blobs any."""
@@ -172,16 +136,8 @@ def _exporter(net: Net, layer: LayerRunner) -> Callable[..., Any]:
         return EXPORTERS[layer.type]
     if hasattr(layer.public, "to_onnx"):
         return layer.public.to_onnx
-    end, start = (", ".join(_own_name(net, name) for name in names) or "other blobs"
+    end, start = (", ".join(own_name(net, name) for name in names) or "other blobs"
                   for names in (layer.bottom_names, layer.top_names))
     why = NO_FORM.get(layer.type, "its class has no method to_onnx")
     raise LayerError(f'layer "{layer.name}" ({layer.type}) has no ONNX form, since {why}; export '
                      f"what lies before it (end: {end}) or behind it (start: {start}) instead")
-
-
-def _own_name(net: Net, name: str) -> str:
-    """The name that the prototxt has for a blob that a Split layer of the engine made."""
-    for runner in net._runners:
-        if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
-            return runner.bottom_names[0]
-    return name

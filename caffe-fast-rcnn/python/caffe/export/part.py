@@ -68,3 +68,11 @@ def _reshape(net: Net, part: Part, shapes: Mapping[str, Sequence[int]]) -> None:
         net.blobs[name].reshape(*shape)
     for index in part.layers if shapes else ():
         net._runners[index].reshape()
+
+
+def own_name(net: Net, name: str) -> str:
+    """The name that the prototxt has for a blob that a Split layer of the engine made."""
+    for runner in net._runners:
+        if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
+            return runner.bottom_names[0]
+    return name

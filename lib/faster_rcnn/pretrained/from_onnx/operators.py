@@ -183,7 +183,7 @@ def reshape(net: Builder, node: Node) -> None:
     sizes = net.constant(node, 1)
     if sizes is None or node.get("allowzero", 0) and not sizes.all():
         raise node.error("its sizes are missing, or 0 does not copy (allowzero)")
-    _reshape(net, node, net.blob(node), sizes)
+    _reshape(net, node, net.blob(node), sizes.tolist())
 
 
 def squeeze(net: Builder, node: Node) -> None:

@@ -10,9 +10,9 @@ from layer_harness import EXAMPLES, X, net_around, values
 import caffe
 from caffe import export
 from caffe.core.errors import CaffeError, LayerError
+from caffe.export.comparing import evaluate
 from caffe.export.layers.graph import Form
 from caffe.export.layers.table import EXPORTERS, NO_FORM
-from caffe.export.model import evaluate
 from caffe.files import prototxt
 from caffe.layer_types.common import registry
 

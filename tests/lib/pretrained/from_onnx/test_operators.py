@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import caffe
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from faster_rcnn.pretrained.from_onnx.table import OPERATORS, import_onnx
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 
