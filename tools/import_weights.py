@@ -134,6 +134,12 @@ def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | No
     return net
 
 
+def is_detector(imported: Imported) -> bool:
+    """Whether the weights bring the whole net of a detector."""
+    return imported.message is not None and any(name == "rpn_cls_score"
+                                                for name, *_ in imported.layers)
+
+
 def main() -> None:
     args = parse_args()
     check_args(args)
@@ -144,7 +150,7 @@ def main() -> None:
     if net is not None:
         missing = fit_to_net(imported, caffe.Net(net, caffe.TEST))
         print("layers of the net without weights here: " + (", ".join(missing) or "none"))
-    elif imported.message is not None:      # shapes that cannot be right are found here
+    elif is_detector(imported):     # of a classifier's products other sizes may be meant
         fit_to_net(imported, caffe.Net(imported.message, caffe.TEST))
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     weights.write_weights(args.out, imported.net, imported.layers)
