@@ -64,6 +64,7 @@ def _made(make: Callable[[Tensors, dict], Imported], tensors: Tensors, options: 
         raise
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise CheckpointError("the checkpoint's tensors do not have the shapes that their names "
-                              f'promise; the last one read was "{tensors.last}" ({error})') from None
+                              f'promise; the last one read was "{tensors.last}" ({error})'
+                              ) from None
     tensors.finish()
     return imported

@@ -44,7 +44,7 @@ def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
                                                name=f"{name}/out"))
     open_axes = _open_axes(net, part)
     inputs, outputs = ([helper.make_tensor_value_info(
-        name, onnx.TensorProto.FLOAT, _sizes(net, name, form, open_axes.get(name)))
+        name, onnx.TensorProto.FLOAT, _sizes(net, part, name, form, open_axes.get(name)))
         for name in names] for names in (part.inputs, part.outputs))
     return model_of([*graphs, ends], inputs, outputs, str(net.name) or "net")
 
@@ -98,12 +98,15 @@ def _open_axes(net: Net, part: Part) -> dict[str, int]:
     return found
 
 
-def _sizes(net: Net, name: str, form: Form, open_axis: int | None) -> list[Any]:
-    """The sizes of a blob in the graph's description; of free ones only the channels are said."""
+def _sizes(net: Net, part: Part, name: str, form: Form, open_axis: int | None) -> list[Any]:
+    """The sizes of an input or output in the graph's description; of free ones only the channels of
+    an input are said, since those of an output may come of a Flatten."""
     shape = net.blobs[name].shape
-    if not form.free_sizes:
-        return [f"{name}_{axis}" if axis == open_axis else size for axis, size in enumerate(shape)]
-    return [f"{name}_{axis}" if axis != 1 else size for axis, size in enumerate(shape)]
+    is_free = [axis == open_axis for axis in range(len(shape))]
+    if form.free_sizes:
+        is_free = [axis != 1 or name not in part.inputs for axis in range(len(shape))]
+    return [f"{name}_{axis}" if free else size
+            for axis, (size, free) in enumerate(zip(shape, is_free))]
 
 
 def _prefixes(net: Net, part: Part) -> dict[int, str]:
