@@ -1,6 +1,7 @@
 """An exported part of a net in ONNX Runtime, beside the net itself."""
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -64,6 +65,7 @@ def _values(net: Net, part: Part, name: str, generator: np.random.Generator) -> 
 
 def _rois(layer: LayerRunner, shape: tuple[int, ...],
           generator: np.random.Generator) -> np.ndarray:
-    extent = np.array(layer.bottoms[0].shape[3:1:-1] * 2) / layer.module.spatial_scale
+    module: Any = getattr(layer, "module", None)
+    extent = np.array(layer.bottoms[0].shape[3:1:-1] * 2) / module.spatial_scale
     corners = np.sort(generator.uniform(0, extent, (shape[0], 4)).reshape(-1, 2, 2), 1)
     return np.concatenate([np.zeros((shape[0], 1)), corners.reshape(-1, 4)], 1).reshape(shape)
