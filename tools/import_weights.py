@@ -87,6 +87,9 @@ def check_args(args: argparse.Namespace) -> None:
         raise UserError("no file to write given (--out)")
     if args.prototxt:
         args.prototxt = start.find_net(args.prototxt, "net (--def)")
+    paths = [os.path.realpath(path) for path in (args.checkpoint, args.out, args.out_def) if path]
+    if len(set(paths)) < len(paths):
+        raise UserError("--from, --out and --out_def must be different files")
     if min(args.std) <= 0:
         raise UserError(f"--std must be above 0, not {args.std}")
 
@@ -131,6 +134,12 @@ def adapt_net(imported: Imported, args: argparse.Namespace) -> NetParameter | No
     return net
 
 
+def is_detector(imported: Imported) -> bool:
+    """Whether the weights bring the whole net of a detector."""
+    return imported.message is not None and any(name == "rpn_cls_score"
+                                                for name, *_ in imported.layers)
+
+
 def main() -> None:
     args = parse_args()
     check_args(args)
@@ -141,6 +150,8 @@ def main() -> None:
     if net is not None:
         missing = fit_to_net(imported, caffe.Net(net, caffe.TEST))
         print("layers of the net without weights here: " + (", ".join(missing) or "none"))
+    elif is_detector(imported):     # of a classifier's products other sizes may be meant
+        fit_to_net(imported, caffe.Net(imported.message, caffe.TEST))
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     weights.write_weights(args.out, imported.net, imported.layers)
     if args.out_def:

@@ -109,9 +109,11 @@ def test_weights_as_tensors(run_tool, weights, tmp_path, name, load):
     (["--out", "w.onnx", "--set", "TEST.SOFT_NMS", "linear"], "TEST.SOFT_NMS"),
     (["--out", "w.onnx", "--end", "rpn_box_pred"], 'did you mean "rpn_bbox_pred"'),
     (["--out", "w.onnx", "--end", "conv6", "--shape", "data"], "is not BLOB=SIZE"),
-    (["--out", "w.pt", "--end", "conv6"], "are for .onnx"),
-    (["--out", "w.py", "--fp16"], "are for .onnx"),
-    (["--out", "w.py", "--v1"], "--v1 is for .caffemodel"),
+    (["--out", "w.pt", "--end", "conv6"], "--end has no effect on weights as tensors"),
+    (["--out", "w.py", "--fp16", "--opset", "18"], "--fp16, --opset have no effect on PyTorch"),
+    (["--out", "w.py", "--v1"], "--v1 has no effect on PyTorch"),
+    (["--out", "w.onnx", "--end", "conv6", "--fp16"], "--fp16 has no effect on a part of a net"),
+    (["--out", "w.caffemodel", "--end", "conv6"], "--end has no effect on a .caffemodel"),
     (["--out", "w.pt2", "--end", "pool5"], "torch.export cannot follow"),
 ])
 def test_refusals(run_tool, weights, tmp_path, options, says):

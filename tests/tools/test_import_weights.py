@@ -19,7 +19,7 @@ from torch_nets import (
 
 import caffe
 from caffe import export
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from caffe.files import weights
 from faster_rcnn.networks.text import net_text
 from faster_rcnn.settings.config import cfg, cfg_from_list, cfg_override
@@ -93,6 +93,14 @@ def test_checkpoint_trained_on_caffe_input_keeps_its_first_layer(run_tool, tmp_p
     assert np.array_equal(layers["conv1_1"][0], module.extractor[0].weight.detach())
 
 
+def test_shapes_that_cannot_be_right_are_found_without_a_prototxt(run_tool, tmp_path):
+    tensors = SimpleFasterRcnn().state_dict()
+    tensors["extractor.2.bias"] = tensors["extractor.2.bias"][:1]
+    torch.save({"model": tensors, "best": np.float64(0.7)}, tmp_path / "frcnn.pth")
+    assert_refused(run_tool(TOOL, "--from", tmp_path / "frcnn.pth", "--out", tmp_path / "w"),
+                   'layer "conv1_2": the net has blobs of shape')
+
+
 def test_own_means_and_deviations(run_tool, tmp_path):
     module = Vgg16()
     torch.save(module.state_dict(), tmp_path / "vgg.pth")
@@ -163,6 +171,7 @@ def test_an_onnx_file_on_torchvisions_input(run_tool, tmp_path):
     (["--from", "net.pth", "--out", "w", "--out_def", "x"], "(--def)"),
     (["--from", "some.pth", "--out", "w", "--std", "0,1,1"], "above 0"),
     (["--from", "some.pth", "--out", "w"], "of no known net"),
+    (["--from", "some.pth", "--out", "./some.pth"], "must be different files"),
 ])
 def test_refusals(run_tool, tmp_path, monkeypatch, options, says):
     torch.save({"a.weight": torch.ones(2)}, tmp_path / "some.pth")

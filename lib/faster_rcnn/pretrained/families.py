@@ -1,4 +1,6 @@
 """The program that a checkpoint comes from."""
+from collections.abc import Callable
+
 import torch
 
 from faster_rcnn.pretrained.classifiers import efficientnet_lite, torchvision_nets
@@ -42,9 +44,7 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
     taken = Tensors(tensors)
     for marks, make in _FAMILIES:
         if all(name in taken for name in marks):
-            imported = make(taken, options)
-            taken.finish()
-            return imported
+            return _made(make, taken, options)
     for mark, nets in _REFUSED:
         if mark in taken:
             raise CheckpointError(f"the checkpoint is of {nets}: proposals of several maps have no "
@@ -55,3 +55,16 @@ def convert(tensors: dict[str, torch.Tensor], options: dict) -> Imported:
                           "faster-rcnn.pytorch, pytorch-faster-rcnn, tf-faster-rcnn (VGG16, .npz), "
                           "Detectron2 (C4); its first tensor is "
                           f'"{next(iter(tensors))}"')
+
+
+def _made(make: Callable[[Tensors, dict], Imported], tensors: Tensors, options: dict) -> Imported:
+    try:
+        imported = make(tensors, options)
+    except CheckpointError:
+        raise
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError("the checkpoint's tensors do not have the shapes that their names "
+                              f'promise; the last one read was "{tensors.last}" ({error})'
+                              ) from None
+    tensors.finish()
+    return imported

@@ -135,8 +135,6 @@ def main(args: argparse.Namespace) -> None:
 
     if not args.out or not args.out.endswith(SUFFIXES):
         raise start.OptionError(f"--out must name a file that ends in {', '.join(SUFFIXES)}")
-    if args.v1 and not args.out.endswith(".caffemodel"):
-        raise start.OptionError("--v1 is for .caffemodel")
     with described.opened_weights(args.caffemodel, "weights (--net)") as found:
         start.apply_settings(args, show=False, described=described.settings_of(found.description))
         classes = choices.known_classes(args, found)
@@ -146,6 +144,7 @@ def main(args: argparse.Namespace) -> None:
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     is_part = bool(args.start or args.end or args.shape)
     if args.out.endswith(".caffemodel"):
+        choices.check_kind(args, "a .caffemodel")
         (net.save_v1 if args.v1 else net.save)(args.out)
     elif args.out.endswith(TENSORS):
         pytorch_files.write_tensors(args, net)

@@ -11,6 +11,7 @@ import torch
 import caffe
 from caffe import export
 from caffe.core.errors import CaffeError, LayerError
+from caffe.export.comparing import evaluate
 from caffe.files import prototxt
 
 NET = """
@@ -134,3 +135,24 @@ def test_state_dict_in_pytorch(net):
     np.testing.assert_allclose(net.blobs["conv"].data, expected, rtol=1e-4, atol=1e-5)
     tensors["conv.weight"].zero_()
     assert net.params["conv"][0].data.any()
+
+
+@pytest.mark.parametrize("layers", [
+    [("same", "data", "a"), ("same", "a", "b")], [("same", "data", "a"), ("same", "a", "a")],
+    [("input", "data", "a"), ("outputs", "a", "a"), ("detections", "a", "b")],
+    [("one", "data", "x"), ("two", "x", "one.weight")],
+    [("one", "data", "one/Conv0"), ("two", "one/Conv0", "b")],
+    [("one", "data", "a"), ("two", "a", "a@three"), ("three", "data", "b"), ("four", "b", "b")]])
+def test_names_of_layers_and_blobs_may_be_any(layers):
+    text = 'input: "data" input_shape { dim: 1 dim: 3 dim: 9 dim: 9 }\n' + "".join(
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{top}" '
+        'convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "gaussian" } } }\n'
+        for name, bottom, top in layers)
+    caffe.set_random_seed(2)
+    net = caffe.Net(prototxt.read_net_text(text), caffe.TEST)
+    net.blobs["data"].data[...] = np.random.default_rng(0).standard_normal((1, 3, 9, 9))
+    wanted = net.forward()
+    found = evaluate(export.to_onnx(net), {"data": net.blobs["data"].data.copy()})
+    for name, top in zip(net.outputs, found, strict=True):
+        np.testing.assert_allclose(top, wanted[name], rtol=1e-4, atol=1e-5)
+    assert len(export.state_dict(net)) == 2 * len(layers)

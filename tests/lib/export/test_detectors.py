@@ -7,6 +7,7 @@ from made_detectors import NETS, RPN_TEST, assert_alike
 import caffe
 from caffe import export
 from caffe.core.errors import InputError
+from caffe.export.comparing import evaluate
 from caffe.export.layers.graph import Form
 from caffe.files import prototxt
 from faster_rcnn.detection.options import Refinement, TestOptions
@@ -78,6 +79,33 @@ def test_a_picture_without_detections(detector, tmp_path):
     for name in installed():
         found = start(name, path, 1)(*pictures[0])
         assert found.boxes.shape == (0, 4) and found.labels.shape == (0,)
+
+
+@pytest.mark.parametrize("detector", ["faster_rcnn", "rfcn"], indirect=True)
+def test_a_part_of_fixed_size_that_makes_its_rois(detector):
+    """How many rois there are is known at run time only, whatever their blob held at export."""
+    net, options, pictures = detector
+    net_detector(net, options)(*pictures[0])
+    wanted = {name: net.blobs[name].data.copy() for name in ("rois", *net.outputs)}
+    feeds = {name: net.blobs[name].data.copy() for name in net.inputs}
+    net.reshape()
+    assert net.blobs["rois"].shape[0] == 1 < len(wanted["rois"])
+    model = export.to_onnx(net, export.select(net, end=list(wanted)))
+    assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "rois_0"
+    for (name, ours), theirs in zip(wanted.items(), evaluate(model, feeds), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("detector", ["rfcn"], indirect=True)
+def test_random_inputs_are_such_as_the_layers_take(detector):
+    """Rois that two layers read, and im_info; otherwise no part of an R-FCN could be compared."""
+    net = detector[0]
+    [maps] = [runner for runner in net._runners if runner.name == "psroipooled_cls_rois"]
+    blobs = [maps.bottom_names[0], "rois"]
+    head = export.select(net, blobs, [maps.top_names[0]], {"rois": (7, 5)})
+    assert export.largest_difference(net, head, export.to_onnx(net, head)) < 1e-4
+    whole = export.select(net, end=["rois"])
+    assert export.largest_difference(net, whole, export.to_onnx(net, whole)) < 1e-3
 
 
 def test_what_has_no_form_is_refused(rng):

@@ -86,6 +86,12 @@ def test_folding_is_exact_at_the_border_too():
                                    rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(4, 1, 3, 3), (4, 4, 3, 3), (4, 3), ()])
+def test_only_inputs_of_three_colours_are_changed(shape):
+    with pytest.raises(CheckpointError, match="only inputs of three colours"):
+        input_scale.fold_scale(np.ones(shape, np.float32))
+
+
 def test_names_of_the_deep_resnets():
     assert [torchvision_nets.block_letter(50, 3, i) for i in (0, 5)] == ["a", "f"]
     assert [torchvision_nets.block_letter(101, 3, i) for i in (0, 1, 22)] == ["a", "b1", "b22"]

@@ -41,7 +41,7 @@ def write_onnx(model: "onnx.ModelProto", path: FilePath) -> list[str]:
 
 
 def largest_difference(net: "Net", part: Part, model: "onnx.ModelProto") -> float:
-    """As `model.largest_difference`."""
+    """As `comparing.largest_difference`."""
     require("onnx", "onnxruntime")
-    from caffe.export.model import largest_difference as compare
+    from caffe.export.comparing import largest_difference as compare
     return compare(net, part, model)

@@ -1,12 +1,12 @@
-"""A part of a net as an ONNX model, and the comparison of the two.
+"""A part of a net as an ONNX model.
 
 The nodes of each layer type are made in `layers`. Sizes are fixed, those that the net has when it
 is exported, or free (Form).
 """
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import helper
 
@@ -14,7 +14,7 @@ from caffe.core.errors import CaffeError, LayerError
 from caffe.export.layers.graph import Form, Graph, nodes_of
 from caffe.export.layers.scope import Scope
 from caffe.export.layers.table import EXPORTERS, NO_FORM
-from caffe.export.part import Part
+from caffe.export.part import Part, own_name
 from caffe.nets.net import Net
 from caffe.runners.runner import LayerRunner
 
@@ -23,6 +23,9 @@ from caffe.runners.runner import LayerRunner
 _IR_VERSIONS = {14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10}
 OPSETS = tuple(_IR_VERSIONS)
 _LARGEST_MESSAGE = 2000 << 20     # bytes; protobuf's limit is 2 GB
+_ENDS = ("input", "output", "outputs", "detections")    # prefixes of Graphs around the layers
+# the axis of a layer's tops, and of what is made of them, whose length the numbers decide
+_OPEN_AXES = {"DetectionOutput": 2, "Filter": 0, "Proposal": 0, "Python": 0}
 
 
 def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
@@ -39,9 +42,10 @@ def to_onnx(net: Net, part: Part, form: Form | None = None) -> onnx.ModelProto:
         if values[name] != name:
             ends.nodes.append(helper.make_node("Identity", [values[name]], [name],
                                                name=f"{name}/out"))
+    open_axes = _open_axes(net, part)
     inputs, outputs = ([helper.make_tensor_value_info(
-        name, onnx.TensorProto.FLOAT, _sizes(net, name, form)) for name in names]
-        for names in (part.inputs, part.outputs))
+        name, onnx.TensorProto.FLOAT, _sizes(net, part, name, form, open_axes.get(name)))
+        for name in names] for names in (part.inputs, part.outputs))
     return model_of([*graphs, ends], inputs, outputs, str(net.name) or "net")
 
 
@@ -53,14 +57,14 @@ def convert(net: Net, part: Part, values: dict[str, str], form: Form,
     reserved: names of values that blobs may not take. Errors: as to_onnx.
     """
     graphs: list[Graph] = []
-    last = _last_writers(net, part)
+    last, prefixes = _last_writers(net, part), _prefixes(net, part)
     for index in part.layers:
         layer = net._runners[index]
-        scope = Scope(layer, form)
+        scope = Scope(layer, form, prefixes[index])
         found = _exporter(net, layer)(scope, *(values[name] for name in layer.bottom_names))
         for name, value in zip(layer.top_names, [found] if isinstance(found, str) else found):
             usual = last[name] == index and name not in reserved
-            fresh = name if usual else f"{name}@{layer.name}"
+            fresh = name if usual else _other_than(f"{name}@{scope.prefix}", net.blobs)
             values[name] = fresh if scope.rename(value, fresh) else value
         graphs.append(scope)
     return graphs
@@ -81,47 +85,49 @@ def model_of(graphs: list[Graph], inputs: Any, outputs: Any, name: str) -> onnx.
     return model
 
 
-def _sizes(net: Net, name: str, form: Form) -> list[Any]:
-    """The sizes of a blob in the graph's description; of free ones only the channels are said."""
-    shape = net.blobs[name].shape
-    if not form.free_sizes:
-        return list(shape)
-    return [f"{name}_{axis}" if axis != 1 else size for axis, size in enumerate(shape)]
-
-
-def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int = 0) -> float:
-    """The largest difference of an output in the net and in ONNX Runtime, as a share of the
-    output's largest value; the inputs are random, rois lie on the map.
-    """
-    for name in part.inputs:
-        _fill_randomly(net, part, name, np.random.default_rng(seed))
-    feeds = {name: net.blobs[name].data.copy() for name in part.inputs}
+def _open_axes(net: Net, part: Part) -> dict[str, int]:
+    """{blob: its axis whose length is known at run time only}, such as the number of rois."""
+    found: dict[str, int] = {}
     for index in part.layers:
-        net.run_forward(index, index, record=False)
-    theirs = evaluate(model, feeds)
-    ours = [net.blobs[name].data for name in part.outputs]
-    return max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30))
-               for a, b in zip(ours, theirs))
+        runner = net._runners[index]
+        axes = [_OPEN_AXES.get(runner.type), *(found.get(name) for name in runner.bottom_names)]
+        known = [axis for axis in axes if axis is not None]
+        for name in runner.top_names:
+            found.pop(name, None)
+            found.update({name: known[0]} if known else {})
+    return found
 
 
-def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a model for {input name: array}, by ONNX Runtime on the CPU."""
-    import onnxruntime
-    session = onnxruntime.InferenceSession(model.SerializeToString(),
-                                           providers=["CPUExecutionProvider"])
-    return session.run(None, dict(feeds))
+def _sizes(net: Net, part: Part, name: str, form: Form, open_axis: int | None) -> list[Any]:
+    """The sizes of an input or output in the graph's description; of free ones only the channels of
+    an input are said, since those of an output may come of a Flatten."""
+    shape = net.blobs[name].shape
+    is_free = [axis == open_axis for axis in range(len(shape))]
+    if form.free_sizes:
+        is_free = [axis != 1 or name not in part.inputs for axis in range(len(shape))]
+    return [f"{name}_{axis}" if free else size
+            for axis, (size, free) in enumerate(zip(shape, is_free))]
 
 
-def _fill_randomly(net: Net, part: Part, name: str, generator: np.random.Generator) -> None:
-    blob = net.blobs[name]
-    values = generator.standard_normal(blob.shape)
-    poolers = [net._runners[i] for i in part.layers if net._runners[i].type == "ROIPooling"]
-    for layer in poolers:
-        if layer.bottom_names[1] == name:
-            extent = np.array(layer.bottoms[0].shape[3:1:-1] * 2) / layer.module.spatial_scale
-            corners = np.sort(generator.uniform(0, extent, (blob.shape[0], 4)).reshape(-1, 2, 2), 1)
-            values = np.concatenate([np.zeros((blob.shape[0], 1)), corners.reshape(-1, 4)], 1)
-    blob.data[...] = values.reshape(blob.shape)
+def _prefixes(net: Net, part: Part) -> dict[int, str]:
+    """{layer: what the names of its nodes and constants begin with}. Layers may have equal names,
+    and blobs any."""
+    taken, found = set(_ENDS), {}
+    looks_made = re.compile(r"\..*|/[A-Za-z]+\d+(:\d+)?")      # as Graph makes names
+    for index in part.layers:
+        name = net._runners[index].name
+        while name in taken or any(looks_made.fullmatch(blob, len(name)) for blob in net.blobs
+                                   if blob.startswith(name)):
+            name += "_"
+        taken.add(name)
+        found[index] = name
+    return found
+
+
+def _other_than(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _last_writers(net: Net, part: Part) -> dict[str, int]:
@@ -133,16 +139,8 @@ def _exporter(net: Net, layer: LayerRunner) -> Callable[..., Any]:
         return EXPORTERS[layer.type]
     if hasattr(layer.public, "to_onnx"):
         return layer.public.to_onnx
-    end, start = (", ".join(_own_name(net, name) for name in names) or "other blobs"
+    end, start = (", ".join(own_name(net, name) for name in names) or "other blobs"
                   for names in (layer.bottom_names, layer.top_names))
     why = NO_FORM.get(layer.type, "its class has no method to_onnx")
     raise LayerError(f'layer "{layer.name}" ({layer.type}) has no ONNX form, since {why}; export '
                      f"what lies before it (end: {end}) or behind it (start: {start}) instead")
-
-
-def _own_name(net: Net, name: str) -> str:
-    """The name that the prototxt has for a blob that a Split layer of the engine made."""
-    for runner in net._runners:
-        if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
-            return runner.bottom_names[0]
-    return name

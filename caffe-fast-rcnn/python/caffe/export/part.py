@@ -26,6 +26,9 @@ def select(net: Net, start: Iterable[str] = (), end: Iterable[str] = (),
     for name in (*start, *end):
         if name not in net.blobs:
             raise CaffeError(f'the net has no blob "{name}"{suggest(name, net.blobs)}')
+    if not end:
+        raise CaffeError("the net has no outputs, every blob is the bottom of a layer; say which "
+                         "blobs are wanted (end)")
     sources, final = _wiring(net)
     stops = {(name, final[name]) for name in start}
     layers, reached = set(), set()
@@ -65,3 +68,11 @@ def _reshape(net: Net, part: Part, shapes: Mapping[str, Sequence[int]]) -> None:
         net.blobs[name].reshape(*shape)
     for index in part.layers if shapes else ():
         net._runners[index].reshape()
+
+
+def own_name(net: Net, name: str) -> str:
+    """The name that the prototxt has for a blob that a Split layer of the engine made."""
+    for runner in net._runners:
+        if runner.type == "Split" and name in runner.top_names and name not in runner.bottom_names:
+            return runner.bottom_names[0]
+    return name

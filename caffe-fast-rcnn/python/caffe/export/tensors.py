@@ -19,12 +19,18 @@ def state_dict(net: Net) -> OrderedDict[str, torch.Tensor]:
     """OrderedDict: "<layer>.weight", "<layer>.bias", ... -> float32 tensor on the CPU.
 
     BatchNorm layers have running_mean and running_var (Caffe's sums divided by their weight); blobs
-    of types without such names are "<layer>.0", "<layer>.1", ... No two tensors share memory.
+    of types without such names are "<layer>.0", "<layer>.1", ... The second of two layers of one
+    name is "<layer>_2". No two tensors share memory.
     """
     tensors = OrderedDict()
+    seen: set[str] = set()
     for runner in net._runners:
+        stem, number = runner.name, 2
+        while runner.blobs and stem in seen:
+            stem, number = f"{runner.name}_{number}", number + 1
+        seen.update([stem] if runner.blobs else [])
         for name, tensor in zip(_blob_names(runner), _values(runner)):
-            tensors[f"{runner.name}.{name}"] = torch.empty(tensor.shape).copy_(tensor)
+            tensors[f"{stem}.{name}"] = torch.empty(tensor.shape).copy_(tensor)
     return tensors
 
 

@@ -5,13 +5,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import caffe
-from caffe.export.layers.graph import Form
+from caffe.export.layers.graph import DEFAULT_OPSET, Form
 from faster_rcnn.commands import start
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detectors.finding import Found
 from faster_rcnn.export.making import class_names
 from faster_rcnn.export.options import ExportOptions
+
+# Options that not everything obeys, with what stands in them where they are not given
+_USUAL: dict[str, Any] = {"start": [], "end": [], "shape": [], "check": None, "fp16": False,
+                          "quantize": None, "calibrate": None, "blobs": False, "v1": False,
+                          "opset": DEFAULT_OPSET}
+_PART = ("start", "end", "shape")
+# what is written -> those of _USUAL that it obeys
+_TAKEN = {"a whole detector in ONNX": ("check", "fp16", "quantize", "calibrate", "blobs", "opset"),
+          "a part of a net, or a net that is no detector, in ONNX": (*_PART, "check", "opset"),
+          "PyTorch source and programs": _PART, "weights as tensors": (),
+          "a .caffemodel": ("v1",)}
 
 
 def known_classes(args: argparse.Namespace, found: Found) -> Sequence[str] | None:
@@ -40,6 +51,15 @@ def images_of(text: str, usual: int, known: str | None) -> tuple[Any, int]:
         name, count = text, str(usual)
     imdb = get_imdb(str(name or known), "test")
     return imdb, min(int(count) or imdb.num_images, imdb.num_images)
+
+
+def check_kind(args: argparse.Namespace, kind: str) -> None:
+    """Raises OptionError for options that what is written, a `kind` of _TAKEN, does not obey."""
+    given = [name for name, usual in _USUAL.items()
+             if getattr(args, name) != usual and name not in _TAKEN[kind]]
+    if given:
+        raise start.OptionError(f"{', '.join('--' + name for name in given)} "
+                                f"{'has' if len(given) == 1 else 'have'} no effect on {kind}")
 
 
 def check_options(args: argparse.Namespace) -> None:

@@ -7,7 +7,12 @@ from typing import Any
 import caffe
 from caffe import export
 from caffe.export.layers.graph import Form
-from faster_rcnn.commands.exports.choices import check_options, export_options, images_of
+from faster_rcnn.commands.exports.choices import (
+    check_kind,
+    check_options,
+    export_options,
+    images_of,
+)
 from faster_rcnn.export.checks import comparison, runtimes
 from faster_rcnn.export.checks.net_detectors import net_detector
 from faster_rcnn.export.half import half_precision
@@ -20,6 +25,7 @@ from faster_rcnn.images.reading import read_image
 def write_detector(args: argparse.Namespace, net: caffe.Net,
                    classes: Sequence[str] | None) -> None:
     """Writes a whole detector, and compares it with the net where --check asks for that."""
+    check_kind(args, "a whole detector in ONNX")
     check_options(args)
     chosen = export_options(args, net, classes)
     model = whole_detector(net, chosen)
@@ -37,6 +43,7 @@ def write_detector(args: argparse.Namespace, net: caffe.Net,
 
 def write_part(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes the part of the net between --start and --end."""
+    check_kind(args, "a part of a net, or a net that is no detector, in ONNX")
     part = export.select(net, args.start, args.end, dict(args.shape))
     model = export.to_onnx(net, part, Form(args.opset))
     export.write_onnx(model, args.out)

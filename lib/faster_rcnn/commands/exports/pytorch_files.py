@@ -9,8 +9,7 @@ import torch
 import caffe
 from caffe import export
 from caffe.export.source.program import write_program
-from faster_rcnn.commands import start
-from faster_rcnn.commands.exports.choices import export_options
+from faster_rcnn.commands.exports.choices import check_kind, export_options
 from faster_rcnn.export.pytorch.source import (
     makes_its_rois,
     write_detector_source,
@@ -22,9 +21,7 @@ from faster_rcnn.files.atomic import atomic_open
 def write_pytorch(args: argparse.Namespace, net: caffe.Net, classes: Sequence[str] | None,
                   is_part: bool) -> None:
     """Writes PyTorch source, of a whole detector where the net is one, or a .pt2."""
-    if args.check is not None or args.fp16 or args.quantize or args.calibrate or args.blobs:
-        raise start.OptionError("--check, --fp16, --quantize, --calibrate and --blobs are for "
-                                ".onnx")
+    check_kind(args, "PyTorch source and programs")
     if args.out.endswith(".py") and makes_its_rois(net) and not is_part:
         paths = write_detector_source(net, export_options(args, net, classes), args.out)
     else:
@@ -40,8 +37,7 @@ def write_pytorch(args: argparse.Namespace, net: caffe.Net, classes: Sequence[st
 
 def write_tensors(args: argparse.Namespace, net: caffe.Net) -> None:
     """Writes all weights of the net."""
-    if args.start or args.end or args.shape or args.check is not None:
-        raise start.OptionError("--start, --end, --shape and --check are for .onnx")
+    check_kind(args, "weights as tensors")
     tensors = export.state_dict(net)
     with atomic_open(args.out, "wb") as file:
         if args.out.endswith(".safetensors"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe.core.packages import require
 from faster_rcnn.files.reading import FileError, require_file
+from faster_rcnn.pretrained.from_onnx.folding import array_of, fold
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 
 SUFFIX = ".onnx"
@@ -66,22 +67,32 @@ def read_graph(path: str, shape: Sequence[int] | None = None) -> Graph:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path}: not readable as ONNX: {reason}") from None
     graph = model.graph
-    constants = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    constants = {entry.name: array_of(entry) for entry in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in constants]
     if not graph.node or len(inputs) != 1:
         raise CheckpointError(f"{path}: a graph with {len(graph.node)} nodes and {len(inputs)} "
                               "inputs; expected a net with one input")
     _fix_sizes(path, inputs[0], shape)
-    nodes = [_node(onnx, entry) for entry in graph.node]
-    for node in nodes:
-        if node.kind == "Constant" and "value" in node.attributes:
-            constants[node.outputs[0]] = node.attributes["value"]
-        elif node.kind == "Identity" and node.inputs[0] in constants:
-            constants[node.outputs[0]] = constants[node.inputs[0]]
-    opset = next((entry.version for entry in model.opset_import if not entry.domain), 1)
-    return Graph(graph.name or os.path.basename(path), opset,
-                 [node for node in nodes if node.outputs[0] not in constants], constants,
-                 _shapes(onnx, model), [inputs[0].name], [entry.name for entry in graph.output])
+    opset = next((entry.version for entry in model.opset_import
+                  if entry.domain in ("", "ai.onnx")), 1)
+    shapes = _shapes(onnx, model)
+    while fold(graph, constants, shapes, opset):
+        shapes = _shapes(onnx, model)
+    outputs = [entry.name for entry in graph.output]
+    nodes = [_node(onnx, entry) for entry in graph.node
+             if not entry.output or entry.output[0] not in constants]
+    return Graph(graph.name or os.path.basename(path), opset, _needed(nodes, outputs), constants,
+                 shapes, [inputs[0].name], outputs)
+
+
+def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    """The nodes that outputs depend on: what a Caffe net makes and nobody reads is an output."""
+    needed, kept = set(outputs), []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
 
 
 def _package() -> Any:
@@ -93,12 +104,12 @@ def _package() -> Any:
 
 def _node(onnx: Any, entry: Any) -> Node:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in entry.attribute}
-    attributes = {name: onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto)
-                  else value for name, value in attributes.items()}
+    attributes = {name: array_of(value) if isinstance(value, onnx.TensorProto) else value
+                  for name, value in attributes.items()}
     kind = f"{entry.domain}.{entry.op_type}" if entry.domain not in ("", "ai.onnx") \
         else entry.op_type
-    return Node(kind, entry.name or entry.output[0], tuple(entry.input), tuple(entry.output),
-                attributes)
+    name = entry.name or next(iter(entry.output), "")
+    return Node(kind, name, tuple(entry.input), tuple(entry.output), attributes)
 
 
 def _fix_sizes(path: str, entry: Any, shape: Sequence[int] | None) -> None:
@@ -110,16 +121,16 @@ def _fix_sizes(path: str, entry: Any, shape: Sequence[int] | None) -> None:
                                   f"{len(shape)} (--shape)")
         for dim, size in zip(dims, shape):
             dim.dim_value = size
-    elif dims and not dims[0].dim_value:
+    elif dims and dims[0].dim_value <= 0:
         dims[0].dim_value = 1
-    if not dims or not all(dim.dim_value for dim in dims):
+    if not dims or not all(dim.dim_value > 0 for dim in dims):
         raise CheckpointError(f'{path}: its input "{entry.name}" has no fixed size; give it by '
                               "--shape 1,3,224,224")
 
 
 def _shapes(onnx: Any, model: Any) -> dict[str, tuple[int | None, ...]]:
     try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception as error:      # its own errors, and protobuf's for large models
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"the sizes in the graph cannot be found: {reason}") from None

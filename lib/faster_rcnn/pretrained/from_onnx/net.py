@@ -54,6 +54,10 @@ class Builder:
     def is_constant(self, node: Node, index: int) -> bool:
         return node.inputs[index] in self.graph.constants
 
+    def is_read(self, value: str) -> bool:
+        """Whether a layer has a value of the graph, under its own name, as a bottom."""
+        return any(value in layer.bottom for layer in self.message.layer)
+
     def rename(self, node: Node) -> None:
         """The top of a node is its first bottom."""
         self._blobs[node.outputs[0]] = self.blob(node)
@@ -87,7 +91,8 @@ class Builder:
         last = self.message.layer[-1]
         if last.type != "InnerProduct" or list(last.top) != [value] or \
                 last.inner_product_param.bias_term or self.graph.readers(value) != 1 or \
-                bias.size != last.inner_product_param.num_output:
+                bias.shape[-1:] != (last.inner_product_param.num_output,) or \
+                bias.size != bias.shape[-1]:
             return False
         last.inner_product_param.bias_term = True
         last.top[:] = [node.outputs[0]]

@@ -1,109 +1,44 @@
 """What ONNX's operators are in Caffe: functions that add layers to a Builder."""
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from caffe.layer_types.maps.pooling import make_grid
 from faster_rcnn.pretrained.from_onnx.graph import Node
 from faster_rcnn.pretrained.from_onnx.net import Builder
 
-Pair = tuple[int, int]
-
-
-def convolution(net: Builder, node: Node) -> None:
-    weight = net.constant(node, 1)
-    if weight is None or weight.ndim != 4:
-        raise node.error("only convolutions over height and width are known")
-    bias = net.constant(node, 2)
-    above, left = _even_pads(node)
-    stride, dilation = node.get("strides", [1, 1]), node.get("dilations", [1, 1])
-    if len(set(dilation)) > 1:
-        raise node.error(f"dilations {dilation} differ")
-    net.add(node, "Convolution", [net.blob(node)], [weight] if bias is None else [weight, bias],
-            convolution_param={
-                "num_output": len(weight), "bias_term": bias is not None,
-                "kernel_h": weight.shape[2], "kernel_w": weight.shape[3], "pad_h": above,
-                "pad_w": left, "stride_h": stride[0], "stride_w": stride[1],
-                "dilation": [dilation[0]], "group": node.get("group", 1)})
-
-
-def _pads(node: Node) -> tuple[Pair, Pair]:
-    """Cells before and behind, along height and width."""
-    auto = node.get("auto_pad", b"NOTSET")
-    if auto not in (b"NOTSET", b"VALID"):
-        raise node.error(f"auto_pad {auto.decode()}; write the pads out")
-    top, left, bottom, right = node.get("pads", [0, 0, 0, 0])
-    return (top, left), (bottom, right)
-
-
-def _even_pads(node: Node) -> Pair:
-    before, behind = _pads(node)
-    if before != behind:
-        raise node.error(f"its pads differ before and behind: {node.get('pads', [])}")
-    return before
-
-
-def max_pool(net: Builder, node: Node) -> None:
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise node.error("its second output, the places")
-    if set(node.get("dilations", [1])) != {1}:
-        raise node.error("dilated windows")
-    before, behind = _pads(node)
-    _pool(net, node, "MAX", before, behind)
-
-
-def average_pool(net: Builder, node: Node) -> None:
-    pads, ceil = _even_pads(node), bool(node.get("ceil_mode", 0))
-    if any(pads) and (ceil or not node.get("count_include_pad", 0)):
-        raise node.error("its pads do not count (count_include_pad), in Caffe they do")
-    _pool(net, node, "AVE", pads, pads)
-
-
-def _pool(net: Builder, node: Node, method: str, before: Pair, behind: Pair) -> None:
-    """A Pooling that rounds so that there are as many windows as in ONNX."""
-    kernel = tuple(node.attributes["kernel_shape"])
-    if len(kernel) != 2:
-        raise node.error("only windows over height and width are known")
-    stride = tuple(node.get("strides", [1, 1]))
-    size = net.shape(node)[2:]
-    rounds = math.ceil if node.get("ceil_mode", 0) else math.floor
-    spans = [(n + b + e - k) / s for n, b, e, k, s in zip(size, before, behind, kernel, stride)]
-    counts = [rounds(span) + 1 for span in spans]
-    if rounds is math.ceil:     # a window must begin inside of the map or the pad before it
-        counts = [count - ((count - 1) * s >= n + b) for count, s, n, b in
-                  zip(counts, stride, size, before)]
-    for up in (False, True):
-        if list(make_grid(size, kernel, stride, before, up).counts) == counts:
-            break
-    else:
-        raise node.error(f"pads {node.get('pads', [])} give other windows than Caffe's rounding")
-    net.add(node, "Pooling", [net.blob(node)], pooling_param={
-        "pool": method, "kernel_h": kernel[0], "kernel_w": kernel[1], "stride_h": stride[0],
-        "stride_w": stride[1], "pad_h": before[0], "pad_w": before[1],
-        **({} if up else {"round_mode": "FLOOR"})})
-
-
-def global_pool(method: str) -> Callable[[Builder, Node], None]:
-    """The function of a pooling over whole maps."""
-    def add(net: Builder, node: Node) -> None:
-        net.add(node, "Pooling", [net.blob(node)],
-                pooling_param={"pool": method, "global_pooling": True})
-    return add
-
 
 def reduce_mean(net: Builder, node: Node) -> None:
-    axes = node.get("axes", None)
+    """Means over the last axes; those over height and width are a pooling."""
+    axes, shape = _axes(net, node), net.shape(node)
+    count = len(shape) - len(axes)
+    if not 0 < count < len(shape) or axes != list(range(count, len(shape))):
+        raise node.error("only means over the last axes are known, such as height and width")
+    keeps, x = bool(node.get("keepdims", 1)), [net.blob(node)]
+    if (len(shape), count) == (4, 2):
+        top = net.add(node, "Pooling", x, last=keeps,
+                      pooling_param={"pool": "AVE", "global_pooling": True})
+        if not keeps:
+            net.add(node, "Flatten", [top])
+        return
+    top = net.add(node, "Reduction", x, last=not keeps,
+                  reduction_param={"operation": "MEAN", "axis": count})
+    if keeps:
+        _reshape(net, node, top, [*[0] * count, *[1] * len(axes)])
+
+
+def _axes(net: Builder, node: Node) -> list[int]:
+    """The axes that a node names, in an attribute or an input, from the first one on."""
+    axes, count = node.get("axes", None), len(net.shape(node))
     if axes is None:
         given = net.constant(node, 1)
-        axes = [] if given is None else given.tolist()
-    if len(net.shape(node)) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise node.error("only means over height and width are known")
-    keeps = bool(node.get("keepdims", 1))
-    top = net.add(node, "Pooling", [net.blob(node)], last=keeps,
-                  pooling_param={"pool": "AVE", "global_pooling": True})
-    if not keeps:
-        net.add(node, "Flatten", [top])
+        axes = [] if given is None else given.reshape(-1).tolist()
+    return sorted(axis % count for axis in axes)
+
+
+def _reshape(net: Builder, node: Node, blob: str, sizes: Sequence[int]) -> None:
+    net.add(node, "Reshape", [blob],
+            reshape_param={"shape": {"dim": [int(size) for size in sizes]}})
 
 
 def gemm(net: Builder, node: Node) -> None:
@@ -206,6 +141,9 @@ def _affine(net: Builder, node: Node, index: int, factor: np.ndarray | None,
 def eltwise(operation: str) -> Callable[[Builder, Node], None]:
     """The function of an operator on equal shapes."""
     def add_layer(net: Builder, node: Node) -> None:
+        if len(node.inputs) == 1:
+            net.rename(node)
+            return
         shapes = {net.shape(node, i) for i in range(len(node.inputs))}
         if len(shapes) > 1:
             raise node.error("its inputs have the shapes "
@@ -241,24 +179,22 @@ def flatten(net: Builder, node: Node) -> None:
 
 
 def reshape(net: Builder, node: Node) -> None:
-    """Caffe copies and infers sizes as ONNX does."""
+    """Caffe copies and infers sizes as ONNX does. PyTorch writes allowzero without any 0."""
     sizes = net.constant(node, 1)
-    if sizes is None or node.get("allowzero", 0):
+    if sizes is None or node.get("allowzero", 0) and not sizes.all():
         raise node.error("its sizes are missing, or 0 does not copy (allowzero)")
-    net.add(node, "Reshape", [net.blob(node)],
-            reshape_param={"shape": {"dim": [int(size) for size in sizes]}})
+    _reshape(net, node, net.blob(node), sizes.tolist())
 
 
 def squeeze(net: Builder, node: Node) -> None:
-    """(N, C, 1, 1) to (N, C)."""
+    """Leaves out axes of size 1, but not that of the items."""
     shape = net.shape(node)
-    axes = node.get("axes", None)
-    if axes is None:
-        given = net.constant(node, 1)
-        axes = [] if given is None else given.tolist()
-    if len(shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise node.error("only (N, C, 1, 1) to (N, C) is known")
-    net.add(node, "Flatten", [net.blob(node)])
+    axes = _axes(net, node)
+    if not axes or axes[0] == 0 or any(shape[axis] != 1 for axis in axes):
+        raise node.error(f"the axes {axes} of the shape {shape}; name axes of size 1 behind the "
+                         "first one")
+    rest = [size for axis, size in enumerate(shape) if axis > axes[0] and axis not in axes]
+    _reshape(net, node, net.blob(node), [*[0] * axes[0], *rest])
 
 
 def clip(net: Builder, node: Node) -> None:

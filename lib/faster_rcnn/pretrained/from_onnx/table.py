@@ -1,7 +1,7 @@
 """The operators that have a Caffe form, and the net of a whole graph."""
 from collections.abc import Callable, Sequence
 
-from faster_rcnn.pretrained.from_onnx import operators
+from faster_rcnn.pretrained.from_onnx import operators, windows
 from faster_rcnn.pretrained.from_onnx.graph import Node, read_graph
 from faster_rcnn.pretrained.from_onnx.net import Builder
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
@@ -9,14 +9,14 @@ from faster_rcnn.pretrained.reading.imported import Imported
 
 OPERATORS: dict[str, Callable[[Builder, Node], None]] = {
     "Abs": operators.plain("AbsVal"), "Add": operators.add,
-    "AveragePool": operators.average_pool, "BatchNormalization": operators.batch_norm,
-    "Clip": operators.clip, "Concat": operators.concat, "Conv": operators.convolution,
+    "AveragePool": windows.average_pool, "BatchNormalization": operators.batch_norm,
+    "Clip": operators.clip, "Concat": operators.concat, "Conv": windows.convolution,
     "Div": operators.divide, "Dropout": operators.same, "Flatten": operators.flatten,
-    "Gemm": operators.gemm, "GlobalAveragePool": operators.global_pool("AVE"),
-    "GlobalMaxPool": operators.global_pool("MAX"), "HardSwish": operators.plain("HardSwish"),
+    "Gemm": operators.gemm, "GlobalAveragePool": windows.global_pool("AVE"),
+    "GlobalMaxPool": windows.global_pool("MAX"), "HardSwish": operators.plain("HardSwish"),
     "Identity": operators.same, "LRN": operators.lrn, "LeakyRelu": operators.leaky_relu,
     "MatMul": operators.mat_mul, "Max": operators.eltwise("MAX"),
-    "MaxPool": operators.max_pool, "Mul": operators.multiply,
+    "MaxPool": windows.max_pool, "Mul": operators.multiply,
     "ReduceMean": operators.reduce_mean, "Relu": operators.plain("ReLU"),
     "Reshape": operators.reshape, "Sigmoid": operators.plain("Sigmoid"),
     "Softmax": operators.softmax, "Squeeze": operators.squeeze, "Sub": operators.subtract,
@@ -33,10 +33,23 @@ def import_onnx(path: str, shape: Sequence[int] | None = None) -> Imported:
     for node in graph.nodes:
         if node.kind not in OPERATORS:
             raise node.error(f"known are {', '.join(OPERATORS)}")
-        OPERATORS[node.kind](net, node)
+        _add(net, node)
     if not net.layers:
         raise CheckpointError(f"{path}: a graph without weights")
     first = net.message.layer[1]
     takes_picture = first.type == "Convolution" and list(first.bottom) == graph.inputs
+    inner = [name for name in graph.outputs if net.is_read(name)]
+    notes = [f"the graph's output {name} is no output of the net, since layers read it; it is the "
+             f"blob of that name" for name in inner]
     return Imported(graph.name, net.layers, first.name if takes_picture else "", "onnx",
-                    message=net.message)
+                    notes=notes, message=net.message)
+
+
+def _add(net: Builder, node: Node) -> None:
+    try:
+        OPERATORS[node.kind](net, node)
+    except CheckpointError:
+        raise
+    except Exception as error:      # a node without what its operator wants makes almost any
+        raise node.error("it is not as ONNX defines the operator "
+                         f"({type(error).__name__}: {error})") from None

@@ -13,14 +13,22 @@ import torch
 from caffe.core.errors import UserError
 from faster_rcnn.files.reading import FileError, require_file
 
-_WRAPPERS = ("model", "state_dict")     # keys under which programs save the tensors
+# keys under which programs save the tensors, some of them one in another
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "net")
+_DEEPEST = 4
 MAX_BYTES = 64 << 30
 FREE_BYTES = 1 << 30    # that a small archive may unpack to
 # What stands where a download should be: its first bytes, and what to call it
 _PAGES = ((b"version https://git-lfs", "a pointer of Git LFS, not the file itself (git lfs pull "
            "fetches it)"), (b"<!doctype", "a web page, not a checkpoint"),
           (b"<html", "a web page, not a checkpoint"), (b"<?xml", "an XML page, not a checkpoint"))
-_PARALLEL = "module."                   # what DataParallel puts before every name
+# what DataParallel and torch.compile put before every name, and what Lightning does
+_BEFORE, _BEFORE_ALL = re.compile(r"^((module|_orig_mod)\.)+"), "model."
+# what else programs save beside the tensors; it is left out without being made
+_LEFT_OUT = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype",
+             "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
+             "numpy.ndarray", "_codecs.encode", "argparse.Namespace", "pathlib.PosixPath",
+             "datetime.datetime")
 
 
 class CheckpointError(UserError, ValueError):
@@ -51,18 +59,44 @@ def read_checkpoint(path: str) -> tuple[dict[str, torch.Tensor], dict]:
                if isinstance(value, (str, bool))}
     if isinstance(content.get("config"), dict):
         options.update(content["config"])
-    for wrapper in _WRAPPERS:
-        if isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    tensors = {str(name).removeprefix(_PARALLEL): value.detach() for name, value in content.items()
-               if isinstance(value, torch.Tensor)}
+    tensors = _named_tensors(_unwrapped(content))
     if not tensors:
-        raise CheckpointError(f"{path}: holds no named tensors")
+        raise CheckpointError(f"{path}: holds no named tensors; save the net's state_dict()")
     for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested or \
+                tensor.is_meta or tensor.is_complex():
+            raise CheckpointError(f'{path}: the tensor "{name}" is no plain array of real numbers, '
+                                  "but sparse, quantized, nested, complex or without values")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise CheckpointError(f'{path}: the tensor "{name}" has the shape '
                                   f"{tuple(tensor.shape)}, but fewer values")
     return tensors, options
+
+
+class _LeftOut:
+    """What stands for values of _LEFT_OUT: it takes anything, and keeps nothing."""
+
+    def __init__(self, *args: object) -> None:
+        """Of any arguments."""
+
+    def __setstate__(self, state: object) -> None:
+        """Of any state."""
+
+
+def _unwrapped(content: dict) -> dict:
+    for _ in range(_DEEPEST):
+        inner = [content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)]
+        if not inner:
+            break
+        content = inner[0]
+    return content
+
+
+def _named_tensors(content: dict) -> dict[str, torch.Tensor]:
+    tensors = {_BEFORE.sub("", str(name)): value for name, value in content.items()
+               if isinstance(value, torch.Tensor)}
+    shared = _BEFORE_ALL if all(name.startswith(_BEFORE_ALL) for name in tensors) else ""
+    return {name.removeprefix(shared): value.detach() for name, value in tensors.items()}
 
 
 def _refuse_pages(path: str) -> None:
@@ -99,15 +133,17 @@ def _read_npz(path: str) -> dict[str, torch.Tensor]:
 
 
 def _read_pickle(path: str) -> object:
+    left_out: list[Any] = [(_LeftOut, name) for name in _LEFT_OUT]
     try:
-        return torch.load(path, map_location="cpu", weights_only=True,
-                          mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals(left_out):
+            return torch.load(path, map_location="cpu", weights_only=True,
+                              mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         # PyTorch's own words advise to load the file without this protection
         called = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported class ([\w.]+)", str(error))
         reason = f"it names {called[1] or called[2]}" if called else "its pickle cannot be read"
         raise CheckpointError(f"{path}: not a checkpoint of tensors alone, and nothing else is "
-                              f"read: {reason}") from None
+                              f"read: {reason}; save the net's state_dict()") from None
     except Exception as error:      # damaged bytes make PyTorch raise almost anything
         raise CheckpointError(f"{path}: not readable as a PyTorch checkpoint: {_first_line(error)}"
                               ) from None

@@ -39,6 +39,7 @@ class Tensors:
     def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
         self._left = {name: tensor for name, tensor in tensors.items()
                       if not name.endswith(self._IGNORED)}
+        self.last = ""      # the name of the tensor that was taken last
 
     def __contains__(self, name: str) -> bool:
         return name in self._left
@@ -47,6 +48,7 @@ class Tensors:
         """A tensor as float32 array."""
         if name not in self._left:
             raise CheckpointError(f'the checkpoint has no tensor "{name}"')
+        self.last = name
         return self._left.pop(name).float().numpy()
 
     def pair(self, stem: str) -> list[np.ndarray]:

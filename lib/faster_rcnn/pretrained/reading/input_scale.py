@@ -8,12 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
+
 TORCHVISION_MEAN, TORCHVISION_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)    # RGB
 
 
 def fold_scale(weight: np.ndarray, std: Sequence[float] = TORCHVISION_STD) -> np.ndarray:
     """The weight (O, 3, h, w) of a first convolution on (RGB / 255 - mean) / std, for BGR - means.
+
+    CheckpointError for a weight of another shape.
     """
+    if weight.ndim != 4 or weight.shape[1] != 3:
+        raise CheckpointError(f"the first convolution has a weight of shape {weight.shape}, not "
+                              "(N, 3, height, width): only inputs of three colours can be changed "
+                              "(--input caffe leaves them as they are)")
     scaled = weight / (255 * np.array(std)).reshape(1, 3, 1, 1)
     return np.ascontiguousarray(scaled[:, ::-1]).astype(np.float32)
 

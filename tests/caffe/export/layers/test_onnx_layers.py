@@ -7,18 +7,20 @@ import pytest
 import torch
 from layer_harness import EXAMPLES, X, net_around, values
 
+import caffe
 from caffe import export
-from caffe.core.errors import LayerError
+from caffe.core.errors import CaffeError, LayerError
+from caffe.export.comparing import evaluate
 from caffe.export.layers.graph import Form
 from caffe.export.layers.table import EXPORTERS, NO_FORM
-from caffe.export.model import evaluate
+from caffe.files import prototxt
 from caffe.layer_types.common import registry
 
 README = pathlib.Path(__file__).resolve().parents[4] / "caffe-fast-rcnn" / "README.md"
 
 # examples without an ONNX form: type -> {number: what the error says}
 REFUSED = {
-    "ArgMax": {0: "without axis"}, "Convolution": {2: "axis 2"},
+    "Convolution": {2: "axis 2"},
     "BN": {2: "statistics"}, "Pooling": {3: "nothing but padding"},
     "ROIAlign": {2: "corners"}, "Silence": {0: None},
 }
@@ -29,7 +31,10 @@ MANY = torch.stack([torch.cat([_LOW, _LOW + (values((30, 2), 6) + 3) / 12], 1),
 OFFSETS = [values((2, 360), 7) / 2, values((2, 120), 8) / 2]
 SCORES = (values((2, 90), 9) + 2) / 4
 FURTHER = {
-    "ArgMax": [("argmax_param { axis: 1 }", [X.round()], 1)],
+    "ArgMax": [(f"argmax_param {{ {text} }}", [X.round()], 1) for text in (
+        "axis: 1", "", "top_k: 3", "out_max_val: true", "axis: -1 top_k: 2",
+        "axis: 2 top_k: 2 out_max_val: true")] + [
+        ("argmax_param { top_k: 2 out_max_val: true }", [values((3, 5))], 1)],
     "BatchNorm": [("", [values((2, 3))], 1)],
     "Crop": [("crop_param { axis: 1 offset: 1 }", [X, values((2, 2, 2, 2))], 1)],
     "Deconvolution": [("convolution_param { num_output: 2 group: 2 kernel_size: 3 stride: 2 "
@@ -43,7 +48,10 @@ FURTHER = {
        for text in ("code_type: CORNER_SIZE background_label_id: -1", "confidence_threshold: 9",
                     "variance_encoded_in_target: true keep_top_k: 200")],
     "Eltwise": [("", [X, X + 1], 1)],
-    "Flatten": [("", [X], 1), ("flatten_param { axis: 0 end_axis: -2 }", [X], 1)],
+    "Flatten": [("", [X], 1), *((f"flatten_param {{ axis: {a} end_axis: {b} }}", [X], 1)
+                                for a, b in ((0, -2), (0, 0), (2, 2), (-1, -1), (0, -1)))],
+    "MVN": [(f"mvn_param {{ {text} }}", [values((3, 5))], 1)
+            for text in ("", "normalize_variance: false", "across_channels: true")],
     "Pooling": [
         ("pooling_param { kernel_size: 3 stride: 2 pad: 1 }", [X], 1),
         ("pooling_param { kernel_size: 2 stride: 2 pad: 1 }", [X], 1),      # the last is clipped
@@ -51,7 +59,11 @@ FURTHER = {
         ("pooling_param { kernel_size: 2 stride: 2 ceil_mode: false }", [values((1, 2, 5, 5))], 1),
         ("pooling_param { pool: AVE kernel_size: 3 stride: 2 }", [X], 1),
         ("pooling_param { pool: AVE kernel_size: 2 stride: 3 pad: 1 }", [values((1, 2, 7, 6))], 1),
-        ("pooling_param { global_pooling: true }", [X], 1)],
+        ("pooling_param { global_pooling: true }", [X], 1),
+        ("pooling_param { kernel_size: 3 stride: 2 pad: 1 }", [values((1, 2, 4, 5, 6))], 1),
+        ("pooling_param { pool: AVE kernel_size: 3 stride: 2 }", [values((1, 2, 4, 5, 6))], 1),
+        ("pooling_param { pool: AVE kernel_size: 2 stride: 2 pad: 1 round_mode: FLOOR }",
+         [values((1, 2, 4, 5, 6))], 1)],
     "Power": [("power_param { power: 0 shift: 3 }", [X], 1),
               ("power_param { scale: 0 shift: 3 power: 2 }", [X], 1)],
     "Reshape": [("reshape_param { shape { dim: 0 dim: 2 dim: -1 dim: 0 } }",
@@ -131,6 +143,44 @@ def test_free_sizes(kind, text, bottoms, tops):
     answer = evaluate(model, {name: net.blobs[name].data for name in used})
     for name, top in zip(net.outputs, answer, strict=True):
         np.testing.assert_allclose(top, net.blobs[name].data, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind, text, shape, says", [
+    ("Dropout", "dropout_param { sample_weights_test: true }", (2, 3), "dropping values at random"),
+    ("Convolution", "convolution_param { num_output: 2 }", (3, 4), "without height and width"),
+    ("Deconvolution", "convolution_param { num_output: 2 }", (3, 4), "without height and width")])
+def test_what_else_is_refused(kind, text, shape, says):
+    with pytest.raises(LayerError, match=says):
+        export.to_onnx(net_around(kind, text, [values(shape)], 1))
+
+
+def test_numbers_of_items_that_are_known_at_run_time_only():
+    """The graph of a net whose sizes are fixed says so, and what follows takes any number."""
+    text = """
+        layer { name: "x" type: "Input" top: "x" top: "chosen"
+                input_param { shape { dim: 4 dim: 2 dim: 3 } shape { dim: 4 } } }
+        layer { name: "f" type: "Filter" bottom: "x" bottom: "chosen" top: "f" }
+        layer { name: "r" type: "Reshape" bottom: "f" top: "r"
+                reshape_param { shape { dim: -1 dim: 3 dim: 2 } } }
+        layer { name: "y" type: "Flatten" bottom: "r" top: "y" }
+        layer { name: "z" type: "Power" bottom: "x" top: "z" }"""
+    net = caffe.Net(prototxt.read_net_text(text), caffe.TEST)
+    model = export.to_onnx(net)
+    dims = {top.name: [dim.dim_param or dim.dim_value for dim in top.type.tensor_type.shape.dim]
+            for top in model.graph.output}
+    assert dims == {"y": ["y_0", 6], "z": [4, 2, 3]}
+    net.blobs["x"].data[...] = values((4, 2, 3)).numpy()
+    for chosen in ([1, 0, 1, 1], [0, 0, 1, 0], [1, 1, 1, 1]):
+        net.blobs["chosen"].data[...] = chosen
+        wanted = net.forward()
+        found = evaluate(model, {name: net.blobs[name].data for name in ("x", "chosen")})
+        for name, top in zip(net.outputs, found, strict=True):
+            np.testing.assert_array_equal(top, wanted[name])
+
+
+def test_a_net_without_outputs():
+    with pytest.raises(CaffeError, match="has no outputs"):
+        export.select(net_around("Silence", "", [X], 0))
 
 
 @pytest.mark.parametrize("kind, number, says", [(kind, number, says)

@@ -4,7 +4,7 @@ import pytest
 
 import caffe
 from caffe import export
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from caffe.files import prototxt
 
 NET = """input: "features" input_shape {{ dim: 2 dim: 98 dim: 19 dim: 25 }}

@@ -16,7 +16,8 @@ CONVOLUTIONS = {
     "oblong": "kernel_h: 1 kernel_w: 3 pad_h: 0 pad_w: 1"}
 ACTIVATIONS = {
     "ReLU": "", "leaky": "relu_param { negative_slope: 0.1 }", "ReLU6": "", "Sigmoid": "",
-    "TanH": "", "Clip": "clip_param { min: -0.5 max: 0.7 }", "PReLU": "", "ELU": ""}
+    "TanH": "", "Clip": "clip_param { min: -0.5 max: 0.7 }", "PReLU": "", "ELU": "",
+    "crossed": "clip_param { min: 0.7 max: -0.5 }"}
 
 
 def make(text):
@@ -41,7 +42,7 @@ def check(built):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("adds", [False, True], ids=["plain", "sum"])
 def test_all_convolutions_with_all_activations(options, activation, adds):
-    kind = "ReLU" if activation == "leaky" else activation
+    kind = {"leaky": "ReLU", "crossed": "Clip"}.get(activation, activation)
     built = make(
         input_layer("data", 2, 16, 20, 24)
         + layer("conv", "Convolution", "data", None,

@@ -168,3 +168,14 @@ def test_other_numbers_of_anchors():
     module = RuotianluoResNet(anchors=5)
     with pytest.raises(CheckpointError, match="an RPN with 5 anchors at a place; known: 9"):
         convert(module.state_dict(), {})
+
+
+@pytest.mark.parametrize("name, change", [
+    ("RCNN_rpn.RPN_Conv.weight", lambda tensor: torch.ones(())),
+    ("RCNN_bbox_pred.bias", lambda tensor: tensor[:8]),
+    ("RCNN_base.4.1.conv2.weight", lambda tensor: torch.ones(()))])
+def test_tensors_of_other_shapes_than_their_names_say(name, change):
+    tensors = dict(JwyangResNet().state_dict())
+    tensors[name] = change(tensors[name])
+    with pytest.raises(CheckpointError, match="do not have the shapes.*last one read was"):
+        convert(tensors, {})

@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import caffe
-from caffe.export.model import evaluate
+from caffe.export.comparing import evaluate
 from faster_rcnn.pretrained.from_onnx.table import OPERATORS, import_onnx
 from faster_rcnn.pretrained.reading.checkpoints import CheckpointError
 
@@ -81,9 +81,18 @@ AFTER = {
                                pads=[1, 1, 1, 1], count_include_pad=1)], {}),
     "average pool, up": ([op("AveragePool", "c", kernel_shape=[2, 3], strides=[2, 2],
                              ceil_mode=1)], {}),
+    "max pool, same": ([op("MaxPool", "c", kernel_shape=[3, 3], strides=[2, 2],
+                           auto_pad="SAME_UPPER")], {}),
+    "max pool, valid": ([op("MaxPool", "c", kernel_shape=[3, 3], strides=[2, 2],
+                            auto_pad="VALID")], {}),
     "global": ([op("GlobalAveragePool", "c")], {}), "global max": ([op("GlobalMaxPool", "c")], {}),
     "mean": ([op("ReduceMean", "c", axes=[2, 3])], {}),
     "mean, flat": ([op("ReduceMean", "c", axes=[-1, -2], keepdims=0)], {}),
+    "mean of columns": ([op("ReduceMean", "c", "d", axes=[3], keepdims=0),
+                         op("ReduceMean", "d", axes=[-1], keepdims=0)], {}),
+    "mean of items": ([op("ReduceMean", "c", axes=[1, 2, 3])], {}),
+    "squeeze one by one": ([op("GlobalAveragePool", "c", "d"), op("Squeeze", "d s", "e"),
+                            op("Squeeze", "e t")], {"s": whole(2), "t": whole(-1)}),
     "norm": ([op("BatchNormalization", "c g b m v2", epsilon=1e-3)],
              {"g": C, "b": values(4), "m": values(4), "v2": np.abs(values(4)) + 0.5}),
     "add": ([op("Relu", "c", "d"), op("Add", "c d")], {}),
@@ -101,7 +110,7 @@ AFTER = {
     "softmax": ([op("Softmax", "c", axis=1)], {}),
     "flatten": ([op("Flatten", "c")], {}),
     "reshape": ([op("Reshape", "c s")], {"s": whole(0, -1)}),
-    "reshape to 1": ([op("Reshape", "c s")], {"s": whole(1, 396)}),
+    "reshape to 1": ([op("Reshape", "c s", allowzero=1)], {"s": whole(1, 396)}),
     "squeeze": ([op("GlobalAveragePool", "c", "d"), op("Squeeze", "d s")], {"s": whole(2, 3)}),
     "gemm": ([op("GlobalMaxPool", "c", "d"), op("Flatten", "d", "e"),
               op("Gemm", "e w b", transB=1, alpha=0.5, beta=2.0)], FC),
@@ -123,7 +132,10 @@ def test_layers_are_equal(tmp_path, nodes, constants):
 
 @pytest.mark.parametrize("inputs, weight, attributes", [
     ("x w", (6, 4, 3, 3), {"pads": [1, 2, 1, 2], "strides": [2, 1]}),
-    ("x w b", (6, 4, 3, 2), {"dilations": [2, 2]}), ("x w b", (6, 2, 3, 3), {"group": 2})])
+    ("x w b", (6, 4, 3, 2), {"dilations": [2, 2]}), ("x w b", (6, 2, 3, 3), {"group": 2}),
+    ("x w", (6, 4, 3, 3), {"dilations": [2, 1], "pads": [2, 1, 2, 1]}),
+    ("x w", (6, 4, 3, 5), {"auto_pad": "SAME_UPPER", "strides": [2, 1]}),
+    ("x w", (6, 4, 3, 1), {"auto_pad": "SAME_LOWER"})])
 def test_convolutions(tmp_path, inputs, weight, attributes):
     constants = {"w": values(*weight), **(B if "b" in inputs else {})}
     assert_equal(saved(tmp_path, [op("Conv", inputs, **attributes)], constants))
@@ -137,6 +149,42 @@ def test_older_forms_and_constants_in_nodes(tmp_path):
     assert_equal(saved(tmp_path, nodes, opset=9))
 
 
+def test_constants_that_the_graph_computes(tmp_path):
+    """Sizes by way of Shape, transposed weights, numbers in attributes, as exporters write them."""
+    nodes = [FIRST, op("GlobalMaxPool", "c", "d"), op("Shape", "c", "s"),
+             op("Gather", "s first", "n", axis=0), op("Unsqueeze", "n zero", "n1"),
+             helper.make_node("Constant", [], ["rest"], value_ints=[-1]),
+             op("Concat", "n1 rest", "sizes", axis=0), op("Reshape", "d sizes", "e"),
+             op("Transpose", "w", "wt", perm=[1, 0]), op("MatMul", "e wt", "f"),
+             helper.make_node("Constant", [], ["half"], value_float=0.5), op("Mul", "f half")]
+    constants = {**FIRST_W, "w": values(5, 4), "first": np.int64(0), "zero": whole(0)}
+    assert_equal(saved(tmp_path, nodes, constants))
+    assert_equal(saved(tmp_path, nodes, constants, ("n", 4, 9, 11)))
+    nodes[4:5] = [helper.make_node("Unsqueeze", ["n"], ["n1"], axes=[0])]
+    assert_equal(saved(tmp_path, nodes, constants, opset=12))
+
+
+def test_nodes_that_no_output_needs_are_left_out(tmp_path):
+    nodes = [FIRST, op("Sigmoid", "c", "aside"), op("Identity", "x", "z"), op("Add", "z c")]
+    net = net_of(import_onnx(saved(tmp_path, nodes, FIRST_W)))
+    assert net.outputs == ["y"]
+    assert_equal(saved(tmp_path, nodes, FIRST_W))
+
+
+def test_an_output_that_layers_read_is_noted(tmp_path):
+    imported = import_onnx(saved(tmp_path, [FIRST, op("Relu", "c", "d"), op("Sigmoid", "d")],
+                                 FIRST_W, outputs=("d", "y")))
+    assert net_of(imported).outputs == ["y"]
+    assert ["output d is no output" in note for note in imported.notes] == [True]
+
+
+def test_a_constant_that_cannot_be_computed_is_named(tmp_path):
+    path = saved(tmp_path, [FIRST, op("Concat", "one two", "s", axis=5), op("Reshape", "c s")],
+                 {**FIRST_W, "one": whole(1), "two": whole(2)})
+    with pytest.raises(CheckpointError, match="Concat.* cannot be computed|sizes in the graph"):
+        import_onnx(path)
+
+
 def test_every_operator_has_a_case():
     seen = {node.op_type for nodes, _ in AFTER.values() for node in nodes} | {"Conv"}
     assert set(OPERATORS) == seen
@@ -144,7 +192,15 @@ def test_every_operator_has_a_case():
 
 @pytest.mark.parametrize("nodes, constants, says", [
     ([op("Erf", "c")], {}, r'node "the Erf" \(Erf\) has no Caffe form: known are Abs'),
-    ([op("MaxPool", "c", kernel_shape=[2, 2], auto_pad="SAME_UPPER")], {}, "auto_pad SAME_UPPER"),
+    ([op("MaxPool", "c", kernel_shape=[2, 2], auto_pad="SAME_UPPER")], {},
+     r"pads \[0, 0, 1, 1\] give other windows"),
+    ([op("Conv", "c w", auto_pad="SAME_LOWER", strides=[2, 2])],
+     {"w": values(6, 4, 4, 4)}, r"differ before and behind: \[2, 2, 1, 1\]"),
+    ([op("MaxPool", "c", kernel_shape=[3])], {}, "height and width"),
+    ([op("MaxPool", "c")], {}, "not as ONNX defines the operator.*kernel_shape"),
+    ([op("Conv", "c")], {}, "not as ONNX defines the operator|over height and width"),
+    ([op("AveragePool", "c", kernel_shape=[2, 2], dilations=[2, 2])], {}, "dilated windows"),
+    ([op("Add", "c k")], {"k": values(5, 1)}, r"a constant of shape \(5, 1\)"),
     ([op("MaxPool", "c", kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 2, 2])], {},
      "other windows than Caffe's"),
     ([op("AveragePool", "c", kernel_shape=[3, 3], pads=[1, 1, 1, 1])], {}, "count_include_pad"),
@@ -153,6 +209,9 @@ def test_every_operator_has_a_case():
     ([op("GlobalMaxPool", "c", "d"), op("Mul", "c d")], {}, r"the shapes \(1, 4, 1, 1\) and"),
     ([op("Softmax", "c", axis=1)], {}, "opset 12"),
     ([op("Flatten", "c", axis=2)], {}, "axis 2"),
+    ([op("Reshape", "c s", allowzero=1)], {"s": whole(0, -1)}, "allowzero"),
+    ([op("Squeeze", "c s")], {"s": whole(0)}, r"the axes \[0\] of the shape"),
+    ([op("ReduceMean", "c", axes=[1])], {}, "means over the last axes"),
     ([op("MatMul", "c k")], {"k": values(11, 3)}, "constant matrix"),
     ([op("Transpose", "c", perm=[0, 2, 3, 1])], {}, r"\(Transpose\)"),
 ])
@@ -174,6 +233,22 @@ def test_sizes_that_a_file_leaves_open(tmp_path):
     assert net.blobs["y"].shape == (2, 4, 6, 7)
     assert net_of(import_onnx(saved(tmp_path, [FIRST, op("Relu", "c")], FIRST_W,
                                     ("n", 4, 5, 5)))).blobs["y"].shape == (1, 4, 5, 5)
+
+
+@pytest.mark.parametrize("change", [{"dims": [4, 4, 9]}, {"data_type": 99},
+                                    {"raw_data": b""}])
+def test_tensors_whose_values_are_missing(tmp_path, change):
+    model = onnx.load(saved(tmp_path, [FIRST, op("Relu", "c")], FIRST_W))
+    tensor = model.graph.initializer[0]
+    for name, value in change.items():
+        tensor.ClearField(name)
+        if name == "dims":
+            tensor.dims.extend(value)
+        else:
+            setattr(tensor, name, value)
+    (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match='tensor "v" cannot be read'):
+        import_onnx(str(tmp_path / "x.onnx"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x07"])

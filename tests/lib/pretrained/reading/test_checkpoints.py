@@ -1,5 +1,8 @@
 """Checkpoints are read as tensors alone; whatever else they hold is refused in a line."""
+import argparse
+import datetime
 import os
+import pathlib
 import re
 import zipfile
 
@@ -51,6 +54,41 @@ def test_refused_files(tmp_path, write, says):
     with pytest.raises(CheckpointError, match=says) as refusal:
         read_checkpoint(tmp_path / "w.pth")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [
+    {"model_state_dict": {"a": torch.ones(2)}, "optimizer_state_dict": {}},
+    {"net": {"state_dict": {"module._orig_mod.a": torch.ones(2)}}},
+    {"state_dict": {"model.a": torch.ones(2)}, "epoch": 3}, {"_orig_mod.a": torch.ones(2)}])
+def test_wrappers_and_what_stands_before_names(tmp_path, content):
+    read, _ = read_checkpoint(saved(tmp_path / "w.pth", content))
+    assert list(read) == ["a"] and read["a"].tolist() == [1, 1]
+
+
+def test_a_wrapper_in_itself(tmp_path):
+    content = {}
+    content["model"] = content
+    with pytest.raises(CheckpointError, match="no named tensors"):
+        read_checkpoint(saved(tmp_path / "w.pth", content))
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}])
+def test_what_programs_save_beside_the_tensors_is_left_out(tmp_path, options):
+    """As simple-faster-rcnn-pytorch's best mean AP, a number of numpy."""
+    beside = {"best": np.float64(0.7), "epoch": np.int64(3), "curve": np.zeros((2, 3)),
+              "args": argparse.Namespace(lr=0.1), "to": pathlib.PosixPath("/x"),
+              "when": datetime.datetime.now()}
+    read, _ = read_checkpoint(saved(tmp_path / "w.pth", {"model": {"a": torch.ones(2)}, **beside},
+                                    **options))
+    assert list(read) == ["a"]
+
+
+@pytest.mark.parametrize("tensor", [
+    torch.eye(3).to_sparse(), torch.ones(2, dtype=torch.complex64), torch.ones(2, device="meta"),
+    torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)])
+def test_tensors_that_are_no_plain_arrays(tmp_path, tensor):
+    with pytest.raises(CheckpointError, match='the tensor "a" is no plain array'):
+        read_checkpoint(saved(tmp_path / "w.pth", {"a": tensor}))
 
 
 class Code:

@@ -16,8 +16,8 @@ class Scope(Graph):
     With form.free_sizes the shapes are examples: only the number of axes and of channels holds.
     """
 
-    def __init__(self, layer: LayerRunner, form: Form) -> None:
-        super().__init__(layer.name, form)
+    def __init__(self, layer: LayerRunner, form: Form, prefix: str) -> None:
+        super().__init__(prefix, form)
         self.layer = layer
         self.module: Any = getattr(layer, "module", None)
         self.bottom_shapes = [blob.shape for blob in layer.bottoms]

@@ -8,15 +8,14 @@ _REDUCTIONS = {"ASUM": "ReduceL1", "SUMSQ": "ReduceSumSquare", "MEAN": "ReduceMe
 
 
 def reshape(scope: Scope, x: str) -> str:
-    """Fixed sizes are those that the net has now; of free ones ONNX copies and infers as Caffe."""
-    if not scope.is_free:
-        return scope.reshape(x, scope.top_shapes[0])
+    """ONNX copies and infers as Caffe, also numbers of rois that are known at run time only."""
     module, axes = scope.module, len(scope.bottom_shapes[0])
     start = module.axis if module.axis >= 0 else axes + module.axis + 1
     end = axes if module.num_axes == -1 else start + module.num_axes
     # ONNX copies an axis of the same place only
     if end < axes and end != start + len(module.dims):
         scope.fixed("a Reshape that moves the last axes")
+        return scope.reshape(x, scope.top_shapes[0])
     return scope.reshape(x, [*[0] * start, *module.dims, *[0] * (axes - end)])
 
 
@@ -24,12 +23,13 @@ def flatten(scope: Scope, x: str) -> str:
     shape = scope.bottom_shapes[0]
     p = scope.module.p
     start, end = p.axis % len(shape), p.end_axis % len(shape)
-    if not scope.is_free:
-        return scope.reshape(x, scope.top_shapes[0])
-    if end < len(shape) - 1 and end > start:
+    if start == end:
+        return x
+    if end < len(shape) - 1:
         scope.fixed("a Flatten that moves the last axes")
+        return scope.reshape(x, [*[0] * start, -1, *shape[end + 1:]])
     if start == 1:
-        return scope.op("Flatten", x) if end > 1 else x
+        return scope.op("Flatten", x)
     return scope.reshape(x, [*[0] * start, -1])
 
 
@@ -93,11 +93,25 @@ def reduction(scope: Scope, x: str) -> str:
 
 
 def arg_max(scope: Scope, x: str) -> str:
-    module = scope.module
-    if module.top_k != 1 or module.values or module.axis is None:
-        raise scope.error("ArgMax with top_k, with out_max_val or without axis")
-    index = scope.op("ArgMax", x, axis=module.axis, keepdims=1, select_last_index=1)
-    return scope.op("Cast", index, to=1)     # 1: float
+    """Along an axis, or over all values of an item; of equal values the last comes first."""
+    module, axes = scope.module, len(scope.bottom_shapes[0])
+    if module.axis is not None:
+        index, best = _largest(scope, x, module.axis)
+        return best if module.values else index
+    tops = _largest(scope, scope.op("Flatten", x, axis=1), 1)[:1 + module.values]
+    top = scope.op("Concat", *(scope.op("Unsqueeze", value, scope.integers([1])) for value in tops),
+                   axis=1)
+    return scope.reshape(top, [0, 0, 0, *[1] * (axes - 3)]) if axes > 3 else top
+
+
+def _largest(scope: Scope, x: str, axis: int) -> tuple[str, str]:
+    """Indices (float32) and values of the top_k largest along an axis, found from its end."""
+    before = -(1 << 31)     # the first entry is the last one looked at
+    turned = scope.op("Slice", x, *(scope.integers([n]) for n in (-1, before, axis, -1)))
+    best, place = scope.op("TopK", turned, scope.integers([scope.module.top_k]), outputs=2,
+                           axis=axis)
+    last = scope.op("Sub", scope.size(x, axis), scope.integers([1]))
+    return scope.op("Cast", scope.op("Sub", last, place), to=1), best       # 1: float
 
 
 def constants(scope: Scope) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 from caffe.core.types import Shape
 from caffe.export.layers.scope import Scope
 from caffe.export.layers.statistics import batch_statistics
+from caffe.proto.caffe_pb2 import TEST
 
 
 def affine(scope: Scope, x: str, scale: float, shift: float) -> str:
@@ -70,6 +71,8 @@ def log(scope: Scope, x: str) -> str:
 
 def dropout(scope: Scope, x: str) -> str:
     """The identity at test time; without scale_train a factor."""
+    if scope.module.drops:
+        raise scope.error("dropping values at random")
     return affine(scope, x, 1 if scope.module.scale_train else 1 - scope.module.ratio, 0)
 
 
@@ -133,11 +136,16 @@ def mvn(scope: Scope, x: str) -> str:
     """(x - mean) / (standard deviation + eps) over the axes behind the channels (or the items)."""
     module, axes = scope.module, len(scope.bottom_shapes[0])
     over = list(range(1 if module.across else 2, axes))
-    centred = scope.op("Sub", x, scope.reduce("ReduceMean", x, over))
+    centred = scope.op("Sub", x, _mean(scope, x, over))
     if not module.variance:
         return centred
-    variance = scope.reduce("ReduceMean", scope.op("Mul", centred, centred), over)
+    variance = _mean(scope, scope.op("Mul", centred, centred), over)
     return scope.op("Div", centred, affine(scope, scope.op("Sqrt", variance), 1, module.eps))
+
+
+def _mean(scope: Scope, x: str, over: list[int]) -> str:
+    """The mean over axes; over none each value is its own (ONNX takes none for all)."""
+    return scope.reduce("ReduceMean", x, over) if over else x
 
 
 def normalize(scope: Scope, x: str) -> str:
@@ -205,6 +213,8 @@ def selu(scope: Scope, x: str) -> str:
 
 def selu_dropout(scope: Scope, x: str) -> str:
     """The identity at test time."""
+    if scope.layer.phase != TEST:
+        raise scope.error("dropping values at random")
     return scope.op("Identity", x)
 
 

@@ -1,4 +1,5 @@
 """ONNX nodes of the layers with windows: convolutions, pooling, LRN."""
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def convolution(scope: Scope, *bottoms: str) -> list[str]:
     module, windows = scope.module, scope.module.windows
     if module.axis != 1:
         raise scope.error(f"axis {module.axis}")
+    if not windows.kernel:
+        raise scope.error("a bottom without height and width")
     weights = [scope.blob(0, "weight")]
     weights += [scope.blob(1, "bias")] if len(scope.layer.blobs) > 1 else []
     kind = "ConvTranspose" if scope.layer.type == "Deconvolution" else "Conv"
@@ -40,8 +43,6 @@ def pooling(scope: Scope, x: str) -> str | list[str]:
         return _maxima_and_places(scope, x)
     if p.global_pooling and p.pool != STOCHASTIC:
         return scope.op("GlobalMaxPool" if p.pool == MAX else "GlobalAveragePool", x)
-    if scope.module.axes != 2:
-        raise scope.error("pooling over three spatial axes")
     if p.pool == STOCHASTIC:
         return _expectation(scope, x)
     if scope.is_free:
@@ -50,28 +51,25 @@ def pooling(scope: Scope, x: str) -> str | list[str]:
 
 
 def _grid(scope: Scope) -> Grid:
-    height, width = scope.bottom_shapes[0][2:]
-    module = scope.module
-    return make_grid((height, width), module.kernel or (height, width), module.stride, module.pad,
-                     module.rounds_up)
+    size, module = tuple(scope.bottom_shapes[0][2:]), scope.module
+    return make_grid(size, module.kernel or size, module.stride, module.pad, module.rounds_up)
 
 
 def _window(scope: Scope, grid: Grid) -> dict[str, Any]:
     """The attributes of a pooling operator whose windows are those of a Grid."""
-    height, width = scope.bottom_shapes[0][2:]
-    left, right, above, below = grid.margins((height, width))
+    size = scope.bottom_shapes[0][2:]
     starts = [s * (c - 1) - p for s, c, p in zip(grid.stride, grid.counts, grid.pad)]
-    if any(start >= n for start, n in zip(starts, (height, width))):
+    if any(start >= n for start, n in zip(starts, size)):
         raise scope.error("a window that holds nothing but padding")
-    return {"kernel_shape": grid.kernel, "strides": grid.stride,
-            "pads": [above, left, max(below, 0), max(right, 0)]}
+    behind = [max(start + k - n, 0) for start, k, n in zip(starts, grid.kernel, size)]
+    return {"kernel_shape": grid.kernel, "strides": grid.stride, "pads": [*grid.pad, *behind]}
 
 
 def _maxima_and_places(scope: Scope, x: str) -> list[str]:
     """MAX with its second top. ONNX counts places through all items and channels."""
     top, places = scope.op("MaxPool", x, outputs=2, **_window(scope, _grid(scope)))
-    height, width = scope.bottom_shapes[0][2:]
-    return [top, scope.cast(scope.op("Mod", places, scope.integers(height * width)), FLOAT)]
+    cells = math.prod(scope.bottom_shapes[0][2:])
+    return [top, scope.cast(scope.op("Mod", places, scope.integers(cells)), FLOAT)]
 
 
 def _expectation(scope: Scope, x: str) -> str:
@@ -118,8 +116,7 @@ def _pooling_of_one_size(scope: Scope, x: str, grid: Grid, average: bool) -> str
     window = _window(scope, grid)
     if not average:
         return scope.op("MaxPool", x, **window)
-    height, width = scope.bottom_shapes[0][2:]
-    size = height, width
+    size = tuple(scope.bottom_shapes[0][2:])
     top = scope.op("AveragePool", x, count_include_pad=1, **window)
     # ONNX divides by all cells of a window, Caffe by those inside bottom + pad
     share = np.prod(grid.kernel) / window_divisors(size, grid, torch.zeros(())).numpy()
@@ -140,12 +137,13 @@ def _pooling_of_any_size(scope: Scope, x: str) -> str:
     if not any(pad):
         return scope.op("AveragePool", x, pads=pads, count_include_pad=0, **window)
     # Caffe divides by the cells inside bottom + pad: their share of each window is an average too
-    inside = scope.op("Expand", scope.constant(np.ones((1, 1, 1, 1), np.float32)),
+    axes = 2 + len(pad)
+    inside = scope.op("Expand", scope.constant(np.ones((1,) * axes, np.float32)),
                       scope.op("Concat", scope.integers([1, 1]),
                                scope.op("Slice", scope.op("Shape", x), scope.integers([2]),
-                                        scope.integers([4])), axis=0))
+                                        scope.integers([axes])), axis=0))
     inside = scope.op("Pad", inside, scope.integers([0, 0, *pad, 0, 0, *pad]), scope.number(1))
-    more = [0, 0, *(a - p for a, p in zip(after, pad))]
+    more = [*[0] * len(pad), *(a - p for a, p in zip(after, pad))]
     share = scope.op("AveragePool", inside, pads=more, count_include_pad=1, **window)
     return scope.op("Div", scope.op("AveragePool", x, pads=pads, count_include_pad=1, **window),
                     share)

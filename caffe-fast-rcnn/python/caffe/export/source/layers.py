@@ -111,6 +111,8 @@ def power(scope: Scope, x: str) -> str:
 
 def dropout(scope: Scope, x: str) -> str:
     """Nothing at test time; without scale_train a factor."""
+    if scope.module.drops:
+        raise scope.error("dropping values at random")
     return x if scope.module.scale_train else f"{number(1 - scope.module.ratio)} * {x}"
 
 

@@ -113,7 +113,8 @@ def activation_of(layer: ModuleRunner) -> Activation | None:
     if isinstance(module, ReLU6):
         return None if module.slope else Activation("hardtanh", (0.0, 6.0))
     if isinstance(module, Clip):
-        return Activation("hardtanh", (module.min, module.max))
+        limits = module.min, module.max
+        return Activation("hardtanh", limits) if module.min <= module.max else None
     if isinstance(module, Sigmoid):
         return Activation("sigmoid")
     return Activation("tanh") if isinstance(module, TanH) else None
