@@ -58,20 +58,22 @@ class BlobFetcher(multiprocessing.Process):
     """Puts minibatches of a roidb into a queue, without end, in a process of its own.
 
     For other projects' data layers; RoIDataLayer reads ahead with threads (TRAIN.LOADER_THREADS).
+    It takes `cfg` as it is when it is made: a process that is not forked (the rule from Python 3.14
+    on) has the defaults.
     """
 
     def __init__(self, queue: Any, roidb: list[dict[str, Any]], num_classes: int) -> None:
         super().__init__(daemon=True)
         self._queue, self._roidb, self._num_classes = queue, roidb, num_classes
+        self._options, self._seed = MinibatchOptions.from_cfg(), cfg.RNG_SEED
 
     def run(self) -> None:
         """What the process does."""
         # the threads of the parent's pools do not exist in a forked process
         torch.set_num_threads(1)
         cv2.setNumThreads(0)
-        options = MinibatchOptions.from_cfg()
-        order = ImageOrder(len(self._roidb), options.rois.ims_per_batch, cfg.RNG_SEED)
+        order = ImageOrder(len(self._roidb), self._options.rois.ims_per_batch, self._seed)
         while True:
             inds, seed = order.next()
             self._queue.put(get_minibatch([self._roidb[i] for i in inds], self._num_classes,
-                                          np.random.RandomState(seed), options))
+                                          np.random.RandomState(seed), self._options))

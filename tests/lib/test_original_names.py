@@ -107,7 +107,15 @@ def test_minibatch_helpers(entry):
     np.testing.assert_allclose(rows, [[2, 0, 0, 0, 0], [2, -0.5, 0, 0, 0], [0] * 5], atol=1e-6)
 
 
-def test_blob_fetcher_fills_a_queue_in_a_process_of_its_own(entry):
+@pytest.fixture(params=["fork", "forkserver"])      # the rule until Python 3.13, and from 3.14 on
+def start_method(request):
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(request.param, force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+def test_blob_fetcher_fills_a_queue_in_a_process_of_its_own(entry, start_method):
     queue = multiprocessing.Queue(2)
     with cfg_override(TRAIN={"IMS_PER_BATCH": 1, "SCALES": [30], "MAX_SIZE": 40, "HAS_RPN": True}):
         fetcher = BlobFetcher(queue, [entry, entry], 3)

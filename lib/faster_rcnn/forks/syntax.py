@@ -23,8 +23,10 @@ def syntax_edits(source: str, name: str) -> Iterator[Edit]:
             elif comma:
                 yield Edit(begins[comma], begins[comma + 1], "(")
                 yield Edit(ends[-1], ends[-1], ")")
-        for index in range(len(line) - 1):
-            if line[index].string == "<" and line[index + 1].string == ">":
+        for index, token in enumerate(line):
+            if token.string == "<>":        # one token in Python 3.12 and 3.13, two in all others
+                yield Edit(begins[index], ends[index], "!=")
+            elif [part.string for part in line[index:index + 2]] == ["<", ">"]:
                 yield Edit(begins[index], ends[index + 1], "!=")
 
 

@@ -27,8 +27,9 @@ class App:
     """The page of a detector.
 
         GET  /, /page.css, /page.js
-        POST /detect   a picture: {"width", "height", "seconds", "detections": [{"class", "score",
-                       "box": [x1, y1, x2, y2]}, ...]}; a video: JSON lines, see looking.of_video
+        POST /detect   a picture: {"width", "height", "turned", "seconds", "detections": [{"class",
+                       "score", "box": [x1, y1, x2, y2]}, ...]}; a video: JSON lines, see
+                       looking.of_picture and looking.of_video
 
     The body of /detect is the file itself. An error is {"error": one line}. title: of the page;
     names: under which the page may be asked for beside localhost and addresses; score: where the

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from faster_rcnn.images.orientation import read_upright
-from faster_rcnn.images.reading import ImageError, image_size
+from faster_rcnn.images.reading import ImageError, image_orientation, image_size
 from faster_rcnn.serving.limits import Limits
 from faster_rcnn.serving.uploads import UploadError, require_size
 
@@ -41,9 +41,10 @@ class Finds(Protocol):
 
 
 def of_picture(detector: Finds, path: str, limits: Limits) -> dict[str, Any]:
-    """{"width", "height", "seconds", "detections"} of a picture file; seconds: of detection.
+    """{"width", "height", "turned", "seconds", "detections"} of a picture file.
 
-    Raises UploadError.
+    turned: whether it was set upright as the camera's note says; a browser follows notes that are
+    not followed here, and must be told. seconds: of detection. Raises UploadError.
     """
     require_size(path, limits.picture_bytes)
     try:
@@ -55,7 +56,7 @@ def of_picture(detector: Finds, path: str, limits: Limits) -> dict[str, Any]:
                           "WebM, Matroska or AVI video", 415) from None
     begin = time.perf_counter()
     found = as_json(detector(im))
-    return {"width": im.shape[1], "height": im.shape[0],
+    return {"width": im.shape[1], "height": im.shape[0], "turned": image_orientation(path) != 1,
             "seconds": round(time.perf_counter() - begin, 3), "detections": found}
 
 
@@ -119,4 +120,4 @@ def _frames(detector: Finds, video: Any, frame: np.ndarray, steps: tuple[int, fl
 def _require_pixels(width: float, height: float, limits: Limits) -> None:
     if not width * height <= limits.pixels:
         raise UploadError(f"{width:.0f} x {height:.0f} pixels are more than the limit of "
-                          f"{limits.pixels}", 413)
+                          f"{limits.pixels / 1e6:g} megapixels", 413)

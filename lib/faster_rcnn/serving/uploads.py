@@ -34,7 +34,7 @@ def received(stream: IO[bytes], length: int | None, limits: Limits) -> Iterator[
         raise UploadError("the request must say its length (Content-Length)", 411)
     most = max(limits.picture_bytes, limits.video_bytes)
     if length > most:
-        raise UploadError(f"the file has {length} bytes; the limit is {most}", 413)
+        raise UploadError(f"the file has {megabytes(length)}; the limit is {megabytes(most)}", 413)
     with tempfile.TemporaryDirectory(prefix="faster-rcnn-") as folder:
         path = os.path.join(folder, "upload")
         with open(path, "wb") as file:
@@ -72,4 +72,10 @@ def require_size(path: str, most: int) -> None:
     if not size:
         raise UploadError("the file is empty")
     if size > most:
-        raise UploadError(f"the file has {size} bytes; the limit for it is {most}", 413)
+        raise UploadError(f"the file has {megabytes(size)}; the limit for it is {megabytes(most)}",
+                          413)
+
+
+def megabytes(count: int) -> str:
+    """A number of bytes for people: "32.0 MB"."""
+    return f"{count / (1 << 20):.1f} MB"

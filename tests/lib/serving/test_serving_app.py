@@ -49,7 +49,7 @@ def ask(client, data, **headers):
 def test_a_picture_is_answered_with_its_boxes(client):
     answer = ask(client, png(value=200))
     assert answer.status_code == 200 and answer.json["width"] == 60
-    assert answer.json["height"] == 40 and answer.json["seconds"] >= 0
+    assert answer.json["height"] == 40 and answer.json["seconds"] >= 0 and not answer.json["turned"]
     assert answer.json["detections"] == [
         {"class": "cat", "score": 0.9, "box": [0, 0, 29, 39]},
         {"class": "dog", "score": 0.3, "box": [30, 0, 59, 39]}]
@@ -61,7 +61,7 @@ def test_a_photograph_is_looked_at_upright(client, detector):
     file = io.BytesIO()
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(file, "JPEG", exif=exif)
     answer = ask(client, file.getvalue())
-    assert (answer.json["width"], answer.json["height"]) == (40, 60)
+    assert (answer.json["width"], answer.json["height"]) == (40, 60) and answer.json["turned"]
     assert detector.seen == [(60, 40, 3)]
 
 
@@ -117,11 +117,17 @@ def test_what_is_no_picture_or_video_is_refused_in_one_line(client, data, status
 
 
 @pytest.mark.parametrize("limits, words", [
-    ({"picture_bytes": 50, "video_bytes": 60}, "bytes; the limit is 60"),
-    ({"picture_bytes": 50}, "limit for it is 50"), ({"pixels": 2399}, "60 x 40 pixels")])
+    ({"picture_bytes": 1, "video_bytes": 1 << 20}, "the file has 1.5 MB; the limit is 1.0 MB"),
+    ({"picture_bytes": 1 << 20}, "the file has 1.5 MB; the limit for it is 1.0 MB")])
 def test_large_files_are_refused(limits, words):
-    answer = ask(limited(**limits), png())
-    assert answer.status_code == 413 and words in answer.json["error"]
+    answer = ask(limited(**limits), png() + bytes((3 << 19) - len(png())))
+    assert answer.status_code == 413 and answer.json["error"] == words
+
+
+def test_a_picture_of_too_many_pixels_is_refused():
+    answer = ask(limited(pixels=2399), png())
+    words = "60 x 40 pixels are more than the limit of 0.002399 megapixels"
+    assert (answer.status_code, answer.json["error"]) == (413, words)
 
 
 def test_a_picture_that_says_it_is_huge_is_not_decoded(client, detector):

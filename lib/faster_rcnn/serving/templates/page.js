@@ -5,11 +5,18 @@ const SVG = "http://www.w3.org/2000/svg";
 const get = id => document.getElementById(id);
 const files = [];
 const hiddenClasses = new Set();
+const STATES = { waits: "waits", looks: "is looked at", done: "done", failed: "failed" };
 let current = null, drawn = null, sending = Promise.resolve();
+let showNext = false;       // the next answer: of the files that were last given, the first good one
 
-function say(text, fault = false) {
+function say(text) {
   get("status").textContent = text;
-  get("status").classList.toggle("fault", fault);
+}
+
+function fail(one, text) {
+  setState(one, "failed");
+  say("");
+  get("faults").append(element("li", `${one.file.name}: ${text}`));
 }
 
 function element(tag, text = "", attributes = {}) {
@@ -24,11 +31,15 @@ function element(tag, text = "", attributes = {}) {
 function setState(one, state) {
   one.state = state;
   one.button.dataset.state = state;
+  one.button.setAttribute("aria-label", `${one.file.name}, ${STATES[state]}`);
 }
 
 function take(list) {
+  if (!list.length) return;
+  get("faults").replaceChildren();
+  showNext = true;
   for (const file of list) {
-    const one = { file, url: URL.createObjectURL(file), frames: [], size: null };
+    const one = { file, url: URL.createObjectURL(file), frames: [], place: 0, size: null };
     files.push(one);
     addToStrip(one);
     setState(one, "waits");
@@ -37,6 +48,12 @@ function take(list) {
 }
 
 async function send(one) {
+  const most = Number(document.body.dataset.mostBytes);
+  if (one.file.size > most) {         // the server would say the same, after all of it was sent
+    fail(one, `the file has ${megabytes(one.file.size)}; the limit is ${megabytes(most)}`);
+    return;
+  }
+  setState(one, "looks");
   say(`Looking at ${one.file.name} …`);
   try {
     const answer = await fetch("detect", { method: "POST", body: one.file,
@@ -45,19 +62,28 @@ async function send(one) {
     if (!answer.ok) throw new Error((await answer.json()).error);
     if (lines) await readLines(one, answer.body);
     else keepPicture(one, await answer.json());
-  } catch (fault) {
-    setState(one, "failed");
-    say(`${one.file.name}: ${fault.message}`, true);
-    one.button.title = fault.message;
+  } catch (fault) {                   // fetch's own is a TypeError
+    fail(one, fault instanceof TypeError ?
+      "no answer; does the server still run, and can the file be read?" : fault.message);
   }
 }
 
+function megabytes(count) {
+  return `${(count / 1048576).toFixed(1)} MB`;
+}
+
 function keepPicture(one, answer) {
-  setState(one, "done");
-  Object.assign(one, { size: [answer.width, answer.height],
+  Object.assign(one, { size: [answer.width, answer.height], turned: answer.turned,
     frames: [{ seconds: 0, detections: answer.detections }], took: answer.seconds });
-  say("");
-  select(one);
+  setState(one, "done");
+  one.button.classList.toggle("as-stored", !one.turned);
+  const count = answer.detections.filter(found => found.score >= leastScore()).length;
+  say(`${one.file.name}: ${count === 1 ? "1 object" : `${count} objects`}`);
+  offer(one);
+}
+
+function offer(one) {
+  if (showNext) select(one);
 }
 
 async function readLines(one, body) {
@@ -70,20 +96,21 @@ async function readLines(one, body) {
     rest = lines.pop();
     for (const line of lines) keepLine(one, JSON.parse(line));
   }
+  if (one.state !== "done") throw new Error("the answer ended before the video did");
 }
 
 function keepLine(one, answer) {
   if ("width" in answer) {
-    setState(one, "runs");
     Object.assign(one, { size: [answer.width, answer.height], video: true });
-    select(one);
+    offer(one);
   } else if ("detections" in answer) {
     one.frames.push(answer);
     say(`Looking at ${one.file.name}: ${answer.seconds.toFixed(1)} s of the video`);
     if (one === current) refresh();
   } else {
     setState(one, "done");
-    say(answer.stopped ? `${one.file.name}: stopped, ${answer.stopped}` : "");
+    const count = `${one.frames.length} frames looked at`;
+    say(`${one.file.name}: ${count}${answer.stopped ? `; stopped: ${answer.stopped}` : ""}`);
     if (one === current) refresh();
   }
 }
@@ -91,32 +118,50 @@ function keepLine(one, answer) {
 // ------------------------------------------------------------------------------------ showing
 
 function addToStrip(one) {
-  const item = element("li"), isPicture = one.file.type.startsWith("image/");
-  one.button = element("button", "", { type: "button", "aria-label": one.file.name });
-  one.button.append(isPicture ? element("img", "", { src: one.url, alt: "" }) :
-    element("span", one.file.name));
-  one.button.addEventListener("click", () => one.size ? select(one) :
-    say(`${one.file.name}: ${one.button.title || one.state}`, one.state === "failed"));
+  const item = element("li"), name = element("span", one.file.name);
+  one.button = element("button", "", { type: "button" });
+  one.button.append(name);
+  if (one.file.type.startsWith("image/")) {
+    const small = element("img", "", { src: one.url, alt: "" });
+    small.addEventListener("load", () => name.replaceWith(small));    // else the name stays
+  }
+  one.button.addEventListener("click", () => { if (one.size) select(one); });
   item.append(one.button);
   get("strip").append(item);
 }
 
 function select(one) {
   current = one;
+  showNext = false;
   for (const other of files) other.button.setAttribute("aria-current", String(other === one));
   document.body.classList.add("compact");
   get("result").hidden = false;
-  const shown = one.video ? element("video", "", { src: one.url, controls: "", muted: "" }) :
-    element("img", "", { src: one.url, alt: one.file.name });
-  const overlay = document.createElementNS(SVG, "svg");
+  one.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const overlay = document.createElementNS(SVG, "svg"), frame = element("div", "", { class: "frame" });
   overlay.setAttribute("viewBox", `0 0 ${one.size[0]} ${one.size[1]}`);
   overlay.setAttribute("aria-hidden", "true");
-  get("stage").replaceChildren(shown, overlay);
+  frame.style.setProperty("--ratio", one.size[0] / one.size[1]);
+  frame.append(overlay);
+  if (!one.unseen) frame.prepend(media(one));
+  get("stage").replaceChildren(frame);
+  refresh();
+}
+
+function media(one) {
+  const shown = one.video ? element("video", "", { src: one.url, controls: "", muted: "" }) :
+    element("img", "", { src: one.url, alt: one.file.name });
   if (one.video) {
     for (const event of ["seeked", "timeupdate", "loadeddata"]) shown.addEventListener(event, refresh);
-    follow(shown);
+    requestAnimationFrame(() => follow(shown));
+  } else {
+    shown.classList.toggle("as-stored", !one.turned);
   }
-  refresh();
+  shown.addEventListener("error", () => {         // a TIFF, a codec that the browser lacks
+    one.unseen = true;
+    shown.remove();
+    refresh();
+  });
+  return shown;
 }
 
 function follow(video) {
@@ -127,16 +172,20 @@ function follow(video) {
 
 function frameNow() {
   const video = get("stage").querySelector("video");
-  const now = video ? video.currentTime + 1e-3 : 0;
-  let found = current.frames[0];
-  for (const frame of current.frames) if (frame.seconds <= now) found = frame;
-  return found;
+  if (video) {
+    const now = video.currentTime + 1e-3;
+    current.place = Math.max(0, current.frames.findLastIndex(frame => frame.seconds <= now));
+  }
+  return current.frames[current.place];
+}
+
+function leastScore() {
+  return Number(get("score").value);
 }
 
 function refresh() {
   if (!current) return;
-  const frame = frameNow(), all = frame ? frame.detections : [];
-  const score = Number(get("score").value);
+  const frame = frameNow(), all = frame ? frame.detections : [], score = leastScore();
   drawn = frame;
   get("score-value").textContent = score.toFixed(2);
   const above = all.filter(found => found.score >= score);
@@ -145,10 +194,30 @@ function refresh() {
   drawBoxes(shown);
   showRows(shown);
   showJson(shown, frame);
+  showFrames(frame);
   const size = current.size.join(" × ");
   const took = current.took === undefined ? "" : `, looked at in ${current.took.toFixed(2)} s`;
-  const place = current.video && frame ? `, frame ${frame.frame} at ${frame.seconds.toFixed(2)} s` : "";
-  get("caption").textContent = `${current.file.name}: ${size} pixels${took}${place}`;
+  const unseen = current.unseen ? ". This browser cannot show such a file; only its boxes are drawn" : "";
+  get("caption").textContent = `${current.file.name}: ${size} pixels${took}${unseen}`;
+}
+
+function showFrames(frame) {
+  get("frames").hidden = !current.video;
+  if (!current.video || !frame) return;
+  const text = `${frame.frame} at ${frame.seconds.toFixed(2)} s`;
+  Object.assign(get("frame"), { max: current.frames.length - 1, value: current.place });
+  get("frame").setAttribute("aria-valuetext", text);
+  get("frame-value").textContent = text;
+}
+
+function goToFrame() {
+  const video = get("stage").querySelector("video");
+  current.place = Number(get("frame").value);
+  if (video) {
+    video.pause();
+    video.currentTime = current.frames[current.place].seconds;
+  }
+  refresh();
 }
 
 function showClasses(found) {
@@ -173,7 +242,7 @@ function showClasses(found) {
 
 function drawBoxes(found) {
   const overlay = get("stage").querySelector("svg");
-  const unit = current.size[0] / Math.max(1, get("stage").clientWidth);     // pixels per CSS pixel
+  const unit = current.size[0] / Math.max(1, overlay.clientWidth);     // pixels per CSS pixel
   overlay.replaceChildren(...found.slice().reverse().map(one => drawBox(one, unit)));
 }
 
@@ -204,7 +273,10 @@ function showRows(found) {
     const row = element("tr", "", { tabindex: "0" });
     row.append(element("td", one.class), element("td", one.score.toFixed(3), { class: "n" }),
       element("td", one.box.map(value => value.toFixed(0)).join(", "), { class: "n" }));
-    const mark = on => one.group.classList.toggle("marked", on);
+    const mark = on => {
+      one.group.classList.toggle("marked", on);
+      if (on) one.group.parentNode.append(one.group);     // above the others
+    };
     for (const event of ["mouseenter", "focus"]) row.addEventListener(event, () => mark(true));
     for (const event of ["mouseleave", "blur"]) row.addEventListener(event, () => mark(false));
     return row;
@@ -212,10 +284,12 @@ function showRows(found) {
 }
 
 function showJson(found, frame) {
-  const detections = found.map(({ class: name, score, box }) => ({ class: name, score, box }));
+  const detections = found.map(({ class: name, score, box }) =>
+    JSON.stringify({ class: name, score, box }));
   const value = { image: current.file.name, height: current.size[1], width: current.size[0] };
   if (current.video && frame) Object.assign(value, { frame: frame.frame, seconds: frame.seconds });
-  get("json").textContent = JSON.stringify({ ...value, detections }, null, 1);
+  const head = JSON.stringify(value).slice(1, -1), lines = detections.join(",\n  ");
+  get("json").textContent = `{${head},\n "detections": [\n  ${lines}]}`;
 }
 
 // ------------------------------------------------------------------------------------ events
@@ -232,9 +306,14 @@ window.addEventListener("drop", event => {
   get("drop").classList.remove("over");
   take(event.dataTransfer.files);
 });
+get("frame").addEventListener("input", goToFrame);
 get("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(get("json").textContent);
-  say("Copied.");
+  try {
+    await navigator.clipboard.writeText(get("json").textContent);
+    say("Copied.");
+  } catch {           // under another name than localhost a browser gives no clipboard
+    say("This browser does not let the page copy; use Save.");
+  }
 });
 get("save").addEventListener("click", () => {
   const blob = new Blob([get("json").textContent], { type: "application/json" });
