@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from caffe.core.errors import UserError
-from faster_rcnn.detectors.pictures import is_video
+from faster_rcnn.detectors.pictures import ADDRESS, is_video
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # What the demo writes: not to be looked at again
 OWN_RESULT = re.compile(r"_detections\.(jpg|mp4)$")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _CAMERA = re.compile(r"camera:(\d+)$")
 
 
@@ -48,7 +47,7 @@ def find_sources(words: Sequence[str], subfolders: bool = False) -> list[Source]
 
 
 def _paths(word: str, subfolders: bool) -> Sequence[str]:
-    if _ADDRESS.match(word):
+    if ADDRESS.match(word):
         raise SourceError(f"{word} is an address; download it (wget {word}) and name the file")
     if _CAMERA.match(word) or os.path.isfile(word):
         return [word]
