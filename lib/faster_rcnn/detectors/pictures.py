@@ -84,9 +84,16 @@ def is_video(picture: Any) -> bool:
             and os.fspath(picture).lower().endswith(VIDEOS))
 
 
+def require_text(path: str) -> None:
+    """PictureError for the path of a video that is no text in UTF-8: OpenCV crashes on it."""
+    if not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path):
+        raise PictureError(f"{path!r}: the name is no text in UTF-8; rename the file or folder")
+
+
 def frames(path: str) -> Iterator[np.ndarray]:
     """The frames of a video file, (H, W, 3) uint8, BGR, as it is shown. Raises PictureError."""
     require_file(path, max_bytes=MAX_VIDEO_BYTES)
+    require_text(path)
     video = cv2.VideoCapture(path)
     try:
         shown, frame = video.read()

@@ -20,12 +20,15 @@ class Folder:
     """A folder's files: paths relative to the root, sorted; pictures as paths joined to it.
 
     ignored: files that do not count. refused: {format: sentences about files that are of it but
-    cannot be used}; doubtful: sentences about files that may be something else.
+    cannot be used}; doubtful: sentences about files that may be something else; unnamed: files
+    whose names are no text in UTF-8, which no list can hold.
     """
 
     def __init__(self, root: str, ignored: Collection[str] = ()) -> None:
         self.root = os.path.abspath(root)
-        self.files = [name for name in files_below(self.root) if name not in ignored]
+        names = [name for name in files_below(self.root) if name not in ignored]
+        self.files = list(filter(is_text, names))
+        self.unnamed = [name for name in names if not is_text(name)]
         self.pictures = [self.path(name) for name in self.files if is_picture(self.path(name))]
         self.index = PictureIndex(self.root)
         self.refused: dict[str, list[str]] = {}
@@ -69,6 +72,11 @@ class Folder:
                 return file.read().decode("utf-8", "ignore")
         except OSError:
             return ""
+
+
+def is_text(name: str) -> bool:
+    """Whether the name of a file is text in UTF-8."""
+    return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from faster_rcnn.datasets.samples.pictures import FolderError
 from faster_rcnn.folders.card_files import data_set_name
 from faster_rcnn.folders.coco_files import coco_paths, find_coco
 from faster_rcnn.folders.division import SEED, divide
-from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found
+from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found, is_text
 from faster_rcnn.folders.own_files import find_labelme, find_voc
 from faster_rcnn.folders.split_names import chosen, pictures_of, splits_by_folders, splits_by_lists
 from faster_rcnn.folders.tables import FINDERS
-from faster_rcnn.folders.unknown import no_folder, unread_pictures, why_nothing
+from faster_rcnn.folders.unknown import no_folder, unnamed, why_nothing
 from faster_rcnn.folders.yolo import find_yolo
+from faster_rcnn.images.kinds import unread_pictures
 from faster_rcnn.images.similar import groups_of, looks_of, similar_pairs
 
 RECOGNISERS: dict[str, Callable[[Folder], Found | None]] = {
@@ -51,6 +52,8 @@ def look(path: str, form: str | None = None, seed: int = SEED,
     """
     if not os.path.isdir(path):
         raise FolderError(no_folder(path))
+    if not is_text(os.path.abspath(path)):
+        raise FolderError(f"{path!r}: the name of the folder is no text in UTF-8; rename it")
     folder = Folder(path, ignored)
     found, others = _recognised(folder, form)
     objects, errors = _objects(folder, found)
@@ -60,7 +63,7 @@ def look(path: str, form: str | None = None, seed: int = SEED,
     sentences += [f"{error}: not used" for error in folder.refused.get(found.format, ())]
     sentences += [f"{len(errors)} of the annotations cannot be read, and their pictures are left "
                   f"out, such as {errors[0]}"] if errors else []
-    sentences += unread_pictures(folder)
+    sentences += filter(None, [unread_pictures(folder.files), unnamed(folder)])
     sentences += [f"{WORDS[other.format]} were found as well, for {other.num_annotated} pictures; "
                   f"--format {other.format} takes them" for other in others]
     sentences.append(words)

@@ -2,13 +2,10 @@
 import os
 import re
 
-from faster_rcnn.datasets.samples.pictures import EXTENSIONS
 from faster_rcnn.folders.folder import WORDS, Folder
+from faster_rcnn.images.kinds import READ, unread_pictures
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z")
-# Pictures of kinds that are not read
-UNREAD = (".heic", ".heif", ".gif", ".avif", ".svg", ".jxl", ".cr2", ".cr3", ".nef", ".arw", ".dng",
-          ".raf", ".orf", ".rw2", ".psd", ".npy")
 LABELS = (".xml", ".json", ".txt")
 USUAL_ADVICE = "export the annotations as COCO's JSON or Pascal VOC's XML"
 # (extension, what the beginning or end of such a file has, whose form it is)
@@ -42,19 +39,18 @@ def no_folder(path: str) -> str:
     return f"{path} is not a folder; name the folder that holds the pictures"
 
 
-def unread_pictures(folder: Folder) -> list[str]:
-    """A sentence about pictures of kinds that are not read; none where there are none."""
-    names = folder.with_extension(*UNREAD)
-    if not names:
-        return []
-    kinds = sorted({os.path.splitext(name)[1].lower() for name in names})
-    return [f"{len(names)} pictures of kinds that are not read ({', '.join(kinds)}), such as "
-            f"{names[0]}, are left out; convert them to .jpg or .png"]
+def unnamed(folder: Folder) -> str:
+    """A sentence about files whose names are no text; empty where there are none."""
+    if not folder.unnamed:
+        return ""
+    return (f"{len(folder.unnamed)} files are left out, since their names are no text in UTF-8, "
+            f"such as {folder.unnamed[0]!r}; rename them (convmv does it)")
 
 
 def why_nothing(folder: Folder, form: str | None) -> str:
     """Why nothing can be trained on, in a line; form: the format that was asked for."""
-    return f"{folder.root}: {_no_pictures(folder) or _no_annotations(folder, form)}"
+    reason = unnamed(folder) or _no_pictures(folder) or _no_annotations(folder, form)
+    return f"{folder.root}: {reason}"
 
 
 def _no_pictures(folder: Folder) -> str:
@@ -68,9 +64,8 @@ def _no_pictures(folder: Folder) -> str:
         return f"no pictures, but an archive, {archives[0]}; unpack it"
     if any('"imageData"' in folder.head(name) for name in folder.with_extension(".json")[:5]):
         return "no pictures: those inside LabelMe's JSON are not read; put them beside the files"
-    unread = unread_pictures(folder)
-    return unread[0] if unread else (
-        f"no pictures ({', '.join(EXTENSIONS)}) among {len(folder.files)} files; put them into the "
+    return unread_pictures(folder.files) or (
+        f"no pictures ({', '.join(READ)}) among {len(folder.files)} files; put them into the "
         "same folder as the annotations, or one below it")
 
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from faster_rcnn.detectors.arguments import checked_count, checked_device, check
 from faster_rcnn.detectors.description import DescriptionError
 from faster_rcnn.detectors.pictures import PictureError, as_bgr
 from faster_rcnn.files.reading import FileError
+from faster_rcnn.images.similar import looks_of
+from faster_rcnn.reports.visualize import write_image
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,20 @@ def test_iterators_of_pictures(detector):
 def test_paths_that_are_no_pictures(detector, tmp_path, name, words):
     with pytest.raises(PictureError, match=words):
         detector([name if "://" in name else str(tmp_path / name)])
+
+
+def test_names_of_files_that_are_no_text(detector, tmp_path):
+    """OpenCV crashes on such paths; pictures are read all the same."""
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    with open(path + b".png", "wb") as file:
+        file.write(cv2.imencode(".png", picture())[1].tobytes())
+    assert detector(os.fsdecode(path + b".png")) == detector(picture())
+    assert looks_of([os.fsdecode(path + b".png")]).readable.all()
+    write_image(os.fsdecode(path + b".jpg"), picture())
+    assert os.path.getsize(path + b".jpg")
+    os.rename(path + b".png", path + b".mp4")
+    with pytest.raises(PictureError, match="no text in UTF-8; rename"):
+        list(detector(os.fsdecode(path + b".mp4")))
 
 
 def test_a_video_that_is_not_there_is_an_error_at_once(detector, tmp_path):

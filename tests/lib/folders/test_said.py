@@ -100,8 +100,21 @@ def test_annotations_that_cannot_be_read_are_counted(tmp_path):
 def test_pictures_of_kinds_that_are_not_read_are_counted(tmp_path):
     folder = own_folders.kangaroo(tmp_path / "kangaroo")
     (folder / "images" / "00002.jpg").rename(folder / "images" / "00002.heic")
-    assert "1 pictures of kinds that are not read (.heic), such as images/00002.heic" in sentences(
-        folder)
+    assert "a kind that is not read (.heic), images/00002.heic, is left out" in sentences(folder)
+
+
+def test_names_of_files_that_are_no_text(tmp_path):
+    """As archives of other systems leave them; OpenCV crashes on such paths."""
+    folder = own_folders.kangaroo(tmp_path / "kangaroo")
+    for place in ("images/00002.jpg", "annots/00002.xml"):
+        path = os.fsencode(folder / place)
+        os.rename(path, path.replace(b"00002", b"caf\xe9"))
+    assert ("2 files are left out, since their names are no text in UTF-8, such as "
+            "'annots/caf\\udce9.xml'; rename them") in sentences(folder)
+    assert get_imdb(str(folder)).num_images + get_imdb(str(folder), "test").num_images == 23
+    with pytest.raises(FolderError, match="the name of the folder is no text"):
+        os.mkdir(os.fsencode(tmp_path) + b"/\xe9")
+        look(f"{tmp_path}/\udce9")
 
 
 # ---------------------------------------------------------------------------- names of many kinds
@@ -187,7 +200,7 @@ def pictures(tmp_path, pattern="{}.jpg"):
 NOTHING = {
     "the folder is empty": lambda path: path,
     "an archive, a.zip; unpack it": lambda path: files(path, ["a.zip"]),
-    r"\(.heic\), such as a.heic, are left out; convert": lambda path: files(path, ["a.heic"]),
+    r"\(.heic\), a.heic, is left out; convert": lambda path: files(path, ["a.heic"]),
     "those inside LabelMe's JSON are not read":
         lambda path: files(path, ["a.json"], '{"imageData": "abc"}'),
     r"no pictures \(.jpg, .*put them into the same folder": lambda path: files(path, ["a.xml"]),

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from caffe.core.errors import UserError
+from faster_rcnn.images.kinds import READ
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # What files of pictures without an extension start with: JPEG, PNG
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG")
 # Label Studio's mark before the names of uploaded files
@@ -46,7 +46,7 @@ def is_picture(path: str) -> bool:
     """Whether a file is named like a picture, or has no extension and starts like one."""
     extension = os.path.splitext(path)[1].lower()
     if extension:
-        return extension in EXTENSIONS
+        return extension in READ
     try:
         with open(path, "rb") as file:
             return file.read(4).startswith(_STARTS)
@@ -128,7 +128,7 @@ def _keys(plain: str) -> list[str]:
     keys = []
     for text in dict.fromkeys((name, _UPLOADED.sub("", name))):
         stem, extension = os.path.splitext(text)
-        keys += [text, *([stem] if extension in EXTENSIONS else [])]
+        keys += [text, *([stem] if extension in READ else [])]
     return keys
 
 
