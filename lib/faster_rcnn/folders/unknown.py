@@ -2,6 +2,7 @@
 import os
 import re
 
+from faster_rcnn.datasets.samples.pictures import FolderError
 from faster_rcnn.folders.folder import WORDS, Folder
 from faster_rcnn.images.kinds import READ, unread_pictures
 
@@ -28,6 +29,13 @@ FOREIGN = (
     (".xml", re.compile(r"<track "), "CVAT's tracks of videos"),
 )
 _READ_AT_MOST = 200     # files of a folder
+
+
+def refuse_path(word: str) -> None:
+    """FolderError for a word that means a path, not the name of a data set, and is no folder."""
+    is_path = os.sep in word or word.lower().endswith(ARCHIVES) or os.path.exists(word)
+    if is_path and not os.path.isdir(word):
+        raise FolderError(no_folder(word))
 
 
 def no_folder(path: str) -> str:

@@ -9,10 +9,11 @@ import pytest
 from own_folders import objects_of, picture, text, voc_xml, yolo_line
 
 from faster_rcnn.annotations.csv_tables import read_csv
-from faster_rcnn.datasets.cards import load_card
+from faster_rcnn.datasets.cards import CardError, load_card
 from faster_rcnn.datasets.factory import get_imdb
 from faster_rcnn.datasets.samples.pictures import FolderError
 from faster_rcnn.folders.look import look
+from faster_rcnn.program.data import Data
 
 NAMES = ("cat", "dog")
 
@@ -239,5 +240,11 @@ def test_why_there_is_nothing_to_train_on(tmp_path, words):
     ("a.jpg", "name the folder that holds the pictures")])
 def test_what_is_no_folder(tmp_path, name, words):
     files(tmp_path, ["pets.zip", "a.jpg"])
-    with pytest.raises(FolderError, match=words):
-        look(str(tmp_path / name))
+    for use in (look, get_imdb, Data.of):
+        with pytest.raises(FolderError, match=words):
+            use(str(tmp_path / name))
+
+
+def test_a_word_that_is_neither_a_folder_nor_a_data_set():
+    with pytest.raises(CardError, match="neither a folder nor a data set card \"petz\""):
+        Data.of("petz")
