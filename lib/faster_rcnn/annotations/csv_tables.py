@@ -92,8 +92,8 @@ class _Form:
 
 
 def _shown(cells: Sequence[str]) -> str:
-    """A row as a message shows it."""
-    text = ", ".join(cells)
+    """A row as a message shows it: in a line, with an end."""
+    text = " ".join(", ".join(cells).split())
     return text if len(text) <= 100 else text[:100] + "..."
 
 

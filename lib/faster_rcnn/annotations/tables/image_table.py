@@ -55,6 +55,11 @@ def box_around(xs: object, ys: object) -> Box | None:
     return bounding_box(points) if len(points) == len(xs) else None
 
 
+def as_list(value: object) -> list:
+    """A list of JSON; an empty one for other values."""
+    return value if isinstance(value, list) else []
+
+
 def texts_of(value: object) -> list[str]:
     """The texts that a value says: itself, those of a list, or the keys of a mapping that are on.
     """

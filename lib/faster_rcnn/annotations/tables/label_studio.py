@@ -20,6 +20,7 @@ from faster_rcnn.annotations.files import AnnotationError, OtherFormError, json_
 from faster_rcnn.annotations.tables.image_table import (
     MAX_BYTES,
     ImageTable,
+    as_list,
     box_around,
     number,
     numbers,
@@ -78,13 +79,12 @@ def _results(task: dict) -> tuple[list | None, int]:
             isinstance(shape, dict) and any(key.endswith(LABELS) for key in shape)
             for shape in value)]
         return [shape for value in lists for shape in value], 1
-    done = [one for one in task.get("annotations") or task.get("completions") or []
+    done = [one for one in as_list(task.get("annotations")) or as_list(task.get("completions"))
             if isinstance(one, dict) and not one.get("was_cancelled")]
     if not done:
         return None, 0
     chosen = next((one for one in done if one.get("ground_truth")), done[0])
-    results = chosen.get("result")
-    return results if isinstance(results, list) else [], len(done)
+    return as_list(chosen.get("result")), len(done)
 
 
 def _shapes(results: list) -> Iterator[tuple[dict, dict]]:

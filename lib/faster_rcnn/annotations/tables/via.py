@@ -29,6 +29,7 @@ from faster_rcnn.annotations.files import (
 from faster_rcnn.annotations.tables.image_table import (
     MAX_BYTES,
     ImageTable,
+    as_list,
     box_around,
     numbers,
     texts_of,
@@ -82,8 +83,8 @@ def _of_table(path: str) -> list[dict]:
 
 def _regions(entry: dict) -> Iterator[dict]:
     """The regions of an image: a list, or in VIA 1 a mapping of numbers."""
-    regions = entry.get("regions") or []
-    for region in regions.values() if isinstance(regions, dict) else regions:
+    regions = entry.get("regions")
+    for region in regions.values() if isinstance(regions, dict) else as_list(regions):
         yield region if isinstance(region, dict) else {}
 
 
@@ -112,7 +113,7 @@ def _object(place: str, region: dict, key: str | None) -> BoxObject:
 
 def _box(shape: dict) -> tuple[Box | None, str]:
     """(box, "") or (None, what is wrong)."""
-    kind = shape.get("name")
+    kind = str(shape.get("name"))
     if kind == "point":
         return None, "is a point, which has no box"
     if kind in RADII:

@@ -157,3 +157,11 @@ def test_rows_of_via_that_cannot_be_read(tmp_path, row):
         assert "row 1 cannot be read" in str(error)
     else:
         assert not boxes
+
+
+@pytest.mark.parametrize("regions", [3, "x", None, [3], {"0": {"shape_attributes": {"name": []}}}])
+def test_regions_and_annotations_of_other_types(tmp_path, regions):
+    table = read_via(written(tmp_path, {"a": {"filename": "a.jpg", "regions": regions}}))
+    assert all(obj.box is None for obj in table.annotations["a.jpg"].objects)
+    tasks = [{"data": {"image": "a.jpg"}, "annotations": regions}]
+    assert set(read_label_studio(written(tmp_path, tasks)).annotations) <= {"a.jpg"}
