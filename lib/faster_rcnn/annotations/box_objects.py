@@ -5,9 +5,11 @@ How a format counts pixels is the class of its objects: corners(box) gives our i
 """
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Box = tuple[float, float, float, float]
+# Shares of an image that are larger can only be pixels: a box beyond the border has less than 2
+PIXELS = 4
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,31 @@ class NormalisedObject(BoxObject):
 
     def fault(self, box: Sequence[float]) -> str:
         """Why finite numbers are not a box; empty when they are one."""
+        if max(map(abs, box)) > PIXELS:
+            return "which are pixels; YOLO's numbers are shares of the image, 0 to 1"
         return "whose width or height is not positive" if box[2] <= 0 or box[3] <= 0 else ""
+
+
+@dataclass(frozen=True)
+class ShareObject(BoxObject):
+    """An object whose box is its edges in widths and heights of the image, 0 to 1.
+
+    image_size: (width, height) in pixels; files of many images say it only with the image.
+    """
+
+    image_size: tuple[int, int] = (1, 1)
+
+    def corners(self, box: Sequence[float]) -> Sequence[float]:
+        """A box of the file as inclusive corners, from 0; edges are rounded to whole pixels."""
+        width, height = self.image_size
+        x1, y1, x2, y2 = box
+        return edges_to_corners((x1 * width, y1 * height, x2 * width, y2 * height))
+
+    def written(self, corners: Sequence[float]) -> Sequence[float]:
+        """Corners as the file would say them."""
+        x1, y1, x2, y2 = corners
+        width, height = self.image_size
+        return x1 / width, y1 / height, (x2 + 1) / width, (y2 + 1) / height
 
 
 @dataclass(frozen=True)
@@ -105,6 +131,12 @@ class BoxAnnotation:
     place: str
     size: tuple[int, int] | None
     objects: tuple[BoxObject, ...]
+
+    def of_image(self, size: tuple[int, int]) -> "BoxAnnotation":
+        """The annotation for an image of (width, height) pixels, which shares need."""
+        return replace(self, objects=tuple(
+            replace(obj, image_size=size) if isinstance(obj, ShareObject) else obj
+            for obj in self.objects))
 
 
 def edges_to_corners(edges: Sequence[float]) -> Sequence[float]:

@@ -101,6 +101,8 @@ class Rules(Protocol):
     def on_unknown_class(self) -> str: ...
     @property
     def on_bad_annotation(self) -> str: ...
+    @property
+    def path(self) -> str: ...
 
 
 class AnnotationChecker:
@@ -217,7 +219,7 @@ class AnnotationChecker:
             raise AnnotationError(
                 f'{path}: {subject} is of class "{name}", which is missing on the data set\'s card'
                 f'{suggest(name.lower(), known)}; add it to the classes, or set on_unknown_class: '
-                "skip")
+                f"skip{f' ({self.card.path})' if self.card.path else ''}")
         self.left_out[UNKNOWN] += 1
         self._note(path, subject, f'is of class "{name}", which is not on the data set\'s card'
                    f'{suggest(name.lower(), known)}', "skipped")

@@ -9,7 +9,12 @@ import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faster_rcnn.annotations.files import AnnotationError, json_content, remembered
+from faster_rcnn.annotations.files import (
+    AnnotationError,
+    OtherFormError,
+    json_content,
+    remembered,
+)
 from faster_rcnn.annotations.problems import Problem
 from faster_rcnn.annotations.values import truth, whole_number
 
@@ -108,8 +113,8 @@ def read_coco(path: str) -> CocoFile:
     """The CocoFile at a path; AnnotationError when it is missing or not of this form."""
     content = json_content(path, MAX_BYTES, object_hook=_without_outline)
     if not isinstance(content, dict):
-        raise AnnotationError(f"{path}: a mapping with images, categories and annotations was "
-                              f"expected; found a {type(content).__name__}")
+        raise OtherFormError(f"{path}: a mapping with images, categories and annotations was "
+                             f"expected; found a {type(content).__name__}")
     categories = _categories(path, _entries(path, content, "categories"))
     problems: list[Problem] = []
     images = _images(path, _entries(path, content, "images"), problems)
@@ -129,8 +134,8 @@ def _entries(path: str, content: dict, key: str) -> list:
     entries = content.get(key)
     if not isinstance(entries, list):
         what = f"holds {type(entries).__name__}" if key in content else "is not there"
-        raise AnnotationError(f'{path}: the list "{key}" {what}; is this a COCO file of objects '
-                              "(instances)?")
+        raise OtherFormError(f'{path}: the list "{key}" {what}; is this a COCO file of objects '
+                             "(instances)?")
     return entries
 
 

@@ -30,6 +30,10 @@ class AnnotationError(UserError, ValueError):
     """An annotation that cannot be used; the message starts with the file's path."""
 
 
+class OtherFormError(AnnotationError):
+    """A file that can be read, but is of another form than was asked for."""
+
+
 def unreadable(path: str, error: FileError) -> AnnotationError:
     """The AnnotationError of an annotation file that cannot be read."""
     if isinstance(error, MissingFileError) and not os.path.islink(path):

@@ -165,6 +165,6 @@ def _size(node: Element) -> tuple[int, int] | None:
 
 
 def _text(node: Element, name: str) -> str:
-    """Stripped text of a child; empty when there is none."""
+    """Text of a child in one line; empty when there is none."""
     child = _child(node, name)
-    return (child.text or "").strip() if child is not None else ""
+    return " ".join((child.text or "").strip().splitlines()) if child is not None else ""

@@ -22,6 +22,7 @@ from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.datasets.samples.coco_lists import listed_images
+from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_path
 from faster_rcnn.datasets.samples.voc_files import left_out_images
 from faster_rcnn.evaluation import coco_results
 from faster_rcnn.images.reading import ImageError, image_fault, image_size
@@ -36,7 +37,7 @@ class coco_imdb(card_imdb):
     """
 
     def __init__(self, card: Card, split: str) -> None:
-        path, self._image_folder = card.coco_files(split)
+        path, image_folder = card.coco_files(split)
         if not os.path.isdir(card.roots[0]):
             raise CardError(f"data set {card.name}: the folder {card.roots[0]} does not exist; put "
                             f"or link the data there")
@@ -44,6 +45,7 @@ class coco_imdb(card_imdb):
             raise CardError(f"data set {card.name}: split {split} needs {path}, which does not "
                             "exist")
         self._file = read_coco(path)
+        self._index = PictureIndex(image_folder)
         card_imdb.__init__(self, card, split, card.classes or _all_classes(card, self._file))
         self.category_ids = {self._class_to_ind[name.lower()]: number
                               for number, name in self._file.categories.items()
@@ -80,7 +82,7 @@ class coco_imdb(card_imdb):
         return [image.id for image in images if image.id not in faults]
 
     def _path(self, image: CocoImage) -> str:
-        return os.path.join(self._image_folder, image.file_name)
+        return coco_image_path(self._index, image.file_name)
 
     def image_path_at(self, i: int) -> str:
         """Path of image i; ImageError when it is missing."""

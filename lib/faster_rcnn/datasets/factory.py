@@ -15,6 +15,7 @@ from faster_rcnn.datasets.pascal_voc import pascal_voc
 from faster_rcnn.datasets.voc_imdb import voc_imdb
 from faster_rcnn.folders.card_files import card_of, write_card
 from faster_rcnn.folders.look import look
+from faster_rcnn.folders.unknown import refuse_path
 from faster_rcnn.settings.config import cfg
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def get_imdb(name: str, use: str = "train") -> imdb:
     card, split = find_card(name, use)
     if card is not None:
         return card_split(card, split)
+    refuse_path(name)
     raise UnknownDatasetError(f"Unknown dataset: {name}{suggest(name, list_imdbs())}; there are: "
                               f"{', '.join(list_imdbs())}, and cards of your own as "
                               "path/to/card.yml:split, or a folder")

@@ -8,6 +8,7 @@ import numpy as np
 from faster_rcnn.demo.shots import Shot
 from faster_rcnn.detectors.box import Box
 from faster_rcnn.detectors.detector import Detector
+from faster_rcnn.detectors.pictures import require_text
 from faster_rcnn.reports.visualize import write_image
 
 
@@ -41,6 +42,7 @@ class DrawnOutput:
         path = os.path.join(self._folder, shot.name + "_detections.mp4")
         if path != self._video_path:
             self._finish()
+            require_text(path)
             self._video_path, self._size = path, (drawn.shape[1], drawn.shape[0])
             self._video = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"mp4v"), shot.rate,
                                           self._size)

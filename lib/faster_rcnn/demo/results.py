@@ -8,7 +8,9 @@
 
 Boxes of the first two are inclusive pixels of the upright picture.
 """
+import contextlib
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -16,10 +18,24 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from caffe.core.errors import UserError
 from faster_rcnn.boxes.geometry import centres_and_sizes
 from faster_rcnn.demo.shots import Shot
 from faster_rcnn.detectors.box import Box
 from faster_rcnn.files.atomic import write_text
+
+# Names of files that are no text in UTF-8 are written as JSON escapes them: \udce4
+ESCAPED = "backslashreplace"
+
+
+class OutputError(UserError, OSError):
+    """A place that results cannot be written to; the message names it."""
+
+
+def unwritable(path: str, error: OSError) -> OutputError:
+    """The OutputError of a file or folder."""
+    return OutputError(f"{path} cannot be written ({error.strerror or error}); --out FOLDER names "
+                       "another place")
 
 
 class Output(Protocol):
@@ -32,23 +48,54 @@ class Output(Protocol):
         """Finishes the files; returns their paths."""
 
 
+class GrowingFile:
+    """A file that is whole after each part that is added, also where there is no room for one.
+
+    head, tail: what stands before the parts and behind them. OutputError where it cannot grow.
+    """
+
+    def __init__(self, path: str, head: bytes = b"", tail: bytes = b"") -> None:
+        self.path, self._tail = path, tail
+        try:
+            self._file = open(path, "wb", buffering=0)
+            self._end = 0
+            self.add(head)
+        except OSError as error:
+            raise unwritable(path, error) from None
+
+    def add(self, part: bytes) -> None:
+        """Appends a part."""
+        try:
+            self._write(part + self._tail)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._end)
+                self._write(self._tail)
+            raise unwritable(self.path, error) from None
+        self._end += len(part)
+
+    def _write(self, content: bytes) -> None:
+        """Writes behind the parts that are there; short writes go on where they ended."""
+        self._file.seek(self._end)
+        while content:
+            content = content[self._file.write(content):]
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class GrowingJson:
     """A file with a list of JSON values that is whole after each of them."""
 
     def __init__(self, path: str, head: str = "[", tail: str = "]") -> None:
-        self.path, self._tail = path, f"\n{tail}\n".encode()
-        self._file = open(path, "wb")
-        self._file.write(head.encode() + self._tail)
-        self._file.flush()
-        self._end, self._comma = len(head.encode()), b""
+        self._file = GrowingFile(path, head.encode(), f"\n{tail}\n".encode())
+        self.path, self._comma = path, b""
 
     def add(self, value: Any) -> None:
         """Appends a value."""
-        text = self._comma + b"\n" + json.dumps(value, ensure_ascii=False).encode()
-        self._file.seek(self._end)
-        self._file.write(text + self._tail)
-        self._file.flush()
-        self._end, self._comma = self._end + len(text), b","
+        text = json.dumps(value, ensure_ascii=False)
+        self._file.add(self._comma + b"\n" + text.encode("utf-8", ESCAPED))
+        self._comma = b","
 
     def close(self) -> None:
         self._file.close()
@@ -87,9 +134,7 @@ class CsvOutput:
     """detections.csv."""
 
     def __init__(self, folder: str, _classes: Sequence[str]) -> None:
-        self._path = os.path.join(folder, "detections.csv")
-        self._file = open(self._path, "w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file)
+        self._file = GrowingFile(os.path.join(folder, "detections.csv"))
         self._write([("image", "frame", "x1", "y1", "x2", "y2", "class", "score")])
 
     def add(self, shot: Shot, boxes: Sequence[Box]) -> None:
@@ -101,11 +146,12 @@ class CsvOutput:
     def close(self) -> list[str]:
         """Closes the file."""
         self._file.close()
-        return [self._path]
+        return [self._file.path]
 
     def _write(self, rows: Sequence[Sequence[Any]]) -> None:
-        self._writer.writerows(rows)
-        self._file.flush()
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        self._file.add(text.getvalue().encode("utf-8", ESCAPED))
 
 
 class CocoOutput:

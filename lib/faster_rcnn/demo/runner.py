@@ -12,7 +12,7 @@ from caffe.core.errors import UserError
 from caffe.core.prefetch import Prefetcher
 from faster_rcnn.datasets.proposal_files import as_boxes, matlab_boxes
 from faster_rcnn.demo.drawings import DrawnOutput
-from faster_rcnn.demo.results import OUTPUTS, Output
+from faster_rcnn.demo.results import OUTPUTS, Output, unwritable
 from faster_rcnn.demo.shots import Shot, shots_of
 from faster_rcnn.demo.sources import Source, SourceError
 from faster_rcnn.detection.inputs import NetInput
@@ -45,7 +45,10 @@ def run_demo(detector: Detector, sources: Sequence[Source], demo: Demo) -> list[
     """Detects in all sources, writes what the Demo says; returns the shots passed over."""
     if demo.given_boxes:
         check_boxes(sources)
-    os.makedirs(demo.folder, exist_ok=True)
+    try:
+        os.makedirs(demo.folder, exist_ok=True)
+    except OSError as error:
+        raise unwritable(demo.folder, error) from None
     outputs = [OUTPUTS[kind](demo.folder, detector.classes) for kind in demo.kinds]
     if demo.draws:
         outputs.append(DrawnOutput(demo.folder, detector))

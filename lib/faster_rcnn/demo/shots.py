@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe.core.errors import UserError
 from faster_rcnn.demo.sources import Source, SourceError
+from faster_rcnn.detectors.pictures import MAX_VIDEO_BYTES, require_text
 from faster_rcnn.files.reading import require_file
 from faster_rcnn.images.orientation import turned
 from faster_rcnn.images.reading import image_orientation, read_image
@@ -53,7 +54,8 @@ def _picture(path: str, name: str) -> Shot:
 
 def _frames(source: Source, name: str, most: int) -> Iterator[Shot]:
     if source.camera is None:
-        require_file(source.path, max_bytes=1 << 50)
+        require_file(source.path, MAX_VIDEO_BYTES)
+        require_text(source.path)
     video = cv2.VideoCapture(source.path if source.camera is None else source.camera)
     try:
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0

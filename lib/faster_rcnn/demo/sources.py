@@ -1,17 +1,21 @@
 """What the words of a command line name: pictures, folders, patterns, videos, cameras."""
 import glob
+import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from caffe.core.errors import UserError
-from faster_rcnn.detectors.pictures import is_video
+from faster_rcnn.detectors.pictures import ADDRESS, is_video
+from faster_rcnn.images.kinds import READ, unread_pictures
 
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # What the demo writes: not to be looked at again
 OWN_RESULT = re.compile(r"_detections\.(jpg|mp4)$")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+log = logging.getLogger(__name__)
+
+STANDARD_INPUT = "-"
 _CAMERA = re.compile(r"camera:(\d+)$")
 
 
@@ -41,14 +45,17 @@ def find_sources(words: Sequence[str], subfolders: bool = False) -> list[Source]
     """The pictures, videos and cameras that words name, each once, in order.
 
     A word is a file, a folder (its pictures; with `subfolders` also those in the folders below), a
-    pattern such as "*.jpg" or "**/*.png", or camera:0. Raises SourceError, FileNotFoundError.
+    pattern such as "*.jpg" or "**/*.png", camera:0, or - for the lines of the standard input.
+    Raises SourceError, FileNotFoundError.
     """
     found = [Source(path) for word in words for path in _paths(word, subfolders)]
     return list(dict.fromkeys(found))
 
 
 def _paths(word: str, subfolders: bool) -> Sequence[str]:
-    if _ADDRESS.match(word):
+    if word == STANDARD_INPUT:
+        return _of_lines(sys.stdin, subfolders)
+    if ADDRESS.match(word):
         raise SourceError(f"{word} is an address; download it (wget {word}) and name the file")
     if _CAMERA.match(word) or os.path.isfile(word):
         return [word]
@@ -60,16 +67,31 @@ def _paths(word: str, subfolders: bool) -> Sequence[str]:
         if not matches:
             raise SourceError(f'no file is named like "{word}"')
         return matches
-    raise FileNotFoundError(f"picture {word} does not exist; name pictures, folders, videos or "
-                            "camera:0 on the command line")
+    raise FileNotFoundError(f"picture {word} does not exist; name pictures, folders, videos, "
+                            "camera:0, or - for a list on the standard input")
+
+
+def _of_lines(lines: Iterable[str], subfolders: bool) -> list[str]:
+    """What the lines name; empty ones are passed over."""
+    words = [line.rstrip("\r\n") for line in lines]
+    found = [path for word in words if word.strip() and word != STANDARD_INPUT
+             for path in _paths(word, subfolders)]
+    if not found:
+        raise SourceError("the standard input (-) names no pictures; it must have a path in a line")
+    return found
 
 
 def _of_folder(folder: str, subfolders: bool) -> list[str]:
-    found = [path for path in _files(folder, subfolders)
-             if path.lower().endswith(PICTURES) and not OWN_RESULT.search(path)]
+    paths = list(_files(folder, subfolders))
+    found = [path for path in paths
+             if path.lower().endswith(READ) and not OWN_RESULT.search(path)]
+    unread = unread_pictures(paths)
     if not found:
         below = "" if subfolders else " (--subfolders looks into the folders below)"
-        raise SourceError(f"folder {folder} holds no pictures ({', '.join(PICTURES)}){below}")
+        raise SourceError(f"folder {folder} holds no pictures ({', '.join(READ)}){below}"
+                          + (f"; {unread}" if unread else ""))
+    if unread:
+        log.warning("%s: %s", folder, unread)
     return found
 
 

@@ -89,6 +89,12 @@ def _outputs(options: TestOptions) -> tuple[str, ...]:
             "cls_score" if options.svm else "cls_prob", *(["rois"] if options.has_rpn else []))
 
 
+def num_scores(net: Any, options: TestOptions) -> int:
+    """For how many classes a net has scores, the background among them."""
+    shape = net.blobs["cls_score" if options.svm else "cls_prob"].data.shape
+    return int(np.prod(shape[1:]))
+
+
 def _for_all_classes(boxes: np.ndarray, num_classes: int, agnostic: bool) -> np.ndarray:
     """Boxes (R, 4 K); with TEST.AGNOSTIC those of "object", columns 4 to 7, once per class."""
     if agnostic:

@@ -6,6 +6,7 @@
 
 Reading takes just these two, to places of our own choice, and no more bytes than described.
 """
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -19,6 +20,7 @@ from faster_rcnn.files.reading import require_file
 SUFFIX = ".zip"
 DESCRIPTION = "description.json"
 _BLOCK = 1 << 22
+_START = b"PK\x03\x04"
 
 
 def write_archive(description: Description, weights: str, path: str) -> None:
@@ -28,6 +30,17 @@ def write_archive(description: Description, weights: str, path: str) -> None:
           zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive):
         archive.writestr(DESCRIPTION, text, zipfile.ZIP_DEFLATED)
         archive.write(weights, description.weights.name)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file is an archive by its name, or begins like one."""
+    if path.lower().endswith(SUFFIX):
+        return True
+    if not os.path.isfile(path):
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(len(_START)) == _START
+    return False
 
 
 def unpack(path: str, folder: str) -> tuple[str, Description]:

@@ -7,6 +7,7 @@
         print(box.name, box.score, box.x1, box.y1, box.x2, box.y2)
 """
 import copy
+import functools
 import itertools
 import os
 import threading
@@ -20,21 +21,30 @@ import caffe
 from caffe.core.errors import InputError
 from caffe.core.precision import PRECISIONS, computing_in
 from caffe.core.state import computing_on
-from faster_rcnn.detection.detect import detect_together
+from faster_rcnn.detection.detect import detect_together, num_scores
 from faster_rcnn.detection.filled import require_filled
 from faster_rcnn.detection.inputs import NetInput
 from faster_rcnn.detection.options import TestOptions
 from faster_rcnn.detection.passes import of_equal_shape, window_size, windows
 from faster_rcnn.detection.refinement import select_detections
+from faster_rcnn.detectors.arguments import checked_count, checked_device, checked_share
 from faster_rcnn.detectors.box import Box, boxes_of, by_class
 from faster_rcnn.detectors.description import Description, DescriptionError
 from faster_rcnn.detectors.description_files import description_path
 from faster_rcnn.detectors.finding import Found, find_weights, opened
-from faster_rcnn.detectors.pictures import Picture, PictureError, as_bgr, frames, is_video
+from faster_rcnn.detectors.pictures import (
+    MAX_VIDEO_BYTES,
+    Picture,
+    PictureError,
+    as_bgr,
+    frames,
+    is_video,
+)
 from faster_rcnn.files.read_ahead import read_ahead
+from faster_rcnn.files.reading import require_file
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.reports.visualize import draw_detections
-from faster_rcnn.runs.devices import usable_device
+from faster_rcnn.runs.devices import use_one_thread
 from faster_rcnn.settings.checks import check_settings
 from faster_rcnn.settings.config import cfg, cfg_override
 
@@ -48,7 +58,8 @@ class Detector:
     """A trained detector.
 
     path:          weights (.caffemodel) with their description, a folder with them, or an archive
-    device:        "auto" (a GPU where one can be used, else the CPU), "cpu", or the number of a GPU
+    device:        "auto" (a GPU where one can be used, else the CPU), "cpu", the number of a GPU,
+                   or as PyTorch calls it ("cuda", "cuda:1")
     precision:     "float32", or "bf16" where the device has it; None: as described
     threshold:     least score of a box, 0 to 1; None: as described
     nms:           overlap above which the lower score of a class is dropped; None: as described
@@ -61,7 +72,9 @@ class Detector:
     the upright picture. The results are those of tools/test_net.py with the same settings. Each
     Detector has settings of its own: `cfg` is read and restored while it is made, and not looked
     at afterwards. Threads may share a Detector (their pictures take turns), and several Detectors
-    may work at once; only while one is made no other thread should change `cfg` or make nets.
+    may work at once; only while one is made no other thread should change `cfg` or make nets. A
+    copy, or one that was pickled for another process, is made anew from the same files; one that
+    comes into a process by fork computes there with one thread.
 
     Raises FileNotFoundError, DescriptionError, WeightsError, DeviceError.
     """
@@ -70,22 +83,32 @@ class Detector:
                  precision: str | None = None, threshold: float | None = None, *,
                  nms: float | None = None, max_per_image: int = 0, batch: int | None = None,
                  description: Description | None = None, allow_random: bool = False) -> None:
-        self.device = _device(device)
+        if description is not None and not isinstance(description, Description):
+            raise InputError(f"description must be a Description, not a "
+                             f"{type(description).__name__}")
+        self.device = checked_device(device)
         usual = BATCH_ON_CPU if self.device == "cpu" else BATCH_ON_GPU
-        self._batch = usual if batch is None else batch
-        self._max_per_image = max_per_image
-        self._lock = threading.Lock()
+        self._batch = usual if batch is None else checked_count("batch", batch, 1)
+        self._max_per_image = checked_count("max_per_image", max_per_image, 0)
+        self._process, self._lock = os.getpid(), threading.Lock()
+        self._again = functools.partial(
+            Detector, os.path.abspath(path), self.device, precision, threshold, nms=nms,
+            max_per_image=max_per_image, batch=batch, description=description,
+            allow_random=allow_random)
         with _found(os.fspath(path), description) as found:
             self.description = found.description or _undescribed(found.weights)
             changes = {} if nms is None else {"NMS": nms}
             self._net, self._options = _built(self.description, found.weights, self.device,
                                               _precise(changes, precision), allow_random)
-        self.threshold = self.description.threshold if threshold is None else threshold
-        if not 0 <= self.threshold <= 1:
-            raise InputError(f"threshold must be a number from 0 to 1, not {threshold}")
-        if self._batch < 1 or max_per_image < 0:
-            raise InputError(f"batch must be 1 or greater, max_per_image 0 or greater; they are "
-                             f"{batch} and {max_per_image}")
+        self.threshold = (self.description.threshold if threshold is None
+                          else checked_share("threshold", threshold))
+
+    def __repr__(self) -> str:
+        return f"<Detector of {', '.join(self.classes)} on {self.device}>"
+
+    def __reduce__(self) -> tuple:
+        """A copy, also in another process, is made from the same files."""
+        return self._again, ()
 
     @property
     def precision(self) -> str:
@@ -106,13 +129,16 @@ class Detector:
 
     def __call__(self, pictures: Any, boxes: Any = None) -> Any:
         """The boxes in a picture, best first: a list of Box; of a list of pictures a list of lists;
-        of a video file an iterator over the lists of its frames.
+        of a video file, or of an iterator of pictures, an iterator over such lists.
 
         A picture is a path, an array (H, W, 3) uint8 in BGR order, or a PIL image.
         boxes: for a net without an RPN, (R, 4) rois in pixels, or a list of them for a list.
         """
         if is_video(pictures):
+            require_file(pictures, max_bytes=MAX_VIDEO_BYTES)
             return self.each(frames(os.fspath(pictures)))
+        if isinstance(pictures, Iterator):
+            return self.each(pictures, boxes)
         if isinstance(pictures, (list, tuple)):
             return list(self.each(pictures, boxes))
         return self.detect([self.prepare(pictures, boxes)])[0]
@@ -135,10 +161,13 @@ class Detector:
         """
         im = as_bgr(picture)
         found = self(im) if boxes is None else boxes
+        if not all(isinstance(box, Box) for box in found):
+            raise InputError("boxes must be those of one picture, a list of Box")
         return draw_detections(im, dict(by_class(found)), 0, self.classes)
 
     def prepare(self, picture: Picture, boxes: np.ndarray | None = None) -> NetInput:
         """A picture, read and scaled, for `detect`; its attribute `im` holds it as it was read."""
+        self._require_own_threads()
         with naming_image(str(picture) if isinstance(picture, (str, os.PathLike)) else ""):
             if boxes is None and not self._options.has_rpn:
                 raise PictureError("this net makes no proposals of its own, so it needs boxes")
@@ -158,6 +187,13 @@ class Detector:
                 found[index] = boxes
         return found
 
+    def _require_own_threads(self) -> None:
+        """In a process that was forked from the one that made the detector: what threads share
+        is made anew."""
+        if self._process != os.getpid():
+            use_one_thread()
+            self._process, self._lock = os.getpid(), threading.Lock()
+
     def _pass(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
         with self._lock:
             detected = detect_together(self._net, inputs, self._options)
@@ -166,15 +202,6 @@ class Detector:
                                            self._max_per_image, self._options.refinement),
                          self.description.all_classes, self.threshold)
                 for scores, boxes in detected]
-
-
-def _device(device: str | int) -> str | int:
-    """"cpu" or the number of a GPU."""
-    if device == "auto":
-        return usable_device()[0]
-    if device != "cpu" and (not isinstance(device, int) or isinstance(device, bool)):
-        raise InputError(f'device must be "auto", "cpu" or the number of a GPU, not {device!r}')
-    return device
 
 
 def _found(path: str, description: Description | None) -> AbstractContextManager[Found]:
@@ -209,4 +236,16 @@ def _built(description: Description, weights: str, device: str | int,
         with computing_in(cfg.TEST.PRECISION):
             built = caffe.Net(net, caffe.TEST, weights=weights)
         require_filled(built, weights, allow_random)
-        return built, TestOptions.from_cfg()
+        options = TestOptions.from_cfg()
+        _require_classes(built, options, description, weights)
+        return built, options
+
+
+def _require_classes(net: caffe.Net, options: TestOptions, description: Description,
+                     weights: str) -> None:
+    """DescriptionError unless the net has a score for each class."""
+    scores = num_scores(net, options)
+    if scores != len(description.all_classes):
+        raise DescriptionError(
+            f"{description_path(weights)}: classes: {len(description.classes)} names, but the net "
+            f"has scores for {scores - 1} classes and the background")

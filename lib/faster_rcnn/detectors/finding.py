@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from faster_rcnn.detectors.archive import SUFFIX, unpack
+from faster_rcnn.detectors.archive import is_archive, unpack
 from faster_rcnn.detectors.description import Description, DescriptionError
 from faster_rcnn.detectors.description_files import SUFFIXES, description_path, read_beside
 
@@ -26,7 +26,7 @@ def opened(path: str, what: str = "weights", hint: str = "") -> Iterator[Found]:
     what, hint: what an error calls the file, and what to do. Raises FileNotFoundError and
     DescriptionError.
     """
-    if path.endswith(SUFFIX):
+    if is_archive(path):
         with tempfile.TemporaryDirectory() as folder:
             yield Found(*unpack(path, folder), is_temporary=True)
         return

@@ -4,9 +4,11 @@ import re
 from collections import Counter
 
 from faster_rcnn.annotations.coco_json import CocoFile, read_coco
-from faster_rcnn.annotations.files import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError, OtherFormError
+from faster_rcnn.datasets.samples.listed import lost_pictures
+from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_path, plain_name
 from faster_rcnn.folders.folder import Folder, Found
-from faster_rcnn.folders.split_names import SPLIT_WORDS, split_of
+from faster_rcnn.folders.split_names import split_of_path
 
 COCO_KEY = re.compile(r'"(images|categories|annotations)"\s*:\s*\[')
 _LOOKED_AT = 40
@@ -15,31 +17,46 @@ _LOOKED_AT = 40
 def find_coco(folder: Folder) -> Found | None:
     """Pictures that COCO files name."""
     files = _coco_files(folder)
-    if not files:
-        return None
     images = {name: found for name, file in files.items()
               if (found := _image_folder(folder, file)) is not None}
-    notes = [f"the pictures of {name} are not there" for name in files if name not in images]
+    for name in files.keys() - images.keys():
+        folder.refuse("coco", f"{files[name].path} {_lost(folder, _names(files[name]))}")
     splits: dict[str, tuple[str, ...]] = {}
     for name in images:
-        split = _split_of(name)
+        split = split_of_path(name)
         if split is not None and split not in splits:
             splits[split] = (name, images[name])
     used = [names[0] for names in splits.values()] if len(splits) > 1 else sorted(
         images, key=lambda name: -len(files[name].images))[:1]
-    notes += [f"{name} is not used" for name in images if name not in used]
-    pictures: list[str] = []
+    notes = [f"{name} ({len(files[name].images)} pictures) is not used: there may be one file, or "
+             "one for each split, whose name says train, val or test"
+             for name in images if name not in used]
+    pictures: dict[str, str] = {}
     for name in used:
-        base = folder.path(images[name])
-        paths = {number: os.path.normpath(os.path.join(base, image.file_name))
-                 for number, image in files[name].images.items()}
-        there = {number: path for number, path in paths.items() if os.path.isfile(path)}
-        pictures += there.values()
+        paths = coco_paths(folder, images[name], files[name])
+        lost = [image for image, path in paths.items() if not os.path.isfile(path)]
+        pictures.update({path: image for image, path in paths.items() if os.path.isfile(path)})
+        if lost:
+            notes.append(f"{name} {_lost(folder, lost)}: left out")
     classes = _used_classes([files[name] for name in used])
     if not pictures or not classes:
         return None
-    return Found("coco", tuple(dict.fromkeys(pictures)), len(set(pictures)), tuple(used), classes,
-                 splits if len(splits) > 1 else {}, tuple(notes), images)
+    return Found("coco", tuple(pictures), len(pictures), tuple(used), classes,
+                 splits if len(splits) > 1 else {}, tuple(notes), images, pictures)
+
+
+def coco_paths(folder: Folder, place: str, file: CocoFile) -> dict[str, str]:
+    """{name in a file: path of the picture}; place: the folder of its images."""
+    index = PictureIndex(os.path.normpath(folder.path(place)))
+    return {name: os.path.normpath(coco_image_path(index, name)) for name in _names(file)}
+
+
+def _names(file: CocoFile) -> list[str]:
+    return [image.file_name for image in file.images.values()]
+
+
+def _lost(folder: Folder, names: list[str]) -> str:
+    return lost_pictures(names, folder.index)
 
 
 def _coco_files(folder: Folder) -> dict[str, CocoFile]:
@@ -50,30 +67,35 @@ def _coco_files(folder: Folder) -> dict[str, CocoFile]:
             continue
         try:
             file = read_coco(folder.path(name))
-        except AnnotationError:
+        except OtherFormError as error:
+            folder.doubt(str(error))
+            continue
+        except AnnotationError as error:
+            folder.refuse("coco", str(error))
             continue
         if file.images and any(obj.box is not None for objects in (file.objects or {}).values()
                                for obj in objects):
             found[name] = file
+        else:
+            folder.doubt(f"{file.path}: a file of COCO's form without a box (bbox)")
     return found
 
 
 def _image_folder(folder: Folder, file: CocoFile) -> str | None:
-    """The folder, relative to the root, below which a file's names lie; None when none is found."""
+    """The folder, relative to the root, below which a file's names lie, or the root where only
+    their ends fit; None when no picture is found.
+    """
     near, counts = os.path.dirname(file.path), Counter[str]()
+    is_any_there = False
     for image in list(file.images.values())[:_LOOKED_AT]:
         path = folder.index.find(image.file_name, near)
-        if path is not None and path.endswith(os.sep + image.file_name.lstrip("./")):
-            counts[path[:-len(image.file_name.lstrip("./")) - 1]] += 1
-    return folder.name(counts.most_common(1)[0][0]) if counts else None
-
-
-def _split_of(name: str) -> str | None:
-    """The split that the name of a file, or else of its folder, speaks of."""
-    own = split_of(os.path.splitext(os.path.basename(name))[0])
-    parts = [SPLIT_WORDS[part] for part in os.path.dirname(name).lower().split(os.sep)
-             if part in SPLIT_WORDS]
-    return own or (parts[-1] if parts else None)
+        name = plain_name(image.file_name).lstrip("./")
+        is_any_there = is_any_there or path is not None
+        if path is not None and path.endswith(os.sep + name):
+            counts[path[:-len(name) - 1]] += 1
+    if counts:
+        return folder.name(counts.most_common(1)[0][0])
+    return "." if is_any_there else None
 
 
 def _used_classes(files: list[CocoFile]) -> tuple[str, ...]:

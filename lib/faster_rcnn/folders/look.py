@@ -10,21 +10,23 @@ import numpy as np
 from faster_rcnn.annotations.coco_json import read_coco
 from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.datasets.cards import Card
+from faster_rcnn.datasets.cards.card import is_class_name
 from faster_rcnn.datasets.samples.listed import source_of
 from faster_rcnn.datasets.samples.pictures import FolderError
 from faster_rcnn.folders.card_files import data_set_name
-from faster_rcnn.folders.coco_files import find_coco
+from faster_rcnn.folders.coco_files import coco_paths, find_coco
 from faster_rcnn.folders.division import SEED, divide
-from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found
+from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found, is_text
 from faster_rcnn.folders.own_files import find_labelme, find_voc
 from faster_rcnn.folders.split_names import chosen, pictures_of, splits_by_folders, splits_by_lists
-from faster_rcnn.folders.tables import find_csv, find_cvat
+from faster_rcnn.folders.tables import FINDERS
+from faster_rcnn.folders.unknown import no_folder, unnamed, why_nothing
 from faster_rcnn.folders.yolo import find_yolo
+from faster_rcnn.images.kinds import unread_pictures
 from faster_rcnn.images.similar import groups_of, looks_of, similar_pairs
 
 RECOGNISERS: dict[str, Callable[[Folder], Found | None]] = {
-    "voc": find_voc, "yolo": find_yolo, "coco": find_coco, "labelme": find_labelme,
-    "cvat": find_cvat, "csv": find_csv}
+    "voc": find_voc, "yolo": find_yolo, "coco": find_coco, "labelme": find_labelme, **FINDERS}
 Places = dict[str, tuple[str, ...]]
 # Classes that a sentence names
 _SHOWN = 12
@@ -49,17 +51,27 @@ def look(path: str, form: str | None = None, seed: int = SEED,
     FolderError when there is nothing that could be trained on.
     """
     if not os.path.isdir(path):
-        raise FolderError(f"{path} is not a folder")
+        raise FolderError(no_folder(path))
+    if not is_text(os.path.abspath(path)):
+        raise FolderError(f"{path!r}: the name of the folder is no text in UTF-8; rename it")
     folder = Folder(path, ignored)
     found, others = _recognised(folder, form)
-    objects = _objects(folder, found)
-    classes, words = _classes(found, objects)
+    objects, errors = _objects(folder, found)
+    classes, words = _classes(found, objects, errors)
     sentences = [f"{folder.root}: {len(folder.pictures)} pictures; {found.num_annotated} with "
                  f"annotations as {WORDS[found.format]}{_where(found)}", *found.notes]
+    sentences += [f"{error}: not used" for error in folder.refused.get(found.format, ())]
+    sentences += [f"{len(errors)} of the annotations cannot be read, and their pictures are left "
+                  f"out, such as {errors[0]}"] if errors else []
+    sentences += filter(None, [unread_pictures(folder.files), unnamed(folder)])
     sentences += [f"{WORDS[other.format]} were found as well, for {other.num_annotated} pictures; "
                   f"--format {other.format} takes them" for other in others]
     sentences.append(words)
     content: dict[str, Any] = {"format": found.format}
+    nameless = _nameless(objects)
+    if nameless:
+        sentences.append(nameless)
+        content["on_unknown_class"] = "skip"
     if found.annotations and found.format != "coco":
         content["annotations"] = list(found.annotations)
     content["classes"] = list(classes)
@@ -77,10 +89,7 @@ def _recognised(folder: Folder, form: str | None) -> tuple[Found, list[Found]]:
     all_found = [found for name in FORMATS if (found := RECOGNISERS[name](folder)) is not None]
     wanted = [found for found in all_found if form in (None, found.format)]
     if not wanted:
-        what = f"annotations as {WORDS[form]}" if form else "annotations of a known format"
-        raise FolderError(
-            f"{folder.root}: no {what} was found for its {len(folder.pictures)} pictures (.jpg, "
-            f".png, ...) among {len(folder.files)} files; known are {', '.join(WORDS.values())}")
+        raise FolderError(why_nothing(folder, form))
     best = max(wanted, key=lambda found: found.num_annotated)
     return best, [found for found in all_found if found is not best]
 
@@ -92,37 +101,40 @@ def _where(found: Found) -> str:
     return f" in {', '.join(places[:3])}{', ...' if len(places) > 3 else ''}"
 
 
-def _objects(folder: Folder, found: Found) -> dict[str, list[str]]:
-    """Class names of the objects in each picture that may be trained on."""
+def _objects(folder: Folder, found: Found) -> tuple[dict[str, list[str]], list[str]]:
+    """Class names of the objects in each picture that may be trained on, and what is wrong with
+    annotations that cannot be read.
+    """
     if found.format == "coco":
-        return _coco_objects(folder, found)
+        return _coco_objects(folder, found), []
     places = [folder.path(name) for names in found.splits.values() for name in names]
     source = source_of(Card(data_set_name(folder.root), (folder.root,), found.classes,
                             format=found.format, annotations=found.annotations), places,
                        folder.index)
-    objects = {}
+    objects, errors = {}, []
     for picture in found.pictures:
         try:
             annotation = source.read(picture, (1, 1))
-        except AnnotationError:     # is named when the data set is read
+        except AnnotationError as error:
+            errors.append(str(error))
             continue
         objects[picture] = [obj.name for obj in annotation.objects if obj.name]
-    return objects
+    return objects, errors
 
 
 def _coco_objects(folder: Folder, found: Found) -> dict[str, list[str]]:
     objects: dict[str, list[str]] = {}
     for name in found.annotations:
         file = read_coco(folder.path(name))
-        base = folder.path(found.coco_images[name])
+        paths = coco_paths(folder, found.coco_images[name], file)
         for number, image in file.images.items():
-            path = os.path.normpath(os.path.join(base, image.file_name))
-            objects.setdefault(path, []).extend(
+            objects.setdefault(paths[image.file_name], []).extend(
                 obj.name for obj in (file.objects or {}).get(number, ()))
     return {path: objects[path] for path in found.pictures}
 
 
-def _classes(found: Found, objects: dict[str, list[str]]) -> tuple[tuple[str, ...], str]:
+def _classes(found: Found, objects: dict[str, list[str]],
+             errors: Sequence[str]) -> tuple[tuple[str, ...], str]:
     """The names of the classes, and a sentence that counts their objects."""
     written = Counter(name for names in objects.values() for name in names)
     counts: Counter[str] = Counter()
@@ -130,13 +142,24 @@ def _classes(found: Found, objects: dict[str, list[str]]) -> tuple[tuple[str, ..
     for name, count in written.most_common():
         counts[name.lower()] += count
         spelling.setdefault(name.lower(), name)
-    classes = found.classes or tuple(spelling[name] for name in sorted(spelling))
+    classes = tuple(filter(is_class_name, found.classes or (spelling[name] for name
+                                                            in sorted(spelling))))
     if not classes or not any(counts[name.lower()] for name in classes):
-        raise FolderError(f"{WORDS[found.format]} of {len(objects)} pictures name no object")
+        more = f"; {len(errors)} cannot be read, such as {errors[0]}" if errors else ""
+        raise FolderError(f"{WORDS[found.format]} of {len(objects)} pictures name no object{more}")
     shown = [f"{name} ({counts[name.lower()]} objects)" for name in classes[:_SHOWN]]
     more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
     words = f"{len(classes)} class{'es' * (len(classes) > 1)}"
     return classes, f"{words}: {', '.join(shown)}{more}"
+
+
+def _nameless(objects: dict[str, list[str]]) -> str:
+    """A sentence about objects whose names no class can have; empty when there are none."""
+    names = [name for found in objects.values() for name in found if not is_class_name(name)]
+    if not names:
+        return ""
+    shown = ", ".join(map(repr, sorted(set(names))[:3]))
+    return f"{len(names)} objects are left out, since no class can be called {shown}"
 
 
 def _splits(folder: Folder, found: Found) -> tuple[dict[str, Any] | None, list[str]]:
@@ -172,9 +195,7 @@ def _keys(found: Found, splits: Places, train: str, test: str) -> dict[str, Any]
 def _pictures(folder: Folder, found: Found, places: Sequence[str]) -> list[str]:
     """The pictures of a split that may be trained on."""
     if found.format == "coco":
-        base = folder.path(places[1])
-        return [os.path.normpath(os.path.join(base, image.file_name))
-                for image in read_coco(folder.path(places[0])).images.values()]
+        return list(coco_paths(folder, places[1], read_coco(folder.path(places[0]))).values())
     known = set(found.pictures)
     return [path for path in pictures_of(folder, places) if path in known]
 
@@ -233,6 +254,4 @@ def picture_groups(paths: Sequence[str]) -> np.ndarray:
 
 def _list_name(folder: Folder, found: Found, path: str) -> str:
     """How a list calls a picture: relative to the root, for COCO as its file does."""
-    if found.format != "coco":
-        return folder.name(path)
-    return os.path.relpath(path, folder.path(found.coco_images[found.annotations[0]]))
+    return found.coco_names.get(path) or folder.name(path)

@@ -26,7 +26,7 @@ def find_labelme(folder: Folder) -> Found | None:
 def _find(folder: Folder, form: str, extension: str, fits: Callable[[str], bool]) -> Found | None:
     """The pictures with annotation files of an extension whose beginning fits."""
     names = [name for name in folder.with_extension(extension)
-             if fits(folder.head(name)) or fits(_tail(folder, name, form))]
+             if fits(folder.head(name)) or (form != "voc" and fits(folder.tail(name)))]
     if not names:
         return None
     files = {folder.path(name) for name in names}
@@ -67,16 +67,3 @@ def _folders(folder: Folder, form: str, files: set[str]) -> tuple[tuple[str, ...
                                  if picture in pairs}
         used.append(best)
         pairs = {**found[best], **pairs}
-
-
-def _tail(folder: Folder, name: str, form: str) -> str:
-    """The end of a JSON file, in which keys may stand behind the picture."""
-    if form == "voc":
-        return ""
-    path = folder.path(name)
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - (1 << 16)))
-            return file.read().decode("utf-8", "ignore")
-    except OSError:
-        return ""

@@ -24,6 +24,14 @@ def split_of(name: str) -> str | None:
     return words[0] if len(set(words)) == 1 else None
 
 
+def split_of_path(name: str) -> str | None:
+    """The split that the name of a file, or else of its folder, speaks of."""
+    own = split_of(os.path.splitext(os.path.basename(name))[0])
+    parts = [SPLIT_WORDS[part] for part in os.path.dirname(name).lower().split(os.sep)
+             if part in SPLIT_WORDS]
+    return own or (parts[-1] if parts else None)
+
+
 def splits_by_lists(folder: Folder) -> dict[str, tuple[str, ...]]:
     """{split: lists or tables of pictures} by the files' names; VOC's place for them comes first.
     """

@@ -1,63 +1,133 @@
-"""Recognises formats with the annotations of many pictures in a file: CSV and CVAT's XML."""
+"""Recognises formats with the annotations of many pictures in a file: CSV, CVAT's XML, the JSON of
+VIA, CreateML and Label Studio, the tables of Open Images.
+"""
 import os
 import re
+from collections.abc import Callable, Iterable
 
-from faster_rcnn.annotations.csv_tables import CsvTable, read_csv
-from faster_rcnn.annotations.cvat_xml import CvatFile, read_cvat
-from faster_rcnn.annotations.files import AnnotationError
+from faster_rcnn.annotations.files import AnnotationError, OtherFormError
+from faster_rcnn.annotations.tables.image_table import ImageTable
+from faster_rcnn.datasets.samples.listed import lost_pictures
+from faster_rcnn.datasets.samples.sources import READ, Table
 from faster_rcnn.folders.folder import Folder, Found
-from faster_rcnn.folders.split_names import split_of
+from faster_rcnn.folders.split_names import split_of_path
 
 CVAT_ROOT = re.compile(r"<annotations[\s>]")
+VIA_KEY = re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:')
+VIA_COLUMN = "region_shape_attributes"
+CREATE_ML_KEY = re.compile(r'"coordinates"\s*:\s*\{')
+LABEL_STUDIO_KEY = re.compile(r'"(\w+labels|completed_by|was_cancelled|annotation_id)"\s*:')
+OPEN_IMAGES_ROW = re.compile(r"^ImageID,.*LabelName,.*XMin,")
 
 
 def find_csv(folder: Folder) -> Found | None:
-    """Pictures that tables name with boxes."""
-    tables = {}
-    for name in folder.with_extension(".csv", ".tsv"):
-        try:
-            table = read_csv(folder.path(name))
-        except AnnotationError:
-            continue
-        pictures = _pictures(folder, table)
-        if pictures and any(one.objects for one in table.annotations.values()):
-            tables[name] = pictures
+    """Pictures that tables name with boxes; a table for each split, or all tables."""
+    tables = _tables(folder, "csv", (name for name in folder.with_extension(".csv", ".tsv")
+                                     if not OPEN_IMAGES_ROW.match(folder.head(name))))
     if not tables:
         return None
     splits: dict[str, tuple[str, ...]] = {}
     for name in tables:
-        split = split_of(os.path.splitext(os.path.basename(name))[0])
+        split = split_of_path(name)
         if split is not None:
             splits[split] = (*splits.get(split, ()), name)
     used = ([name for names in splits.values() for name in names] if len(splits) > 1
-            else [max(tables, key=lambda name: len(tables[name]))])
-    notes = [f"the table {name} is not used" for name in tables if name not in used]
-    paths = tuple(dict.fromkeys(path for name in used for path in tables[name]))
-    return Found("csv", paths, len(paths), () if len(splits) > 1 else tuple(used),
-                 splits=splits if len(splits) > 1 else {}, notes=tuple(notes))
+            else _covering(tables))
+    notes = [f"the table {name} is not used: the pictures it names are in others"
+             for name in tables if name not in used]
+    return _found(folder, "csv", {name: tables[name] for name in used},
+                  splits if len(splits) > 1 else {}, notes)
 
 
 def find_cvat(folder: Folder) -> Found | None:
     """Pictures that XML files of "CVAT for images" name."""
-    used, notes = {}, []
-    for name in folder.with_extension(".xml"):
-        if not CVAT_ROOT.search(folder.head(name)):
-            continue
+    return _found(folder, "cvat", _tables(folder, "cvat", (
+        name for name in folder.with_extension(".xml") if CVAT_ROOT.search(folder.head(name)))))
+
+
+def find_via(folder: Folder) -> Found | None:
+    """Pictures that files of the VGG Image Annotator name."""
+    names = [name for name in folder.with_extension(".csv") if VIA_COLUMN in folder.head(name)]
+    return _found(folder, "via", _tables(folder, "via", _json(folder, VIA_KEY) + names))
+
+
+def find_create_ml(folder: Folder) -> Found | None:
+    """Pictures that CreateML's files name."""
+    return _found(folder, "createml", _tables(folder, "createml", _json(folder, CREATE_ML_KEY)))
+
+
+def find_label_studio(folder: Folder) -> Found | None:
+    """Pictures that Label Studio's files name."""
+    return _found(folder, "labelstudio",
+                  _tables(folder, "labelstudio", _json(folder, LABEL_STUDIO_KEY)))
+
+
+def find_open_images(folder: Folder) -> Found | None:
+    """Pictures that tables of Open Images name."""
+    return _found(folder, "openimages", _tables(folder, "openimages", (
+        name for name in folder.with_extension(".csv")
+        if OPEN_IMAGES_ROW.match(folder.head(name)))))
+
+
+FINDERS: dict[str, Callable[[Folder], Found | None]] = {
+    "cvat": find_cvat, "via": find_via, "createml": find_create_ml,
+    "labelstudio": find_label_studio, "openimages": find_open_images, "csv": find_csv}
+
+
+def _json(folder: Folder, key: re.Pattern[str]) -> list[str]:
+    """JSON files with a key at their beginning or end."""
+    return [name for name in folder.with_extension(".json")
+            if key.search(folder.head(name)) or key.search(folder.tail(name))]
+
+
+def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[Table, list[str]]]:
+    """{file: (table, its pictures)} of the files that name pictures, and objects in some."""
+    found = {}
+    for name in names:
         try:
-            file = read_cvat(folder.path(name))
-        except AnnotationError as error:
-            notes.append(str(error))
+            table = READ[form](folder.path(name))
+        except OtherFormError as error:
+            folder.doubt(str(error))
             continue
-        pictures = _pictures(folder, file)
+        except AnnotationError as error:
+            folder.refuse(form, str(error))
+            continue
+        if not any(one.objects for one in table.annotations.values()):
+            continue
+        near = os.path.dirname(table.path)
+        pictures = [path for image in table.annotations
+                    if (path := folder.index.find(image, near)) is not None]
         if pictures:
-            used[name] = pictures
-    if not used:
+            found[name] = table, pictures
+        else:
+            lost = lost_pictures(list(table.annotations), folder.index)
+            folder.refuse(form, f"{table.path} {lost}")
+    return found
+
+
+def _covering(tables: dict[str, tuple[Table, list[str]]]) -> list[str]:
+    """The tables that name pictures which larger ones do not."""
+    used, covered = [], set[str]()
+    for name in sorted(tables, key=lambda name: -len(tables[name][1])):
+        if not covered.issuperset(tables[name][1]):
+            used.append(name)
+            covered.update(tables[name][1])
+    return sorted(used)
+
+
+def _found(folder: Folder, form: str, tables: dict[str, tuple[Table, list[str]]],
+           splits: dict[str, tuple[str, ...]] | None = None,
+           notes: Iterable[str] = ()) -> Found | None:
+    """What the files of a format tell; splits: {name: files} where they say them."""
+    if not tables:
         return None
-    paths = tuple(dict.fromkeys(path for found in used.values() for path in found))
-    return Found("cvat", paths, len(paths), tuple(used), notes=tuple(notes))
-
-
-def _pictures(folder: Folder, table: CsvTable | CvatFile) -> list[str]:
-    """Paths of the pictures that a table names and that are there."""
-    near = os.path.dirname(table.path)
-    return list(filter(None, (folder.index.find(name, near) for name in table.annotations)))
+    said = list(notes)
+    for name, (table, _) in tables.items():
+        near = os.path.dirname(table.path)
+        lost = [image for image in table.annotations if folder.index.find(image, near) is None]
+        if lost:
+            said.append(f"{name} {lost_pictures(lost, folder.index)}: left out")
+        said += table.notes if isinstance(table, ImageTable) else []
+    paths = tuple(dict.fromkeys(path for _, pictures in tables.values() for path in pictures))
+    return Found(form, paths, len(paths), () if splits else tuple(tables), splits=splits or {},
+                 notes=tuple(said))

@@ -6,6 +6,7 @@ from typing import Any
 from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.values import as_number, whole_number
 from faster_rcnn.annotations.yolo_txt import read_yolo
+from faster_rcnn.datasets.cards.card import is_class_name
 from faster_rcnn.datasets.samples.pictures import plain_name
 from faster_rcnn.datasets.samples.sources import FileSource
 from faster_rcnn.files import safe_yaml
@@ -14,7 +15,8 @@ from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import pictures_of
 
 # Files of class names, a line each
-NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt", "names.txt")
+NAME_FILES = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt", "names.txt",
+              "_darknet.labels")
 SPLITS = ("train", "val", "test")
 MAX_CLASSES = 10_000
 _LOOKED_AT = 40
@@ -28,6 +30,11 @@ def find_yolo(folder: Folder) -> Found | None:
     if not labels or not _are_labels(folder, list(labels.values())):
         return None
     yaml_name, facts = _data_yaml(folder)
+    if "kpt_shape" in facts:
+        folder.refuse("yolo", f"{folder.path(yaml_name)}: kpt_shape: the label files hold key "
+                      "points, which would be taken for outlines; keep the first five numbers of "
+                      "each line, and remove kpt_shape")
+        return None
     splits, notes = _splits(folder, yaml_name, facts) if yaml_name else ({}, [])
     classes = _names(facts.get("names")) or _names_in_file(folder)
     if not classes:
@@ -80,10 +87,13 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names; one that is empty or was there before gets its number."""
+    """The names; one that is empty or was there before gets its number, and the background's own
+    name, which no class may have, loses its marks.
+    """
     seen: set[str] = set()
     found = []
     for number, name in enumerate(names):
+        name = name if is_class_name(name) else " ".join(name.strip("_").split())
         if not name or name.lower() in seen:
             name = f"{name or 'class'} {number}"
         seen.add(name.lower())

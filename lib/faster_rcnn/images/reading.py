@@ -46,10 +46,10 @@ def read_image(path: str) -> np.ndarray:
     try:
         content = read_bytes(path, _MAX_PIXEL_BYTES * max_pixels())
     except FileError as error:
-        raise ImageError(f"image {error}; check the data set's list of images") from None
+        raise ImageError(f"image {error}; check its path") from None
     fault, im = _decoded(content)
     if im is None:
-        raise ImageError(f"image {path} {fault}; check the file and the data set's list of images")
+        raise ImageError(f"image {path} {fault}; check the file")
     return im
 
 

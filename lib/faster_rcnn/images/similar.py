@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import scipy.sparse
 
+from faster_rcnn.files.reading import FileError, read_bytes
 from faster_rcnn.images.reading import ImageError, image_fault, image_size
 
 SIDE, THUMBNAIL = 16, 32
@@ -81,8 +82,10 @@ def _look(path: str) -> np.ndarray | None:
     try:
         side = min(image_size(path))
         factor = next(f for f in (8, 4, 2, 1) if f == 1 or side >= 4 * THUMBNAIL * f)
-        im = cv2.imread(path, _FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (ImageError, cv2.error):
+        # from memory: OpenCV crashes on names that are no text in UTF-8
+        im = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8),
+                          _FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (ImageError, FileError, cv2.error):
         return None
     return None if im is None else cv2.resize(im, (THUMBNAIL, THUMBNAIL),
                                               interpolation=cv2.INTER_AREA)

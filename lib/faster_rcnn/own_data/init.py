@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from caffe.core.errors import UserError
-from faster_rcnn.annotations.check import CheckedObject
+from faster_rcnn.annotations.check import TURNED, CheckedObject
 from faster_rcnn.annotations.problems import unreported
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, load_card
@@ -68,6 +68,11 @@ def init(folder: str, form: str | None = None, seed: int = SEED, again: bool = F
         imdb = _training_set(load_card(path))
         settings, words = propose(imdb)
     write_card(folder, spare_folder(), {**found.content, "settings": settings}, found.lists)
+    turned = len(imdb.notes.get(TURNED, ()))
+    if turned:
+        words.append(f"{turned} pictures of the training set are to be shown turned (EXIF), but "
+                     "boxes count pixels as they are stored; if they were drawn on the turned "
+                     "pictures, save these turned")
     count = len(imdb.problems)
     if count:
         words.append(f"{count} finding{'s' * (count > 1)} in the training set, which the check and "
@@ -127,6 +132,7 @@ def _sizes(imdb: card_imdb) -> tuple[np.ndarray, np.ndarray]:
     boxes = np.array([obj.box for _, objects in used for obj in objects if not obj.crowd],
                      np.float64).reshape(-1, 4)
     if not len(boxes):
-        raise NothingToTrainError(f"{imdb.name}: no object can be used: {imdb.left_out()}")
+        such = f"; such as {imdb.problems[0]}" if imdb.problems else ""
+        raise NothingToTrainError(f"{imdb.name}: no object can be used: {imdb.left_out()}{such}")
     images = np.array([image_size(imdb.image_path_at(i)) for i, _ in used], np.float64)
     return boxes[:, 2:] - boxes[:, :2] + 1, images

@@ -7,6 +7,7 @@ from faster_rcnn.commands.data import make_ready
 from faster_rcnn.commands.start import settings_of_options
 from faster_rcnn.datasets.cards import Card, is_card, is_card_path, load_card
 from faster_rcnn.datasets.factory import folder_card
+from faster_rcnn.folders.unknown import refuse_path
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,10 @@ class Data:
     @classmethod
     def of(cls, word: str) -> "Data":
         """The data set that a word of the command line names; CardError, FolderError."""
-        if is_card(word) or not os.path.isdir(word):
+        if is_card(word):
+            return cls(word, load_card(word))
+        refuse_path(word)
+        if not os.path.isdir(word):
             return cls(word, load_card(word))
         make_ready(word)
         return cls(word, folder_card(word))

@@ -20,9 +20,10 @@ EXAMPLES = """\
   faster-rcnn detect output/faster_rcnn_end2end/cells_train/final.caffemodel my/pictures
   faster-rcnn detect detector.frcnn.zip holiday.jpg "pictures/**/*.png" clip.mp4 camera:0
   faster-rcnn detect detector.frcnn.zip pictures/ --subfolders --out found --save json,csv
+  find pictures -name "*.jpg" | faster-rcnn detect detector.frcnn.zip -
 """
 IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
-PICTURES = "pictures, folders, patterns in quotes, videos, camera:0"
+PICTURES = "pictures, folders, patterns in quotes, videos, camera:0, - for a list of them"
 SAVED = ("json", "csv", "coco", "yolo")
 # The exit status when a picture could not be read, but the others were looked at
 PASSED_OVER = 1

@@ -11,7 +11,8 @@ EXAMPLES = """\
   faster-rcnn init my/pictures --format yolo --again --seed 7
 """
 # Those of faster_rcnn.datasets.cards.card, whose import takes time
-FORMATS = ("voc", "coco", "yolo", "labelme", "csv", "cvat")
+FORMATS = ("voc", "coco", "yolo", "labelme", "csv", "cvat", "via", "createml", "labelstudio",
+           "openimages")
 
 
 def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:

@@ -4,6 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from faster_rcnn.files.naming import shortened
+
+# Names of files have 255 bytes at most, and programs put words before and behind these
+MAX_BYTES = 180
+
 
 def in_markdown(name: str) -> str:
     """A name in one line of Markdown that shows it as it is, in a table too."""
@@ -15,7 +20,7 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
 
     Otherwise it is the path below the common folder (cats/a.png: cats_a_png), and a number where
     that is not enough; a path that is given twice has one name. Capital and small letters count as
-    equal, as on some disks.
+    equal, as on some disks. Long names are shortened.
     """
     files = [os.path.abspath(path) for path in paths]
     stems = {file: os.path.splitext(os.path.basename(file))[0] for file in files}
@@ -28,7 +33,7 @@ def distinct_names(paths: Sequence[str]) -> list[str]:
         name = stems[file]
         if counts[name.lower()] > 1:
             name = os.path.relpath(file, folder).replace(os.sep, "_").replace(".", "_")
-        names[file] = _free(name, taken)
+        names[file] = _free(shortened(name, MAX_BYTES), taken)
         taken.add(names[file].lower())
     return [names[file] for file in files]
 

@@ -149,11 +149,17 @@ def _shortened(text: str, width: int) -> str:
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes a picture; the folder is made. OSError when OpenCV cannot write it."""
+    """Writes a picture; the folder is made. OSError when it cannot be written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f"{path}: the picture could not be written")
+    is_encoded, content = cv2.imencode(path.suffix, image)
+    if not is_encoded:
+        raise OSError(f"{path}: the picture could not be encoded")
+    try:        # OpenCV's own writer says no reason, and crashes on names that are no text
+        path.write_bytes(content.tobytes())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(f"{path}: the picture could not be written ({error.strerror})") from None
 
 
 def draw_pr_curves(curves: dict[str, dict], path: str | Path) -> None:

@@ -1,4 +1,5 @@
-"""Which device to compute on where the user leaves the choice open."""
+"""Which device to compute on where the user leaves the choice open, and with how many threads."""
+import cv2
 import torch
 
 from caffe.core.errors import DeviceError
@@ -22,3 +23,11 @@ def usable_device() -> tuple[int | str, str]:
 def try_gpu() -> None:
     """Computes something on GPU 0; RuntimeError where that is not possible."""
     torch.ones(1, device="cuda:0").add_(1).cpu()
+
+
+def use_one_thread() -> None:
+    """For a process that was forked: the threads of PyTorch and OpenCV did not come with it, and
+    waiting for them would never end.
+    """
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -54,7 +54,8 @@ def test_yolo_with_six_digits_is_right_for_every_pixel(tmp_path, x1):
     ("0 nan 0.5 0.2 0.2", "has the box nan, 0.5, 0.2, 0.2, which is not finite; skipped"),
     ("0 0.5 0.5 0 0.2", "whose width or height is not positive; skipped"),
     ("0 0.5 0.5 -0.1 0.2", "whose width or height is not positive; skipped"),
-    ("0 100 50 40 20", "which lies outside the image; skipped"),
+    ("0 100 50 40 20", "which are pixels; YOLO's numbers are shares of the image, 0 to 1; skipped"),
+    ("0 1.5 0.5 0.2 0.2", "which lies outside the image; skipped"),
     ("0 0.95 0.5 0.2 0.2", "beyond the image (200 x 100); clamped to 0.925, 0.5, 0.15, 0.2")])
 def test_wrong_yolo_lines_are_named(tmp_path, line, words):
     boxes, messages = checked(yolo(tmp_path, line), on_unknown_class="skip")

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -80,6 +82,44 @@ def test_an_interrupted_list_is_whole(tmp_path):
     growing.add({"ä": 1})
     growing.add(2)
     assert json.loads((tmp_path / "list.json").read_text()) == [{"ä": 1}, 2]     # not closed
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "coco"])
+def test_results_are_whole_where_the_disk_is_full(tmp_path, kind):
+    """A limit of the size of files stands for the end of the disk, after some of 200 pictures."""
+    code = ("import resource, signal, sys\n"
+            "import numpy as np\n"
+            "from faster_rcnn.demo.results import OUTPUTS, OutputError\n"
+            "from faster_rcnn.demo.shots import Shot\n"
+            "from faster_rcnn.detectors.box import Box\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))\n"
+            "output = OUTPUTS[sys.argv[1]](sys.argv[2], ('dark', 'light'))\n"
+            "shot = Shot('a.jpg', 'a', np.zeros((8, 9, 3), np.uint8))\n"
+            "try:\n"
+            "    for _ in range(200):\n"
+            "        output.add(shot, [Box('light', 0.5, 1, 2, 3, 4, 2)])\n"
+            "except OutputError as error:\n"
+            "    print(error)\n"
+            "output.close()\n")
+    said = subprocess.run([sys.executable, "-c", code, kind, str(tmp_path)], check=True,
+                          capture_output=True, text=True, timeout=120).stdout
+    assert "detections" in said and "cannot be written (File too large); --out" in said
+    for path in tmp_path.iterdir():
+        if path.suffix == ".json":
+            assert json.loads(path.read_text())
+        else:
+            assert path.read_text().endswith("a.jpg,,1,2,3,4,light,0.5\n")
+
+
+def test_names_of_files_that_are_no_text(tmp_path):
+    shot = Shot("\udce4.jpg", "a", np.zeros((8, 9, 3), np.uint8))
+    for kind in ("json", "csv"):
+        output = OUTPUTS[kind](str(tmp_path), CLASSES)
+        output.add(shot, [Box("dark", 0.5, 1, 2, 3, 4, 1)])
+        output.close()
+    assert json.loads((tmp_path / "detections.json").read_text())[0]["image"] == "\udce4.jpg"
+    assert "\\udce4.jpg,,1" in (tmp_path / "detections.csv").read_text()
 
 
 @pytest.mark.parametrize("kind", OUTPUTS)

@@ -1,4 +1,5 @@
 """The words of a command line as pictures, videos and cameras."""
+import io
 import os
 
 import pytest
@@ -27,6 +28,23 @@ def folder(tmp_path, monkeypatch):
     (["clip.mp4", "camera:0"], False, ["clip.mp4", "camera:0"])])
 def test_what_is_found(folder, words, subfolders, names):
     assert [source.path for source in find_sources(words, subfolders)] == names
+
+
+def test_lines_of_the_standard_input(folder, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.jpg\n\nbelow\r\n-\nclip.mp4"))
+    assert [source.path for source in find_sources(["-"])] == ["a.jpg", "below/c.jpg", "clip.mp4"]
+    with pytest.raises(SourceError, match="names no pictures"):
+        find_sources(["-"])
+
+
+def test_pictures_of_kinds_that_are_not_read_are_said(folder, caplog):
+    (folder / "phone.HEIC").write_bytes(b"")
+    assert len(find_sources(["."])) == 2
+    assert "not read (.heic), ./phone.HEIC, is left out" in caplog.text
+    (folder / "phone").mkdir()
+    (folder / "phone.HEIC").rename(folder / "phone" / "a.HEIC")
+    with pytest.raises(SourceError, match="no pictures .*; a picture of a kind that is not read"):
+        find_sources(["phone"])
 
 
 @pytest.mark.parametrize("word, error, words", [

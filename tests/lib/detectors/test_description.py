@@ -147,6 +147,15 @@ def test_an_archive_holds_the_detector(weights, tmp_path):
     assert Detector(tmp_path / "friend" / "sent.frcnn.zip", "cpu").classes == CLASSES
 
 
+@pytest.mark.parametrize("name", ["other.frcnn.zip", "A.ZIP", "sent", "sent.caffemodel"])
+def test_archives_may_be_renamed(weights, tmp_path, name):
+    folder = tmp_path / "mail"
+    folder.mkdir()
+    write_archive(read_beside(weights), weights, str(folder / name))
+    with opened(str(folder / name)) as found:
+        assert found.is_temporary and found.description == read_beside(weights)
+
+
 @pytest.mark.parametrize("changes, words", [
     ({"description.json": None}, "description.json"),
     ({"small.caffemodel": None}, "small.caffemodel"),

@@ -198,7 +198,7 @@ def test_precision_is_as_described_or_as_wanted(tmp_path, weights, detector):
 
 def test_wrong_options(weights):
     for options, words in (({"threshold": 1.5}, "threshold"), ({"batch": 0}, "batch"),
-                           ({"device": "cuda"}, "device"), ({"precision": "int3"}, "precision")):
+                           ({"device": "tpu"}, "device"), ({"precision": "int3"}, "precision")):
         with pytest.raises(InputError, match=words):
             Detector(weights, **{"device": "cpu", **options})
     with pytest.raises(DeviceError):

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import own_folders
+import own_tables
 import pytest
 
 from faster_rcnn.datasets.cards import load_card
@@ -23,6 +24,16 @@ FORMS = {
     "cvat": (own_folders.cvat, "cvat", ("cat", "dog"), 9, 3),
     "retinanet": (own_folders.retinanet, "csv", ("cat", "dog"), 11, 5),
     "pascal_together": (own_folders.pascal_together, "voc", ("cat", "dog"), 9, 3),
+    "via": (own_tables.via, "via", ("cat", "dog"), 9, 3),
+    "via_project": (own_tables.via_project, "via", ("cat", "dog"), 9, 3),
+    "via_splits": (own_tables.via_splits, "via", ("cat", "dog"), 9, 3),
+    "via_csv": (own_tables.via_csv, "via", ("cat", "dog"), 9, 3),
+    "create_ml": (own_tables.create_ml, "createml", ("cat", "dog"), 9, 3),
+    "label_studio": (own_tables.label_studio, "labelstudio", ("cat", "dog"), 9, 3),
+    "label_studio_min": (own_tables.label_studio_min, "labelstudio", ("cat", "dog"), 9, 3),
+    "open_images": (own_tables.open_images, "openimages", ("cat", "dog"), 9, 3),
+    "csv_of_folders": (own_tables.csv_of_folders, "csv", ("cat", "dog"), 9, 3),
+    "csv_of_shares": (own_tables.csv_of_shares, "csv", ("cat", "dog"), 9, 3),
 }
 
 
@@ -31,6 +42,7 @@ def annotated(imdb):
     found = {}
     for i, entry in enumerate(imdb.gt_roidb()):
         name = os.path.basename(imdb.image_path_at(i)).split(".")[0].split("_jpg")[0]
+        name = name.removeprefix("0a1b2c3d-")
         found[name] = sorted((imdb.classes[number], *map(int, box)) for number, box
                              in zip(entry["gt_classes"], entry["boxes"]))
     return found

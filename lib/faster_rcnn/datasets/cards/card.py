@@ -5,15 +5,24 @@ from typing import Any
 
 from caffe.core.errors import UserError
 
-FORMATS = ("voc", "coco", "yolo", "labelme", "csv", "cvat")
+FORMATS = ("voc", "coco", "yolo", "labelme", "csv", "cvat", "via", "createml", "labelstudio",
+           "openimages")
+# A file of these has the annotations of many pictures, and a card names it
+TABLES = ("cvat", "via", "createml", "labelstudio", "openimages")
 IMAGE_EXT = (".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG")
 USUAL_SPLITS = ("train", "val", "trainval", "test")
+BACKGROUND = "__background__"
 VOC_LIST = "ImageSets/Main/{}.txt"
 COCO_FILE, COCO_IMAGES = "annotations/instances_{}.json", "images/{}"
 
 
 class CardError(UserError, ValueError):
     """A card that cannot be used; the message starts with file and line."""
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a class can be called so: not the background's name, one line, nothing invisible."""
+    return name.lower() != BACKGROUND and name.isprintable()
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,11 @@ folder.
 A split may also have a `list` of the names of its images in the file. Such a card has one root,
 and neither metric (it is COCO's) nor image_ext.
 
-    format: yolo                     # or labelme, csv, cvat; pictures may lie anywhere in the root
+    format: yolo                     # or labelme, csv, cvat, via, createml, labelstudio,
+                                     # openimages; pictures may lie anywhere in the root
     root: my/parts
     classes: [bolt, nut]             # yolo: in the order of their numbers
-    annotations: labels              # folders of the annotation files, by name; csv, cvat: files
+    annotations: labels              # folders of the annotation files, by name; from csv on: files
     splits:                          # lists of pictures, folders with pictures, or (csv) tables
       train: [images/train, more.txt]
       test: images/val
@@ -50,11 +51,14 @@ from reprlib import repr as shown
 
 from faster_rcnn.annotations.check import ON_BAD_BOX, SKIP_OR_ERROR
 from faster_rcnn.datasets.cards.card import (
+    BACKGROUND,
     COCO_FILE,
     COCO_IMAGES,
     FORMATS,
     IMAGE_EXT,
+    TABLES,
     Card,
+    is_class_name,
 )
 from faster_rcnn.datasets.cards.options import Options
 
@@ -88,7 +92,7 @@ class _Reader(Options):
         self.check_form(form, roots, is_listed)
         return Card(
             name=self.name(), roots=roots, format=form, annotations=annotations,
-            classes=() if is_coco and "classes" not in self.options else self.classes(),
+            classes=() if is_coco and "classes" not in self.options else self.classes(form),
             splits=(self.coco_splits() if is_coco else self.listed_splits() if is_listed
                     else self.splits(len(roots))),
             train=self.text("train", "train" if is_coco or is_listed else "trainval"),
@@ -107,8 +111,8 @@ class _Reader(Options):
         for key in COCO_LACKS if form == "coco" else ():
             if key in self.options:
                 raise self.error(key, f"{key} is for cards of format voc; this one's is coco")
-        if form == "cvat" and "annotations" not in self.options:
-            raise self.error("annotations", "a card of format cvat names its XML file in "
+        if form in TABLES and "annotations" not in self.options:
+            raise self.error("annotations", f"a card of format {form} names its file in "
                              "\"annotations\"")
 
     def annotations(self, form: str) -> tuple[str, ...]:
@@ -131,16 +135,16 @@ class _Reader(Options):
             raise self.error("name", f'"{name}" cannot be used as the name of a folder')
         return name
 
-    def classes(self) -> tuple[str, ...]:
+    def classes(self, form: str) -> tuple[str, ...]:
         names = self.texts("classes")
-        if names[0] == "__background__":
+        if names[0] == BACKGROUND and form != "yolo":       # whose numbers count all names
             names = names[1:]
         lower = [name.lower() for name in names]
         for i, name in enumerate(lower):
             if name in lower[:i]:
                 raise self.error("classes", f'the class "{names[i]}" is listed twice')
-            if name == "__background__" or not name.isprintable():
-                raise self.error("classes", f'"{names[i]}" cannot be the name of a class')
+            if not is_class_name(name):
+                raise self.error("classes", f"{shown(names[i])} cannot be the name of a class")
         if not names:
             raise self.error("classes", "there must be a class besides the background")
         return names

@@ -36,8 +36,8 @@ def load_card(name_or_path: str) -> Card:
     is_path = is_card_path(name_or_path)
     path = name_or_path if is_path else os.path.join(FOLDER, name_or_path + ".yml")
     if not is_path and not os.path.exists(path):
-        raise CardError(f'there is no data set card "{name_or_path}"'
-                        f"{suggest(name_or_path, list_cards())}; there are: "
+        raise CardError(f'there is neither a folder nor a data set card "{name_or_path}"'
+                        f"{suggest(name_or_path, list_cards())}; cards that are there: "
                         f"{', '.join(list_cards())}")
     is_shipped = os.path.dirname(os.path.abspath(path)) == FOLDER
     try:

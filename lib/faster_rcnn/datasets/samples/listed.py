@@ -1,7 +1,7 @@
 """The pictures of a split that lists, folders or tables name by path."""
 import collections
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from faster_rcnn.annotations.check import Annotation
@@ -10,12 +10,10 @@ from faster_rcnn.annotations.files import AnnotationError
 from faster_rcnn.annotations.problems import Problem, report
 from faster_rcnn.datasets.cards.card import Card, CardError
 from faster_rcnn.datasets.samples.pictures import PictureIndex, pictures_below
-from faster_rcnn.datasets.samples.sources import FileSource, Source, TableSource
+from faster_rcnn.datasets.samples.sources import READ, FileSource, Source, TableSource
 from faster_rcnn.datasets.samples.voc_files import MAX_LIST_BYTES, left_out_images
 from faster_rcnn.files.reading import EncodingError, FileError, read_text
 from faster_rcnn.images.reading import ImageError, image_fault
-
-TABLES = ("csv", "cvat")
 
 
 @dataclass(frozen=True)
@@ -74,15 +72,34 @@ def read_listed(card: Card, split: str) -> tuple[list[ListedSample], list[Proble
     broken = {path: fault for path in paths if (fault := image_fault(path))}
     faults += [(path, fault) for path, fault in broken.items()]
     problems += left_out_images(card, faults)
+    problems += _lost(source, places, index)
     report(problems, f"{card.name}_{split}")
     return [ListedSample(_image_id(path, root), path, source) for path in paths
             if path not in broken], problems
 
 
+def _lost(source: Source, places: Iterable[str], index: PictureIndex) -> list[Problem]:
+    """A Problem for each file of annotations that names pictures which are not there."""
+    if not isinstance(source, TableSource):
+        return []
+    names: dict[str, list[str]] = {}
+    for path, name in source.missing:
+        if path not in places:      # pictures of places are named one by one
+            names.setdefault(path, []).append(name)
+    return [Problem(path, "", lost_pictures(lost, index), "not used")
+            for path, lost in names.items()]
+
+
+def lost_pictures(names: Sequence[str], index: PictureIndex) -> str:
+    """What is wrong with the pictures that a file names and that were not found."""
+    return (f"names {len(names)} picture{'s' * (len(names) > 1)} that cannot be found, such as "
+            f"{names[0]}, which {index.fault(names[0])}")
+
+
 def source_of(card: Card, places: Iterable[str], index: PictureIndex) -> Source:
     """Where the annotations of a card's pictures are read from; places: what names the pictures."""
     root = card.roots[0]
-    if card.format not in TABLES:
+    if card.format not in READ:
         return FileSource(card.format, root, card.annotations, card.classes)
     files = [os.path.join(root, name) for name in card.annotations]
     files += [path for path in places if card.format == "csv" and is_table(path)]

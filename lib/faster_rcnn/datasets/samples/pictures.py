@@ -1,13 +1,17 @@
 """Pictures below a folder, and which of them a name in a file means."""
 import os
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
 from caffe.core.errors import UserError
+from faster_rcnn.images.kinds import READ
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # What files of pictures without an extension start with: JPEG, PNG
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG")
+# Label Studio's mark before the names of uploaded files
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 MAX_FILES = 2_000_000
 # Folders that hold no data: hidden ones, and what macOS puts into archives
 _SKIPPED = ("__MACOSX",)
@@ -42,7 +46,7 @@ def is_picture(path: str) -> bool:
     """Whether a file is named like a picture, or has no extension and starts like one."""
     extension = os.path.splitext(path)[1].lower()
     if extension:
-        return extension in EXTENSIONS
+        return extension in READ
     try:
         with open(path, "rb") as file:
             return file.read(4).startswith(_STARTS)
@@ -75,34 +79,62 @@ class PictureIndex:
             path = os.path.normpath(os.path.join(base, plain))
             if os.path.isfile(path):
                 return path
-        stem, extension = os.path.splitext(os.path.basename(plain).lower())
-        keys = [stem + extension, *([stem] if extension in EXTENSIONS else [])]
-        for key in keys:
-            found = self._best(self._known().get(key, ()), plain)
-            if found is not None:
-                return found
+        for key in _keys(plain):
+            fitting = self._best(self._known().get(key, ()), plain)
+            if len(fitting) == 1:
+                return fitting[0]
         return None
+
+    def fault(self, name: str) -> str:
+        """Why `find` has no answer: the picture is not there, or several are."""
+        for key in _keys(plain_name(name)):
+            fitting = self._best(self._known().get(key, ()), plain_name(name))
+            if len(fitting) > 1:
+                shown = ", ".join(os.path.relpath(path, self.root) for path in fitting[:3])
+                return f"is there {len(fitting)} times ({shown}); say its folder as well"
+        return "is not there"
 
     def _known(self) -> dict[str, list[str]]:
         """Paths by file name and by file name without extension, in small letters."""
         if self._names is None:
             self._names = defaultdict(list)
             for path in pictures_below(self.root):
-                name = os.path.basename(path).lower()
+                name = _composed(os.path.basename(path)).lower()
                 self._names[name].append(path)
                 stem = os.path.splitext(name)[0]
                 if stem != name:
                     self._names[stem].append(path)
         return self._names
 
-    def _best(self, paths: Iterable[str], name: str) -> str | None:
-        """The path whose folders fit those of a name best; None for none, or several."""
+    def _best(self, paths: Iterable[str], name: str) -> list[str]:
+        """The paths whose folders fit those of a name best."""
         wanted = _folders(name)
         scored = [(_common_end(wanted, _folders(os.path.relpath(path, self.root))), path)
                   for path in paths]
         best = max((score for score, _ in scored), default=0)
-        fitting = [path for score, path in scored if score == best]
-        return fitting[0] if len(fitting) == 1 else None
+        return [path for score, path in scored if score == best]
+
+
+def coco_image_path(index: PictureIndex, name: str) -> str:
+    """The path of an image that a COCO file names; index: of the folder of its images."""
+    path = os.path.join(index.root, name)
+    return path if os.path.isfile(path) else index.find(name, index.root) or path
+
+
+def _keys(plain: str) -> list[str]:
+    """What a picture's name is looked for as: itself, without extension, without an upload's mark.
+    """
+    name = _composed(os.path.basename(plain)).lower()
+    keys = []
+    for text in dict.fromkeys((name, _UPLOADED.sub("", name))):
+        stem, extension = os.path.splitext(text)
+        keys += [text, *([stem] if extension in READ else [])]
+    return keys
+
+
+def _composed(name: str) -> str:
+    """A name with one character for a letter with its accent; macOS writes two."""
+    return unicodedata.normalize("NFC", name)
 
 
 def plain_name(name: str) -> str:
@@ -112,7 +144,7 @@ def plain_name(name: str) -> str:
 
 
 def _folders(path: str) -> list[str]:
-    return os.path.dirname(path).lower().split("/")[::-1]
+    return _composed(os.path.dirname(path)).lower().split("/")[::-1]
 
 
 def _common_end(first: list[str], second: list[str]) -> int:

@@ -1,5 +1,6 @@
 """Where the annotation of a picture is read from: a file of its own, or tables of many pictures."""
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -8,6 +9,11 @@ from faster_rcnn.annotations.check import Annotation
 from faster_rcnn.annotations.csv_tables import CsvTable, read_csv
 from faster_rcnn.annotations.cvat_xml import CvatFile, read_cvat
 from faster_rcnn.annotations.labelme_json import read_labelme
+from faster_rcnn.annotations.tables.create_ml import read_create_ml
+from faster_rcnn.annotations.tables.image_table import ImageTable
+from faster_rcnn.annotations.tables.label_studio import read_label_studio
+from faster_rcnn.annotations.tables.open_images import read_open_images
+from faster_rcnn.annotations.tables.via import read_via
 from faster_rcnn.annotations.voc_xml import AnnotationError, read_annotation
 from faster_rcnn.annotations.yolo_txt import read_yolo
 from faster_rcnn.datasets.samples.pictures import PictureIndex
@@ -16,7 +22,11 @@ EXTENSIONS = {"voc": ".xml", "labelme": ".json", "yolo": ".txt"}
 # The folders of annotation files where a card names none
 FOLDERS = {"voc": ("Annotations", "annotations"), "labelme": ("annotations", "json"),
            "yolo": ("labels",)}
-READ: dict[str, Callable[[str], CsvTable | CvatFile]] = {"csv": read_csv, "cvat": read_cvat}
+# Readers of files with many pictures
+Table = CsvTable | CvatFile | ImageTable
+READ: dict[str, Callable[[str], Table]] = {
+    "csv": read_csv, "cvat": read_cvat, "via": read_via, "createml": read_create_ml,
+    "labelstudio": read_label_studio, "openimages": read_open_images}
 
 
 class Source(Protocol):
@@ -42,8 +52,9 @@ class FileSource:
         extension = EXTENSIONS[self.form]
         for stem in annotation_stems(self.root, self.folders, picture):
             for path in (stem + extension, stem + extension.upper()):
-                if os.path.isfile(path):
-                    return path
+                for spelling in _spellings(path):
+                    if os.path.isfile(spelling):
+                        return spelling
         return None
 
     def has(self, picture: str) -> bool:
@@ -59,6 +70,15 @@ class FileSource:
         if path is None:
             raise AnnotationError(f"{picture}: the annotation file of this picture is not there")
         return read_annotation(path) if self.form == "voc" else read_labelme(path)
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    """A path, and with its name as macOS and others write letters with accents."""
+    if path.isascii():
+        return (path,)
+    folder, name = os.path.split(path)
+    return path, *(os.path.join(folder, unicodedata.normalize(form, name))
+                   for form in ("NFC", "NFD"))
 
 
 def annotation_stems(root: str, folders: Sequence[str], picture: str) -> Iterator[str]:
@@ -82,7 +102,7 @@ def annotation_stems(root: str, folders: Sequence[str], picture: str) -> Iterato
 
 
 class TableSource:
-    """Annotations in tables (CSV) or CVAT's XML; missing: [(file, name)] of pictures not found."""
+    """Annotations in files of many pictures; missing: [(file, name)] of pictures not found."""
 
     def __init__(self, form: str, paths: Iterable[str], index: PictureIndex) -> None:
         self.missing: list[tuple[str, str]] = []
@@ -112,7 +132,7 @@ class TableSource:
         return picture in self._annotations
 
     def read(self, picture: str, size: tuple[int, int]) -> Annotation:
-        """The annotation of a picture."""
+        """The annotation of a picture (width, height)."""
         if picture not in self._annotations:
             raise AnnotationError(f"{picture}: {', '.join(self._paths)} has no row of this picture")
-        return self._annotations[picture]
+        return self._annotations[picture].of_image(size)

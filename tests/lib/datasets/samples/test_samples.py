@@ -107,7 +107,7 @@ def test_other_formats_want_a_file_for_each_picture(tmp_path):
 
 
 @pytest.mark.parametrize("keys, words", [
-    ({"format": "cvat"}, 'a card of format cvat names its XML file in "annotations"'),
+    ({"format": "cvat"}, 'a card of format cvat names its file in "annotations"'),
     ({"format": "csv", "splits": "{train: images}"}, "a table is needed"),
     ({"root": "[a, b]"}, "a card of format yolo has one root; received 2"),
     ({"splits": "{train: 3}"}, ":4: split train must be a list of pictures, a folder or a table"),
