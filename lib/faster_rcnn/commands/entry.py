@@ -6,13 +6,30 @@
 `main` imports what it needs itself, so that --help and a mistyped option answer at once.
 """
 import argparse
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 
 def run(parse: Callable[[], argparse.Namespace], main: Callable[[argparse.Namespace], int | None],
         distributed: bool = False) -> NoReturn:
     """Parses the command line, runs the tool with it and exits, as tool.run does."""
-    args = parse()
+    with unread_output():
+        args = parse()
     from faster_rcnn.commands import tool  # slow: PyTorch
     tool.run(main, distributed, args)
+
+
+@contextlib.contextmanager
+def unread_output() -> Iterator[None]:
+    """Ends the program without a traceback when nobody reads its help any more (--help | head)."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
+        sys.exit(1)

@@ -27,7 +27,8 @@ def script(words: Sequence[str] | None = None) -> NoReturn:
     """Runs the verb that the command line names, and exits."""
     words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
-        print(help_text())
+        with entry.unread_output():
+            print(help_text())
         sys.exit(0 if words else 1)
     verb, rest = words[0], list(words[1:])
     if verb not in VERBS:

@@ -200,3 +200,13 @@ def test_export_needs_the_detector_alone(verb, tmp_path, monkeypatch):
 
 def test_the_usual_opset_is_that_of_the_graphs():
     assert export.OPSET == DEFAULT_OPSET
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_that_nobody_reads_ends_quietly(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "faster_rcnn", *words], stdout=writer,
+                          stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
