@@ -76,8 +76,9 @@ def make_kernel(chain: Chain, weights: Weights, shape: Shape, stride: tuple[int,
     if isinstance(module, InnerProduct):
         return _product(module, weights, activation, chain.residual is not None, shape)
     w = module.windows._replace(stride=stride)
-    if _takes_winograd(module, w, shape, factors):
-        return _winograd(w, weights, activation)
+    tile = _winograd_tile(module, w, shape, factors)
+    if tile is not None:
+        return _in_groups(module, weights, lambda part: _winograd(w, part, activation, tile))
     if factors == torch.float32 and _takes_pointwise(module, w, activation):
         return _pointwise(w, weights, activation)
     if factors == torch.float32 and chain.residual is None and _takes_depthwise(module, w,
@@ -86,23 +87,45 @@ def make_kernel(chain: Chain, weights: Weights, shape: Shape, stride: tuple[int,
     return _convolution(module, w, weights, activation, chain.residual is not None, shape)
 
 
-def _takes_winograd(module: Convolution, w: Windows, shape: Shape, factors: torch.dtype) -> bool:
-    if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and module.group == 1):
-        return False
+def _winograd_tile(module: Convolution, w: Windows, shape: Shape,
+                   factors: torch.dtype) -> int | None:
+    """The tile of Winograd's algorithm, or None where another way is faster."""
+    if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and state.allows_winograd()):
+        return None
     height, width = w.counts(shape[2:])
-    return state.allows_winograd() and winograd.pays(
-        module.channels, module.num_output, shape[0] * height, width, torch.get_num_threads(),
-        factors=factors)
+    return winograd.packed_tile(
+        module.channels // module.group, module.num_output // module.group, shape[0] * height,
+        width, torch.get_num_threads(), factors)
 
 
-def _winograd(w: Windows, weights: Weights, activation: Activation) -> Kernel:
-    packed, bias = winograd.winograd_pack(weights.weight), weights.bias
+def _winograd(w: Windows, weights: Weights, activation: Activation, tile: int) -> Kernel:
+    packed, bias = winograd.winograd_pack(weights.weight, tile), weights.bias
     relu = activation.name == "relu"
     after = None if relu else _IN_PLACE.get(activation.name)
 
     def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         top = winograd.winograd_conv(x, packed, bias, w.pad, relu, residual, out)
         return top if after is None else after(top, *activation.scalars)
+    return run
+
+
+def _in_groups(module: Convolution, weights: Weights, make: Callable[[Weights], Kernel]) -> Kernel:
+    """The kernel that `make` makes of the weights; for groups of channels, one of each."""
+    groups = module.group
+    if groups == 1:
+        return make(weights)
+    biases = (None,) * groups if weights.bias is None else weights.bias.chunk(groups)
+    kernels = [make(Weights(*part)) for part in zip(weights.weight.chunk(groups), biases)]
+
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
+        if out is None:
+            out = torch.empty(module.top_shapes([tuple(x.shape)])[0] or (), dtype=x.dtype,
+                              memory_format=torch.channels_last)
+        inputs = x.contiguous(memory_format=torch.channels_last).chunk(groups, 1)
+        added = (None,) * groups if residual is None else residual.chunk(groups, 1)
+        for kernel, *operands in zip(kernels, inputs, added, out.chunk(groups, 1)):
+            kernel(*operands)
+        return out
     return run
 
 
