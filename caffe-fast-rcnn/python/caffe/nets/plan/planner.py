@@ -9,7 +9,13 @@ from caffe.core.blob import AnyParamBlob
 from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs, last_uses
 from caffe.nets.plan.chains import find_chains
-from caffe.nets.plan.steps import ChainStep, Step, join_concats, make_steps
+from caffe.nets.plan.steps import (
+    ChainStep,
+    Step,
+    join_concats,
+    make_steps,
+    reuse_residuals,
+)
 from caffe.nets.plan.thinning import thin_tops
 from caffe.runners.runner import LayerRunner
 
@@ -129,6 +135,7 @@ class Planner:
         for step in self._chains.values():
             step.stand_alone()
         thin_tops(self._steps, {id(memory) for group in self._leaving for memory in group})
+        reuse_residuals(self._steps, self._leaving)
         self._steps = join_concats(self._steps, self._leaving)
 
     def _last_uses(self) -> list[list[Memory]]:

@@ -12,7 +12,7 @@ from caffe.nets.plan.absent import AbsentBlobs
 from caffe.nets.plan.chains import Chain
 from caffe.nets.plan.joining import Joint, Slot, is_joint
 from caffe.nets.plan.kernels import Kernel, folded_weights, make_kernel
-from caffe.runners.module_runner import ModuleRunner
+from caffe.runners.module_runner import ModuleRunner, SplitRunner
 from caffe.runners.runner import LayerRunner
 
 
@@ -66,6 +66,7 @@ class ChainStep:
     thinning  along both axes only every so many-th pixel of the top is computed (thinning.py)
     source    the step that thins the bottom, or None
     is_last   whether no later step reads what the source has computed
+    overwrites  whether the residual's values are not needed any more behind this step
     slot      where the top goes in that of a Concat (joining.py), or None
     thin_top  the thinned top, until its last reader has run
     """
@@ -83,7 +84,7 @@ class ChainStep:
 
     def stand_alone(self) -> None:
         """Forgets what was agreed with other steps."""
-        self.thinning, self.is_last = 1, False
+        self.thinning, self.is_last, self.overwrites = 1, False, False
         self.source: ChainStep | None = None
         self.slot: Slot | None = None
 
@@ -104,17 +105,30 @@ class ChainStep:
         return 0.0
 
     def _compute(self, kernel: Kernel, x: Tensor, residual: Tensor | None, thinning: int) -> None:
-        if thinning > 1:
-            few = None if residual is None else residual[:, :, ::thinning, ::thinning]
-            self.thin_top = kernel(x, few, None)
-            self._absent.leave_out(self.top.values, self._top_shape)
-        else:
-            out = None if self.slot is None else self.slot.place(self._top_shape)
-            top = kernel(x, residual, out)
-            self.top.values.set(top, owned=top is not out)
-            self.top.values.fresh = top is not out
+        top_values = self.top.values
+        # nothing is recorded here, which autograd's own kernels would find out for every operator
+        with torch._C._AutoDispatchBelowAutograd():
+            if thinning > 1:
+                few = None if residual is None else residual[:, :, ::thinning, ::thinning]
+                self.thin_top = kernel(x, few, None)
+                self._absent.leave_out(top_values, self._top_shape)
+            elif self.slot is not None:
+                out = self.slot.place(self._top_shape)
+                top = kernel(x, residual, out)
+                top_values.set(top, owned=top is not out)
+                top_values.fresh = top is not out
+            else:
+                top_values.set(kernel(x, residual, residual if self._may_overwrite() else None))
+                top_values.fresh = True
         for memory in self.hidden:
             self._absent.leave_out(memory, self._top_shape)
+
+    def _may_overwrite(self) -> bool:
+        """Whether the top may take the residual's place in the memory at this moment."""
+        if not self.overwrites or self.chain.residual is None:
+            return False
+        memory = self.chain.residual.values
+        return memory.fresh and not (memory.is_held or memory.is_lent)
 
     def _stride(self, thinning: int, is_thin: bool) -> tuple[int, ...]:
         """The stride that leads from the pixels that are there to those that are computed."""
@@ -149,7 +163,8 @@ Step = LayerStep | ChainStep
 
 def make_steps(layers: Sequence[LayerRunner], chains: dict[int, ChainStep]) -> list[Step]:
     """The steps of a net, in the order of its layers; chains: by the host's position."""
-    carried_out = {place for step in chains.values() for place in step.chain.places}
+    carried_out = {place for place, layer in enumerate(layers) if isinstance(layer, SplitRunner)}
+    carried_out |= {place for step in chains.values() for place in step.chain.places}
     return [chains[place] if place in chains else LayerStep(layer)
             for place, layer in enumerate(layers) if place in chains or place not in carried_out]
 
@@ -166,6 +181,22 @@ def join_concats(steps: Sequence[Step], leaving: Sequence[Sequence[Memory]]) -> 
         own = _joined(step, makers, memories) if is_joint(step.layers[0]) else None
         joined.append(own or step)
     return joined
+
+
+def reuse_residuals(steps: Sequence[Step], leaving: Sequence[Sequence[Memory]]) -> None:
+    """Has chains write their tops over residuals that leave behind them, where only chains, which
+    keep no tensor of what they read, make and read these.
+
+    leaving: per step, the memories that the pass lets go behind it.
+    """
+    made = {id(step.top.values) for step in steps if isinstance(step, ChainStep)}
+    made -= {id(blob.values) for step in steps if not isinstance(step, ChainStep)
+             for layer in step.layers for blob in (*layer.bottoms, *layer.tops)}
+    for step, memories in zip(steps, leaving):
+        if isinstance(step, ChainStep) and step.chain.residual is not None:
+            key = id(step.chain.residual.values)
+            step.overwrites = (key in made and any(id(memory) == key for memory in memories)
+                               and key != id(step.chain.host.bottoms[0].values))
 
 
 def _joined(step: Step, makers: Mapping[int, ChainStep],

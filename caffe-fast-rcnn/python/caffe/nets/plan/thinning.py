@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 
 from caffe.layer_types.maps.convolution import Convolution
 from caffe.nets.plan.steps import ChainStep, Step
-from caffe.runners.module_runner import SplitRunner
 
 
 def thin_tops(steps: Sequence[Step], leaving: Collection[int]) -> None:
@@ -41,7 +40,7 @@ def _readers(steps: Sequence[Step]) -> tuple[dict[int, list[ChainStep]], set[int
             hosts.setdefault(id(step.chain.host.bottoms[0].values), []).append(step)
             if step.chain.residual is not None:
                 others.add(id(step.chain.residual.values))
-        elif not isinstance(step.layer, SplitRunner):
+        else:
             others |= {id(blob.values) for blob in step.layer.bottoms}
     return hosts, others
 
