@@ -17,7 +17,6 @@ from torch import Tensor
 from caffe.operators.halves import widened
 from caffe.operators.registration import PANEL, are_compiled, raw, refuse_gradient
 
-
 _LANES = PANEL // 2     # numbers in one of the processor's vectors
 
 

@@ -135,7 +135,8 @@ def packed_tile(in_channels: int, out_channels: int, height: int, width: int, th
         return TILE if pays(in_channels, out_channels, height, width, threads,
                             factors=factors) else None
     tiles = -(-height // TILE) * -(-width // TILE)
-    if not are_compiled() or tiles < 4 or min(in_channels, out_channels) < (16 if tiles > 8 else 32):
+    least_channels = 16 if tiles > 8 else 32
+    if not are_compiled() or tiles < 4 or min(in_channels, out_channels) < least_channels:
         return None
     pairs = in_channels * out_channels * factors.itemsize
     tile = 2 if tiles < 12 and pairs * (TILE + 2) ** 2 > _SMALL else TILE

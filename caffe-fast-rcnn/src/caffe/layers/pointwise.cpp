@@ -21,7 +21,7 @@ using winograd::kPanel;
 using winograd::kRows;
 
 constexpr int64_t kPageFloats = 1024;      // of 4096 bytes
-constexpr int64_t kBlockFloats = 1 << 15;  // of pixels that stay in a core's second cache
+constexpr int64_t kBlockFloats = 1 << 15;  // of pixels or weights that the second cache holds
 
 // What the next panel is, and how much of it a group of pixels fetches into the cache: `step`
 // numbers for every channel.
@@ -151,7 +151,10 @@ struct Pointwise {
 void run(const Pointwise& work) {
   const int64_t threads = std::max<int64_t>(at::get_num_threads(), 1);
   const int64_t groups = (work.pixels + kRows - 1) / kRows;
-  const int64_t most = std::max<int64_t>(kBlockFloats / (work.channels * kRows), 1);
+  // weights that the cache holds serve all outputs of a few pixels, which are written in order
+  const bool are_few = work.panels() * work.panel_floats() <= kBlockFloats;
+  const int64_t most =
+      are_few ? 1 : std::max<int64_t>(kBlockFloats / (work.channels * kRows), 1);
   const int64_t least = (groups + most - 1) / most;
   const int64_t blocks = std::min((least + threads - 1) / threads * threads, groups);
   const int64_t parts =
