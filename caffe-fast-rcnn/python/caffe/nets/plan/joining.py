@@ -62,8 +62,8 @@ class Slot(NamedTuple):
     """The place of one bottom in a Joint."""
 
     joint: Joint
-    index: int
+    number: int
 
     def place(self, shape: Shape) -> Tensor | None:
         """Memory for the bottom, a slice of the channels of a map in channels_last."""
-        return self.joint.part(self.index, shape)
+        return self.joint.part(self.number, shape)
