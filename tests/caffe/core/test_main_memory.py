@@ -1,5 +1,6 @@
 """Main memory: freed memory is used again, and mapped files do not stay in memory when copied."""
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -72,3 +73,17 @@ def test_freed_memory_is_used_again(variables, reused, monkeypatch):
     done = subprocess.run([sys.executable, "-c", REUSE], capture_output=True, text=True,
                           check=True)
     assert (int(done.stdout) < PAGES / 100) is reused
+
+
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/transparent_hugepage/enabled"),
+                    reason="Linux alone has large pages that are asked for")
+def test_the_next_blocks_may_lie_on_large_pages():
+    """VmFlags of the heap: hg, for MADV_HUGEPAGE."""
+    script = ("import caffe, numpy as np, re; a = np.ones(1 << 22, np.float32)\n"
+              "middle = a.ctypes.data + a.nbytes // 2\n"
+              "for line in open('/proc/self/smaps'):\n"
+              "    found = re.match('([0-9a-f]+)-([0-9a-f]+) ', line)\n"
+              "    if found: inside = int(found[1], 16) <= middle < int(found[2], 16)\n"
+              "    if line.startswith('VmFlags') and inside: print('hg' in line.split())")
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True"]

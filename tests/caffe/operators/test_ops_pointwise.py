@@ -58,6 +58,45 @@ def test_pixels_that_are_whole_pages_apart(case, threads):
     torch.testing.assert_close(top.double(), wanted, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("outputs", [1, 16, 24, 33, 70])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (6, 7)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_slices_of_channels(outputs, size, threads):
+    x, weight, bias, residual = operands(2, 21, outputs, *size)
+    wanted = exact(x, weight, bias, residual, 0, 9)
+    maps = torch.full((2, outputs + 40, *size), 7.0).to(memory_format=torch.channels_last)
+    wide = torch.cat([x, x], 1).to(memory_format=torch.channels_last)
+    out = maps[:, 11:11 + outputs]
+    with threads_of_torch(threads):
+        top = pointwise_conv(wide[:, 21:], pointwise_pack(weight), bias, residual, 0, 9, out)
+    assert top is out
+    torch.testing.assert_close(out.double(), wanted, rtol=1e-5, atol=2e-5)
+    assert (maps[:, :11] == 7).all() and (maps[:, 11 + outputs:] == 7).all()
+
+
+def test_the_residual_takes_the_result():
+    x, weight, bias, residual = operands(2, 30, 50, 6, 7)
+    residual = residual.to(memory_format=torch.channels_last)
+    wanted = exact(x, weight, bias, residual, 0, 9)
+    pointwise_conv(x, pointwise_pack(weight), bias, residual, 0, 9, residual)
+    torch.testing.assert_close(residual.double(), wanted, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("out", [
+    torch.zeros(1, 6, 5, 4), torch.zeros(1, 6, 5, 5).double(), torch.zeros(1, 6, 5, 5),
+    torch.zeros(1, 1, 5, 5).expand(1, 6, 5, 5)], ids=["shape", "type", "layout", "expanded"])
+def test_an_out_that_does_not_fit(out):
+    x, weight, _, _ = operands(1, 4, 6, 5, 5)
+    with pytest.raises(ValueError, match="^pointwise_conv: out "):
+        pointwise_conv(x, pointwise_pack(weight), out=out)
+
+
+def test_out_must_not_be_the_bottom():
+    x = torch.randn(1, 6, 5, 5).to(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match="shares memory with x"):
+        pointwise_conv(x, pointwise_pack(torch.ones(6, 6, 1, 1)), out=x)
+
+
 def test_by_hand():
     #  pixels (1, 2) and (3, 4); outputs: their sum + 10, and their difference, at most 0
     x = torch.tensor([[1.0, 3.0], [2.0, 4.0]]).view(1, 2, 1, 2)
@@ -89,9 +128,11 @@ def test_no_images():
 def test_like_the_plain_operator():
     x, weight, bias, residual = operands(2, 20, 50, 6, 7)
     given = x, *pointwise_pack(weight), bias, residual, -1.0, 2.0
-    torch.testing.assert_close(plain.pointwise_conv(*given),
-                               torch.ops.caffe_fast_rcnn.pointwise_conv(*given), rtol=1e-5,
-                               atol=1e-5)
+    real = torch.ops.caffe_fast_rcnn.pointwise_conv(*given)
+    torch.testing.assert_close(plain.pointwise_conv(*given), real, rtol=1e-5, atol=1e-5)
+    out = torch.empty_like(real)
+    plain.pointwise_conv_out(*given, out)
+    torch.testing.assert_close(out, real, rtol=1e-5, atol=1e-5)
 
 
 def test_meta_shape():

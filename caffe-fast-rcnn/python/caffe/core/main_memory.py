@@ -10,6 +10,7 @@ import numpy as np
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3       # glibc: malloc.h
 _USERS_CHOICE = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 _PIECE = 1 << 24        # bytes
+_RESERVE = 1 << 30      # bytes of address space, which become memory where they are written to
 
 
 def keep_freed_memory() -> None:
@@ -25,6 +26,28 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 1 << 30)
         mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+        _reserve_large_pages()
+
+
+def _reserve_large_pages() -> None:
+    """Tells Linux to make up the next blocks that malloc hands out of large pages (2 MB).
+
+    A map of 5 MB lies on 1200 pages of 4 KB, most of which the processor must look up again for
+    every layer: in small nets a fifth of the time. Malloc extends its heap by a block, which is
+    freed and stays with it; so what the main thread allocates next comes from there.
+    """
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    library.malloc.argtypes = [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    library.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    block = library.malloc(_RESERVE - mmap.PAGESIZE)    # above that size it is no part of the heap
+    if block is not None:
+        begin = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
+        library.madvise(begin, _RESERVE - 2 * mmap.PAGESIZE, mmap.MADV_HUGEPAGE)
+        library.free(block)
 
 
 def copy_mapped(target: np.ndarray, array: np.ndarray) -> None:

@@ -30,6 +30,8 @@ NUMBERS = torch.float32, torch.bfloat16
 # Where weights are packed each time, m = 2 is as fast in bfloat16, and gradients are more exact
 TRAINING_TILES = {torch.float32: TILE, torch.bfloat16: 2}
 _CACHE = 8 << 20                        # bytes of packed weights that stay in a cache
+_SMALL = 2 << 20                        # as many as are read faster than they are multiplied
+_LEAST_PIXELS = {4: 64, 2: 24}          # of a map for every core, {tile: pixels}
 
 
 class WinogradWeights(NamedTuple):
@@ -112,6 +114,34 @@ def pays(in_channels: int, out_channels: int, height: int, width: int, threads: 
     if bytes_packed > _CACHE and height * width < 64 * threads:
         return False
     return tiles >= (9 if packed else 20)
+
+
+def packed_tile(in_channels: int, out_channels: int, height: int, width: int, threads: int,
+                factors: torch.dtype = torch.float32) -> int | None:
+    """The tile for weights that are packed once, or None where oneDNN is the faster way.
+
+    The operands are those of `pays`. A tile of 2 x 2 has 16 factors per pair of channels to read
+    instead of 36, and twice the products; so it is for small maps. Microseconds of one core
+    (AVX-512), the weights in no cache:
+
+        channels, map       tile 4    tile 2    oneDNN
+        128 128, 7 x 7         204       183       273
+        192 384, 7 x 7         596       513       738
+        512 512, 7 x 7        1906      1461      2043
+        256 512, 10 x 10      1418      1211      2175
+        256 256, 14 x 14       999      1243      2126
+    """
+    if factors != torch.float32:
+        return TILE if pays(in_channels, out_channels, height, width, threads,
+                            factors=factors) else None
+    tiles = -(-height // TILE) * -(-width // TILE)
+    least_channels = 16 if tiles > 8 else 32
+    if not are_compiled() or tiles < 4 or min(in_channels, out_channels) < least_channels:
+        return None
+    pairs = in_channels * out_channels * factors.itemsize
+    tile = 2 if tiles < 12 and pairs * (TILE + 2) ** 2 > _SMALL else TILE
+    is_cached = pairs * (tile + 2) ** 2 <= _CACHE
+    return tile if is_cached or height * width >= _LEAST_PIXELS[tile] * threads else None
 
 
 # What PyTorch must know of them.

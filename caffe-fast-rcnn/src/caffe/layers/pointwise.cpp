@@ -1,13 +1,16 @@
 // Convolution with a kernel of 1 x 1, for test nets, on maps in channels_last: the product of pixels
 // and packed weights, with all sums in registers, bias, residual and limits on the way out.
 #include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <optional>
-#include <vector>
 
+#include "checks.h"
 #include "clamping.h"
 #include "winograd_product.h"
 
@@ -17,110 +20,128 @@ namespace {
 using winograd::kPanel;
 using winograd::kRows;
 
-void check_float(const char* op, const char* name, const at::Tensor& x) {
-  TORCH_CHECK_VALUE(x.scalar_type() == at::kFloat, op, ": ", name, " must be float32, not ",
-                    x.scalar_type());
-  TORCH_CHECK_VALUE(x.device().is_cpu(), op, ": ", name, " must be on the CPU, not on ",
-                    x.device());
-}
+constexpr int64_t kPageFloats = 1024;      // of 4096 bytes
+constexpr int64_t kBlockFloats = 1 << 15;  // of pixels or weights that the second cache holds
 
-constexpr int64_t kPageFloats = 1024;       // of 4096 bytes
-constexpr int64_t kBlockFloats = 1 << 15;  // of pixels that stay in a core's second cache
+// What the next panel is, and how much of it a group of pixels fetches into the cache: `step`
+// numbers for every channel.
+struct Ahead {
+  const float* data;
+  int64_t step;
+};
 
 struct Pointwise {
-  int64_t pixels, channels, outputs, stride;  // stride: from a pixel of x to the next
-  const float* x;         // (pixels, channels)
+  int64_t pixels, channels, outputs;
+  int64_t x_stride, residual_stride, y_stride;  // from a pixel to the next
+  const float* x;
   const float* packed;    // (panels, channels, kPanel)
-  const float* bias;      // panels * kPanel numbers
-  const float* residual;  // (pixels, outputs), or null
-  float* y;               // (pixels, outputs)
+  const float* bias;      // `outputs` numbers, or null
+  const float* residual;  // or null
+  float* y;
   Limits limits;
 
   int64_t panels() const { return (outputs + kPanel - 1) / kPanel; }
   int64_t panel_floats() const { return channels * kPanel; }
 
-  // The outputs of a panel at pixels first ... first + kCount - 1; `ahead`: what comes next.
-  template <int kCount>
-  void multiply(int64_t first, int64_t panel, const float* ahead, int64_t step) const {
-    Vector left[kCount], right[kCount];
-    const Vector start = load(bias + panel * kPanel), behind = load(bias + panel * kPanel + kLanes);
-#pragma GCC unroll 16
-    for (int row = 0; row < kCount; ++row) {
-      left[row] = start;
-      right[row] = behind;
+  // The outputs of a panel at `count` pixels, at most kRows, from `pixel` on; what there is of the
+  // last panel may be one vector.
+  void multiply(int64_t count, int64_t pixel, int64_t panel, Ahead ahead) const {
+    outputs - panel * kPanel > kLanes ? multiply_some<kRows, 2>(count, pixel, panel, ahead)
+                                      : multiply_some<kRows, 1>(count, pixel, panel, ahead);
+  }
+
+  template <int kCount, int kVectors>
+  void multiply_some(int64_t count, int64_t pixel, int64_t panel, Ahead ahead) const {
+    if constexpr (kCount > 0) {
+      count == kCount ? multiply<kCount, kVectors>(pixel, panel, ahead)
+                      : multiply_some<kCount - 1, kVectors>(count, pixel, panel, ahead);
     }
-    const float* inputs = x + first * stride;
+  }
+
+  template <int kCount, int kVectors>
+  void multiply(int64_t pixel, int64_t panel, Ahead ahead) const {
+    Vector sums[kCount][kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const Vector start = start_of(panel * kPanel + v * kLanes);
+#pragma GCC unroll 16
+      for (int row = 0; row < kCount; ++row) sums[row][v] = start;
+    }
+    const float* inputs = x + pixel * x_stride;
     const float* weights = packed + panel * panel_floats();
     for (int64_t k = 0; k < channels; ++k, weights += kPanel) {
-      __builtin_prefetch(ahead + k * step, 0, 2);
-      const Vector one = load(weights), two = load(weights + kLanes);
+      __builtin_prefetch(ahead.data + k * ahead.step, 0, 2);
+      Vector factors[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) factors[v] = load(weights + v * kLanes);
 #pragma GCC unroll 16
       for (int row = 0; row < kCount; ++row) {
-        const Vector input = splat(inputs[row * stride + k]);
-        left[row] = multiply_add(input, one, left[row]);
-        right[row] = multiply_add(input, two, right[row]);
+        const Vector input = splat(inputs[row * x_stride + k]);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          sums[row][v] = multiply_add(input, factors[v], sums[row][v]);
+        }
       }
     }
 #pragma GCC unroll 16
     for (int row = 0; row < kCount; ++row) {
-      write(first + row, panel * kPanel, left[row]);
-      write(first + row, panel * kPanel + kLanes, right[row]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        write(pixel + row, panel * kPanel + v * kLanes, sums[row][v]);
+      }
     }
+  }
+
+  Vector start_of(int64_t output) const {
+    const int64_t lanes = std::min<int64_t>(kLanes, outputs - output);
+    if (!bias || lanes <= 0) return Vector{};
+    return lanes == kLanes ? load(bias + output) : load_some(bias + output, lanes);
   }
 
   void write(int64_t pixel, int64_t output, Vector value) const {
     const int64_t lanes = std::min<int64_t>(kLanes, outputs - output);
-    const int64_t place = pixel * outputs + output;
-    if (lanes == kLanes) {
-      if (residual) value += load(residual + place);
-      store(y + place, limits.of(value));
-    } else if (lanes > 0) {
-      if (residual) value += load_some(residual + place, lanes);
-      store_some(y + place, limits.of(value), lanes);
+    if (lanes <= 0) return;
+    if (residual) {
+      const float* added = residual + pixel * residual_stride + output;
+      value += lanes == kLanes ? load(added) : load_some(added, lanes);
     }
-  }
-
-  // As `multiply` for a number of pixels, at most kCount, that is known only now.
-  template <int kCount>
-  void multiply_some(int64_t count, int64_t first, int64_t panel, const float* ahead,
-                     int64_t step) const {
-    if constexpr (kCount > 0) {
-      if (count == kCount) {
-        multiply<kCount>(first, panel, ahead, step);
-      } else {
-        multiply_some<kCount - 1>(count, first, panel, ahead, step);
-      }
+    float* to = y + pixel * y_stride + output;
+    if (lanes == kLanes) {
+      store(to, limits.of(value));
+    } else {
+      store_some(to, limits.of(value), lanes);
     }
   }
 
   // Pixels first ... last - 1, panels first_panel ... last_panel - 1. Pixels that are whole pages
   // apart would drive each other out of the first cache, and are copied with gaps between them.
   void compute(int64_t first, int64_t last, int64_t first_panel, int64_t last_panel) const {
-    if (stride % kPageFloats != 0) {
+    if (x_stride % kPageFloats != 0) {
       compute_there(first, last, first_panel, last_panel);
       return;
     }
     Pointwise spread = *this;
-    spread.stride = channels + kLanes;
-    std::vector<float> pixels((last - first) * spread.stride);
+    spread.x_stride = channels + kLanes;
+    const auto copy = std::make_unique_for_overwrite<float[]>((last - first) * spread.x_stride);
     for (int64_t pixel = first; pixel < last; ++pixel) {
-      std::copy_n(x + pixel * stride, channels, &pixels[(pixel - first) * spread.stride]);
+      std::copy_n(x + pixel * x_stride, channels, &copy[(pixel - first) * spread.x_stride]);
     }
-    spread.x = pixels.data();
-    spread.y += first * outputs;
-    if (residual) spread.residual += first * outputs;
+    spread.x = copy.get();
+    spread.y += first * y_stride;
+    if (residual) spread.residual += first * residual_stride;
     spread.compute_there(0, last - first, first_panel, last_panel);
   }
 
+  // In groups of pixels that are as equal as can be.
   void compute_there(int64_t first, int64_t last, int64_t first_panel, int64_t last_panel) const {
-    const int64_t groups = std::max<int64_t>((last - first) / kRows, 1);
+    const int64_t size = last - first, groups = (size + kRows - 1) / kRows;
     const int64_t step = std::max<int64_t>(kPanel / groups, 1);
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
       const float* next = packed + std::min(panel + 1, last_panel - 1) * panel_floats();
-      for (int64_t pixel = first; pixel < last; pixel += kRows) {
-        const int64_t group = std::min((pixel - first) / kRows, kPanel / step - 1);
-        multiply_some<kRows>(std::min<int64_t>(kRows, last - pixel), pixel, panel,
-                             next + group * step * channels, step);
+      for (int64_t group = 0; group < groups; ++group) {
+        const int64_t begin = size * group / groups, end = size * (group + 1) / groups;
+        const int64_t share = std::min(group, kPanel / step - 1);
+        multiply(end - begin, first + begin, panel, {next + share * step * channels, step});
       }
     }
   }
@@ -130,8 +151,12 @@ struct Pointwise {
 void run(const Pointwise& work) {
   const int64_t threads = std::max<int64_t>(at::get_num_threads(), 1);
   const int64_t groups = (work.pixels + kRows - 1) / kRows;
-  const int64_t most = std::max<int64_t>(kBlockFloats / (work.channels * kRows), 1);
-  const int64_t blocks = (groups + most - 1) / most;
+  // weights that the cache holds serve all outputs of a few pixels, which are written in order
+  const bool are_few = work.panels() * work.panel_floats() <= kBlockFloats;
+  const int64_t most =
+      are_few ? 1 : std::max<int64_t>(kBlockFloats / (work.channels * kRows), 1);
+  const int64_t least = (groups + most - 1) / most;
+  const int64_t blocks = std::min((least + threads - 1) / threads * threads, groups);
   const int64_t parts =
       threads == 1 || blocks >= 4 * threads
           ? 1
@@ -139,53 +164,103 @@ void run(const Pointwise& work) {
   at::parallel_for(0, blocks * parts, 1, [&](int64_t first, int64_t last) {
     for (int64_t item = first; item < last; ++item) {
       const int64_t block = item / parts, part = item % parts;
-      work.compute(groups * block / blocks * kRows,
-                   std::min(groups * (block + 1) / blocks * kRows, work.pixels),
+      work.compute(work.pixels * block / blocks, work.pixels * (block + 1) / blocks,
                    work.panels() * part / parts, work.panels() * (part + 1) / parts);
     }
   });
 }
 
-at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
-                          const std::optional<at::Tensor>& bias,
-                          const std::optional<at::Tensor>& residual, double low, double high) {
+// Numbers from a pixel of a map to the next, where they are as far apart everywhere.
+int64_t pixel_stride(const at::Tensor& x) {
+  if (x.size(3) > 1) return x.stride(3);
+  if (x.size(2) > 1) return x.stride(2);
+  return x.size(0) > 1 ? x.stride(0) : x.size(1);
+}
+
+// Whether pixels, each a run of channels, follow each other so: in channels_last, or in a slice of
+// the channels of such a map.
+bool is_run_of_pixels(const at::Tensor& x) {
+  const int64_t step = pixel_stride(x);
+  return (x.stride(1) == 1 || x.size(1) == 1) &&
+         (x.size(2) == 1 || x.stride(2) == step * x.size(3)) &&
+         (x.size(0) == 1 || x.stride(0) == step * x.size(3) * x.size(2));
+}
+
+at::Tensor as_run_of_pixels(const at::Tensor& x) {
+  return is_run_of_pixels(x) ? x : x.contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+// What takes the result: float32 of that shape, a run of pixels, and no memory of x.
+void check_out(const char* op, const at::Tensor& out, at::IntArrayRef shape,
+                      const at::Tensor& x) {
+  check_float_on_cpu(op, "out", out, 4);
+  TORCH_CHECK_VALUE(out.sizes() == shape, op, ": out must be ", shape, ", not ", out.sizes());
+  TORCH_CHECK_VALUE(is_run_of_pixels(out) && pixel_stride(out) >= out.size(1), op,
+                    ": out must be channels_last, or a slice of the channels of such a map, not "
+                    "have the strides ", out.strides());
+  const at::MemOverlapStatus overlap = at::get_overlap_status(x, out);
+  TORCH_CHECK_VALUE(overlap != at::MemOverlapStatus::Full &&
+                        overlap != at::MemOverlapStatus::Partial,
+                    op, ": out shares memory with x");
+}
+
+void check_bias(const char* op, const OptionalTensor& bias, int64_t outputs) {
+  if (!bias) return;
+  check_float_on_cpu(op, "bias", *bias, 1);
+  TORCH_CHECK_VALUE(bias->size(0) == outputs, op, ": bias must be (", outputs, ",), not ",
+                    bias->sizes());
+}
+
+void check_residual(const char* op, const OptionalTensor& residual,
+                           at::IntArrayRef shape) {
+  if (!residual) return;
+  check_float_on_cpu(op, "residual", *residual, 4);
+  TORCH_CHECK_VALUE(residual->sizes() == shape, op, ": residual must be ", shape, ", not ",
+                    residual->sizes());
+}
+
+void pointwise_conv_out(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
+                        const OptionalTensor& bias,
+                        const OptionalTensor& residual, double low, double high,
+                        const at::Tensor& out) {
   constexpr const char* op = "pointwise_conv";
-  check_float(op, "x", x);
-  TORCH_CHECK_VALUE(x.dim() == 4, op, ": x must be (N, C, H, W), not ", x.sizes());
-  check_float(op, "packed", packed);
-  TORCH_CHECK_VALUE(packed.dim() == 3 && packed.size(1) == x.size(1) && packed.size(2) == kPanel &&
+  check_float_on_cpu(op, "x", x, 4);
+  check_float_on_cpu(op, "packed", packed, 3);
+  TORCH_CHECK_VALUE(packed.size(1) == x.size(1) && packed.size(2) == kPanel &&
                         packed.size(0) == (out_channels + kPanel - 1) / kPanel && out_channels > 0,
                     op, ": packed must come from pointwise_pack for ", x.size(1),
                     " channels and ", out_channels, " outputs, not be ", packed.sizes());
-  at::Tensor out = at::empty({x.size(0), out_channels, x.size(2), x.size(3)},
-                             x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const at::Tensor from = x.contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor weights = packed.contiguous();
-  at::Tensor addend = at::zeros({packed.size(0) * kPanel}, at::kFloat);
-  if (bias) {
-    check_float(op, "bias", *bias);
-    TORCH_CHECK_VALUE(bias->dim() == 1 && bias->size(0) == out_channels, op, ": bias must be (",
-                      out_channels, ",), not ", bias->sizes());
-    addend.narrow(0, 0, out_channels).copy_(*bias);
-  }
-  at::Tensor added;
-  if (residual) {
-    check_float(op, "residual", *residual);
-    TORCH_CHECK_VALUE(residual->sizes() == out.sizes(), op, ": residual must be ", out.sizes(),
-                      ", not ", residual->sizes());
-    added = residual->contiguous(at::MemoryFormat::ChannelsLast);
-  }
-  if (out.numel() == 0) return out;
+  const std::array<int64_t, 4> shape = {x.size(0), out_channels, x.size(2), x.size(3)};
+  check_bias(op, bias, out_channels);
+  check_residual(op, residual, shape);
+  check_out(op, out, shape, x);
+  if (out.numel() == 0) return;
+  const at::Tensor from = as_run_of_pixels(x), weights = packed.contiguous();
+  const at::Tensor addend = bias ? bias->contiguous() : at::Tensor();
+  const at::Tensor added = residual ? as_run_of_pixels(*residual) : at::Tensor();
   run({x.size(0) * x.size(2) * x.size(3),
        x.size(1),
        out_channels,
-       x.size(1),
+       pixel_stride(from),
+       residual ? pixel_stride(added) : 0,
+       pixel_stride(out),
        from.const_data_ptr<float>(),
        weights.const_data_ptr<float>(),
-       addend.const_data_ptr<float>(),
+       bias ? addend.const_data_ptr<float>() : nullptr,
        residual ? added.const_data_ptr<float>() : nullptr,
        out.mutable_data_ptr<float>(),
        {static_cast<float>(low), static_cast<float>(high)}});
+}
+
+at::Tensor pointwise_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out_channels,
+                          const OptionalTensor& bias,
+                          const OptionalTensor& residual, double low, double high) {
+  constexpr const char* op = "pointwise_conv";
+  check_float_on_cpu(op, "x", x, 4);
+  TORCH_CHECK_VALUE(out_channels > 0, op, ": out_channels must be positive, not ", out_channels);
+  at::Tensor out = at::empty({x.size(0), out_channels, x.size(2), x.size(3)},
+                             x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  pointwise_conv_out(x, packed, out_channels, bias, residual, low, high, out);
   return out;
 }
 
@@ -195,8 +270,14 @@ TORCH_LIBRARY_FRAGMENT(caffe_fast_rcnn, m) {
   m.def(
       "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
       "float low, float high) -> Tensor");
+  m.def(
+      "pointwise_conv_out(Tensor x, Tensor packed, int out_channels, Tensor? bias, "
+      "Tensor? residual, float low, float high, Tensor(a!) out) -> ()");
 }
 
-TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) { m.impl("pointwise_conv", &pointwise_conv); }
+TORCH_LIBRARY_IMPL(caffe_fast_rcnn, CPU, m) {
+  m.impl("pointwise_conv", &pointwise_conv);
+  m.impl("pointwise_conv_out", &pointwise_conv_out);
+}
 
 }  // namespace caffe_fast_rcnn

@@ -76,30 +76,36 @@ at::Tensor with_neighbouring_channels(const at::Tensor& x) {
   return has_neighbouring_channels(x) ? x : x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-// How the work is cut: groups of kRows tiles make up blocks, panels of outputs make up batches.
+struct Panels {
+  int64_t first, count;
+};
+
+// How the work is cut: tiles into blocks, panels of outputs into batches, as equal as can be.
 struct Plan {
-  static constexpr int64_t kMostGroups = 8, kMostPanels = 4;
-  int64_t tiles, groups, blocks, panels, batches, threads;
+  static constexpr int64_t kMostTiles = 8 * kRows, kMostPanels = 4;
+  int64_t tiles, blocks, panels, batches, threads;
 
   template <typename Number>
   Plan(const Convolution<Number>& work, int64_t outputs) {
     tiles = work.to.images * ((work.to.height + outputs - 1) / outputs) *
             ((work.to.width + outputs - 1) / outputs);
-    groups = (tiles + kRows - 1) / kRows;
     threads = std::max<int64_t>(at::get_num_threads(), 1);
-    blocks = (groups + kMostGroups - 1) / kMostGroups;
-    panels = std::min(kMostPanels, work.panels());
-    batches = (work.panels() + panels - 1) / panels;
+    blocks = (tiles + kMostTiles - 1) / kMostTiles;
+    panels = work.panels();
+    batches = (panels + kMostPanels - 1) / kMostPanels;
+    if (is_small()) batches = std::min(rounded_up(batches, threads), panels);
   }
 
   // Whether there are too few tiles for every thread to have blocks of its own.
   bool is_small() const { return threads > 1 && blocks < threads; }
 
-  Range range(int64_t first_group, int64_t last_group) const {
-    return {first_group * kRows, std::min(last_group * kRows, tiles)};
+  Range block(int64_t b) const { return {tiles * b / blocks, tiles * (b + 1) / blocks}; }
+  int64_t most_tiles() const { return (tiles + blocks - 1) / blocks; }
+  Panels batch(int64_t b) const {
+    const int64_t first = panels * b / batches;
+    return {first, panels * (b + 1) / batches - first};
   }
-  Range block(int64_t b) const { return range(groups * b / blocks, groups * (b + 1) / blocks); }
-  int64_t most_tiles() const { return (groups + blocks - 1) / blocks * kRows; }
+  int64_t most_panels() const { return (panels + batches - 1) / batches; }
 };
 
 // The memory of transformed inputs and of products.
@@ -120,9 +126,10 @@ class Scratch {
 // Every thread transforms, multiplies and transforms back blocks of its own.
 template <int kOutputs, typename Number>
 void convolve_blocks(const Convolution<Number>& work, Plan plan) {
-  plan.blocks = rounded_up(plan.blocks, std::min(plan.threads, plan.groups));
+  plan.blocks = std::min(rounded_up(plan.blocks, plan.threads), plan.tiles);
   const int64_t workers = std::min(plan.threads, plan.blocks), tiles = plan.most_tiles();
-  const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions, tiles, tiles};
+  const Block block{work.from.channels, plan.most_panels(), Tile<kOutputs>::kPositions, tiles,
+                    tiles};
   Scratch<Number> scratch(workers * block.input_numbers(), workers * block.product_floats());
   at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t w = first; w < last; ++w) {
@@ -131,8 +138,9 @@ void convolve_blocks(const Convolution<Number>& work, Plan plan) {
                                            scratch.products() + w * block.product_floats());
       for (int64_t b = w; b < plan.blocks; b += workers) {
         worker.transform_inputs(plan.block(b), 0);
-        for (int64_t panel = 0; panel < work.panels(); panel += plan.panels) {
-          worker.convolve(plan.block(b), 0, panel, std::min(plan.panels, work.panels() - panel));
+        for (int64_t batch = 0; batch < plan.batches; ++batch) {
+          const Panels part = plan.batch(batch);
+          worker.convolve(plan.block(b), 0, part.first, part.count);
         }
       }
     }
@@ -143,13 +151,13 @@ void convolve_blocks(const Convolution<Number>& work, Plan plan) {
 // weights, of which a small map makes little use, are read once.
 template <int kOutputs, typename Number>
 void convolve_together(const Convolution<Number>& work, const Plan& plan) {
-  const Block block{work.from.channels, plan.panels, Tile<kOutputs>::kPositions,
-                    plan.groups * kRows, plan.most_tiles()};
+  const Block block{work.from.channels, plan.most_panels(), Tile<kOutputs>::kPositions, plan.tiles,
+                    plan.most_tiles()};
   const int64_t items = plan.batches * plan.blocks, workers = std::min(plan.threads, items);
   Scratch<Number> scratch(block.input_numbers(), workers * block.product_floats());
-  at::parallel_for(0, plan.groups, 1, [&](int64_t first, int64_t last) {
+  at::parallel_for(0, plan.tiles, 1, [&](int64_t first, int64_t last) {
     BlockWorker<kOutputs, Number> worker(work, block, scratch.inputs(), nullptr);
-    worker.transform_inputs(plan.range(first, last), first * kRows);
+    worker.transform_inputs({first, last}, first);
   });
   at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
     for (int64_t w = first; w < last; ++w) {
@@ -157,8 +165,8 @@ void convolve_together(const Convolution<Number>& work, const Plan& plan) {
                                            scratch.products() + w * block.product_floats());
       for (int64_t item = items * w / workers; item < items * (w + 1) / workers; ++item) {
         const Range tiles = plan.block(item % plan.blocks);
-        const int64_t panel = item / plan.blocks * plan.panels;
-        worker.convolve(tiles, tiles.first, panel, std::min(plan.panels, work.panels() - panel));
+        const Panels part = plan.batch(item / plan.blocks);
+        worker.convolve(tiles, tiles.first, part.first, part.count);
       }
     }
   });

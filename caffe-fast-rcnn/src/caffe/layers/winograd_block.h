@@ -27,7 +27,7 @@ class BlockWorker {
     if (work.bias) std::copy_n(work.bias, work.to.channels, bias_.begin());
   }
 
-  // Into the inputs' rows `row` and following; those up to a multiple of kRows become zeros.
+  // Into the inputs' rows `row` and following.
   void transform_inputs(Range tiles, int64_t row) {
     const Number* pixels[T::kPositions];
     for (int64_t tile = tiles.first; tile < tiles.last; ++tile, ++row) {
@@ -40,7 +40,6 @@ class BlockWorker {
         transform_channels(pixels, c, to, [rest](const Number* p) { return load_some(p, rest); });
       }
     }
-    clear_rows(row, rounded_up(row, kRows));
   }
 
   // The outputs of `count` panels from the inputs' rows `row` and following.
@@ -58,14 +57,6 @@ class BlockWorker {
   Corner corner(int64_t tile) const {
     const int64_t row = tile / columns_;
     return {row / rows_, row % rows_ * kOutputs, tile % columns_ * kOutputs};
-  }
-
-  void clear_rows(int64_t first, int64_t last) {
-    const int64_t stride = block_.input_stride();
-    for (int64_t position = 0; first < last && position < T::kPositions; ++position) {
-      Number* plane = inputs_ + position * block_.input_plane();
-      std::fill(plane + first * stride, plane + last * stride, Number{});
-    }
   }
 
   // Where a tile's input pixels are; those of the padding are zeros.
@@ -105,7 +96,7 @@ class BlockWorker {
     constexpr int kWide = kPanel * kDepth<Number>;     // numbers of a panel's row
     const int64_t length = work_.rows(), panel_size = length * kWide;
     const int64_t plane = work_.panels() * panel_size;
-    const int64_t groups = (size + kRows - 1) / kRows;
+    const int64_t groups = (size + kRows - 1) / kRows;    // of rows, as equal as can be
     for (int64_t position = 0; position < T::kPositions; ++position) {
       const Number* weights = work_.packed + position * plane + panel * panel_size;
       const Rows<const Number> inputs{inputs_ + position * block_.input_plane() +
@@ -117,9 +108,10 @@ class BlockWorker {
         const Number* next = p + 1 < count ? weights + (p + 1) * panel_size : weights + plane;
         const int64_t step = std::max<int64_t>(kWide / groups, 1);
         for (int64_t g = 0; g < groups; ++g) {
-          multiply_panel<Number>(inputs.from(g * kRows), weights + p * panel_size, length,
-                                 {to.data + g * kRows * to.stride + p * kPanel, to.stride},
-                                 {next + g * step * length, step});
+          const int64_t first = size * g / groups, last = size * (g + 1) / groups;
+          multiply_panel<kRows>(last - first, inputs.from(first), weights + p * panel_size, length,
+                                {to.data + first * to.stride + p * kPanel, to.stride},
+                                Ahead<Number>{next + g * step * length, step});
         }
       }
     }

@@ -97,3 +97,14 @@ def test_packing_takes_time_of_its_own():
 def test_many_threads_wait_for_the_memory():
     assert winograd.pays(512, 512, 14, 14, 2) and not winograd.pays(512, 512, 14, 14, 8)
     assert winograd.pays(64, 64, 14, 14, 8)
+
+
+def test_small_maps_of_many_channels_take_smaller_tiles():
+    assert winograd.packed_tile(64, 64, 600, 800, 1) == 4
+    assert winograd.packed_tile(256, 256, 14, 14, 2) == 4
+    assert winograd.packed_tile(512, 512, 7, 7, 2) == 2
+    assert winograd.packed_tile(64, 64, 7, 7, 1) == 4
+    assert winograd.packed_tile(512, 512, 7, 7, 8) is None      # the threads wait for the memory
+    assert winograd.packed_tile(64, 64, 4, 4, 1) is None
+    assert winograd.packed_tile(3, 64, 600, 800, 1) is None
+    assert winograd.packed_tile(512, 512, 7, 7, 1, torch.bfloat16) is None

@@ -150,6 +150,7 @@ class Pooling(Module):
     def __init__(self, param: LayerParameter, shapes: Shapes, phase: int) -> None:
         super().__init__(param, shapes, phase)
         p = self.p = param.pooling_param
+        self.kind, self.has_index = p.pool, len(param.top) > 1
         self.axes = self._spatial_axes(shapes[0])
         if p.pool != MAX and len(param.top) > 1:
             raise self.error(f"expected 1 top unless pool is MAX, got {len(param.top)}")
@@ -213,14 +214,14 @@ class Pooling(Module):
 
     def forward(self, x: Tensor) -> Tops:
         grid = self._grid(tuple(x.shape))
-        if self.p.pool == AVE:
+        if self.kind == AVE:
             return average_pool(x, grid)
-        if self.p.pool == STOCHASTIC:
+        if self.kind == STOCHASTIC:
             return stochastic_pool(x, grid, self.phase)
-        if len(self.param.top) == 1 and max_pooling.takes(x):
+        if not self.has_index and max_pooling.takes(x):
             return max_pooling.max_pool(x, *grid)
         top, index = max_pool(x, grid)
-        return (top, index.to(x.dtype)) if len(self.param.top) > 1 else top
+        return (top, index.to(x.dtype)) if self.has_index else top
 
 
 @register("SPP")

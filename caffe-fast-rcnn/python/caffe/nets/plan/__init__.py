@@ -4,6 +4,8 @@
     chains.py     which layers of a net can be carried out by the convolution before them
     kernels.py    a convolution or product with packed weights and all that was fused into it
     steps.py      a chain at work on the net's blobs
+    joining.py    chains that write into the top of the Concat that reads them
+    thinning.py   pixels that nobody reads, and that are not computed
     absent.py     the blobs that a pass leaves out or lets go, computed when somebody reads them
     planner.py    the plan of a net: when it holds, and when it is made anew
 

@@ -16,13 +16,15 @@ from torch import Tensor
 from caffe.core import state
 from caffe.layer_types.common.module import Shape
 from caffe.layer_types.maps.convolution import Convolution
+from caffe.layer_types.maps.windows import Windows
 from caffe.layer_types.values.dense import InnerProduct
 from caffe.nets.plan.chains import Activation, Chain
 from caffe.nets.plan.folding import factor_and_shift, scaled
 from caffe.operators import depthwise, few_rows, pointwise, winograd
 from caffe.runners.module_runner import ModuleRunner
 
-Kernel = Callable[[Tensor, Tensor | None], Tensor]      # (bottom, residual or None) -> top
+# (bottom, residual or None, None or where the top may be written to) -> top
+Kernel = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 _PACKED_ROWS = 16       # a product of fewer rows is bound by reading the weights, packed or not
 _IN_PLACE: dict[str, Callable[..., Tensor]] = {
     "relu": torch.relu_, "leaky_relu": F.leaky_relu_, "hardtanh": torch.clamp_,
@@ -62,59 +64,85 @@ def _format(weight: Tensor) -> torch.memory_format:
     return torch.channels_last if weight.dim() == 4 else torch.contiguous_format
 
 
-def make_kernel(chain: Chain, weights: Weights, shape: Shape) -> Kernel:
-    """The function that computes the chain's top from bottoms of this shape."""
+def make_kernel(chain: Chain, weights: Weights, shape: Shape, stride: tuple[int, ...]) -> Kernel:
+    """The function that computes the chain's top from bottoms of this shape.
+
+    stride: with which a convolution is carried out (see thinning.py).
+    """
     module, activation = chain.host.module, chain.activation or _PLAIN
     factors = chain.host.factors
     weights = Weights(weights.weight.to(factors),
                       None if weights.bias is None else weights.bias.to(factors))
     if isinstance(module, InnerProduct):
         return _product(module, weights, activation, chain.residual is not None, shape)
-    if _takes_winograd(module, shape, factors):
-        return _winograd(module, weights, activation)
-    if factors == torch.float32 and _takes_pointwise(module, activation):
-        return _pointwise(module, weights, activation)
-    if factors == torch.float32 and chain.residual is None and _takes_depthwise(module, activation):
-        return _depthwise(module, weights, activation)
-    return _convolution(module, weights, activation, chain.residual is not None, shape)
+    w = module.windows._replace(stride=stride)
+    tile = _winograd_tile(module, w, shape, factors)
+    if tile is not None:
+        return _in_groups(module, weights, lambda part: _winograd(w, part, activation, tile))
+    if factors == torch.float32 and _takes_pointwise(module, w, activation):
+        return _pointwise(w, weights, activation)
+    if factors == torch.float32 and chain.residual is None and _takes_depthwise(module, w,
+                                                                                activation):
+        return _depthwise(w, weights, activation)
+    return _convolution(module, w, weights, activation, chain.residual is not None, shape)
 
 
-def _takes_winograd(module: Convolution, shape: Shape, factors: torch.dtype) -> bool:
-    w = module.windows
-    if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and module.group == 1):
-        return False
+def _winograd_tile(module: Convolution, w: Windows, shape: Shape,
+                   factors: torch.dtype) -> int | None:
+    """The tile of Winograd's algorithm, or None where another way is faster."""
+    if not (w.kernel == (3, 3) and w.stride == w.dilation == (1, 1) and state.allows_winograd()):
+        return None
     height, width = w.counts(shape[2:])
-    return state.allows_winograd() and winograd.pays(
-        module.channels, module.num_output, shape[0] * height, width, torch.get_num_threads(),
-        factors=factors)
+    return winograd.packed_tile(
+        module.channels // module.group, module.num_output // module.group, shape[0] * height,
+        width, torch.get_num_threads(), factors)
 
 
-def _winograd(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
-    packed, bias, pad = winograd.winograd_pack(weights.weight), weights.bias, module.windows.pad
+def _winograd(w: Windows, weights: Weights, activation: Activation, tile: int) -> Kernel:
+    packed, bias = winograd.winograd_pack(weights.weight, tile), weights.bias
     relu = activation.name == "relu"
     after = None if relu else _IN_PLACE.get(activation.name)
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
-        top = winograd.winograd_conv(x, packed, bias, pad, relu, residual)
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
+        top = winograd.winograd_conv(x, packed, bias, w.pad, relu, residual, out)
         return top if after is None else after(top, *activation.scalars)
     return run
 
 
-def _takes_pointwise(module: Convolution, activation: Activation) -> bool:
-    w = module.windows
+def _in_groups(module: Convolution, weights: Weights, make: Callable[[Weights], Kernel]) -> Kernel:
+    """The kernel that `make` makes of the weights; for groups of channels, one of each."""
+    groups = module.group
+    if groups == 1:
+        return make(weights)
+    biases = (None,) * groups if weights.bias is None else weights.bias.chunk(groups)
+    kernels = [make(Weights(*part)) for part in zip(weights.weight.chunk(groups), biases)]
+
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
+        if out is None:
+            out = torch.empty(module.top_shapes([tuple(x.shape)])[0] or (), dtype=x.dtype,
+                              memory_format=torch.channels_last)
+        inputs = x.contiguous(memory_format=torch.channels_last).chunk(groups, 1)
+        added = (None,) * groups if residual is None else residual.chunk(groups, 1)
+        for kernel, *operands in zip(kernels, inputs, added, out.chunk(groups, 1)):
+            kernel(*operands)
+        return out
+    return run
+
+
+def _takes_pointwise(module: Convolution, w: Windows, activation: Activation) -> bool:
     return (w.kernel == (1, 1) and w.pad == (0, 0) and module.group == 1
             and _is_limit(activation)
             and pointwise.pays(module.num_output))
 
 
-def _pointwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
+def _pointwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
     packed, bias = pointwise.pointwise_pack(weights.weight), weights.bias
     low, high = _limits(activation)
-    rows, columns = module.windows.stride
+    rows, columns = w.stride
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         x = x if rows == columns == 1 else x[:, :, ::rows, ::columns]
-        return pointwise.pointwise_conv(x, packed, bias, residual, low, high)
+        return pointwise.pointwise_conv(x, packed, bias, residual, low, high, out)
     return run
 
 
@@ -127,26 +155,24 @@ def _limits(activation: Activation) -> tuple[float, ...]:
     return _LIMITS.get(activation.name) or activation.scalars
 
 
-def _takes_depthwise(module: Convolution, activation: Activation) -> bool:
-    w = module.windows
+def _takes_depthwise(module: Convolution, w: Windows, activation: Activation) -> bool:
     return (module.group == module.channels == module.num_output
             and w.kernel in ((3, 3), (5, 5)) and w.stride in ((1, 1), (2, 2))
             and w.dilation == (1, 1) and _is_limit(activation) and depthwise.pays(module.channels))
 
 
-def _depthwise(module: Convolution, weights: Weights, activation: Activation) -> Kernel:
+def _depthwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
     packed, bias = depthwise.depthwise_pack(weights.weight), weights.bias
     low, high = _limits(activation)
-    stride, pad = module.windows.stride[0], module.windows.pad
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
-        return depthwise.depthwise_conv(x, packed, bias, stride, pad, low, high)
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
+        return depthwise.depthwise_conv(x, packed, bias, w.stride[0], w.pad, low, high)
     return run
 
 
-def _convolution(module: Convolution, weights: Weights, activation: Activation, adds: bool,
-                 shape: Shape) -> Kernel:
-    w, bias = module.windows, weights.bias
+def _convolution(module: Convolution, w: Windows, weights: Weights, activation: Activation,
+                 adds: bool, shape: Shape) -> Kernel:
+    bias = weights.bias
     pad, stride, dilation = list(w.pad), list(w.stride), list(w.dilation)
     packed = torch._C._nn.mkldnn_reorder_conv2d_weight(
         weights.weight.to_mkldnn(), pad, stride, dilation, module.group, list(shape))
@@ -156,7 +182,7 @@ def _convolution(module: Convolution, weights: Weights, activation: Activation, 
         return _sum(operator.binary, options, activation)
     name, scalars = activation.name, list(activation.scalars)
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         return operator.default(x.contiguous(memory_format=torch.channels_last), *options, name,
                                 scalars, "")
     return run
@@ -167,7 +193,7 @@ def _sum(operator: Callable[..., Tensor], options: tuple, activation: Activation
     relu = "relu" if activation.name == "relu" else None
     after = None if relu else _IN_PLACE.get(activation.name)
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         top = operator(x.contiguous(memory_format=torch.channels_last), residual, *options, "add",
                        1.0, relu, [], None)
         return top if after is None else after(top, *activation.scalars)
@@ -181,7 +207,7 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
         return _few_rows(weights, activation)
     after = _IN_PLACE.get(activation.name)
     if (shape[0] < _PACKED_ROWS and weight.dtype == torch.float32) or adds:
-        def run(x: Tensor, residual: Tensor | None) -> Tensor:
+        def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
             top = F.linear(x.flatten(1), weight, bias)
             if residual is not None:
                 top += residual
@@ -191,7 +217,7 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
     operator = torch.ops.mkldnn._linear_pointwise.default
     name, scalars = activation.name, list(activation.scalars)
 
-    def run_packed(x: Tensor, residual: Tensor | None) -> Tensor:
+    def run_packed(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         return operator(x.flatten(1), packed, bias, name, scalars, "")
     return run_packed
 
@@ -199,6 +225,6 @@ def _product(module: InnerProduct, weights: Weights, activation: Activation, add
 def _few_rows(weights: Weights, activation: Activation) -> Kernel:
     low, high = _limits(activation)
 
-    def run(x: Tensor, residual: Tensor | None) -> Tensor:
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         return few_rows.few_rows_product(x.flatten(1), *weights, low, high)
     return run

@@ -9,7 +9,14 @@ from caffe.core.blob import AnyParamBlob
 from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs, last_uses
 from caffe.nets.plan.chains import find_chains
-from caffe.nets.plan.steps import ChainStep, Step, make_steps
+from caffe.nets.plan.steps import (
+    ChainStep,
+    Step,
+    join_concats,
+    make_steps,
+    reuse_residuals,
+)
+from caffe.nets.plan.thinning import thin_tops
 from caffe.runners.runner import LayerRunner
 
 _Seen = tuple[AnyParamBlob, Memory, tuple[int, ...]]    # a blob, its memory and that one's stamp
@@ -107,6 +114,7 @@ class Planner:
                 ChainStep(chain, self._absent)
         self._steps = make_steps(self._layers, self._chains)
         self._plan_absent()
+        self._agree()
         self._choice, self._shown = self._choices(), len(self._visible)
 
     def _plan_absent(self) -> None:
@@ -120,6 +128,15 @@ class Planner:
         for place, memories in keeps.items():
             self._keeping[numbers[id(self._layers[place])]] += memories
         self._see(repeated)
+
+    def _agree(self) -> None:
+        """Tells the steps which of their blobs leave, so that these need not be made as they are.
+        """
+        for step in self._chains.values():
+            step.stand_alone()
+        thin_tops(self._steps, {id(memory) for group in self._leaving for memory in group})
+        reuse_residuals(self._steps, self._leaving)
+        self._steps = join_concats(self._steps, self._leaving)
 
     def _last_uses(self) -> list[list[Memory]]:
         """Per step: the memories that no later one reads, and that it may let go."""

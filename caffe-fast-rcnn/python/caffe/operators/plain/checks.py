@@ -35,6 +35,12 @@ def check_operand(op: str, name: str, x: Tensor | None, axes: int) -> None:
             f"{op}: {name} must be float32 with {axes} axes")
 
 
+def check_out(op: str, out: Tensor, top: Tensor) -> None:
+    """What takes the result `top` of a test net's operator."""
+    check_operand(op, "out", out, top.dim())
+    require(out.shape == top.shape, f"{op}: out must be {sizes(top)}, not {sizes(out)}")
+
+
 def check_kind(op: str, name: str, x: Tensor, other_name: str, other: Tensor) -> None:
     require(x.dtype == other.dtype,
             f"{op}: {name} {type_name(x)}, {other_name} {type_name(other)}")

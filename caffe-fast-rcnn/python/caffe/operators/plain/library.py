@@ -55,6 +55,8 @@ SCHEMAS = {
     "int pad_w, float low, float high) -> Tensor": depthwise.depthwise_conv,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
     "float low, float high) -> Tensor": pointwise.pointwise_conv,
+    "pointwise_conv_out(Tensor x, Tensor packed, int out_channels, Tensor? bias, "
+    "Tensor? residual, float low, float high, Tensor(a!) out) -> ()": pointwise.pointwise_conv_out,
     "depthwise_kernel_gradient(Tensor grad, Tensor x, int[] kernel, int[] stride, int[] pad) "
     "-> Tensor": depthwise_gradient.depthwise_kernel_gradient,
     "winograd_pack(Tensor weight, int tile, bool rotated) -> Tensor": winograd.winograd_pack,

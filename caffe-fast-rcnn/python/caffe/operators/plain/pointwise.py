@@ -26,3 +26,10 @@ def pointwise_conv(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | 
                        f"not {checks.sizes(residual)}")
         top = top + residual
     return top.clamp(low, high).contiguous(memory_format=torch.channels_last)
+
+
+def pointwise_conv_out(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | None,
+                       residual: Tensor | None, low: float, high: float, out: Tensor) -> None:
+    top = pointwise_conv(x, packed, out_channels, bias, residual, low, high)
+    checks.check_out("pointwise_conv", out, top)
+    out.copy_(top)
