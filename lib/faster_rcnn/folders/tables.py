@@ -12,6 +12,8 @@ from faster_rcnn.datasets.samples.sources import READ, Table
 from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import split_of_path
 
+# {file: (table, {name in it: path of the picture})}
+Tables = dict[str, tuple[Table, dict[str, str]]]
 CVAT_ROOT = re.compile(r"<annotations[\s>]")
 VIA_KEY = re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:')
 VIA_COLUMN = "region_shape_attributes"
@@ -80,9 +82,9 @@ def _json(folder: Folder, key: re.Pattern[str]) -> list[str]:
             if key.search(folder.head(name)) or key.search(folder.tail(name))]
 
 
-def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[Table, list[str]]]:
-    """{file: (table, its pictures)} of the files that name pictures, and objects in some."""
-    found = {}
+def _tables(folder: Folder, form: str, names: Iterable[str]) -> Tables:
+    """The files that name pictures, and objects in some."""
+    found: Tables = {}
     for name in names:
         try:
             table = READ[form](folder.path(name))
@@ -94,9 +96,7 @@ def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[
             continue
         if not any(one.objects for one in table.annotations.values()):
             continue
-        near = os.path.dirname(table.path)
-        pictures = [path for image in table.annotations
-                    if (path := folder.index.find(image, near)) is not None]
+        pictures = folder.index.find_all(table.annotations, os.path.dirname(table.path))
         if pictures:
             found[name] = table, pictures
         else:
@@ -105,29 +105,30 @@ def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[
     return found
 
 
-def _covering(tables: dict[str, tuple[Table, list[str]]]) -> list[str]:
+def _covering(tables: Tables) -> list[str]:
     """The tables that name pictures which larger ones do not."""
     used, covered = [], set[str]()
     for name in sorted(tables, key=lambda name: -len(tables[name][1])):
-        if not covered.issuperset(tables[name][1]):
+        pictures = tables[name][1].values()
+        if not covered.issuperset(pictures):
             used.append(name)
-            covered.update(tables[name][1])
+            covered.update(pictures)
     return sorted(used)
 
 
-def _found(folder: Folder, form: str, tables: dict[str, tuple[Table, list[str]]],
+def _found(folder: Folder, form: str, tables: Tables,
            splits: dict[str, tuple[str, ...]] | None = None,
            notes: Iterable[str] = ()) -> Found | None:
     """What the files of a format tell; splits: {name: files} where they say them."""
     if not tables:
         return None
     said = list(notes)
-    for name, (table, _) in tables.items():
-        near = os.path.dirname(table.path)
-        lost = [image for image in table.annotations if folder.index.find(image, near) is None]
+    for name, (table, pictures) in tables.items():
+        lost = [image for image in table.annotations if image not in pictures]
         if lost:
             said.append(f"{name} {lost_pictures(lost, folder.index)}: left out")
         said += table.notes if isinstance(table, ImageTable) else []
-    paths = tuple(dict.fromkeys(path for _, pictures in tables.values() for path in pictures))
+    paths = tuple(dict.fromkeys(path for _, pictures in tables.values()
+                                for path in pictures.values()))
     return Found(form, paths, len(paths), () if splits else tuple(tables), splits=splits or {},
                  notes=tuple(said))
