@@ -63,11 +63,11 @@ def read_csv(path: str) -> CsvTable:
     if first is None:
         raise AnnotationError(f"{path}: the table is empty")
     columns = named_columns(first[1])
-    if columns is None and not _is_unnamed(first[1]):
+    form = _Form(columns or NO_NAMES, is_one_based(first[1]), _delimiter(text) == ";")
+    if columns is None and not _is_unnamed(first[1], form):
         raise OtherFormError(f"{path}:{first[0]}: neither names of columns (such as filename, "
                              "class, xmin, ymin, xmax, ymax) nor a row path, x1, y1, x2, y2, "
                              f"class, but {_shown(first[1])}")
-    form = _Form(columns or NO_NAMES, is_one_based(first[1]), _delimiter(text) == ";")
     objects: dict[str, list[BoxObject]] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for number, row in rows if columns else itertools.chain([first], rows):
@@ -145,11 +145,11 @@ def is_one_based(cells: Sequence[str]) -> bool:
     return any(cell.lower() in VOC_NAMES for cell in cells)
 
 
-def _is_unnamed(cells: Sequence[str]) -> bool:
+def _is_unnamed(cells: Sequence[str], form: _Form) -> bool:
     """Whether a row is path, x1, y1, x2, y2, class, or names an image without objects."""
     box = cells[1:5]
     return (len(cells) == 6 and bool(cells[0])
-            and (all(as_number(cell) is not None for cell in box) or not any(cells[1:])))
+            and (all(form.number(cell) is not None for cell in box) or not any(cells[1:])))
 
 
 def _add(row: Sequence[str], number: int, form: _Form, objects: dict[str, list[BoxObject]],
