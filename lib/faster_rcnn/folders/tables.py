@@ -1,6 +1,7 @@
 """Recognises formats with the annotations of many pictures in a file: CSV, CVAT's XML, the JSON of
 VIA, CreateML and Label Studio, the tables of Open Images.
 """
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -15,10 +16,11 @@ from faster_rcnn.folders.split_names import split_of_path
 # {file: (table, {name in it: path of the picture})}
 Tables = dict[str, tuple[Table, dict[str, str]]]
 CVAT_ROOT = re.compile(r"<annotations[\s>]")
-VIA_KEY = re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:')
 VIA_COLUMN = "region_shape_attributes"
-CREATE_ML_KEY = re.compile(r'"coordinates"\s*:\s*\{')
-LABEL_STUDIO_KEY = re.compile(r'"(\w+labels|completed_by|was_cancelled|annotation_id)"\s*:')
+JSON_KEYS = {
+    "via": re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:'),
+    "createml": re.compile(r'"coordinates"\s*:\s*\{'),
+    "labelstudio": re.compile(r'"(\w+labels|completed_by|was_cancelled|annotation_id)"\s*:')}
 OPEN_IMAGES_ROW = re.compile(r"^ImageID,.*LabelName,.*XMin,")
 
 
@@ -50,18 +52,18 @@ def find_cvat(folder: Folder) -> Found | None:
 def find_via(folder: Folder) -> Found | None:
     """Pictures that files of the VGG Image Annotator name."""
     names = [name for name in folder.with_extension(".csv") if VIA_COLUMN in folder.head(name)]
-    return _found(folder, "via", _tables(folder, "via", _json(folder, VIA_KEY) + names))
+    return _found(folder, "via", _tables(folder, "via", [*_json(folder)["via"], *names]))
 
 
 def find_create_ml(folder: Folder) -> Found | None:
     """Pictures that CreateML's files name."""
-    return _found(folder, "createml", _tables(folder, "createml", _json(folder, CREATE_ML_KEY)))
+    return _found(folder, "createml", _tables(folder, "createml", _json(folder)["createml"]))
 
 
 def find_label_studio(folder: Folder) -> Found | None:
     """Pictures that Label Studio's files name."""
     return _found(folder, "labelstudio",
-                  _tables(folder, "labelstudio", _json(folder, LABEL_STUDIO_KEY)))
+                  _tables(folder, "labelstudio", _json(folder)["labelstudio"]))
 
 
 def find_open_images(folder: Folder) -> Found | None:
@@ -76,10 +78,16 @@ FINDERS: dict[str, Callable[[Folder], Found | None]] = {
     "labelstudio": find_label_studio, "openimages": find_open_images, "csv": find_csv}
 
 
-def _json(folder: Folder, key: re.Pattern[str]) -> list[str]:
-    """JSON files with a key at their beginning or end."""
-    return [name for name in folder.with_extension(".json")
-            if key.search(folder.head(name)) or key.search(folder.tail(name))]
+@functools.lru_cache(maxsize=1)
+def _json(folder: Folder) -> dict[str, list[str]]:
+    """{format: JSON files with its key at their beginning or end}."""
+    found: dict[str, list[str]] = {form: [] for form in JSON_KEYS}
+    for name in folder.with_extension(".json"):
+        head, tail = folder.head(name), folder.tail(name)
+        for form, key in JSON_KEYS.items():
+            if key.search(head) or key.search(tail):
+                found[form].append(name)
+    return found
 
 
 def _tables(folder: Folder, form: str, names: Iterable[str]) -> Tables:
