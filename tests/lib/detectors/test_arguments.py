@@ -117,6 +117,8 @@ def test_images_of_pil_in_all_modes(mode):
 
 @pytest.mark.parametrize("image", [
     Image.fromarray(np.full((4, 5), 3000, np.int32)),
+    Image.fromarray(np.full((4, 5), 3000, np.uint16)),
+    Image.fromarray(np.full((4, 5), np.nan, np.float32)),
     Image.fromarray(np.full((4, 5), 0.5, np.float32)),
     Image.fromarray(np.full((4, 5), -1, np.int32)), Image.new("La", (4, 5))])
 def test_images_of_pil_that_are_no_pictures(image):

@@ -74,9 +74,9 @@ class FileSource:
 
 def _spellings(path: str) -> tuple[str, ...]:
     """A path, and with its name as macOS and others write letters with accents."""
-    if path.isascii():
-        return (path,)
     folder, name = os.path.split(path)
+    if name.isascii():
+        return (path,)
     return path, *(os.path.join(folder, unicodedata.normalize(form, name))
                    for form in ("NFC", "NFD"))
 
