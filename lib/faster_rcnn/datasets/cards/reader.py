@@ -146,7 +146,8 @@ class _Reader(Options):
             if not is_class_name(name):
                 hint = ("; leave it out, or where YOLO's label files count it, give it another name"
                         if name == BACKGROUND and form == "yolo" else "")
-                raise self.error("classes", f"{shown(names[i])} cannot be the name of a class{hint}")
+                raise self.error("classes", f"{shown(names[i])} cannot be the name of a "
+                                 f"class{hint}")
         if not names:
             raise self.error("classes", "there must be a class besides the background")
         return names
