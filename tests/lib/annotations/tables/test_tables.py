@@ -164,7 +164,8 @@ def test_tables_of_open_images_with_cells_that_are_too_long(tmp_path, place):
     assert str(error.value).startswith(long)
 
 
-@pytest.mark.parametrize("image, width", [("http://[a/b.jpg", 640), ("b.jpg", 10 ** 400)])
+@pytest.mark.parametrize("image, width", [("http://[a/b.jpg", 640), ("b.jpg", 10 ** 400)],
+                         ids=["address", "size"])
 def test_label_studio_with_addresses_and_sizes_that_are_none(tmp_path, image, width):
     shape = {"original_width": width, "original_height": 480, "value": {
         "x": 10, "y": 20, "width": 30, "height": 40, "rotation": 5, "rectanglelabels": ["cat"]}}
