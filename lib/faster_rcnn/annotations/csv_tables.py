@@ -63,11 +63,12 @@ def read_csv(path: str) -> CsvTable:
     if first is None:
         raise AnnotationError(f"{path}: the table is empty")
     columns = named_columns(first[1])
-    if columns is None and not _is_unnamed(first[1]):
+    form = _Form(columns or NO_NAMES, is_one_based(first[1]), _delimiter(text) == ";",
+                 set(SIZE) <= (columns or NO_NAMES).keys())
+    if columns is None and not _is_unnamed(first[1], form):
         raise OtherFormError(f"{path}:{first[0]}: neither names of columns (such as filename, "
                              "class, xmin, ymin, xmax, ymax) nor a row path, x1, y1, x2, y2, "
                              f"class, but {_shown(first[1])}")
-    form = _Form(columns or NO_NAMES, is_one_based(first[1]), _delimiter(text) == ";")
     objects: dict[str, list[BoxObject]] = {}
     sizes: dict[str, tuple[int, int]] = {}
     for number, row in rows if columns else itertools.chain([first], rows):
@@ -80,11 +81,14 @@ def read_csv(path: str) -> CsvTable:
 
 @dataclass(frozen=True)
 class _Form:
-    """columns: {what: index}; one_based: whether pixels count from 1; decimal_comma: for "."."""
+    """columns: {what: index}; one_based: whether pixels count from 1; decimal_comma: for ".";
+    has_size: whether there are columns of the image's size.
+    """
 
     columns: dict[str, int]
     one_based: bool
     decimal_comma: bool
+    has_size: bool
 
     def number(self, text: str) -> float | None:
         """The number in a cell; None for none."""
@@ -145,11 +149,11 @@ def is_one_based(cells: Sequence[str]) -> bool:
     return any(cell.lower() in VOC_NAMES for cell in cells)
 
 
-def _is_unnamed(cells: Sequence[str]) -> bool:
+def _is_unnamed(cells: Sequence[str], form: _Form) -> bool:
     """Whether a row is path, x1, y1, x2, y2, class, or names an image without objects."""
     box = cells[1:5]
     return (len(cells) == 6 and bool(cells[0])
-            and (all(as_number(cell) is not None for cell in box) or not any(cells[1:])))
+            and (all(form.number(cell) is not None for cell in box) or not any(cells[1:])))
 
 
 def _add(row: Sequence[str], number: int, form: _Form, objects: dict[str, list[BoxObject]],
@@ -157,16 +161,18 @@ def _add(row: Sequence[str], number: int, form: _Form, objects: dict[str, list[B
     """Adds a row to the objects of its image."""
     cells = {what: row[index] if index < len(row) else "" for what, index in form.columns.items()}
     found = objects.setdefault(cells["image"], [])
-    width, height = (whole_number(cells.get(what, "")) for what in SIZE)
-    if width is not None and height is not None:
-        sizes.setdefault(cells["image"], (width, height))
+    if form.has_size:
+        width, height = (whole_number(cells[what]) for what in SIZE)
+        if width is not None and height is not None:
+            sizes.setdefault(cells["image"], (width, height))
     texts = [cells[what] for what in CORNERS]
     if not any(texts) and not cells["class"]:
         return
     values = [form.number(text) for text in texts]
     box = [value for value in values if value is not None]
-    problem = next((f'has {what} "{text[:20]}", which is not a number' if text else f"has no {what}"
-                    for what, text, value in zip(CORNERS, texts, values) if value is None), "")
+    problem = "" if len(box) == len(CORNERS) else next(
+        f'has {what} "{text[:20]}", which is not a number' if text else f"has no {what}"
+        for what, text, value in zip(CORNERS, texts, values) if value is None)
     kind = OneBasedObject if form.one_based else BoxObject
     found.append(kind(f"line {number}", cells["class"],
                       None if problem else (box[0], box[1], box[2], box[3]), problem))

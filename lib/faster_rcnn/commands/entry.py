@@ -24,12 +24,16 @@ def run(parse: Callable[[], argparse.Namespace], main: Callable[[argparse.Namesp
 
 @contextlib.contextmanager
 def unread_output() -> Iterator[None]:
-    """Ends the program without a traceback when nobody reads its help any more (--help | head)."""
+    """Ends the program without a traceback when nobody reads its help any more (--help | head).
+
+    That is no failure: argparse passes over it as well, where its text is longer than the buffer.
+    """
     try:
         try:
             yield
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:      # where it was closed before the program began
+                sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end
-        sys.exit(1)
+        sys.exit(0)

@@ -22,7 +22,7 @@ from faster_rcnn.boxes.rows import xyxy_to_xywh
 from faster_rcnn.datasets.card_imdb import card_imdb
 from faster_rcnn.datasets.cards import Card, CardError
 from faster_rcnn.datasets.samples.coco_lists import listed_images
-from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_path
+from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_paths
 from faster_rcnn.datasets.samples.voc_files import left_out_images
 from faster_rcnn.evaluation import coco_results
 from faster_rcnn.images.reading import ImageError, image_fault, image_size
@@ -45,7 +45,8 @@ class coco_imdb(card_imdb):
             raise CardError(f"data set {card.name}: split {split} needs {path}, which does not "
                             "exist")
         self._file = read_coco(path)
-        self._index = PictureIndex(image_folder)
+        self._paths = coco_image_paths(PictureIndex(image_folder), (
+            image.file_name for image in self._file.images.values()))
         card_imdb.__init__(self, card, split, card.classes or _all_classes(card, self._file))
         self.category_ids = {self._class_to_ind[name.lower()]: number
                               for number, name in self._file.categories.items()
@@ -82,7 +83,7 @@ class coco_imdb(card_imdb):
         return [image.id for image in images if image.id not in faults]
 
     def _path(self, image: CocoImage) -> str:
-        return coco_image_path(self._index, image.file_name)
+        return self._paths[image.file_name]
 
     def image_path_at(self, i: int) -> str:
         """Path of image i; ImageError when it is missing."""

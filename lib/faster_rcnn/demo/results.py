@@ -58,10 +58,10 @@ class GrowingFile:
         self.path, self._tail = path, tail
         try:
             self._file = open(path, "wb", buffering=0)
-            self._end = 0
-            self.add(head)
         except OSError as error:
             raise unwritable(path, error) from None
+        self._end = 0
+        self.add(head)
 
     def add(self, part: bytes) -> None:
         """Appends a part."""

@@ -54,7 +54,7 @@ def find_sources(words: Sequence[str], subfolders: bool = False) -> list[Source]
 
 def _paths(word: str, subfolders: bool) -> Sequence[str]:
     if word == STANDARD_INPUT:
-        return _of_lines(sys.stdin, subfolders)
+        return _of_lines(map(os.fsdecode, sys.stdin.buffer), subfolders)
     if ADDRESS.match(word):
         raise SourceError(f"{word} is an address; download it (wget {word}) and name the file")
     if _CAMERA.match(word) or os.path.isfile(word):

@@ -14,8 +14,6 @@ from faster_rcnn.images.orientation import read_upright
 
 Picture: TypeAlias = str | os.PathLike | np.ndarray | Image.Image
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
-
-
 MAX_VIDEO_BYTES = 1 << 50
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -54,9 +52,9 @@ def _read(path: str) -> np.ndarray:
 
 def _of_pil(image: Image.Image) -> np.ndarray:
     """PIL's image as BGR; PictureError where its numbers are no shades from 0 to 255."""
-    if image.mode in ("I", "F"):
+    if image.mode == "F" or image.mode.startswith("I"):
         lowest, highest = image.getextrema()
-        if lowest < 0 or highest > 255 or (image.mode == "F" and 0 < highest <= 1):
+        if not 0 <= lowest <= highest <= 255 or (image.mode == "F" and 0 < highest <= 1):
             raise PictureError(f"a PIL image of mode {image.mode} must hold shades from 0 to 255; "
                                f"this one's are from {lowest:g} to {highest:g}")
     try:

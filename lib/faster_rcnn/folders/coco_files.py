@@ -6,7 +6,7 @@ from collections import Counter
 from faster_rcnn.annotations.coco_json import CocoFile, read_coco
 from faster_rcnn.annotations.files import AnnotationError, OtherFormError
 from faster_rcnn.datasets.samples.listed import lost_pictures
-from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_path, plain_name
+from faster_rcnn.datasets.samples.pictures import PictureIndex, coco_image_paths, plain_name
 from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import split_of_path
 
@@ -48,7 +48,8 @@ def find_coco(folder: Folder) -> Found | None:
 def coco_paths(folder: Folder, place: str, file: CocoFile) -> dict[str, str]:
     """{name in a file: path of the picture}; place: the folder of its images."""
     index = PictureIndex(os.path.normpath(folder.path(place)))
-    return {name: os.path.normpath(coco_image_path(index, name)) for name in _names(file)}
+    return {name: os.path.normpath(path)
+            for name, path in coco_image_paths(index, _names(file)).items()}
 
 
 def _names(file: CocoFile) -> list[str]:

@@ -1,6 +1,7 @@
 """Recognises formats with the annotations of many pictures in a file: CSV, CVAT's XML, the JSON of
 VIA, CreateML and Label Studio, the tables of Open Images.
 """
+import functools
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -12,11 +13,14 @@ from faster_rcnn.datasets.samples.sources import READ, Table
 from faster_rcnn.folders.folder import Folder, Found
 from faster_rcnn.folders.split_names import split_of_path
 
+# {file: (table, {name in it: path of the picture})}
+Tables = dict[str, tuple[Table, dict[str, str]]]
 CVAT_ROOT = re.compile(r"<annotations[\s>]")
-VIA_KEY = re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:')
 VIA_COLUMN = "region_shape_attributes"
-CREATE_ML_KEY = re.compile(r'"coordinates"\s*:\s*\{')
-LABEL_STUDIO_KEY = re.compile(r'"(\w+labels|completed_by|was_cancelled|annotation_id)"\s*:')
+JSON_KEYS = {
+    "via": re.compile(r'"(_via_img_metadata|shape_attributes)"\s*:'),
+    "createml": re.compile(r'"coordinates"\s*:\s*\{'),
+    "labelstudio": re.compile(r'"(\w+labels|completed_by|was_cancelled|annotation_id)"\s*:')}
 OPEN_IMAGES_ROW = re.compile(r"^ImageID,.*LabelName,.*XMin,")
 
 
@@ -48,18 +52,18 @@ def find_cvat(folder: Folder) -> Found | None:
 def find_via(folder: Folder) -> Found | None:
     """Pictures that files of the VGG Image Annotator name."""
     names = [name for name in folder.with_extension(".csv") if VIA_COLUMN in folder.head(name)]
-    return _found(folder, "via", _tables(folder, "via", _json(folder, VIA_KEY) + names))
+    return _found(folder, "via", _tables(folder, "via", [*_json(folder)["via"], *names]))
 
 
 def find_create_ml(folder: Folder) -> Found | None:
     """Pictures that CreateML's files name."""
-    return _found(folder, "createml", _tables(folder, "createml", _json(folder, CREATE_ML_KEY)))
+    return _found(folder, "createml", _tables(folder, "createml", _json(folder)["createml"]))
 
 
 def find_label_studio(folder: Folder) -> Found | None:
     """Pictures that Label Studio's files name."""
     return _found(folder, "labelstudio",
-                  _tables(folder, "labelstudio", _json(folder, LABEL_STUDIO_KEY)))
+                  _tables(folder, "labelstudio", _json(folder)["labelstudio"]))
 
 
 def find_open_images(folder: Folder) -> Found | None:
@@ -74,15 +78,21 @@ FINDERS: dict[str, Callable[[Folder], Found | None]] = {
     "labelstudio": find_label_studio, "openimages": find_open_images, "csv": find_csv}
 
 
-def _json(folder: Folder, key: re.Pattern[str]) -> list[str]:
-    """JSON files with a key at their beginning or end."""
-    return [name for name in folder.with_extension(".json")
-            if key.search(folder.head(name)) or key.search(folder.tail(name))]
+@functools.lru_cache(maxsize=1)
+def _json(folder: Folder) -> dict[str, list[str]]:
+    """{format: JSON files with its key at their beginning or end}."""
+    found: dict[str, list[str]] = {form: [] for form in JSON_KEYS}
+    for name in folder.with_extension(".json"):
+        head, tail = folder.head(name), folder.tail(name)
+        for form, key in JSON_KEYS.items():
+            if key.search(head) or key.search(tail):
+                found[form].append(name)
+    return found
 
 
-def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[Table, list[str]]]:
-    """{file: (table, its pictures)} of the files that name pictures, and objects in some."""
-    found = {}
+def _tables(folder: Folder, form: str, names: Iterable[str]) -> Tables:
+    """The files that name pictures, and objects in some."""
+    found: Tables = {}
     for name in names:
         try:
             table = READ[form](folder.path(name))
@@ -94,9 +104,7 @@ def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[
             continue
         if not any(one.objects for one in table.annotations.values()):
             continue
-        near = os.path.dirname(table.path)
-        pictures = [path for image in table.annotations
-                    if (path := folder.index.find(image, near)) is not None]
+        pictures = folder.index.find_all(table.annotations, os.path.dirname(table.path))
         if pictures:
             found[name] = table, pictures
         else:
@@ -105,29 +113,30 @@ def _tables(folder: Folder, form: str, names: Iterable[str]) -> dict[str, tuple[
     return found
 
 
-def _covering(tables: dict[str, tuple[Table, list[str]]]) -> list[str]:
+def _covering(tables: Tables) -> list[str]:
     """The tables that name pictures which larger ones do not."""
     used, covered = [], set[str]()
     for name in sorted(tables, key=lambda name: -len(tables[name][1])):
-        if not covered.issuperset(tables[name][1]):
+        pictures = tables[name][1].values()
+        if not covered.issuperset(pictures):
             used.append(name)
-            covered.update(tables[name][1])
+            covered.update(pictures)
     return sorted(used)
 
 
-def _found(folder: Folder, form: str, tables: dict[str, tuple[Table, list[str]]],
+def _found(folder: Folder, form: str, tables: Tables,
            splits: dict[str, tuple[str, ...]] | None = None,
            notes: Iterable[str] = ()) -> Found | None:
     """What the files of a format tell; splits: {name: files} where they say them."""
     if not tables:
         return None
     said = list(notes)
-    for name, (table, _) in tables.items():
-        near = os.path.dirname(table.path)
-        lost = [image for image in table.annotations if folder.index.find(image, near) is None]
+    for name, (table, pictures) in tables.items():
+        lost = [image for image in table.annotations if image not in pictures]
         if lost:
             said.append(f"{name} {lost_pictures(lost, folder.index)}: left out")
         said += table.notes if isinstance(table, ImageTable) else []
-    paths = tuple(dict.fromkeys(path for _, pictures in tables.values() for path in pictures))
+    paths = tuple(dict.fromkeys(path for _, pictures in tables.values()
+                                for path in pictures.values()))
     return Found(form, paths, len(paths), () if splits else tuple(tables), splits=splits or {},
                  notes=tuple(said))

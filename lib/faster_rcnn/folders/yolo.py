@@ -87,13 +87,15 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """The names; one that is empty or was there before gets its number, and the background's own
-    name, which no class may have, loses its marks.
+    """The names, as many as there are; one that is empty or was there before gets its number, and
+    one that no class may have loses what is invisible and the marks of the background's.
     """
     seen: set[str] = set()
     found = []
     for number, name in enumerate(names):
-        name = name if is_class_name(name) else " ".join(name.strip("_").split())
+        if not is_class_name(name):
+            shown = "".join(letter for letter in " ".join(name.split()) if letter.isprintable())
+            name = shown if is_class_name(shown) else shown.strip("_")
         if not name or name.lower() in seen:
             name = f"{name or 'class'} {number}"
         seen.add(name.lower())

@@ -128,6 +128,12 @@ def test_tables_in_any_order(tmp_path, content, encoding):
     assert list(found) == ["a.jpg"] and checked(found["a.jpg"]) == ([("cat", BOX)], [])
 
 
+@pytest.mark.parametrize("head", ["", "filename;x1;y1;x2;y2;class\n"])
+def test_decimal_commas(tmp_path, head):
+    found = table(tmp_path, f"{head}a.jpg;10,2;19,8;50,0;80;cat\n")
+    assert checked(found["a.jpg"]) == ([("cat", BOX)], [])
+
+
 def test_an_empty_row_is_a_picture_without_objects(tmp_path):
     found = table(tmp_path, "b.jpg,,,,,\na.jpg,1,2,3,4,cat\na.jpg,5,6,9,9,dog\n")
     assert {name: len(one.objects) for name, one in found.items()} == {"b.jpg": 0, "a.jpg": 2}

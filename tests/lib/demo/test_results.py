@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from faster_rcnn.demo.results import OUTPUTS, GrowingJson
+from faster_rcnn.demo.results import OUTPUTS, GrowingFile, GrowingJson, OutputError
 from faster_rcnn.demo.shots import Shot
 from faster_rcnn.detectors.box import Box
 
@@ -110,6 +110,13 @@ def test_results_are_whole_where_the_disk_is_full(tmp_path, kind):
             assert json.loads(path.read_text())
         else:
             assert path.read_text().endswith("a.jpg,,1,2,3,4,light,0.5\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_disk_that_is_full_from_the_start_is_said_once():
+    with pytest.raises(OutputError) as error:
+        GrowingFile("/dev/full", b"[")
+    assert str(error.value).count("cannot be written") == 1
 
 
 def test_names_of_files_that_are_no_text(tmp_path):

@@ -30,11 +30,22 @@ def test_what_is_found(folder, words, subfolders, names):
     assert [source.path for source in find_sources(words, subfolders)] == names
 
 
+def standard_input(content):
+    return io.TextIOWrapper(io.BytesIO(content), "utf-8")
+
+
 def test_lines_of_the_standard_input(folder, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("a.jpg\n\nbelow\r\n-\nclip.mp4"))
+    monkeypatch.setattr("sys.stdin", standard_input(b"a.jpg\n\nbelow\r\n-\nclip.mp4"))
     assert [source.path for source in find_sources(["-"])] == ["a.jpg", "below/c.jpg", "clip.mp4"]
     with pytest.raises(SourceError, match="names no pictures"):
         find_sources(["-"])
+
+
+def test_names_on_the_standard_input_that_are_no_text(folder, monkeypatch):
+    name = os.fsdecode(b"f\xe4.jpg")
+    (folder / name).write_bytes(b"")
+    monkeypatch.setattr("sys.stdin", standard_input(b"f\xe4.jpg\n"))
+    assert [source.path for source in find_sources(["-"])] == [name]
 
 
 def test_pictures_of_kinds_that_are_not_read_are_said(folder, caplog):

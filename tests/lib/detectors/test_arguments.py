@@ -45,7 +45,8 @@ def test_devices_as_people_call_them(device, meant):
 
 @pytest.mark.parametrize("options", [
     {"device": None}, {"device": "cuda:x"}, {"device": True}, {"threshold": "0.5"},
-    {"threshold": float("nan")}, {"batch": "2"}, {"batch": 2.5}, {"batch": True},
+    {"threshold": float("nan")}, {"threshold": np.zeros(2)}, {"batch": torch.ones(2)},
+    {"batch": "2"}, {"batch": 2.5}, {"batch": True},
     {"max_per_image": -1}, {"max_per_image": 2.5}, {"description": {}}])
 def test_wrong_options_are_named(weights, options):
     with pytest.raises(InputError, match=next(iter(options))):
@@ -116,6 +117,8 @@ def test_images_of_pil_in_all_modes(mode):
 
 @pytest.mark.parametrize("image", [
     Image.fromarray(np.full((4, 5), 3000, np.int32)),
+    Image.fromarray(np.full((4, 5), 3000, np.uint16)),
+    Image.fromarray(np.full((4, 5), np.nan, np.float32)),
     Image.fromarray(np.full((4, 5), 0.5, np.float32)),
     Image.fromarray(np.full((4, 5), -1, np.int32)), Image.new("La", (4, 5))])
 def test_images_of_pil_that_are_no_pictures(image):

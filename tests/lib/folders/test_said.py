@@ -66,6 +66,29 @@ def test_pictures_that_coco_names_and_that_are_not_there(tmp_path):
     assert count(folder) == expected(set(range(12)) - {2, 5})
 
 
+def test_pictures_of_a_folder_that_is_not_there_are_not_those_of_another(tmp_path):
+    content = own_folders.coco_content(range(6), NAMES)
+    for image in content["images"]:
+        image["file_name"] = f"a/{image['file_name']}"
+        picture(tmp_path / image["file_name"], image["id"])
+    lost = [{**image, "id": 100 + image["id"], "file_name": f"b{image['file_name'][1:]}"}
+            for image in content["images"]]
+    content["annotations"] += [{**obj, "id": 1000 + obj["id"], "image_id": 100 + obj["image_id"]}
+                               for obj in content["annotations"]]
+    text(tmp_path / "all.json", json.dumps({**content, "images": content["images"] + lost}))
+    assert "names 6 pictures that cannot be found, such as b/" in sentences(tmp_path)
+    assert count(tmp_path) == expected(range(6))
+
+
+def test_rows_of_a_folder_that_is_not_there_are_not_those_of_another(tmp_path):
+    for number in range(6):
+        picture(tmp_path / "a" / f"{number}.jpg", number)
+    rows = csv_rows(range(6), "a/{}.jpg") + csv_rows(range(6), "b/{}.jpg")
+    text(tmp_path / "labels.csv", own_tables.rows_as_csv(rows))
+    assert "names 6 pictures that cannot be found, such as b/0.jpg" in sentences(tmp_path)
+    assert count(tmp_path) == expected(range(6))
+
+
 def test_files_that_are_not_used_are_named(tmp_path):
     folder = own_folders.one_coco(tmp_path / "pets")
     for number in range(30, 33):
@@ -161,6 +184,11 @@ def test_yolos_numbers_count_the_background(tmp_path):
     name = os.path.basename(imdb.image_path_at(0)).removesuffix(".jpg")
     names = [imdb.classes[number] for number in roidb[0]["gt_classes"]]
     assert names == [box[0] for box in objects_of(int(name), ("background", "cat"))]
+
+
+def test_yolos_numbers_count_names_with_invisible_characters(tmp_path):
+    folder = own_folders.ultralytics(tmp_path / "pets", ("\u200b__cat__", "dog"))
+    assert get_imdb(str(folder)).classes == ("__background__", "__cat__", "dog")
 
 
 def test_names_of_classes_in_several_lines(tmp_path):

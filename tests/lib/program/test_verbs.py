@@ -1,6 +1,7 @@
 """The command faster-rcnn: its verbs, their options, what they do."""
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -209,4 +210,10 @@ def test_help_that_nobody_reads_ends_quietly(words):
     done = subprocess.run([sys.executable, "-m", "faster_rcnn", *words], stdout=writer,
                           stderr=subprocess.PIPE, text=True)
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_without_a_standard_output_is_no_error():
+    done = subprocess.run(["sh", "-c", f"{shlex.quote(sys.executable)} -m faster_rcnn init -h >&-"],
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0 and "Traceback" not in done.stderr

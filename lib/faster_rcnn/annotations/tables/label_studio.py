@@ -31,6 +31,7 @@ from faster_rcnn.annotations.values import whole_number
 # A shape's key of its classes ends so: rectanglelabels, polygonlabels, ellipselabels
 LABELS = "labels"
 PARTS = 100.0
+MAX_SIDE = 1_000_000
 
 
 @remembered(MAX_BYTES, count=4)
@@ -65,7 +66,10 @@ def _image_name(data: object) -> str:
     texts = {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(
         data, dict) else {}
     chosen = texts.get("image") or next((value for value in texts.values() if "/" in value), "")
-    address = urllib.parse.urlsplit(chosen)
+    try:
+        address = urllib.parse.urlsplit(chosen)
+    except ValueError:      # a bracket where the name of a machine stands
+        return chosen
     local = urllib.parse.parse_qs(address.query).get("d")      # /data/local-files/?d=folder/a.jpg
     if local:
         return local[0]
@@ -101,8 +105,9 @@ def _size(results: list) -> tuple[int, int] | None:
     for result in results:
         sizes = [whole_number(result.get(key)) for key in ("original_width", "original_height")
                  ] if isinstance(result, dict) else []
-        if len(sizes) == 2 and sizes[0] and sizes[1]:
-            return sizes[0], sizes[1]
+        width, height = sizes or (None, None)
+        if width and height and 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE:
+            return width, height
     return None
 
 

@@ -45,10 +45,10 @@ def read_open_images(path: str) -> ImageTable:
 def _rows(path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, {column: text}) of the rows; COLUMNS are there."""
     reader = csv.DictReader(io.StringIO(annotation_text(path, MAX_BYTES)), restval="")
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise OtherFormError(f"{path}:1: no table of Open Images: no column {missing[0]}")
     try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise OtherFormError(f"{path}:1: no table of Open Images: no column {missing[0]}")
         for count, row in enumerate(reader):
             if count > MAX_ROWS:
                 raise AnnotationError(f"{path}: more than {MAX_ROWS} rows, which is the limit")
@@ -72,6 +72,9 @@ def _class_names(path: str) -> dict[str, str]:
     for place in (os.path.dirname(folder), folder):
         for found in sorted(glob.glob(os.path.join(glob.escape(place), DESCRIPTIONS))):
             rows = csv.reader(io.StringIO(annotation_text(found, MAX_BYTES)))
-            names.update({row[0].strip(): row[1].strip() for row in rows
-                          if len(row) == 2 and row[1].strip()})
+            try:
+                names.update({row[0].strip(): row[1].strip() for row in rows
+                              if len(row) == 2 and row[1].strip()})
+            except csv.Error as error:
+                raise AnnotationError(f"{found}:{rows.line_num}: not a table ({error})") from None
     return names

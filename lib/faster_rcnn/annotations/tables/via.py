@@ -53,10 +53,14 @@ def read_via(path: str) -> ImageTable:
         raise OtherFormError(f"{path}: of another form: VIA's has an entry with a filename and "
                              "regions for each image")
     table, key = ImageTable(path), _class_key(entries)
+    objects: dict[str, list[BoxObject]] = {}
     for entry in entries:
         name = entry["filename"].strip()
-        table.add(name, None, [_object(f"region {count} of {name}", region, key)
-                               for count, region in enumerate(_regions(entry), 1)])
+        found = objects.setdefault(name, [])
+        found += [_object(f"region {count} of {name}", region, key)
+                  for count, region in enumerate(_regions(entry), len(found) + 1)]
+    for name, found in objects.items():
+        table.add(name, None, found)
     return table
 
 

@@ -144,7 +144,10 @@ class _Reader(Options):
             if name in lower[:i]:
                 raise self.error("classes", f'the class "{names[i]}" is listed twice')
             if not is_class_name(name):
-                raise self.error("classes", f"{shown(names[i])} cannot be the name of a class")
+                hint = ("; leave it out, or where YOLO's label files count it, give it another name"
+                        if name == BACKGROUND and form == "yolo" else "")
+                raise self.error("classes", f"{shown(names[i])} cannot be the name of a "
+                                 f"class{hint}")
         if not names:
             raise self.error("classes", "there must be a class besides the background")
         return names

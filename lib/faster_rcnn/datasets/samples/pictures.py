@@ -2,7 +2,7 @@
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from caffe.core.errors import UserError
@@ -66,6 +66,7 @@ class PictureIndex:
     def __init__(self, root: str) -> None:
         self.root = root
         self._names: dict[str, list[str]] | None = None
+        self._ends: dict[str, dict[tuple[str, ...], list[str]]] = {}
 
     def find(self, name: str, near: str) -> str | None:
         """The path of the picture that a file in the folder `near` calls `name`; None for none.
@@ -80,15 +81,26 @@ class PictureIndex:
             if os.path.isfile(path):
                 return path
         for key in _keys(plain):
-            fitting = self._best(self._known().get(key, ()), plain)
+            fitting = self._best(key, plain)
             if len(fitting) == 1:
                 return fitting[0]
         return None
 
+    def find_all(self, names: Iterable[str], near: str) -> dict[str, str]:
+        """{name: path} of those names of a file that `find` finds.
+
+        A name with other folders than the picture's (b/1.jpg for a/1.jpg) is not found where
+        another name means this picture: it is that of a picture that is missing.
+        """
+        found = {name: path for name in names if (path := self.find(name, near)) is not None}
+        counts = Counter(found.values())
+        return {name: path for name, path in found.items()
+                if counts[path] == 1 or self._has_folders(path, plain_name(name))}
+
     def fault(self, name: str) -> str:
         """Why `find` has no answer: the picture is not there, or several are."""
         for key in _keys(plain_name(name)):
-            fitting = self._best(self._known().get(key, ()), plain_name(name))
+            fitting = self._best(key, plain_name(name))
             if len(fitting) > 1:
                 shown = ", ".join(os.path.relpath(path, self.root) for path in fitting[:3])
                 return f"is there {len(fitting)} times ({shown}); say its folder as well"
@@ -106,19 +118,36 @@ class PictureIndex:
                     self._names[stem].append(path)
         return self._names
 
-    def _best(self, paths: Iterable[str], name: str) -> list[str]:
-        """The paths whose folders fit those of a name best."""
+    def _best(self, key: str, name: str) -> list[str]:
+        """Of the paths with a key of _known those whose folders fit those of a name best."""
+        paths = self._known().get(key, [])
+        if len(paths) < 2:
+            return paths
+        if key not in self._ends:
+            self._ends[key] = defaultdict(list)
+            for path in paths:
+                folders = _folders(os.path.relpath(path, self.root))
+                for count in range(len(folders)):
+                    self._ends[key][tuple(folders[:count + 1])].append(path)
         wanted = _folders(name)
-        scored = [(_common_end(wanted, _folders(os.path.relpath(path, self.root))), path)
-                  for path in paths]
-        best = max((score for score, _ in scored), default=0)
-        return [path for score, path in scored if score == best]
+        ends = (tuple(wanted[:count]) for count in range(len(wanted), 0, -1))
+        return next((self._ends[key][end] for end in ends if end in self._ends[key]), paths)
+
+    def _has_folders(self, path: str, name: str) -> bool:
+        """Whether a name's folders are those of a path, or as many of them as it has."""
+        pairs = zip(_folders(os.path.relpath(path, self.root)), _folders(name))
+        return all(own == written for own, written in pairs if own and written not in ("", "."))
 
 
-def coco_image_path(index: PictureIndex, name: str) -> str:
-    """The path of an image that a COCO file names; index: of the folder of its images."""
-    path = os.path.join(index.root, name)
-    return path if os.path.isfile(path) else index.find(name, index.root) or path
+def coco_image_paths(index: PictureIndex, names: Iterable[str]) -> dict[str, str]:
+    """{name: path} of the images that a COCO file names, also where there is no such file; index:
+    of the folder of its images.
+    """
+    names = list(names)
+    found = index.find_all(names, index.root)
+    paths = {name: os.path.join(index.root, name) for name in names}
+    return {name: path if os.path.isfile(path) else found.get(name, path)
+            for name, path in paths.items()}
 
 
 def _keys(plain: str) -> list[str]:
@@ -145,16 +174,6 @@ def plain_name(name: str) -> str:
 
 def _folders(path: str) -> list[str]:
     return _composed(os.path.dirname(path)).lower().split("/")[::-1]
-
-
-def _common_end(first: list[str], second: list[str]) -> int:
-    """Number of equal folders, from the file outwards."""
-    count = 0
-    for a, b in zip(first, second):
-        if a != b:
-            break
-        count += 1
-    return count
 
 
 def _is_shown(name: str) -> bool:

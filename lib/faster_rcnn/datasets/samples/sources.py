@@ -74,9 +74,9 @@ class FileSource:
 
 def _spellings(path: str) -> tuple[str, ...]:
     """A path, and with its name as macOS and others write letters with accents."""
-    if path.isascii():
-        return (path,)
     folder, name = os.path.split(path)
+    if name.isascii():
+        return (path,)
     return path, *(os.path.join(folder, unicodedata.normalize(form, name))
                    for form in ("NFC", "NFD"))
 
@@ -113,8 +113,10 @@ class TableSource:
 
     def _found(self, form: str, path: str, index: PictureIndex) -> Iterator[str]:
         """The pictures of a file."""
-        for name, annotation in READ[form](path).annotations.items():
-            picture = index.find(name, os.path.dirname(path))
+        annotations = READ[form](path).annotations
+        found = index.find_all(annotations, os.path.dirname(path))
+        for name, annotation in annotations.items():
+            picture = found.get(name)
             if picture is None:
                 self.missing.append((path, name))
                 continue

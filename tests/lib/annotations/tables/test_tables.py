@@ -147,6 +147,32 @@ def test_other_forms_are_refused_in_a_line_with_the_path(tmp_path, read, content
     assert str(error.value).startswith(path) and "\n" not in str(error.value)
 
 
+def test_rows_of_via_are_numbered_by_image(tmp_path):
+    rows = "".join(f'{name}.jpg,"{{""name"":""point""}}",{{}}\n' for name in "aba")
+    table = read_via(written(
+        tmp_path, f"filename,region_shape_attributes,region_attributes\n{rows}", "a.csv"))
+    assert [obj.place for obj in table.annotations["a.jpg"].objects] == [
+        "region 1 of a.jpg", "region 2 of a.jpg"]
+
+
+@pytest.mark.parametrize("place", ["a.csv", "class-descriptions.csv"])
+def test_tables_of_open_images_with_cells_that_are_too_long(tmp_path, place):
+    path = written(tmp_path, "ImageID,LabelName,XMin,XMax,YMin,YMax\na,b,0,1,0,1\n", "a.csv")
+    long = written(tmp_path, f'"{200_000 * "x"}",b\n', place)
+    with pytest.raises(AnnotationError, match="not a table") as error:
+        read_open_images(path)
+    assert str(error.value).startswith(long)
+
+
+@pytest.mark.parametrize("image, width", [("http://[a/b.jpg", 640), ("b.jpg", 10 ** 400)],
+                         ids=["address", "size"])
+def test_label_studio_with_addresses_and_sizes_that_are_none(tmp_path, image, width):
+    shape = {"original_width": width, "original_height": 480, "value": {
+        "x": 10, "y": 20, "width": 30, "height": 40, "rotation": 5, "rectanglelabels": ["cat"]}}
+    tasks = [{"data": {"image": image}, "annotations": [{"result": [shape]}]}]
+    assert list(read_label_studio(written(tmp_path, tasks)).annotations) == [image]
+
+
 @pytest.mark.parametrize("row", ['a.jpg,"{"', 'a.jpg,"[]"'])
 def test_rows_of_via_that_cannot_be_read(tmp_path, row):
     path = written(tmp_path, f"filename,region_shape_attributes,region_attributes\n{row},{{}}\n",

@@ -48,6 +48,7 @@ def test_background_may_be_listed(tmp_path):
     ({"classes": "[cat, no]"}, ":4: .*received False"),
     ({"classes": "[cat, CAT]"}, ':4: the class "CAT" is listed twice'),
     ({"classes": "[__background__]"}, "besides the background"),
+    ({"format": "yolo", "classes": "[__background__, cat]"}, "leave it out, or where"),
     ({"format": "vok"}, r':2: format "vok" is unknown \(did you mean "voc"'),
     ({"metric": "voc"}, r':5: metric "voc" is unknown'),
     ({"on_bad_box": "drop"}, ":5: on_bad_box"),

@@ -26,6 +26,17 @@ def test_names_of_pictures(tmp_path, name, expected):
     assert found == (expected and str(tmp_path / expected))
 
 
+@pytest.mark.parametrize("name, expected", [
+    ("/data/b/img/1.jpg", "b/img/1.jpg"), ("x/img/1.jpg", None), ("y/1.jpg", None),
+    ("a/other/1.jpg", None), ("B/IMG/1", "b/img/1.jpg")])
+def test_pictures_of_one_name_in_many_folders(tmp_path, name, expected):
+    for folder in "abc":
+        own_folders.picture(tmp_path / folder / "img" / "1.jpg", 1)
+    index = PictureIndex(str(tmp_path))
+    assert index.find(name, str(tmp_path)) == (expected and str(tmp_path / expected))
+    assert expected or "is there 3 times" in index.fault(name)
+
+
 def test_links_are_followed_once_and_files_are_limited(tmp_path, monkeypatch):
     own_folders.picture(tmp_path / "other" / "1.jpg", 1)
     own_folders.text(tmp_path / "data" / "a.txt", "")
