@@ -54,7 +54,8 @@ def _reserve_large_pages() -> None:
 
 
 def _is_address_space_limited() -> bool:
-    import resource     # not there on Windows
+    import resource  # not there on Windows
+
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
