@@ -40,9 +40,10 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
     """NaN and infinite values must be the same ones."""
-    if ours.shape != theirs.shape or not np.array_equal(
-            *(np.where(np.isfinite(values), 0, values) for values in (ours, theirs)),
-            equal_nan=True):
+    if ours.shape != theirs.shape:
+        return math.inf
+    others, their_others = (np.where(np.isfinite(values), 0, values) for values in (ours, theirs))
+    if not np.array_equal(others, their_others, equal_nan=True):
         return math.inf
     finite = np.isfinite(ours)
     largest = max(np.abs(ours[finite]).max(initial=0), 1e-30)
