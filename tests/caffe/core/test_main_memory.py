@@ -87,3 +87,16 @@ def test_the_next_blocks_may_lie_on_large_pages():
               "    if line.startswith('VmFlags') and inside: print('hg' in line.split())")
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["True"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="VmSize is Linux's")
+def test_no_address_space_is_reserved_where_it_is_limited():
+    """6 GB would hold the block, but what is mapped later may need them."""
+    script = ("import re, resource, sys\n"
+              "resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)\n"
+              "import caffe\n"
+              "print(re.search(r'VmSize:\\s+(\\d+)', open('/proc/self/status').read())[1])")
+    free, limited = (int(subprocess.run([sys.executable, "-c", script, str(limit)], text=True,
+                                        capture_output=True, check=True).stdout)
+                     for limit in (resource.RLIM_INFINITY, 6 << 30))
+    assert free - limited > 900 << 10       # KB

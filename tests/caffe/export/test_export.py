@@ -1,4 +1,5 @@
 """Parts of nets, their ONNX graphs, and weights as PyTorch tensors."""
+import math
 import os
 import sys
 
@@ -73,6 +74,16 @@ def test_part_behind_a_blob_with_other_sizes(net):
                                                            "Identity"]
     assert [d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [7, 3]
     assert export.largest_difference(net, part, model) < 1e-5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_on_one_side_are_a_difference(net, value):
+    part = export.select(net, end=["conv", "aside"])
+    model = export.to_onnx(net, part)
+    assert export.largest_difference(net, part, model) < 1e-5
+    net.params["aside"][1].data[...] = value
+    assert export.largest_difference(net, part, model) == math.inf
+    assert export.largest_difference(net, part, export.to_onnx(net, part)) < 1e-5
 
 
 def test_the_start_stands_for_the_last_value_of_a_blob(net):

@@ -78,3 +78,10 @@ def test_where_a_gradient_is_wanted_the_places_are_needed():
         assert takes(x) == are_compiled() and not takes(torch.zeros(1, 2, 3, 3))
     with pytest.raises(RuntimeError, match="no gradient"):
         max_pool(x, (2, 2), (1, 1), (0, 0), (2, 2)).sum().backward()
+
+
+def test_torch_compile_traces_it_in_one_graph():
+    x = torch.randn(1, 16, 9, 9).contiguous(memory_format=torch.channels_last)
+    compiled = torch.compile(lambda x: 2 * max_pool(x, (3, 3), (2, 2), (0, 0), (4, 4)),
+                             backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), 2 * F.max_pool2d(x, 3, 2), rtol=0, atol=0)

@@ -35,8 +35,11 @@ def _reserve_large_pages() -> None:
     A map of 5 MB lies on 1200 pages of 4 KB, most of which the processor must look up again for
     every layer: in small nets a fifth of the time. Malloc extends its heap by a block, which is
     freed and stays with it; so what the main thread allocates next comes from there.
+
+    Not where the address space is limited (ulimit -v): threads' stacks and mapped files need it,
+    and the heap gives nothing back.
     """
-    if not hasattr(mmap, "MADV_HUGEPAGE"):
+    if not hasattr(mmap, "MADV_HUGEPAGE") or _is_address_space_limited():
         return
     library = ctypes.CDLL(None)
     library.malloc.restype = ctypes.c_void_p
@@ -48,6 +51,12 @@ def _reserve_large_pages() -> None:
         begin = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
         library.madvise(begin, _RESERVE - 2 * mmap.PAGESIZE, mmap.MADV_HUGEPAGE)
         library.free(block)
+
+
+def _is_address_space_limited() -> bool:
+    import resource  # not there on Windows
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def copy_mapped(target: np.ndarray, array: np.ndarray) -> None:

@@ -15,7 +15,7 @@ _ROI_LAYERS = ("PSROIPooling", "ROIAlign", "ROIPooling")
 
 def largest_difference(net: Net, part: Part, model: onnx.ModelProto, seed: int = 0) -> float:
     """The largest difference of an output in the net and in ONNX Runtime, as a share of the
-    output's largest value; infinite where the shapes differ.
+    output's largest value; infinite where the shapes differ, or NaN or infinite values do.
 
     The inputs are random; rois lie on the map, im_info is that of the blob data, indices name what
     is there.
@@ -39,10 +39,15 @@ def evaluate(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """NaN and infinite values must be the same ones."""
     if ours.shape != theirs.shape:
         return math.inf
-    largest = max(np.abs(ours).max(initial=0), 1e-30)
-    return float(np.abs(ours - theirs).max(initial=0) / largest)
+    others, their_others = (np.where(np.isfinite(values), 0, values) for values in (ours, theirs))
+    if not np.array_equal(others, their_others, equal_nan=True):
+        return math.inf
+    finite = np.isfinite(ours)
+    largest = max(np.abs(ours[finite]).max(initial=0), 1e-30)
+    return float(np.abs(ours[finite] - theirs[finite]).max(initial=0) / largest)
 
 
 def _values(net: Net, part: Part, name: str, generator: np.random.Generator) -> np.ndarray:

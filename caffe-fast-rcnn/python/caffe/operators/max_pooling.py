@@ -28,7 +28,8 @@ def max_pool(x: Tensor, kernel: Pair, stride: Pair, pad: Pair, counts: Pair) -> 
     count; a window that lies all outside gives -FLT_MAX, as in Caffe; NaN is larger than numbers.
     No gradient passes through it. ValueError: operands that do not fit.
     """
-    if x.requires_grad and torch.is_grad_enabled():
+    # torch.compile cannot trace the block below, and makes up its own way around autograd
+    if torch.compiler.is_compiling() or (x.requires_grad and torch.is_grad_enabled()):
         return raw.max_pool(x, kernel, stride, pad, counts)
     with torch._C._AutoDispatchBelowAutograd():     # which saves half of a small map's time
         return raw.max_pool(x, kernel, stride, pad, counts)

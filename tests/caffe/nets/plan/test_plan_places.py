@@ -153,3 +153,59 @@ def test_which_bottoms_lie_in_the_top_of_the_concat():
     slots = {step.chain.host.param.name for step in built._planner._chains.values()
              if step.slot is not None}
     assert slots == {"left", "right", "groups", "wide"}
+
+
+@pytest.mark.parametrize(("text", "name"),
+                         [(text, name) for text in NETS.values() for name in names_of(text)])
+def test_an_array_that_a_program_got_when_the_net_ran_without_a_plan(text, name):
+    """The plan that is there does not know that somebody holds it."""
+    built = net(text, phase=caffe.TEST)
+    fill(built)
+    for _ in range(3):
+        built.forward()
+    unplanned(built)
+    array = built.blobs[name].data
+    built.blobs["data"].data[...] = np.random.RandomState(5).normal(0, 1, built.blobs["data"].shape)
+    found = outputs(built)
+    held = array.copy()
+    expected = unplanned(built)
+    for output, values in found.items():
+        assert_near(values, expected[output], output)
+    assert_near(held, expected[name], name)
+
+
+class FailsAtSeven(caffe.Layer):
+    """Copies its bottom, but fails where the first value is 7."""
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom, top):
+        if bottom[0].data.flat[0] == 7:
+            raise ValueError("seven")
+        top[0].data[...] = bottom[0].data
+
+
+def test_a_pass_that_fails_leaves_no_thinned_top():
+    built = net(input_layer("data", 1, 16, 9, 9) + input_layer("flag", 1) + conv("wide", "data", 24)
+                + one("left", "wide", 8, "stride: 2")
+                + layer("flag_copy", "Python", "flag", None,
+                        f'python_param {{ module: "{__name__}" layer: "FailsAtSeven" }}')
+                + one("right", "wide", 8, "stride: 2"), phase=caffe.TEST)
+    fill(built)
+    built.blobs["flag"].data[...] = 1
+    for _ in range(3):
+        built.forward()
+    assert any(step.thinning == 2 for step in built._planner._chains.values())
+    built.blobs["flag"].data[...] = 7
+    with pytest.raises(ValueError, match="seven"):
+        built.forward()
+    array = built.blobs["wide"].data
+    built.blobs["flag"].data[...] = 1
+    built.blobs["data"].data[...] *= -2
+    found = outputs(built)
+    held = array.copy()
+    expected = unplanned(built)
+    for name, values in found.items():
+        assert_near(values, expected[name], name)
+    assert_near(held, expected["wide"], "wide")

@@ -90,10 +90,11 @@ class ChainStep:
 
     def run(self) -> float:
         """Computes the chain's top, and leaves the hidden blobs to be computed on demand."""
-        thin = None if self.source is None else self.source.thin_top
+        thinning = 1 if self.top.values.is_held else self.thinning
+        thin = self._thin_bottom(thinning)
         x = self._read(self._bottom) if thin is None else thin.to(self.chain.host.factors)
         residual = None if self.chain.residual is None else self._read(self.chain.residual)
-        thinning = 1 if self.top.values.is_held else self.thinning
+        self.thin_top = None    # a pass that failed may have left one
         self._prepare(x, self._stride(thinning, thin is not None))
         if self._kernel is None or (residual is not None and residual.shape != self._top_shape):
             for layer in self.chain.layers:
@@ -122,6 +123,16 @@ class ChainStep:
                 top_values.fresh = True
         for memory in self.hidden:
             self._absent.leave_out(memory, self._top_shape)
+
+    def _thin_bottom(self, thinning: int) -> Tensor | None:
+        """The pixels of the bottom that its source has computed; None where more are needed, since
+        somebody has got the array of this top."""
+        if self.source is None:
+            return None
+        module = self.chain.host.module
+        assert isinstance(module, Convolution)
+        is_enough = module.windows.stride[0] * thinning == self.source.thinning
+        return self.source.thin_top if is_enough else None
 
     def _may_overwrite(self) -> bool:
         """Whether the top may take the residual's place in the memory at this moment."""
