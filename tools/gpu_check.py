@@ -150,7 +150,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
                         help="cpu: the same work without a GPU, to try it out (%(default)s)")
     parser.add_argument("--quick", action="store_true",
                         help="tiny nets and single runs: that all works, not how fast")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    shortest = min(LIMITS[name] for name in args.parts)
+    if not 60 * args.minutes >= shortest:       # nor is NaN
+        parser.error(f"--minutes {args.minutes:g} leaves all parts out: give {shortest / 60:g} or "
+                     "more")
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -191,3 +191,11 @@ def test_training_steps_learn():
     (first, loss), (later, later_loss) = (comparisons.training_steps(False, n) for n in (1, 30))
     assert later_loss < loss
     assert all((first[key] != later[key]).any() for key in first)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "0.5", "nan"])
+def test_a_time_that_leaves_all_parts_out_is_an_error(gpu_check, minutes, capsys):
+    with pytest.raises(SystemExit) as ended:
+        gpu_check.main(["--device", "cpu", "--minutes", minutes])
+    assert ended.value.code == 2
+    assert f"--minutes {minutes} leaves all parts out: give 1 or more" in capsys.readouterr().err
