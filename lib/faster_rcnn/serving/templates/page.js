@@ -211,6 +211,7 @@ function showFrames(frame) {
 }
 
 function goToFrame() {
+  if (!current?.frames.length) return;     // the video has no answer yet
   const video = get("stage").querySelector("video");
   current.place = Number(get("frame").value);
   if (video) {
