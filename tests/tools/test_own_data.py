@@ -42,7 +42,8 @@ def test_init_data_says_what_it_did(tmp_path, run_tool):
 
 @pytest.mark.parametrize("args, words", [
     (("nowhere",), "nowhere is not a folder"), (("Makefile",), "is not a folder"),
-    (("tools", "--format", "yolo"), "no annotations as YOLO's label files was found for its 0 ")])
+    (("tools", "--format", "yolo"), "no pictures (.jpg, "),
+    (("docs", "--format", "yolo"), "no annotations as YOLO's label files were found for its ")])
 def test_what_cannot_be_made_ready_is_one_line(run_tool, args, words):
     done = run_tool("init_data.py", *args)
     assert done.status == 2 and words in done.err and len(done.err.splitlines()) == 1

@@ -79,7 +79,7 @@ def _no_pictures(folder: Folder) -> str:
 
 def _no_annotations(folder: Folder, form: str | None) -> str:
     what = f"annotations as {WORDS[form]}" if form else "annotations of a known format"
-    words = f"no {what} was found for its {len(folder.pictures)} pictures"
+    words = f"no {what} were found for its {len(folder.pictures)} pictures"
     refused = [sentence for name, sentences in folder.refused.items()
                if form in (None, name) for sentence in sentences]
     for reason in (refused[0] if refused else "", _foreign(folder), _strangers(folder),

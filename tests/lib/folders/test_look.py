@@ -125,7 +125,7 @@ def test_the_format_can_be_chosen(tmp_path):
     assert found.content["format"] == "csv"
     assert found.content["splits"] == {"train": ["data/train_labels.csv"],
                                        "test": ["data/test_labels.csv"]}
-    with pytest.raises(FolderError, match="no annotations as YOLO's label files was found"):
+    with pytest.raises(FolderError, match="no annotations as YOLO's label files were found"):
         look(str(folder), "yolo")
 
 
@@ -144,7 +144,7 @@ def test_folders_without_anything_are_refused(tmp_path):
     with pytest.raises(FolderError, match="is not a folder"):
         look(str(tmp_path / "nothing"))
     own_folders.picture(tmp_path / "a.jpg", 1)
-    with pytest.raises(FolderError, match="no annotations of a known format was found for its 1 "):
+    with pytest.raises(FolderError, match="no annotations of a known format were found for its 1 "):
         look(str(tmp_path))
 
 
