@@ -16,7 +16,7 @@ from faster_rcnn.annotations.files import (
     remembered,
 )
 from faster_rcnn.annotations.problems import Problem
-from faster_rcnn.annotations.values import truth, whole_number
+from faster_rcnn.annotations.values import json_number, truth, whole_number
 
 # COCO's largest annotation file has 0.5 GB; Python needs several times as much for one
 MAX_BYTES = 1 << 30
@@ -200,7 +200,7 @@ def _object(entry: dict, number: object, image: CocoImage,
     name = categories.get(category, "") if category is not None else ""
     name = name or f"category {_shown(entry.get('category_id'))}"
     box, problem = _box(entry.get("bbox"))
-    area, crowd = _number(entry.get("area")), entry.get("iscrowd")
+    area, crowd = json_number(entry.get("area")), entry.get("iscrowd")
     doubt = "" if truth(crowd) is not None else f"has iscrowd {_shown(crowd)}, neither yes nor no"
     return CocoObject(number, image, category, name, box, problem, bool(truth(crowd)),
                       area if area is not None and area > 0 else None, doubt)
@@ -210,7 +210,7 @@ def _box(value: object) -> tuple[tuple | None, str]:
     """(four floats, "") or (None, what is wrong)."""
     if value is None:
         return None, "has no bbox"
-    numbers = list(map(_number, value)) if isinstance(value, list) else []
+    numbers = list(map(json_number, value)) if isinstance(value, list) else []
     if len(numbers) != 4 or None in numbers:
         return None, f"has the bbox {_shown(value)}, which is not four numbers"
     return tuple(numbers), ""
@@ -223,13 +223,3 @@ def _field(entry: object, key: str) -> object:
 def _shown(value: object) -> str:
     """A value of the file in messages, not too long."""
     return reprlib.repr(value)
-
-
-def _number(value: object) -> float | None:
-    """A number of JSON as a float; None for others, and for more digits than a float can hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None

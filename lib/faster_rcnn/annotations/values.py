@@ -31,6 +31,16 @@ def as_number(text: str) -> float | None:
         return None
 
 
+def json_number(value: object) -> float | None:
+    """A number of JSON as a float; None for others, and for more digits than a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
 def whole_number(value: object) -> int | None:
     """A value that means a whole number (7, 7.0, "7", "007") as an int; None for others."""
     if isinstance(value, str):

@@ -7,8 +7,7 @@ import numpy as np
 
 from caffe.core.errors import UserError
 from faster_rcnn.demo.sources import Source, SourceError
-from faster_rcnn.detectors.pictures import MAX_VIDEO_BYTES, require_text
-from faster_rcnn.files.reading import require_file
+from faster_rcnn.detectors.pictures import require_video
 from faster_rcnn.images.orientation import turned
 from faster_rcnn.images.reading import image_orientation, read_image
 from faster_rcnn.reports.names import distinct_names
@@ -54,8 +53,7 @@ def _picture(path: str, name: str) -> Shot:
 
 def _frames(source: Source, name: str, most: int) -> Iterator[Shot]:
     if source.camera is None:
-        require_file(source.path, MAX_VIDEO_BYTES)
-        require_text(source.path)
+        require_video(source.path)
     video = cv2.VideoCapture(source.path if source.camera is None else source.camera)
     try:
         rate = video.get(cv2.CAP_PROP_FPS) or 25.0

@@ -26,7 +26,7 @@ def checked_device(device: object) -> str | int:
 
 def checked_share(name: str, value: object) -> float:
     """A number from 0 to 1."""
-    number = value if isinstance(value, (int, float)) else _plain(value)
+    number = _plain(value)
     if (isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number)
             or not 0 <= number <= 1):
         raise InputError(f"{name} must be a number from 0 to 1, not {value!r}")
@@ -35,15 +35,15 @@ def checked_share(name: str, value: object) -> float:
 
 def checked_count(name: str, value: object, least: int) -> int:
     """A whole number."""
-    number = value if isinstance(value, int) else _plain(value)
+    number = _plain(value)
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
         raise InputError(f"{name} must be a whole number, {least} or greater, not {value!r}")
     return number
 
 
 def _plain(value: object) -> object:
-    """The number in a scalar of numpy or PyTorch; None for other values."""
+    """The number in a scalar of numpy or PyTorch, None for several; other values as they are."""
     try:
-        return value.item() if hasattr(value, "item") else None
+        return value.item() if hasattr(value, "item") else value
     except (ValueError, RuntimeError):      # of several numbers
         return None

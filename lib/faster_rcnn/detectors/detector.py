@@ -33,7 +33,6 @@ from faster_rcnn.detectors.description import Description, DescriptionError
 from faster_rcnn.detectors.description_files import description_path
 from faster_rcnn.detectors.finding import Found, find_weights, opened
 from faster_rcnn.detectors.pictures import (
-    MAX_VIDEO_BYTES,
     Picture,
     PictureError,
     as_bgr,
@@ -41,7 +40,6 @@ from faster_rcnn.detectors.pictures import (
     is_video,
 )
 from faster_rcnn.files.read_ahead import read_ahead
-from faster_rcnn.files.reading import require_file
 from faster_rcnn.images.naming import naming_image
 from faster_rcnn.reports.visualize import draw_detections
 from faster_rcnn.runs.devices import use_one_thread
@@ -135,7 +133,6 @@ class Detector:
         boxes: for a net without an RPN, (R, 4) rois in pixels, or a list of them for a list.
         """
         if is_video(pictures):
-            require_file(pictures, max_bytes=MAX_VIDEO_BYTES)
             return self.each(frames(os.fspath(pictures)))
         if isinstance(pictures, Iterator):
             return self.each(pictures, boxes)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from caffe.core.errors import UserError
+from faster_rcnn.files.naming import is_text
 from faster_rcnn.files.reading import require_file
 from faster_rcnn.images.orientation import read_upright
 
@@ -84,14 +85,26 @@ def is_video(picture: Any) -> bool:
 
 def require_text(path: str) -> None:
     """PictureError for the path of a video that is no text in UTF-8: OpenCV crashes on it."""
-    if not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path):
+    if not is_text(path):
         raise PictureError(f"{path!r}: the name is no text in UTF-8; rename the file or folder")
 
 
-def frames(path: str) -> Iterator[np.ndarray]:
-    """The frames of a video file, (H, W, 3) uint8, BGR, as it is shown. Raises PictureError."""
+def require_video(path: str) -> None:
+    """FileError or PictureError unless OpenCV may be asked to open the path of a video."""
     require_file(path, max_bytes=MAX_VIDEO_BYTES)
     require_text(path)
+
+
+def frames(path: str) -> Iterator[np.ndarray]:
+    """The frames of a video file, (H, W, 3) uint8, BGR, as it is shown.
+
+    Raises as require_video at once, and PictureError with the first frame.
+    """
+    require_video(path)
+    return _decoded(path)
+
+
+def _decoded(path: str) -> Iterator[np.ndarray]:
     video = cv2.VideoCapture(path)
     try:
         shown, frame = video.read()

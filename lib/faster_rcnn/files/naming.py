@@ -7,6 +7,11 @@ _UNSAFE = frozenset('/\\:*?"<>|%')
 MAX_BYTES = 120
 
 
+def is_text(name: str) -> bool:
+    """Whether the name of a file is text in UTF-8."""
+    return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
+
+
 def file_name(text: str) -> str:
     """A text as a part of a file's name: unsafe characters as %2F and so on, so that different
     texts stay different; of a long one the beginning and a hash.

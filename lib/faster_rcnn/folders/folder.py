@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from faster_rcnn.datasets.samples.pictures import PictureIndex, files_below, is_picture
+from faster_rcnn.files.naming import is_text
 
 # Formats in the order in which they are preferred when several cover as many pictures
 FORMATS = ("voc", "yolo", "coco", "labelme", "cvat", "via", "createml", "labelstudio",
@@ -72,11 +73,6 @@ class Folder:
                 return file.read().decode("utf-8", "ignore")
         except OSError:
             return ""
-
-
-def is_text(name: str) -> bool:
-    """Whether the name of a file is text in UTF-8."""
-    return name.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in name)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from faster_rcnn.datasets.cards import Card
 from faster_rcnn.datasets.cards.card import is_class_name
 from faster_rcnn.datasets.samples.listed import source_of
 from faster_rcnn.datasets.samples.pictures import FolderError
+from faster_rcnn.files.naming import is_text
 from faster_rcnn.folders.card_files import data_set_name
 from faster_rcnn.folders.coco_files import coco_paths, find_coco
 from faster_rcnn.folders.division import SEED, divide
-from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found, is_text
+from faster_rcnn.folders.folder import FORMATS, WORDS, Folder, Found
 from faster_rcnn.folders.own_files import find_labelme, find_voc
 from faster_rcnn.folders.split_names import chosen, pictures_of, splits_by_folders, splits_by_lists
 from faster_rcnn.folders.tables import FINDERS

@@ -26,16 +26,6 @@ from faster_rcnn.images.similar import looks_of
 from faster_rcnn.reports.visualize import write_image
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_detector(tmp_path_factory.mktemp("detector"))
-
-
-@pytest.fixture(scope="module")
-def detector(weights):
-    return Detector(weights, device="cpu", threshold=0.05)
-
-
 @pytest.mark.parametrize("device, meant", [
     ("cpu", "cpu"), ("CPU", "cpu"), (torch.device("cpu"), "cpu"), (1, 1), ("1", 1), ("cuda", 0),
     ("cuda:1", 1), (torch.device("cuda", 1), 1)])

@@ -26,16 +26,6 @@ from faster_rcnn.settings.config import cfg, cfg_override
 ORIENTATION = 0x0112
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_detector(tmp_path_factory.mktemp("detector"))
-
-
-@pytest.fixture(scope="module")
-def detector(weights):
-    return Detector(weights, device="cpu", threshold=0.05)
-
-
 def expected(weights, im, threshold, **test):
     """What im_detect finds, as (class index, corners, score), best first."""
     with cfg_override(TEST={**TEST, "HAS_RPN": True, **test}):

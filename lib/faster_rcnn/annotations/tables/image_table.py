@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 from faster_rcnn.annotations.box_objects import Box, BoxAnnotation, BoxObject, bounding_box
 from faster_rcnn.annotations.files import MAX_OBJECTS, AnnotationError
-from faster_rcnn.annotations.values import as_number
+from faster_rcnn.annotations.values import as_number, json_number
 
 # A JSON file with the pictures inside may be large
 MAX_BYTES = 512 << 20
@@ -29,14 +29,7 @@ class ImageTable:
 
 def number(value: object) -> float | None:
     """A number of JSON, or a text that is one, as a float; None for others."""
-    if isinstance(value, str):
-        return as_number(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
+    return as_number(value) if isinstance(value, str) else json_number(value)
 
 
 def numbers(entry: object, keys: tuple[str, ...]) -> list[float] | None:
