@@ -18,16 +18,17 @@ PAGE = Path(__file__).with_name("settings.md")
 HEAD = """\
 # Settings
 
-Every key of `cfg`, with its default. `docs/make_settings.py` writes this page; the last column
-quotes the comments in `lib/faster_rcnn/settings/config.py`.
+This page lists every key of `cfg`, the tree of settings, with its default. `docs/make_settings.py`
+writes it; the last column quotes the comments in `lib/faster_rcnn/settings/config.py`.
 
     ./tools/test_net.py ... --cfg my.yml --set TEST.NMS 0.4 TEST.SCALES "[400,500]"
 
-A file (`--cfg`) holds a part of the tree as YAML; `--set` comes last and takes KEY VALUE pairs. A
-key must be one of these, and a value of the default's kind; a list may stand for a tuple. Every run
-starts with a line of the settings that differ from the defaults.
+Settings are changed by a YAML file that has some of the keys (`--cfg FILE`), and by pairs of a key
+and a value (`--set KEY VALUE ...`, which must come last). Other keys are refused, and so are values
+of another type than the default; a list may stand for a tuple. Every run first prints the settings
+that differ from their defaults.
 
-Overlap is intersection over union. An interval [a, b) includes a and excludes b.
+*Overlap* means intersection over union. An interval [a, b) includes a and excludes b.
 """
 SECTIONS = {"training": "TRAIN: training", "testing": "TEST: tests and detection",
             "common": "Settings of both"}

@@ -7,7 +7,6 @@ Only layers, tools and the functions that start them read `cfg`; mathematical fu
 arguments.
 Intervals written [a, b) include a and exclude b. Sizes are pixels.
 """
-import ast
 import contextlib
 import copy
 import os
@@ -19,7 +18,7 @@ from easydict import EasyDict
 
 from faster_rcnn.files import places, safe_yaml
 from faster_rcnn.files.reading import read_text
-from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, restore
+from faster_rcnn.settings.merge import ConfigKeyError, ConfigValueError, merge, nested, restore
 
 if TYPE_CHECKING:
     import caffe
@@ -35,120 +34,131 @@ cfg.TRAIN = EasyDict()
 
 # Lengths of the shorter side after scaling; one is drawn at random per image
 cfg.TRAIN.SCALES = (600,)
-# Largest length of the longer side after scaling
+# The longer side is at most this long after scaling
 cfg.TRAIN.MAX_SIZE = 1000
-# Pad input right and below until its sides are multiples of this (PVANet: 32)
+# The input is padded on the right and below until its sides are multiples of this (PVANet: 32)
 cfg.TRAIN.SCALE_MULTIPLE_OF = 1
 # Images per minibatch
 cfg.TRAIN.IMS_PER_BATCH = 2
-# Rois per minibatch, shared evenly by its images; -1: all of them (R-FCN, whose net chooses)
+# Rois per minibatch, divided evenly among its images; -1: all of them (R-FCN with OHEM, where the
+# net chooses)
 cfg.TRAIN.BATCH_SIZE = 128
-# Share of the minibatch that is foreground, at most
+# Largest share of foreground rois in the minibatch
 cfg.TRAIN.FG_FRACTION = 0.25
-# A roi is foreground when its overlap with a ground truth box is >= FG_THRESH ...
+# A roi is foreground if its largest overlap with a ground truth box is >= FG_THRESH
 cfg.TRAIN.FG_THRESH = 0.5
-# ... and background when it is in [LO, HI)
+# A roi is background if its largest overlap with a ground truth box is in [LO, HI)
 cfg.TRAIN.BG_THRESH_HI = 0.5
 cfg.TRAIN.BG_THRESH_LO = 0.1
-# Online hard example mining with OHEMDataLayer: the data layer gives all rois, foreground and
-# background, and the net keeps the BATCH_SIZE hardest; with OHEM_USE_NMS only of those that overlap
-# no harder one by OHEM_NMS_THRESH
+# Online hard example mining with OHEMDataLayer: the data layer gives all rois, and the net trains
+# on the BATCH_SIZE rois with the largest losses. With OHEM_USE_NMS, NMS with OHEM_NMS_THRESH first
+# drops rois that overlap one with a larger loss
 cfg.TRAIN.USE_OHEM = False
 cfg.TRAIN.OHEM_USE_NMS = True
 cfg.TRAIN.OHEM_NMS_THRESH = 0.7
 # Train on mirrored images as well
 cfg.TRAIN.USE_FLIPPED = True
-# ... on images mirrored top to bottom, and on those with rows for columns: with all three an image
-# is seen in every position of a square (cells, aerial pictures)
+# Train also on images mirrored top to bottom (USE_VFLIPPED) and with rows and columns exchanged
+# (USE_TRANSPOSED). With these two and USE_FLIPPED an image is seen in all eight positions of a
+# square (for cells, aerial pictures)
 cfg.TRAIN.USE_VFLIPPED = False
 cfg.TRAIN.USE_TRANSPOSED = False
-# Random changes of images (images/augment.py): a scale factor between these two; MAX_SIZE holds
+# Each image is scaled by a random factor between these two; MAX_SIZE still holds
 cfg.TRAIN.SCALE_JITTER = (1.0, 1.0)
-# ... amounts of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
+# Largest random change of brightness, contrast, saturation (0 to 1) and hue (0 to 0.5)
 cfg.TRAIN.COLOR_JITTER = (0.0, 0.0, 0.0, 0.0)
-# ... and, when an RPN is trained, the probability of a crop and the smallest share of the area it
-# keeps; boxes are clipped, and dropped when their centre is cut off
+# Random crops, only where an RPN is trained: their probability, and the smallest share of the area
+# that a crop keeps. Boxes are clipped; a box whose centre is cut off is dropped
 cfg.TRAIN.RANDOM_CROP = (0.0, 0.5)
-# An RPN learns crowds (COCO) as objects, as the original
+# The RPN learns COCO's crowds as objects, as in the original; False: it ignores them
 cfg.TRAIN.USE_ALL_GT = True
-# Train box regressors, on rois whose overlap with a ground truth box is >= BBOX_THRESH
+# Train box regression, on rois whose overlap with a ground truth box is >= BBOX_THRESH
 cfg.TRAIN.BBOX_REG = True
 cfg.TRAIN.BBOX_THRESH = 0.5
-# Iterations between snapshots, and a text in their names: <prefix>[_<infix>]_iter_<N>
+# Iterations between snapshots, and a text for their file names: <prefix>[_<infix>]_iter_<N>
 cfg.TRAIN.SNAPSHOT_ITERS = 10000
 cfg.TRAIN.SNAPSHOT_INFIX = ""
 # Iterations between checkpoints, from which an interrupted training continues
 cfg.TRAIN.CHECKPOINT_ITERS = 500
-# Layers whose parameters have other shapes in the initial weights (another number of classes) are
-# an error; True: they start as their fillers say
+# What happens if a layer's parameters have another shape in the initial weights (another number of
+# classes). False: an error; True: the layer starts with the values of its fillers
 cfg.TRAIN.SKIP_MISMATCHED = False
-# Validation: mean AP on a split every VAL_ITERS iterations and at the end, by the test net VAL_NET
-# ("": test.prototxt beside the solver; in an alternating schedule that of the schedule, and recall
-# while the RPN is trained); the best weights are kept as <prefix>_best.caffemodel, and with
-# VAL_TAKE_BEST they, not the last ones, are the result of the training. Training ends when
-# VAL_PATIENCE validations in a row (0: any number) were no better. VAL_IMDB "": none
+# Validation measures mean AP on the data set VAL_IMDB ("": no validation), every VAL_ITERS
+# iterations and at the end, with the test net VAL_NET ("": test.prototxt beside the solver; in an
+# alternating schedule the test net of the schedule). While an RPN is trained alone, it measures
+# recall instead. The best weights are kept as <prefix>_best.caffemodel; with VAL_TAKE_BEST they are
+# the result of the training, else the last ones are. Training ends early when VAL_PATIENCE
+# validations in a row were no better (0: never)
 cfg.TRAIN.VAL_IMDB = ""
 cfg.TRAIN.VAL_TAKE_BEST = False
 cfg.TRAIN.VAL_ITERS = 10000
 cfg.TRAIN.VAL_NET = ""
 cfg.TRAIN.VAL_PATIENCE = 0
-# Iterations between points of the curves (0: mean AP alone); whether TensorBoard gets them too
+# Iterations between points of the curves of losses and learning rate (0: only validations are
+# written); whether they are also written for TensorBoard
 cfg.TRAIN.CURVE_ITERS = 0
 cfg.TRAIN.TENSORBOARD = False
-# Iterations between pictures of what is trained on, with annotations, positive anchors and the best
-# proposals, in <prefix>_pictures/ (0: none)
+# Every so many iterations a training image is drawn with its annotations, positive anchors and best
+# proposals, into <prefix>_pictures/ (0: never)
 cfg.TRAIN.PICTURE_ITERS = 0
-# Kept for old configurations; minibatches are always made ahead of time, by LOADER_THREADS threads
+# LOADER_THREADS threads always make minibatches ahead of time; USE_PREFETCH has no effect and is
+# kept for old configurations
 cfg.TRAIN.USE_PREFETCH = False
 cfg.TRAIN.LOADER_THREADS = 2
-# Main memory for what frozen layers make of each image, computed in the first epoch only; whether
-# activations are dropped and computed again in backward, in less memory. Results are the same
+# FEATURE_CACHE_MB is main memory in which the features of each image from the frozen layers are
+# kept; they are then computed in the first epoch only. RECOMPUTE_ACTIVATIONS drops activations and
+# computes them again in the backward pass, which takes less memory and more time. Neither changes
+# the results
 cfg.TRAIN.FEATURE_CACHE_MB = 0.0
 cfg.TRAIN.RECOMPUTE_ACTIVATIONS = False
-# Subtract the mean of the regression targets and divide by their standard deviation, per class:
-# the measured ones, or (PRECOMPUTED; needed with an RPN in the same net) these
+# Normalise the box regression targets of each class: subtract their mean, divide by their standard
+# deviation. These are measured on the training set, or with PRECOMPUTED taken from MEANS and STDS.
+# A net with an RPN needs PRECOMPUTED
 cfg.TRAIN.BBOX_NORMALIZE_TARGETS = True
 cfg.TRAIN.BBOX_NORMALIZE_TARGETS_PRECOMPUTED = False
 cfg.TRAIN.BBOX_NORMALIZE_MEANS = (0.0, 0.0, 0.0, 0.0)
 cfg.TRAIN.BBOX_NORMALIZE_STDS = (0.1, 0.1, 0.2, 0.2)
-# Weights of dx, dy, dw, dh in the regression loss of the roi's class
+# Weights of dx, dy, dw, dh in the box regression loss
 cfg.TRAIN.BBOX_INSIDE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
-# Boxes are regressed alike for all classes (R-FCN): targets have 8 columns, of the background and
-# of objects, and the blobs of rois have four axes
+# Class-agnostic box regression (R-FCN): one box for all classes. The targets have 8 columns, 4 for
+# background and 4 for objects, and the blobs of rois have four axes
 cfg.TRAIN.AGNOSTIC = False
-# Where training rois come from: the imdb's <PROPOSAL_METHOD>_roidb (gt, rpn, selective_search,
-# edge_boxes, mcg), and the file or folder that it reads; {imdb} in it is the data set's name,
-# "" is the usual place (datasets/proposal_sources.py)
+# Where training rois come from, for nets without an RPN: gt (the annotations), rpn,
+# selective_search, edge_boxes or mcg (the imdb's method <PROPOSAL_METHOD>_roidb), and the file or
+# folder with them. {imdb} in it stands for the data set's name; "" is the usual place
+# (datasets/proposal_sources.py)
 cfg.TRAIN.PROPOSAL_METHOD = "selective_search"
 cfg.TRAIN.PROPOSAL_FILE = ""
-# What layers with weights multiply in (--precision): float32, or bf16 where the device has it
+# Number type in which layers with weights multiply (--precision): float32, or bf16 if the device
+# has instructions for it
 cfg.TRAIN.PRECISION = "float32"
-# Put images of like orientation (wide, tall) into one minibatch
+# Put images of the same orientation (wide or tall) into one minibatch
 cfg.TRAIN.ASPECT_GROUPING = True
 
-# The data layer feeds an RPN: im_info and gt_boxes instead of rois
+# The net has an RPN: the data layer gives im_info and gt_boxes instead of rois
 cfg.TRAIN.HAS_RPN = False
-# An anchor is positive when its overlap is >= POSITIVE or the best one of a ground truth box,
-# negative when its best overlap is < NEGATIVE
+# An anchor is positive if its overlap with a ground truth box is >= POSITIVE, or if no other anchor
+# overlaps that box more. It is negative if its largest overlap is < NEGATIVE
 cfg.TRAIN.RPN_POSITIVE_OVERLAP = 0.7
 cfg.TRAIN.RPN_NEGATIVE_OVERLAP = 0.3
-# An anchor that is both is negative
+# An anchor that is positive and negative by these rules counts as negative; False: as positive
 cfg.TRAIN.RPN_CLOBBER_POSITIVES = False
-# Anchors per image, and the share of positive ones at most
+# Anchors that are trained per image, and the largest share of positive ones among them
 cfg.TRAIN.RPN_BATCHSIZE = 256
 cfg.TRAIN.RPN_FG_FRACTION = 0.5
-# Proposals: overlap above which NMS drops one; how many enter NMS and leave it (<= 0: all)
+# Proposals: NMS drops one whose overlap with a better one is >= NMS_THRESH; how many enter NMS, and
+# how many are kept after it (<= 0: all)
 cfg.TRAIN.RPN_NMS_THRESH = 0.7
 cfg.TRAIN.RPN_PRE_NMS_TOP_N = 12000
 cfg.TRAIN.RPN_POST_NMS_TOP_N = 2000
-# Proposals narrower or lower than this in the original image are dropped
+# Proposals whose width or height in the original image is smaller than this are dropped
 cfg.TRAIN.RPN_MIN_SIZE = 16
 # Weights of dx, dy, dw, dh in the RPN's regression loss
 cfg.TRAIN.RPN_BBOX_INSIDE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 # p > 0: positives weigh p / #positives, negatives (1 - p) / #negatives; -1: all weigh 1 / #examples
 cfg.TRAIN.RPN_POSITIVE_WEIGHT = -1.0
-# Subtract these means from the RPN's regression targets and divide by these standard deviations
-# (the R-FCN schedule measures them); snapshots predict plain targets all the same
+# Normalise the RPN's regression targets: subtract these means, divide by these standard deviations
+# (the R-FCN schedule measures them). In snapshots the layer is un-normalised again
 cfg.TRAIN.RPN_NORMALIZE_TARGETS = False
 cfg.TRAIN.RPN_NORMALIZE_MEANS = (0.0, 0.0, 0.0, 0.0)
 cfg.TRAIN.RPN_NORMALIZE_STDS = (1.0, 1.0, 1.0, 1.0)
@@ -157,38 +167,41 @@ cfg.TRAIN.RPN_NORMALIZE_STDS = (1.0, 1.0, 1.0, 1.0)
 
 cfg.TEST = EasyDict()
 
-# Lengths of the shorter side (several, without RPN only: an image pyramid), cap of the longer one
+# Length of the shorter side, and largest length of the longer one. A net without an RPN may have
+# several SCALES: an image pyramid
 cfg.TEST.SCALES = (600,)
 cfg.TEST.MAX_SIZE = 1000
 cfg.TEST.SCALE_MULTIPLE_OF = 1
-# Images of equal size that a net which makes its own proposals looks at in one pass, at most
+# Largest number of images of equal size in one pass, for a net with an RPN
 cfg.TEST.IMS_PER_BATCH = 1
-# Overlap above which the NMS per class drops a detection
+# The NMS of each class drops a detection whose overlap with a better one is >= NMS
 cfg.TEST.NMS = 0.3
-# Soft NMS per class (Bodla et al. 2017): "" drops as said above; "linear" multiplies the score by
-# 1 - overlap instead, where it is NMS or more; "gaussian" by exp(-overlap^2 / SIGMA). A detection
-# is dropped when its score has fallen below THRESH. 0, 1, 2, as in soft-nms, mean the same three
+# Soft NMS of each class (Bodla et al. 2017). "": off, plain NMS as above. "linear": where the
+# overlap with a better detection is >= NMS, the score is multiplied by 1 - overlap. "gaussian": the
+# score is multiplied by exp(-overlap^2 / SIGMA). A detection is dropped when its score falls below
+# THRESH. The numbers 0, 1 and 2 of the soft-nms repository stand for these three
 cfg.TEST.SOFT_NMS = ""
 cfg.TEST.SOFT_NMS_SIGMA = 0.5
 cfg.TEST.SOFT_NMS_THRESH = 0.001
 # Box voting (Gidaris and Komodakis 2015; PVANet): a detection moves to the mean of all boxes of its
-# class that overlap it by 0.5 or more, weighted by score. N > 1: its score becomes the mean of the
-# N best of theirs, if that is less; where there are fewer, each missing one counts as
-# WEIGHT_EMPTY times their mean
+# class that overlap it by 0.5 or more, weighted by their scores. With N_WEIGHTED_SCORE > 1 its
+# score becomes the mean of the N best scores of these boxes, if that is less. If there are fewer
+# than N boxes, each missing one counts as WEIGHT_EMPTY times their mean score
 cfg.TEST.BBOX_VOTE = False
 cfg.TEST.BBOX_VOTE_N_WEIGHTED_SCORE = 1
 cfg.TEST.BBOX_VOTE_WEIGHT_EMPTY = 0.5
-# Classify by the raw cls_score (linear SVMs trained afterwards) instead of cls_prob
+# Scores are cls_score (of linear SVMs, tools/train_svms.py) instead of the softmax cls_prob
 cfg.TEST.SVM = False
-# Apply the regressed deltas to the rois
+# Move the rois by the predicted deltas; False: the rois themselves are the detections
 cfg.TEST.BBOX_REG = True
-# ... which are the same for all classes (8 columns of bbox_pred, of background and objects)
+# Class-agnostic box regression (R-FCN): bbox_pred has 8 columns, 4 for background, 4 for objects
 cfg.TEST.AGNOSTIC = False
-# The net makes its own proposals; otherwise they come from the imdb, as in TRAIN
+# The net has an RPN, which makes the proposals; otherwise PROPOSAL_METHOD and PROPOSAL_FILE say
+# where they come from, as in TRAIN
 cfg.TEST.HAS_RPN = False
 cfg.TEST.PROPOSAL_METHOD = "selective_search"
 cfg.TEST.PROPOSAL_FILE = ""
-# As in TRAIN
+# The same as in TRAIN
 cfg.TEST.PRECISION = "float32"
 cfg.TEST.RPN_NMS_THRESH = 0.7
 cfg.TEST.RPN_PRE_NMS_TOP_N = 6000
@@ -197,36 +210,41 @@ cfg.TEST.RPN_MIN_SIZE = 16
 
 # ------------------------------------------------------------------------------------------ common
 
-# Anchors of the RPN: sides of a square anchor in units of the base (16 pixels), and heights over
-# widths. Set, they replace those of the prototxts, whose layers follow; empty and 0: as they say
+# Anchors of the RPN: SCALES are the sides of a square anchor in units of BASE (usually 16 pixels),
+# RATIOS are height / width. Where they are set, they replace the anchors of the prototxts, and the
+# number of outputs of the RPN follows. Empty, or 0: the anchors of the prototxts
 cfg.ANCHOR_SCALES = ()
 cfg.ANCHOR_RATIOS = ()
 cfg.ANCHOR_BASE = 0
-# Given rois that are equal after scaling by this and rounding are computed once (0: never)
+# Without an RPN: rois that become equal when multiplied by this and rounded are computed only once
+# (0: all are computed)
 cfg.DEDUP_BOXES = 1.0 / 16.0
-# Largest dw, dh that is decoded; 0: no limit, as the original. log(1000 / 16) = 4.135 is usual
+# Larger predicted dw, dh are cut to this; 0: no limit, as in the original. Other programs usually
+# take log(1000 / 16) = 4.135
 cfg.BBOX_MAX_LOG_SCALE = 0.0
-# Mean of the training images, blue green red: (1, 1, 3)
+# Mean of the training images, in the order blue, green, red; shape (1, 1, 3)
 cfg.PIXEL_MEANS = np.array([[[102.9801, 115.9465, 122.7717]]])
 # Seed of the random generators
 cfg.RNG_SEED = 3
-# A small number that kept divisions finite; kept for old configurations
+# Has no effect; kept for old configurations
 cfg.EPS = 1e-14
 # The folder of the project, of the data and of the nets
 cfg.ROOT_DIR = places.root()
 cfg.DATA_DIR = os.path.join(cfg.ROOT_DIR, "data")
 cfg.MODELS_DIR = os.path.join(cfg.ROOT_DIR, "models", "pascal_voc")
-# Name of the MATLAB executable; kept for old configurations
+# Has no effect (name of the MATLAB executable); kept for old configurations
 cfg.MATLAB = "matlab"
 # Results are written to ROOT_DIR/output/EXP_DIR
 cfg.EXP_DIR = "default"
-# Run NMS on the GPU when the engine computes there
+# Run NMS on the GPU if the net computes there
 cfg.USE_GPU_NMS = True
 # Number of the GPU
 cfg.GPU_ID = 0
-# Sum gradients on a GPU in a fixed order (--deterministic): same numbers each time, more time
+# Sum gradients on a GPU in a fixed order (--deterministic): the same run gives the same numbers,
+# and takes longer
 cfg.DETERMINISTIC = False
-# GPUs may round the factors of products and convolutions to TF32 (--tf32): faster, less exact
+# A GPU may round the inputs of matrix products and convolutions to TF32 (--tf32): faster, less
+# exact
 cfg.USE_TF32 = False
 
 DEFAULTS = copy.deepcopy(cfg)       # not to be changed
@@ -262,31 +280,12 @@ def cfg_from_mapping(options: Mapping[str, Any], origin: str) -> None:
 
 
 def cfg_from_list(cfg_list: Sequence[str]) -> None:
-    """Merges ["TRAIN.SCALES", "[400, 500]", "EXP_DIR", "foo"], the words after --set, into `cfg`.
-
-    Values are Python literals. A word that is no literal is a text, and so is every value of an
-    option whose default is a text.
-    """
+    """Merges ["TRAIN.SCALES", "[400, 500]", "EXP_DIR", "foo"], as after --set, into `cfg`."""
     if len(cfg_list) % 2:
         raise ConfigValueError(f"--set wants KEY VALUE pairs, but {cfg_list[-1]!r} has no value "
                                "(a list needs quotes: TRAIN.SCALES \"[400, 500]\")")
     for key, text in zip(cfg_list[0::2], cfg_list[1::2]):
-        *sections, name = str(key).split(".")
-        table = cfg
-        for section in sections:
-            table = table.get(section) if isinstance(table, dict) else None
-        is_text = isinstance(table, dict) and isinstance(table.get(name), str)
-        options = {name: text if is_text else _literal(text)}
-        for section in reversed(sections):
-            options = {section: options}
-        merge(options, cfg, lambda path: "--set")
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
-        return text
+        merge(nested(str(key), text, cfg), cfg, lambda path: "--set")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 """Strict merging of options into a tree of defaults: keys must exist, values keep the kind."""
+import ast
 import logging
 from collections.abc import Callable, Iterator
 from numbers import Integral, Real
@@ -35,6 +36,23 @@ def merge(options: dict, tree: dict, where: Callable[[str], str]) -> None:
     accepted = list(_checked(options, tree, tree, "", where))
     for table, key, value in accepted:
         table[key] = value
+
+
+def nested(key: str, text: Any, tree: dict) -> dict[str, Any]:
+    """The options {"TRAIN": {"SCALES": [400, 500]}} of the key "TRAIN.SCALES" and a text.
+
+    Texts are Python literals. One that is no literal is the value itself, and so is every text for
+    an option whose value in `tree` is a text.
+    """
+    *sections, name = key.split(".")
+    table: Any = tree
+    for section in sections:
+        table = table.get(section) if isinstance(table, dict) else None
+    is_text = isinstance(table, dict) and isinstance(table.get(name), str)
+    options = {name: text if is_text else _literal(text)}
+    for section in reversed(sections):
+        options = {section: options}
+    return options
 
 
 def restore(tree: dict, saved: dict) -> None:
@@ -130,3 +148,10 @@ def _array_like(value: Any, default: np.ndarray) -> np.ndarray:
 
 def _shown(value: Any) -> str:
     return f"{value!r} ({type(value).__name__})"
+
+
+def _literal(text: Any) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError):
+        return text

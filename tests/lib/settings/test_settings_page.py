@@ -27,5 +27,5 @@ def test_it_has_every_key_once_with_default_and_effect():
             if line.startswith("| `")]
     keys = [key for row in rows for key in re.findall(r"`([A-Z_0-9.]+)`", row.split(" | ")[0])]
     assert sorted(keys) == sorted(leaves(DEFAULTS))
-    assert "| `TEST.NMS` | 0.3 | overlap | from 0 to 1 | Overlap above which" in "\n".join(rows)
+    assert "| `TEST.NMS` | 0.3 | overlap | from 0 to 1 | The NMS of each class" in "\n".join(rows)
     assert all(len(row.split(" | ")[-1]) > 10 for row in rows)
