@@ -61,6 +61,9 @@ def runtime_libraries(compiler: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(__doc__)
+        return 0
     from caffe.operators import build
     folders = [os.path.join(_init_paths.ROOT, name) for name in
                ("lib", os.path.join("caffe-fast-rcnn", "python"))]

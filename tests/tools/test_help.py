@@ -55,3 +55,9 @@ def test_what_counts_as_slow_is_seen():
                                   "compress_net.py", "export_net.py", "demo.py"))
 def test_trained_weights_are_called_weights_everywhere(tool):
     assert "--weights FILE" in loaded_by(os.path.join(TOOLS, tool), "--help")[1]
+
+
+def test_help_of_the_sanitizers_builds_nothing():
+    done = subprocess.run([sys.executable, os.path.join(TOOLS, "sanitize.py"), "--help"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Exit status" in done.stdout and not done.stderr
