@@ -3,10 +3,11 @@
 #
 #   ./experiments/scripts/fast_rcnn.sh GPU NET DATASET [--variant V] [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
-#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, CaffeNet, SqueezeNet, Tiny
-#            (coco: of models/coco)
-#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#   GPU      number of the GPU, cpu, or auto: a GPU if PyTorch can use one, else the CPU
+#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, CaffeNet, SqueezeNet,
+#            EfficientNet-Lite0, Tiny; for coco: VGG16, VGG_CNN_M_1024
+#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), the path of a card (.yml),
+#            or a folder of annotated pictures in any known format (data/README.md)
 #   V        an experiment of the paper, with experiments/cfgs/V.yml:
 #            multiscale             five scales
 #            no_bbox_reg            without box regression
@@ -16,12 +17,13 @@
 #            svm                    trains SVMs for a trained net ($WEIGHTS), tests them
 #            svd                    compresses a trained net ($WEIGHTS), tests it
 #
-# Proposals: TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD, selective_search by default, and their
-# PROPOSAL_FILE (lib/faster_rcnn/settings/config.py). Options of the training (--iters, --lr, --steps, --rand,
-# --resume) go to it alone, those of the test (--num_dets, --det_thresh, --comp, --vis) to the test
-# alone, all others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel,
-# or the file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by
-# $LOGS.
+# Proposals come from the place that TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD (selective_search
+# by default) and their PROPOSAL_FILE name (docs/settings.md).
+# Options: --iters, --epochs, --lr, --steps, --rand and --resume are for the training alone;
+# --num_dets, --det_thresh, --comp and --vis are for the test alone; all others are for both. --set
+# must come last.
+# Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or in the folder named by $LOGS.
 #
 #   ./experiments/scripts/fast_rcnn.sh 0 VGG16 pascal_voc
 #   ./experiments/scripts/fast_rcnn.sh 0 CaffeNet pascal_voc --variant multiscale

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The experiments of the Fast R-CNN paper under their old names, all links to this file:
+# The experiments of the Fast R-CNN paper under their old names. Each script is a link to one file.
 #
 #   ./experiments/scripts/EXPERIMENT_NET.sh GPU [options] [--set KEY VALUE ...]
 #
-#   EXPERIMENT  default, or a variant of fast_rcnn.sh, which has the options; all: one after the other
+#   EXPERIMENT  default, a variant of fast_rcnn.sh (whose usage explains the options), or all: all of
+#               these one after the other
 #   NET         caffenet, vgg_cnn_m_1024, vgg16
 #
-# Experiments on a trained net take the one that default_NET.sh, or for piecewise no_bbox_reg_NET.sh,
-# has made, unless $WEIGHTS names another.
+# Experiments that start from a trained net take the net that default_NET.sh has trained (piecewise:
+# no_bbox_reg_NET.sh), unless $WEIGHTS names another one.
 
 set -euo pipefail
 SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Trains Fast R-CNN on given proposals, on those with the largest losses, then tests.
+# Trains Fast R-CNN on given proposals with online hard example mining (on the rois with the largest
+# losses), then tests.
 #
 #   ./experiments/scripts/fast_rcnn_ohem.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
+#   GPU      number of the GPU, cpu, or auto: a GPU if PyTorch can use one, else the CPU
 #   NET      VGG16 or VGG_CNN_M_1024
-#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), or a card's path (.yml)
+#   DATASET  pascal_voc, the name of a card (data/cards/NAME.yml), the path of a card (.yml), or a
+#            folder of annotated pictures in any known format (data/README.md)
 #
-# Proposals: TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD, selective_search by default, and their
-# PROPOSAL_FILE (lib/faster_rcnn/settings/config.py). Options of the training (--iters, --lr, --steps, --rand,
-# --resume) go to it alone, those of the test (--num_dets, --det_thresh, --comp, --vis) to the test
-# alone, all others to both; --set comes last. Initial weights: data/imagenet_models/NET.v2.caffemodel,
-# or the file named by $WEIGHTS. What is printed is kept in experiments/logs, or the folder named by
-# $LOGS.
+# Proposals come from the place that TRAIN.PROPOSAL_METHOD and TEST.PROPOSAL_METHOD (selective_search
+# by default) and their PROPOSAL_FILE name (docs/settings.md).
+# Options: --iters, --epochs, --lr, --steps, --rand and --resume are for the training alone;
+# --num_dets, --det_thresh, --comp and --vis are for the test alone; all others are for both. --set
+# must come last.
+# Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
+# printed is kept in experiments/logs, or in the folder named by $LOGS.
 #
 #   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 pascal_voc
 #   ./experiments/scripts/fast_rcnn_ohem.sh 0 VGG16 voc_0712 --iters 80000

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# As fast_rcnn_ohem.sh, on VOC 2007 and 2012 together, 80,000 iterations; tests on VOC 2007.
+# The same as fast_rcnn_ohem.sh, but trains on VOC 2007 and 2012 together, for 80,000 iterations, and
+# tests on VOC 2007.
 #
 #   ./experiments/scripts/fast_rcnn_ohem_07tv12tv.sh GPU NET pascal_voc [options] [--set KEY VALUE ...]
 

@@ -3,18 +3,18 @@
 #
 #   ./experiments/scripts/faster_rcnn_end2end.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
-#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet, ResNet-50,
-#            ResNet-101, MobileNet, Tiny
-#            (coco: of models/coco)
-#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), a card's path (.yml), or a
-#            folder of annotated pictures in any known format (data/README.md)
+#   GPU      number of the GPU, cpu, or auto: a GPU if PyTorch can use one, else the CPU
+#   NET      a folder of models/pascal_voc: ZF, VGG_CNN_M_1024, VGG16, SqueezeNet,
+#            EfficientNet-Lite0, ResNet-50, ResNet-101, MobileNet, Tiny; for coco: VGG16,
+#            VGG_CNN_M_1024, ResNet-50, ResNet-101
+#   DATASET  pascal_voc, coco, the name of a card (data/cards/NAME.yml), the path of a card (.yml),
+#            or a folder of annotated pictures in any known format (data/README.md)
 #
-# Options of the training (--iters, --epochs, --lr, --steps, --rand, --resume) go to it alone, those of the
-# test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
-# last.
+# Options: --iters, --epochs, --lr, --steps, --rand and --resume are for the training alone;
+# --num_dets, --det_thresh, --comp and --vis are for the test alone; all others are for both. --set
+# must come last.
 # Initial weights: data/imagenet_models/NET.v2.caffemodel, or the file named by $WEIGHTS. What is
-# printed is kept in experiments/logs, or the folder named by $LOGS.
+# printed is kept in experiments/logs, or in the folder named by $LOGS.
 #
 #   ./experiments/scripts/faster_rcnn_end2end.sh 0 VGG16 pascal_voc \
 #       --set EXP_DIR foo RNG_SEED 42 TRAIN.SCALES "[400, 500, 600, 700]"

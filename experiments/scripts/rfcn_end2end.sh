@@ -3,16 +3,17 @@
 #
 #   ./experiments/scripts/rfcn_end2end.sh GPU NET DATASET [options] [--set KEY VALUE ...]
 #
-#   GPU      number of the GPU, cpu, or auto: a GPU where one can be used
+#   GPU      number of the GPU, cpu, or auto: a GPU if PyTorch can use one, else the CPU
 #   NET      ResNet-50 or ResNet-101
-#   DATASET  pascal_voc (2007 and 2012 together), coco (trains on train, tests on val), the name of a
-#            card (data/cards/NAME.yml), or a card's path (.yml)
+#   DATASET  pascal_voc (2007 and 2012 together), coco (trains on train, tests on val), the name of
+#            a card (data/cards/NAME.yml), the path of a card (.yml), or a folder of annotated
+#            pictures in any known format (data/README.md)
 #
-# Options of the training (--iters, --lr, --steps, --rand, --resume) go to it alone, those of the
-# test (--num_dets, --det_thresh, --comp, --vis) to the test alone, all others to both; --set comes
-# last.
+# Options: --iters, --epochs, --lr, --steps, --rand and --resume are for the training alone;
+# --num_dets, --det_thresh, --comp and --vis are for the test alone; all others are for both. --set
+# must come last.
 # Initial weights: data/imagenet_models/NET-model.caffemodel, or the file named by $WEIGHTS. What is
-# printed is kept in experiments/logs, or the folder named by $LOGS.
+# printed is kept in experiments/logs, or in the folder named by $LOGS.
 #
 #   ./experiments/scripts/rfcn_end2end.sh 0 ResNet-50 pascal_voc
 #   ./experiments/scripts/rfcn_end2end.sh 0 ResNet-101 my/card.yml --set EXP_DIR foo

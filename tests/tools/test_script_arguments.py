@@ -1,9 +1,11 @@
 """What the shell scripts ask of the tools, seen by a stand-in for Python that notes it down."""
 import os
+import re
 
 import pytest
 from scripted import make_project, run_script
 
+from faster_rcnn.networks.catalogue import folders
 from faster_rcnn.networks.store import find
 from faster_rcnn.settings.config import cfg
 
@@ -137,3 +139,17 @@ def test_all_experiments_of_a_net(asked):
 def test_too_few_words_show_the_usage(script, args):
     done = run_script(cfg.ROOT_DIR, script, *args)
     assert done.returncode == 1 and "GPU" in done.stdout
+
+
+@pytest.mark.parametrize("method,data_set", [
+    ("faster_rcnn_alt_opt", "pascal_voc"), ("faster_rcnn_end2end", "pascal_voc"),
+    ("faster_rcnn_end2end", "coco"), ("faster_rcnn_nonapprox", "pascal_voc"),
+    ("fast_rcnn", "pascal_voc"), ("fast_rcnn", "coco")])
+def test_the_usage_lists_all_nets(method, data_set):
+    with open(os.path.join(SCRIPTS, f"{method}.sh"), encoding="utf-8") as file:
+        usage = file.read().replace("\n# ", " ")
+    listed = re.search(r"; for coco: (.+?) DATASET" if data_set == "coco" else
+                       r"folder of models/pascal_voc: (.+?)(?:;| DATASET)", usage)[1]
+    known = {folder.split("/")[1] for folder in folders()
+             if folder.startswith(data_set + "/") and folder.endswith("/" + method)}
+    assert {net.strip() for net in listed.replace("#", "").split(",")} == known
