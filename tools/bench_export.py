@@ -67,7 +67,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--made", nargs="+", default=[], choices=sorted(MADE),
                         help="also nets with made weights, on --imdb")
     parser.add_argument("--imdb", default=None, metavar="NAME",
-                        help="the test set [the described one]")
+                        help="the test set [that of the description]")
     parser.add_argument("--images", type=int, default=0, metavar="N",
                         help="the first N images of each test set; 0: all, which alone have a mean "
                              "AP [0]")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Detects objects in pictures, videos and camera images; writes them with boxes, and result files.
 
-A detector that was trained here knows its net, classes and settings: its weights are enough. Needs
-no display.
+Weights that were trained here are enough: their description has the net, the classes and the
+settings. No display is needed.
 """
 import argparse
 
@@ -22,7 +22,8 @@ Tiny_faster_rcnn_final.caffemodel data/shapes/JPEGImages
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("pictures", nargs="*", metavar="PICTURE",
-                        help=f"{detect.PICTURES} [five pictures of data/demo]")
+                        help=f"{detect.PICTURES} [the five pictures of the original "
+                             "demo in data/demo, which are not part of this project]")
     parser.add_argument("--weights", dest="caffemodel", default=None, metavar="FILE",
                         help="weights, a folder with them, or an archive [those of the net in "
                              "data/faster_rcnn_models, R-FCN: data/rfcn_models]")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the description of a detector beside its weights, for weights that have none; shows it;
-packs both into one file.
+"""Shows the description of a detector, writes one for weights that have none, or packs weights and
+description into one file.
 
-What is trained here has a description already. Older weights get one by naming net, classes and
-settings once; tests, the demo and faster_rcnn.Detector then need the weights alone.
+Every training here writes a description beside its weights. For other weights, name their net,
+classes and settings once; tests, the demo and faster_rcnn.Detector then need only the weights.
 """
 import argparse
 from contextlib import nullcontext
@@ -34,15 +34,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("caffemodel", metavar="WEIGHTS",
                         help="weights (.caffemodel), a folder with them, or an archive")
     parser.add_argument("--net", dest="demo_net", default=None, metavar="NET",
-                        help="a net of models/pascal_voc whose weights they are")
+                        help="the net of the weights: a folder of models/pascal_voc")
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="its test net, where it is another one")
+                        help="the test net of the weights, if it is another one")
     parser.add_argument("--boxes", action="store_true",
-                        help="Fast R-CNN: the net gets its proposals from outside")
+                        help="the net is a Fast R-CNN, which needs given proposals")
     parser.add_argument("--card", default=None, metavar="CARD",
-                        help="data set card that names the classes [that of the net: VOC's]")
+                        help="data set card with the classes [VOC's]")
     parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
-                        help="least score of a box where nobody says, 0 to 1 [0.8]")
+                        help="smallest score of a box if no other is asked for, 0 to 1 [0.8]")
     parser.add_argument("--pack", default=None, metavar="FILE",
                         help="write weights and description into this file (.zip)")
     options.add_scale(parser)

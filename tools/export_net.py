@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a net in another program's form: `faster-rcnn export` with the options of the tools."""
+"""Writes a net for other programs: `faster-rcnn export` with the options of the tools."""
 import argparse
 
 import _init_paths  # noqa: F401  (makes the imports below work)
@@ -23,7 +23,7 @@ EXAMPLES = """\
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(export.DESCRIPTION, EXAMPLES)
     parser.add_argument("--net", "--weights", dest="caffemodel", metavar="FILE",
-                        help="its weights (.caffemodel or .h5), a folder with them, or an archive")
+                        help="weights (.caffemodel or .h5), a folder with them, or an archive")
     export.add_options(parser)
     return options.parse(parser)
 

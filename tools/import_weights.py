@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a .caffemodel of a checkpoint (.pth, .pt, .safetensors): torchvision's VGG16, SqueezeNet
-1.0, ResNet-50, -101 and -152, and detectors of simple-faster-rcnn-pytorch, faster-rcnn.pytorch
-(jwyang), pytorch-faster-rcnn (ruotianluo), tf-faster-rcnn (VGG16; variables as .npz) and Detectron2
-(C4). Of a classifier in an ONNX file it makes prototxt and .caffemodel.
+"""Converts a checkpoint of another program (.pth, .pt, .safetensors, .npz, .onnx) to a .caffemodel,
+and with --out_def also to the prototxt of its net.
+
+Classifiers: torchvision's AlexNet, VGG, ResNet, SqueezeNet, MobileNetV2 and GoogLeNet, the
+EfficientNet-Lite0 of efficientnet-lite-pytorch, and classifiers in ONNX files. Detectors: those of
+simple-faster-rcnn-pytorch, faster-rcnn.pytorch (jwyang), pytorch-faster-rcnn (ruotianluo),
+tf-faster-rcnn (VGG16, variables as .npz) and Detectron2 (C4). docs/importing.md says more.
 """
 import argparse
 import os
@@ -62,17 +65,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--from", dest="checkpoint", metavar="FILE", help="the checkpoint")
     parser.add_argument("--out", metavar="FILE", help="the .caffemodel to write")
     parser.add_argument("--def", dest="prototxt", metavar="FILE",
-                        help="a net that the weights are for: they are checked against it, and "
-                             "biases that it has on top are written as zeros")
+                        help="the net (prototxt) that the weights are for: they are checked "
+                             "against it, and biases that only the net has are written as zeros")
     parser.add_argument("--out_def", metavar="FILE",
-                        help="--def with the strides and pads that the weights want; of "
-                             "detectors it can be written without --def")
+                        help="file for the net that fits the weights: --def with their strides and "
+                             "pads, or, without --def, a net that is written for them")
     parser.add_argument("--shape", type=sizes, default=None, metavar="N,C,H,W",
-                        help="of the input of an ONNX file, where that leaves it open")
+                        help="shape of the input of an ONNX file, if the file leaves it open")
     parser.add_argument("--input", choices=("torchvision", "caffe"),
-                        help="what the net was trained on: (RGB / 255 - mean) / std, or BGR from 0 "
-                             "to 255 minus means [what a detector's checkpoint says; of ONNX "
-                             "caffe; torchvision]")
+                        help="what the net was trained on; torchvision: (RGB / 255 - mean) / std; "
+                             "caffe: BGR from 0 to 255 minus means [for a detector as its "
+                             "checkpoint says, for ONNX caffe, else torchvision]")
     parser.add_argument("--mean", type=three_numbers, default=TORCHVISION_MEAN, metavar="R,G,B",
                         help="of --input torchvision [0.485,0.456,0.406]")
     parser.add_argument("--std", type=three_numbers, default=TORCHVISION_STD, metavar="R,G,B",

@@ -16,11 +16,11 @@ def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     parser.add_argument("output_dir", help="folder of a test, with detections.pkl")
     parser.add_argument("--matlab", dest="matlab_eval", action="store_true",
-                        help="not here: the evaluation is done in Python")
+                        help="refused: there is no evaluation in MATLAB here")
     parser.add_argument("--comp", dest="comp_mode", action="store_true",
                         help="competition mode: keep the result files")
     parser.add_argument("--nms", dest="apply_nms", action="store_true",
-                        help="suppress the detections once more, at TEST.NMS")
+                        help="apply NMS to the detections once more, with TEST.NMS")
     options.add_settings_args(parser, "voc_2007_test")
     return options.parse(parser)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Tests a detector on a data set: detections, average precision, a report with pictures.
 
-What the command line does not say, the description beside the weights does: net, data set and
-settings.
+Net, data set and settings are those of the description beside the weights, unless the command line
+names others.
 """
 import argparse
 
@@ -23,7 +23,7 @@ Tiny_faster_rcnn_final.caffemodel
 def parse_args() -> argparse.Namespace:
     parser = options.parser_for(__doc__, EXAMPLES)
     options.add_net_args(parser, "test net (prototxt); its class count follows the data set "
-                         "[the described one]",
+                         "[that of the description]",
                          "weights to test: a .caffemodel, a folder that holds one, or an archive")
     test.add_options(parser)
     options.add_common_args(parser, "voc_2007_test")

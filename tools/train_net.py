@@ -21,20 +21,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--solver", default=None, metavar="FILE",
                         help="solver prototxt; the class counts of its net follow the data set")
     parser.add_argument("--iters", dest="max_iters", type=values.positive(int), default=None,
-                        metavar="N", help="iterations [as fits the number of pictures; for "
-                                          "VOC and COCO the solver's max_iter, or 40000]")
+                        metavar="N", help="iterations [chosen by the number of pictures; for VOC "
+                                          "and COCO the solver's max_iter, or 40000]")
     options.add_epochs(parser)
     parser.add_argument("--weights", dest="pretrained_model", default=None, metavar="FILE",
-                        help="initial weights (.caffemodel) [those of the net's fillers]")
+                        help="initial weights (.caffemodel) [random values of the net's fillers]")
     parser.add_argument("--rand", dest="randomize", action="store_true",
                         help="do not start the random generators at RNG_SEED")
     parser.add_argument("--lr", type=values.positive(float), default=None, metavar="RATE",
-                        help="learning rate to start with [the solver's]")
+                        help="initial learning rate [that of the solver]")
     parser.add_argument("--steps", type=values.positive(int), default=None, metavar="N",
-                        help="iterations after which the rate drops [the solver's stepsize, where "
-                             "it has a max_iter in proportion to the iterations]")
+                        help="iterations between drops of the learning rate [the solver's "
+                             "stepsize; in proportion to the iterations if it has a max_iter]")
     parser.add_argument("--resume", action="store_true",
-                        help="continue an interrupted training at its checkpoint")
+                        help="continue an interrupted training at its last checkpoint")
     options.add_common_args(parser, "voc_2007_trainval")
     return options.parse(parser)
 

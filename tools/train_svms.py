@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Trains linear SVMs on the features of a Fast R-CNN net, to classify by instead of softmax.
+"""Trains linear SVMs on the features of a Fast R-CNN net; they then classify in place of softmax.
 
-The weights with the SVMs in cls_score go beside the given ones, to <name>_svm.caffemodel; test them
-with TEST.SVM True (experiments/cfgs/svm.yml).
+Writes the weights, with the SVMs in cls_score, beside the given ones, to <name>_svm.caffemodel.
+Test them with TEST.SVM True (experiments/cfgs/svm.yml).
 """
 import argparse
 import os

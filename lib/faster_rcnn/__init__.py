@@ -1,9 +1,9 @@
-"""The detector: Faster R-CNN and its relatives, in rooms (packages) that import only what stands
-below them.
+"""The detector: Faster R-CNN and its relatives, in rooms (packages) that import only rooms
+above them in the table of lib/README.md.
 
     from faster_rcnn import Detector
 
-lib/README.md is the map; tests/test_imports.py holds the order of the rooms.
+tests/test_imports.py checks the order of the rooms.
 """
 from typing import TYPE_CHECKING, Any
 

@@ -60,28 +60,30 @@ def parser_for(description: str, examples: str, prog: str | None = None) -> Pars
     parser = Parser(prog=prog, description=description, epilog="examples:\n" + examples,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-q", "--quiet", action="store_true",
-                        help="print results, warnings and errors alone")
+                        help="print only results, warnings and errors")
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="print the whole log: all settings, every loss, every image")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--parse-only", action="store_true",
-                        help="check the command line, and do nothing else")
+                        help="only check the command line")
     return parser
 
 
 def add_device_args(parser: argparse.ArgumentParser) -> None:
     """Adds --gpu, --cpu and how the device computes."""
     parser.add_argument("--gpu", dest="gpu_id", default="auto", type=device_word, metavar="N",
-                        help="number of the GPU, or cpu, or auto: a GPU where one can be used, "
+                        help="number of the GPU, cpu, or auto: a GPU if PyTorch can use one, "
                              "else the CPU [auto]")
     parser.add_argument("--cpu", action="store_true", help="compute on the CPU (overrides --gpu)")
     parser.add_argument("--deterministic", action="store_true",
-                        help="equal runs on a GPU give equal numbers, and take longer")
+                        help="the same run on a GPU gives the same numbers every time, "
+                             "but takes longer")
     parser.add_argument("--tf32", action="store_true",
                         help="a GPU may compute in TF32: faster, less exact")
     parser.add_argument("--precision", choices=("float32", "bf16"), default=None,
-                        help="what nets multiply in, for training and test: bf16 is half the bytes "
-                             "and faster where the device has it [float32, or as described]")
+                        help="number type in which nets multiply: bf16 takes less memory, and less "
+                             "time if the device has instructions for it [that of the "
+                             "detector's description, or float32]")
 
 
 def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) -> None:
@@ -94,8 +96,8 @@ def add_common_args(parser: argparse.ArgumentParser, imdb: str | None = None) ->
 def add_scale(parser: argparse.ArgumentParser) -> None:
     """Adds --scale."""
     parser.add_argument("--scale", type=side_and_cap, default=None, metavar="SIDE[,CAP]",
-                        help="shorter side of the pictures for training and test, in pixels, and "
-                             "a cap for the longer one [600,1000]")
+                        help="pictures are scaled until the shorter side has SIDE pixels, but the "
+                             "longer one at most CAP [600,1000]")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -115,9 +117,10 @@ def add_settings_args(parser: argparse.ArgumentParser, imdb: str | None = None) 
                             help="data set: voc_2007_trainval, <card>_<split> or path/to/card.yml:"
                                  f"split [{imdb}]")
     parser.add_argument("--cfg", dest="cfg_file", default=None, metavar="FILE",
-                        help="settings (YAML)")
+                        help="file with settings (YAML)")
     parser.add_argument("--set", dest="set_cfgs", default=None, nargs=argparse.REMAINDER,
-                        metavar="KEY VALUE", help="settings by name; must be the last option")
+                        metavar="KEY VALUE",
+                        help="single settings (docs/settings.md); must be the last option")
 
 
 def add_net_args(parser: argparse.ArgumentParser, net: str, weights: str) -> None:
@@ -133,8 +136,8 @@ def add_net_args(parser: argparse.ArgumentParser, net: str, weights: str) -> Non
 def add_allow_random(parser: argparse.ArgumentParser) -> None:
     """Adds --allow-random."""
     parser.add_argument("--allow-random", action="store_true",
-                        help="run the net even where the weights lack some of its layers, which "
-                             "then keep the random values of their fillers")
+                        help="run the net even if the weights lack some of its layers; these keep "
+                             "the random values of their fillers")
 
 
 def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
@@ -152,19 +155,20 @@ def add_schedule_args(parser: argparse.ArgumentParser, example: str, count: int,
                         help=iterations)
     add_epochs(parser)
     parser.add_argument("--lr", type=per_step(float, count), default=None, metavar=values,
-                        help="learning rates to start with; one number serves all [the solvers']")
+                        help="initial learning rates, or one for all [those of the solvers]")
     parser.add_argument("--steps", type=per_step(int, count), default=None, metavar=values,
-                        help="iterations after which the rate drops; one number serves all [the "
-                             "solvers' share of the iterations]")
+                        help="iterations between drops of the learning rate, or one number for all "
+                             "[in proportion to the iterations, as in the solvers]")
     parser.add_argument("--resume", action="store_true",
-                        help="skip finished steps, continue the unfinished one at its checkpoint")
+                        help="skip the finished steps, and continue the unfinished one at its last "
+                             "checkpoint")
 
 
 def add_epochs(parser: argparse.ArgumentParser) -> None:
     """Adds --epochs."""
     parser.add_argument("--epochs", type=positive(float), default=None, metavar="N",
-                        help="instead of --iters: how often each training picture is seen, in "
-                             "every training step")
+                        help="instead of --iters: every training step sees each training picture N "
+                             "times")
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None,

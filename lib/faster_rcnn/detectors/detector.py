@@ -56,23 +56,25 @@ class Detector:
     """A trained detector.
 
     path:          weights (.caffemodel) with their description, a folder with them, or an archive
-    device:        "auto" (a GPU where one can be used, else the CPU), "cpu", the number of a GPU,
-                   or as PyTorch calls it ("cuda", "cuda:1")
-    precision:     "float32", or "bf16" where the device has it; None: as described
-    threshold:     least score of a box, 0 to 1; None: as described
-    nms:           overlap above which the lower score of a class is dropped; None: as described
-    max_per_image: the best boxes that are kept of a picture, over all classes; 0: all of them
-    batch:         pictures of one size that are looked at in one pass [1, on a GPU 8]
-    description:   of the weights, instead of that beside them; path is then their file
-    allow_random:  run the net even where the weights lack some of its layers
+    device:        "auto" (a GPU if PyTorch can use one, else the CPU), "cpu", the number of a GPU,
+                   or PyTorch's name of it ("cuda", "cuda:1")
+    precision:     "float32" or "bf16" (if the device has it); None: that of the description
+    threshold:     smallest score of a box, 0 to 1; None: that of the description
+    nms:           a box is dropped if its overlap with a better one of its class is >= nms;
+                   None: that of the description
+    max_per_image: largest number of boxes of a picture, over all classes; 0: all of them
+    batch:         largest number of pictures of one size in one pass [1, on a GPU 8]
+    description:   a Description to use instead of the one beside the weights; path is then the
+                   file of the weights
+    allow_random:  run the net even if the weights lack some of its layers
 
-    Files and PIL's images are turned upright as their EXIF note says, and boxes count pixels of
+    Files and PIL images are turned upright by their EXIF orientation, and boxes are in pixels of
     the upright picture. The results are those of tools/test_net.py with the same settings. Each
-    Detector has settings of its own: `cfg` is read and restored while it is made, and not looked
-    at afterwards. Threads may share a Detector (their pictures take turns), and several Detectors
-    may work at once; only while one is made no other thread should change `cfg` or make nets. A
-    copy, or one that was pickled for another process, is made anew from the same files; one that
-    comes into a process by fork computes there with one thread.
+    Detector has its own settings: later changes of `cfg` do not affect it. Threads may share a
+    Detector (it computes their pictures one after the other), and several Detectors may work at
+    once. But while one is being made, no other thread should change `cfg` or make nets. A copied
+    or pickled Detector is made anew from the same files. In a forked process a Detector computes
+    with one thread.
 
     Raises FileNotFoundError, DescriptionError, WeightsError, DeviceError.
     """
@@ -126,8 +128,8 @@ class Detector:
                  boxes: Sequence[np.ndarray] | None = None) -> list[list[Box]]: ...
 
     def __call__(self, pictures: Any, boxes: Any = None) -> Any:
-        """The boxes in a picture, best first: a list of Box; of a list of pictures a list of lists;
-        of a video file, or of an iterator of pictures, an iterator over such lists.
+        """The boxes in a picture: a list of Box, best first. A list of pictures gives a list of
+        lists; a video file, or an iterator of pictures, gives an iterator over such lists.
 
         A picture is a path, an array (H, W, 3) uint8 in BGR order, or a PIL image.
         boxes: for a net without an RPN, (R, 4) rois in pixels, or a list of them for a list.
@@ -142,7 +144,7 @@ class Detector:
 
     def each(self, pictures: Iterable[Picture],
              boxes: Iterable[np.ndarray] | None = None) -> Iterator[list[Box]]:
-        """The boxes of each picture, one list after the other: for any number of pictures.
+        """Yields a list of boxes for each picture, for any number of pictures.
 
         The next pictures are read and scaled while the net computes.
         """
@@ -154,7 +156,7 @@ class Detector:
     def draw(self, picture: Picture, boxes: Sequence[Box] | None = None) -> np.ndarray:
         """A picture with its boxes, (H, W, 3) uint8, BGR; small pictures are enlarged.
 
-        boxes: what was found in it; None: it is looked for.
+        boxes: those to draw; None: the boxes that the detector finds.
         """
         im = as_bgr(picture)
         found = self(im) if boxes is None else boxes
@@ -176,7 +178,7 @@ class Detector:
         return window_size(self._batch if self._options.has_rpn else 1)
 
     def detect(self, inputs: Sequence[NetInput]) -> list[list[Box]]:
-        """The boxes of prepared pictures, those of equal size in common passes."""
+        """A list of boxes for each prepared picture; pictures of equal size share a pass."""
         found: list[list[Box]] = [[] for _ in inputs]
         size = self._batch if self._options.has_rpn else 1
         for part in of_equal_shape([one.blobs["data"].shape for one in inputs], size):

@@ -30,16 +30,17 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb and the tool have in common."""
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="net whose anchors to look at [scales 8,16,32, ratios 0.5,1,2, stride "
-                             "16]; ANCHOR_SCALES, ANCHOR_RATIOS and ANCHOR_BASE replace them")
+                        help="net whose anchors are measured [scales 8,16,32, ratios 0.5,1,2, "
+                             "stride 16]; the settings ANCHOR_SCALES, ANCHOR_RATIOS and "
+                             "ANCHOR_BASE replace them")
     parser.add_argument("--stride", type=values.positive(int), default=None, metavar="N",
-                        help="pixels between positions [the net's, or 16]")
+                        help="pixels between the positions of anchors [that of the net, or 16]")
     parser.add_argument("--num_scales", type=values.positive(int), default=None, metavar="N",
-                        help="scales to propose [as many as there are]")
+                        help="number of scales to propose [as many as there are]")
     parser.add_argument("--num_ratios", type=values.positive(int), default=None, metavar="N",
-                        help="ratios to propose [as many as there are]")
+                        help="number of ratios to propose [as many as there are]")
     parser.add_argument("--images", type=values.positive(int), default=2000, metavar="N",
-                        help="look at so many images at most [2000]")
+                        help="measure at most N images [2000]")
 
 
 def main(args: argparse.Namespace) -> None:

@@ -33,8 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="a folder of annotated pictures, a data set card (name or path), or a "
                              "data set as --imdb takes it")
     parser.add_argument("--quick", action="store_true",
-                        help="look at the images' headers and ends only: do not decode them, do "
-                             "not look for copies")
+                        help="read only the beginning and the end of each image: do not decode it, "
+                             "do not look for copies")
     parser.add_argument("--out", default=None, metavar="DIR",
                         help="folder of the report [output/check_data/<data set>]")
 

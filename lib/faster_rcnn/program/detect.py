@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Detects objects in pictures, videos and camera images; writes them with boxes, and result files.
 
-A detector that was trained here knows its net, classes and settings: its weights are enough. Needs
-no display."""
+Weights that were trained here are enough: their description has the net, the classes and the
+settings. No display is needed."""
 EXAMPLES = """\
   faster-rcnn detect output/faster_rcnn_end2end/cells_train/final.caffemodel my/pictures
   faster-rcnn detect detector.frcnn.zip holiday.jpg "pictures/**/*.png" clip.mp4 camera:0
@@ -23,7 +23,7 @@ EXAMPLES = """\
   find pictures -name "*.jpg" | faster-rcnn detect detector.frcnn.zip -
 """
 IMAGES = ("000456.jpg", "000542.jpg", "001150.jpg", "001763.jpg", "004545.jpg")
-PICTURES = "pictures, folders, patterns in quotes, videos, camera:0, - for a list of them"
+PICTURES = "pictures, folders, patterns in quotes, videos, camera:0; -: read their names from stdin"
 SAVED = ("json", "csv", "coco", "yolo")
 # The exit status when a picture could not be read, but the others were looked at
 PASSED_OVER = 1
@@ -42,18 +42,18 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb and the tool have in common."""
     parser.add_argument("--subfolders", action="store_true",
-                        help="look into the folders below those given as well")
+                        help="also look into the subfolders of the given folders")
     parser.add_argument("--net", dest="demo_net", default=None, metavar="NET",
                         help="for weights without a description: a net of models/pascal_voc "
                              "[VGG16]")
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="test net [the described one, or that of the net]")
+                        help="test net [that of the description, or of --net]")
     parser.add_argument("--boxes", action="store_true",
-                        help="Fast R-CNN, on proposals beside each picture: <picture>_boxes.mat, "
-                             "a matrix boxes, N x 4, from 0 [weights: data/fast_rcnn_models/<net>_"
-                             "fast_rcnn_iter_40000.caffemodel]")
+                        help="Fast R-CNN on given proposals: <picture>_boxes.mat beside each "
+                             "picture has a matrix boxes, N x 4, in pixels from 0 [weights: "
+                             "data/fast_rcnn_models/<net>_fast_rcnn_iter_40000.caffemodel]")
     parser.add_argument("--card", default=None, metavar="CARD",
-                        help="data set card that names the classes [those described, or VOC's]")
+                        help="data set card with the classes [those of the description, or VOC's]")
     parser.add_argument("--out", default=None, metavar="FOLDER",
                         help="where the results go [output/demo]")
     parser.add_argument("--save", type=values.words_of(SAVED), default=("json",), metavar="KINDS",
@@ -61,12 +61,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pictures", action="store_true",
                         help="do not write the pictures and videos with their boxes")
     parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
-                        help="least score that is shown, 0 to 1 [the described one, 0.8]")
+                        help="smallest score that is shown, 0 to 1 [that of the description, or "
+                             "0.8]")
     parser.add_argument("--nms", type=values.share, default=None, metavar="IOU",
-                        help="overlap above which the lower score of a class is dropped [the "
-                             "described one, 0.3]")
+                        help="a box is dropped if its overlap with a better one of its class is at "
+                             "least this [that of the description, or 0.3]")
     parser.add_argument("--frames", type=values.count, default=0, metavar="N",
-                        help="most frames of each video or camera; 0: all of them [0]")
+                        help="largest number of frames of each video or camera; 0: all [0]")
     options.add_allow_random(parser)
     options.add_common_args(parser)
 

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from faster_rcnn.detectors.finding import Found
 
 DESCRIPTION = """\
-Writes a net in another program's form: ONNX (.onnx); a PyTorch module as readable source that
-needs PyTorch only (.py, its weights beside it as .pth); a program of torch.export (.pt2); or its
-weights as PyTorch tensors (.pt, a state_dict for torch.load, or .safetensors), or for Caffe
-(.caffemodel, of the present form, or with --v1 of 2014).
+Writes a net for other programs. The ending of --out says in which form:
 
-The test net of a detector becomes one ONNX file, or one Python file, from a picture to boxes,
-scores and labels, with proposals, suppression and all. Other nets, and parts (--start, --end), have
-blobs as inputs and outputs."""
+  .onnx                        ONNX
+  .py                          a PyTorch module as readable source (its weights: .pth beside it)
+  .pt2                         a program of torch.export
+  .pt, .pth, .safetensors      only the weights, as PyTorch tensors
+  .caffemodel                  only the weights, for Caffe
+
+A whole detector becomes one ONNX file or one Python file that takes a picture and gives boxes,
+scores and labels; proposals and NMS are in it. Other nets, and parts of nets (--start, --end), take
+and give blobs."""
 EXAMPLES = """\
   faster-rcnn export output/faster_rcnn_end2end/cells_train/final.caffemodel
   faster-rcnn export detector.frcnn.zip --out detector.onnx --check my/card.yml:test
@@ -63,16 +66,17 @@ def add_options(parser: argparse.ArgumentParser, usual_out: str | None = None) -
     """Adds what this verb and the tool have in common."""
     usual = "" if usual_out is None else f" [{usual_out}]"
     parser.add_argument("--def", dest="prototxt", metavar="FILE",
-                        help="the net (prototxt) [the described one]")
+                        help="the net (prototxt) [that of the description]")
     parser.add_argument("--out", metavar="FILE",
-                        help="what to write: " + ", ".join(SUFFIXES) + usual)
+                        help="file to write: " + ", ".join(SUFFIXES) + usual)
     parser.add_argument("--opset", type=int, default=OPSET, metavar="N",
                         help=f"ONNX: version of the operators [{OPSET}]")
     parser.add_argument("--check", nargs="?", const="", default=None, metavar="IMDB[:N]",
-                        help="ONNX: run the result and compare; a whole detector on a data set, or "
-                             "its first N images, in every runtime that is installed")
+                        help="ONNX: run the file and compare it with the net; a whole detector on "
+                             "a data set, or its first N images, in ONNX Runtime and OpenVINO, if "
+                             "they are installed")
     parser.add_argument("--v1", action="store_true",
-                        help=".caffemodel: in the form of 2014, for programs that know no other")
+                        help=".caffemodel: in the format of 2014, for programs that read no other")
     add_detector_args(parser.add_argument_group("whole detectors"))
     add_part_args(parser.add_argument_group("parts of nets, and other nets"))
     options.add_settings_args(parser)
@@ -80,33 +84,33 @@ def add_options(parser: argparse.ArgumentParser, usual_out: str | None = None) -
 
 def add_detector_args(group: Any) -> None:
     group.add_argument("--imdb", dest="imdb_name", default=None, metavar="NAME",
-                       help="a data set with the detector's classes [those described]")
+                       help="a data set with the detector's classes [those of the description]")
     group.add_argument("--classes", default=None, type=lambda text: text.split(","),
-                       metavar="A,B", help="or their names, without the background")
+                       metavar="A,B", help="or the names of the classes, without the background")
     group.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
-                       metavar="N", help="most detections per image; 0: all of them [100]")
+                       metavar="N", help="largest number of detections per image; 0: all [100]")
     group.add_argument("--det_thresh", default=0.05, type=values.number, metavar="P",
-                       help="detections score above this [0.05]")
+                       help="only detections with a larger score count [0.05]")
     group.add_argument("--fp16", action="store_true",
                        help="half precision for weights and layers; boxes stay float32")
     group.add_argument("--quantize", choices=["int8"], default=None,
-                       help="8 bits for weights and layers, by ONNX Runtime's tool; needs "
+                       help="8 bits for weights and layers, with ONNX Runtime's tool; needs "
                             "--calibrate")
     group.add_argument("--calibrate", default=None, metavar="IMDB[:N]",
-                       help="data set, or its first N images, that the ranges of --quantize are "
-                            "measured on [100 images]")
+                       help="data set, or its first N images, on which the ranges for --quantize "
+                            "are measured [100 images]")
     group.add_argument("--blobs", action="store_true",
-                       help="take the net's input blobs instead of a picture: scaling and "
-                            "subtraction of the means stay outside")
+                       help="the inputs are the net's blobs instead of a picture: scaling and "
+                            "subtraction of the means are not in the file")
 
 
 def add_part_args(group: Any) -> None:
     group.add_argument("--start", nargs="+", default=[], metavar="BLOB",
-                       help="inputs in the place of what lies before them")
+                       help="blobs that are inputs; the layers before them are left out")
     group.add_argument("--end", nargs="+", default=[], metavar="BLOB",
-                       help="the outputs [those of the net]")
+                       help="blobs that are outputs [those of the net]")
     group.add_argument("--shape", nargs="+", type=named_shape, default=[], metavar="BLOB=N,C,H,W",
-                       help="sizes of the inputs, which are fixed [those of the prototxt]")
+                       help="fixed sizes of the inputs [those of the prototxt]")
 
 
 def load_net(args: argparse.Namespace, found: "Found",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from faster_rcnn.commands import options, values
 
-DESCRIPTION = "Makes a folder of annotated pictures ready for training: says what is in it, " \
-              "writes its card."
+DESCRIPTION = "Makes a folder of annotated pictures ready for training: prints what is in it, " \
+              "and writes its card."
 EXAMPLES = """\
   faster-rcnn init my/pictures
   faster-rcnn init my/pictures --format yolo --again --seed 7
@@ -26,10 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds what this verb and the tool have in common."""
     parser.add_argument("folder", help="folder with pictures and annotations, in any known format")
     parser.add_argument("--format", dest="form", default=None, choices=FORMATS,
-                        help="the format to take where there are several [that of most pictures]")
+                        help="which format to use if there are several [that of most pictures]")
     parser.add_argument("--seed", type=values.count, default=None, metavar="N",
-                        help="of the division into training and test [one that never changes]")
-    parser.add_argument("--again", action="store_true", help="write a card that is there anew")
+                        help="seed of the division into training and test [always the same]")
+    parser.add_argument("--again", action="store_true", help="write the card anew if there is one")
 
 
 def main(args: argparse.Namespace) -> None:

@@ -10,16 +10,16 @@ from faster_rcnn.commands import entry
 PROG = "faster-rcnn"
 # verb: what it does; its module has the same name
 VERBS = {
-    "shapes": "draws the embedded data set",
+    "shapes": "draws a small data set to try things with",
     "init": "looks at a folder of annotated pictures, and writes a card for it",
     "check": "lists everything wrong with a data set, and draws its annotations",
     "anchors": "measures how well anchors cover the objects, and proposes better ones",
     "train": "trains a detector on a folder of annotated pictures or a card, then tests it",
     "test": "tests a detector on a data set, and writes a report",
     "detect": "finds objects in pictures, videos and camera images",
-    "serve": "opens a page on this machine that looks at pictures and videos",
-    "export": "writes a detector as one ONNX file, or in other programs' forms",
-    "report": "shows the report of a test, or makes it anew",
+    "serve": "shows a web page on this machine that finds objects in pictures and videos",
+    "export": "writes a detector as one ONNX file, or for PyTorch or Caffe",
+    "report": "prints the report of a test, or makes it anew",
 }
 
 

@@ -18,11 +18,12 @@ METRICS, DETECTIONS, REPORT = "metrics.json", "detections.pkl", "report.md"
 def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     """The options of this verb."""
     parser = options.parser_for("Shows the report of a test, or makes it anew.", EXAMPLES, prog)
-    parser.add_argument("folder", help="folder of a test, or one above it")
+    parser.add_argument("folder",
+                        help="folder of a test, or a folder above it: the newest test there")
     parser.add_argument("--again", action="store_true",
                         help="evaluate the detections and write the report anew")
     parser.add_argument("--imdb", dest="imdb_name", default=None, metavar="NAME",
-                        help="--again: the data set that was tested [that of its name]")
+                        help="--again: the data set of the test [that in the name of its folder]")
     return options.parse(parser, words)
 
 

@@ -13,19 +13,20 @@ EXAMPLES = """\
 
 def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     """The options of this verb."""
-    parser = options.parser_for("Serves a page that looks at pictures and videos.", EXAMPLES, prog)
+    parser = options.parser_for("Serves a web page that finds objects in pictures and videos.",
+                                EXAMPLES, prog)
     parser.add_argument("caffemodel", metavar="DETECTOR",
                         help="weights (.caffemodel) with a description, a folder that holds them, "
                              "or an archive")
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
-                        help="where to listen; with others than 127.0.0.1 everybody who reaches "
-                             "this machine can use the page [127.0.0.1]")
+                        help="address to listen at; with any other than 127.0.0.1 everybody who "
+                             "can reach this machine can use the page [127.0.0.1]")
     parser.add_argument("--port", type=values.count, default=8000, metavar="N",
-                        help="0: any free one [8000]")
+                        help="port; 0: any free one [8000]")
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME",
-                        help="a name of this machine under which browsers may ask for the page")
+                        help="another name of this machine that browsers may use in the address")
     parser.add_argument("--thresh", type=values.share, default=None, metavar="P",
-                        help="least score that is shown, 0 to 1 [the described one]")
+                        help="smallest score that is shown, 0 to 1 [that of the description]")
     options.add_allow_random(parser)
     options.add_device_args(parser)
     return options.parse(parser, words)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from faster_rcnn.commands import options, values
 
 DESCRIPTION = """\
-Draws the embedded data set: textured shapes on cluttered backgrounds, in VOC's layout.
+Draws the embedded data set, to try things with: textured shapes on cluttered backgrounds, in VOC's
+layout.
 
 Takes seconds and downloads nothing. The same options give the same bytes (with the same numpy and
 OpenCV); a folder that has them already is left alone."""

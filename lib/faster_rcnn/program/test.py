@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Tests a detector on a data set: detections, average precision, a report with pictures.
 
-What the command line does not say, the description beside the weights does: net, data set and
-settings."""
+Net, data set and settings are those of the description beside the weights, unless the command line
+names others."""
 EXAMPLES = """\
   faster-rcnn test output/faster_rcnn_end2end/cells_train/final.caffemodel
   faster-rcnn test detector.frcnn.zip my/other_pictures --vis
@@ -30,10 +30,10 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("caffemodel", metavar="DETECTOR",
                         help="weights (.caffemodel), a folder that holds them, or an archive")
     parser.add_argument("data", metavar="DATA", nargs="?", default=None,
-                        help="a folder of annotated pictures or a card, whose test set is taken "
-                             "[the described data set]")
+                        help="a folder of annotated pictures, or a card: its test set is used "
+                             "[the data set in the detector's description]")
     parser.add_argument("--def", dest="prototxt", default=None, metavar="FILE",
-                        help="test net (prototxt) [the described one]")
+                        help="test net (prototxt) [that of the description]")
     options.add_allow_random(parser)
     add_options(parser)
     options.add_common_args(parser)
@@ -49,9 +49,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="write a picture of every image with its detections")
     parser.add_argument("--num_dets", dest="max_per_image", default=100, type=values.count,
                         metavar="N",
-                        help="most detections per image, over all classes; 0: all of them [100]")
+                        help="largest number of detections per image, over all classes; 0: all "
+                             "[100]")
     parser.add_argument("--det_thresh", default=None, type=values.number, metavar="P",
-                        help="detections score above this [0.05, with TEST.SVM -1]")
+                        help="only detections with a larger score count [0.05; with TEST.SVM -1]")
     parser.add_argument("--rpn_file", "--rpn-file", default=None, metavar="FILE",
                         help="proposals (tools/rpn_generate.py) for a net without an RPN [those of "
                              "TEST.PROPOSAL_METHOD]")

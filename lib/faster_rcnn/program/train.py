@@ -36,8 +36,9 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--net", default=USUAL_NET, metavar="NET",
                         help=f"net to train: a folder of models/pascal_voc [{USUAL_NET}]")
     parser.add_argument("--schedule", default="joint", choices=SCHEDULES,
-                        help="joint: RPN and detector together; nonapprox: so, with gradients "
-                             "of the boxes; alternating: in four stages [joint]")
+                        help="joint: RPN and detector together; nonapprox: the same, with "
+                             "gradients through the box coordinates; alternating: RPN and "
+                             "detector in turn, in four trainings [joint]")
     parser.add_argument("--weights", default=None, metavar="FILE",
                         help="initial weights [data/imagenet_models/<NET>.v2.caffemodel]")
     _add_numbers(parser)
@@ -47,9 +48,9 @@ def parse_args(prog: str, words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--log", dest="log_file", default=usual_log(), metavar="FILE",
                         help="file that gets the whole log [output/logs/train_<time>.txt]")
     parser.add_argument("--resume", action="store_true",
-                        help="skip what is finished, continue what is not at its checkpoint")
+                        help="skip what is finished, and continue the rest at its last checkpoint")
     parser.add_argument("--name", default=None, metavar="NAME",
-                        help="folder of the results in output/ [that of the schedule]")
+                        help="the results go to output/NAME [named after the schedule]")
     options.add_common_args(parser)
     args = options.parse(parser, words)
     _check_numbers(parser, args)
@@ -64,14 +65,14 @@ def usual_log() -> str:
 
 def _add_numbers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iters", type=values.numbers(int), default=None, metavar="N[,N,N,N]",
-                        help="iterations; of the alternating schedule one number for each of the "
-                             "four stages, or for all [as fits the number of pictures]")
+                        help="iterations; the alternating schedule takes four numbers, one for "
+                             "each training, or one for all [chosen by the number of pictures]")
     options.add_epochs(parser)
     parser.add_argument("--lr", type=values.numbers(float), default=None, metavar="RATE[,...]",
-                        help="learning rates to start with, likewise [the solvers']")
+                        help="initial learning rates, one or four [those of the solvers]")
     parser.add_argument("--steps", type=values.numbers(int), default=None, metavar="N[,...]",
-                        help="iterations after which the rate drops, likewise [the solvers' share "
-                             "of the iterations]")
+                        help="iterations between drops of the learning rate, one number or four "
+                             "[in proportion to the iterations, as in the solvers]")
 
 
 def _add_validation(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +85,7 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
                         help="end the training when so many validations in a row were no better; "
                              "0: never [0]")
     parser.add_argument("--tensorboard", action="store_true",
-                        help="losses, rate and validations as TensorBoard events as well")
+                        help="also write losses, learning rate and validations for TensorBoard")
 
 
 def _check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
