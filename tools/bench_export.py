@@ -39,7 +39,7 @@ from faster_rcnn.files.atomic import write_text
 from faster_rcnn.images.reading import read_image
 from faster_rcnn.settings.config import cfg_override
 
-HEAD = ("| detector | images | program | detections | without a partner | box, pixels | score | "
+HEAD = ("| detector | images | program | detections | unmatched | box, pixels | score | "
         "mean AP | ms per image | file, MB |\n|" + "---|" * 10)
 NAMES = {"net": "the net itself", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 # name: (what the table calls it, its prototxt for a number of classes, settings of the test)

@@ -115,7 +115,7 @@ def mean_ap(found: Sequence[Sequence[np.ndarray]], imdb: Any) -> float:
 
 def table(results: Sequence[Agreement]) -> str:
     """The Agreements as a table of Markdown."""
-    lines = ["| program | detections | without a partner | box, pixels | score | mean AP | "
+    lines = ["| program | detections | unmatched | box, pixels | score | mean AP | "
              "s per image |", "|---|---|---|---|---|---|---|"]
     lines += [f"| {r.name} | {r.detections} | {r.unlike} | {r.box:.2g} | {r.score:.2g} | "
               f"{r.mean_ap:.4f} | {r.seconds:.3f} |" for r in results]
