@@ -44,8 +44,8 @@ BLOBS = {
     "conv6": "the shared feature map, which the RPN and the detector both read",
     "rpn_cls_score": "two scores for each of the {A} anchors of a cell: background, object",
     "rpn_bbox_pred": "dx, dy, dw, dh for each anchor of a cell",
-    "rpn_cls_prob_reshape": "the scores as probabilities: the first {A} channels are for background,"
-                            " the last {A} for objects",
+    "rpn_cls_prob_reshape": "the scores as probabilities: the first {A} channels are for"
+                            " background, the last {A} for objects",
     "rois": "proposals: image index, x1, y1, x2, y2 in pixels of `data`",
     "pool5": "the features of each roi: the maximum in each cell of a grid",
     "fc6": "first fully connected layer",
