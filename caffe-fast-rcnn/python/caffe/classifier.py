@@ -20,9 +20,9 @@ from caffe.nets.net import Net
 class Classifier(Net):
     """A net with one input, and a Transformer that preprocesses images for it.
 
-    image_dims: (height, width) that images are resized to before crops of the net's size are
-    taken; the net's size by default, and where a phase stands in its place, as programs write it
-    that mean Net(file, weights, phase). The other options are the Transformer's.
+    image_dims: (height, width) to which images are resized before crops of the net's size are
+    taken; by default the net's size. A phase in its place is ignored: some programs pass one, as
+    in Net(file, weights, phase). The other options are those of the Transformer.
 
     Attributes: transformer, crop_dims (height, width of the net's input), image_dims.
     """

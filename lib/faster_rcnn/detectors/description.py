@@ -37,19 +37,19 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class Description:
-    """A detector but for its weights.
+    """What there is to know of a detector besides its weights.
 
     net:       the test net, adapted to the classes, as the text of a prototxt
     method:    one of METHODS
     classes:   names without the background; class k of the net is classes[k - 1]
-    settings:  of a test, as in a settings file: {"TEST": {"SCALES": [600], ...},
-               "PIXEL_MEANS": ...}; all of cfg.TEST, COMMON_SETTINGS, ANCHOR_SETTINGS
-    weights:   the file that belongs to it
-    threshold: least score of a box, where nobody says
+    settings:  those of a test, as in a settings file: {"TEST": {"SCALES": [600], ...},
+               "PIXEL_MEANS": ...}; all of cfg.TEST, COMMON_SETTINGS and ANCHOR_SETTINGS
+    weights:   the file with its weights
+    threshold: smallest score of a box, if no other is asked for
     data:      names of the data sets: {"train": ..., "test": ...}
-    training:  how it was trained: schedule, iterations, figures
-    test:      figures of the last test
-    versions:  of the programs that made it
+    training:  how it was trained: schedule, iterations, results
+    test:      results of the last test
+    versions:  those of the programs that made it
     """
 
     net: str

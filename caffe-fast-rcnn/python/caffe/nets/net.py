@@ -4,13 +4,13 @@
     net.blobs["data"].data[...] = image
     scores = net.forward()["prob"]
 
-The net is the tape: a forward pass runs layer after layer, a backward pass asks each for its
-gradients in the opposite order, and only blobs connect them, not autograd's graph. So a pass may
+There is no autograd graph of the whole net. A forward pass runs layer after layer, a backward pass
+asks each layer for its gradients in reverse order, and only blobs connect the layers. So a pass may
 begin and end at any layer, and every blob may be read and written in between.
-The forward pass records what gradients need in exactly those layers that backward reaches by
-Caffe's rules (gradients.py). A test net has no loss and records nothing; with `force_backward:
-true` it can be differentiated like any other. A whole pass through a test net that records
-nothing goes by a plan (plan/), in which layers are fused.
+The forward pass records what gradients need, in exactly those layers that a backward pass reaches
+by Caffe's rules (gradients.py). A test net has no loss and records nothing; with `force_backward:
+true` it has gradients like any other net. A pass through a whole test net that records nothing
+follows a plan (plan/), in which layers are fused.
 """
 import os
 from collections import OrderedDict
@@ -48,21 +48,21 @@ from caffe.proto.caffe_pb2 import NetParameter
 
 
 class Net(PrivateNames):
-    """A net from a prototxt, on the device that is set at this moment.
+    """A net from a prototxt, on the device that is set when it is made (caffe.set_mode_cpu, _gpu).
 
-    Net(file, phase, level=0, stages=None, weights=None), or, older, Net(file, weights, phase);
-    file: a path or a NetParameter. folder: where modules of Python layers are looked for after
-    sys.path; the prototxt's own by default.
+    Net(file, phase, level=0, stages=None, weights=None) or, as once, Net(file, weights, phase).
+    file: a path or a NetParameter. folder: where the modules of Python layers are looked for after
+    sys.path; by default the folder of the prototxt.
 
     Attributes (in net order):
       blobs        OrderedDict: name -> Blob             blob_loss_weights  name -> float
       params       OrderedDict: layer -> [Blob], of the layers that have learnable blobs
       layers       the layers; a Python layer is the user's own object
       layer_dict   layer name -> layer                   top_names, bottom_names  layer -> [blob]
-      inputs, outputs   names of blobs                   name               free to be changed
+      inputs, outputs   names of blobs                   name               may be changed
       last_copy    CopyReport of the last copy_from
-      precision    "float32" or "bf16" (caffe.set_precision, when the net was built)
-      passes       WholePass: how passes run; its `keep_features`, `recompute_activations`
+      precision    "float32" or "bf16": as caffe.set_precision said when the net was made
+      passes       WholePass, with the methods `keep_features` and `recompute_activations`
     """
 
     def __init__(self, network_file: FilePath | NetParameter, *args: Any, phase: int | None = None,
@@ -114,7 +114,7 @@ class Net(PrivateNames):
         """A forward pass from layer `start` to layer `end` (names; all layers by default).
 
         inputs: an array for each of the net's inputs, or none at all. Returns {blob name: array}
-        of the outputs (of `end`, if given) and of the further `blobs`; the arrays are the blobs'.
+        of the outputs (or of the tops of `end`) and of `blobs`; the arrays are the blobs' own.
         """
         first = 0 if start is None else self._index(start)
         last = len(self._runners) - 1 if end is None else self._index(end)
@@ -212,7 +212,7 @@ class Net(PrivateNames):
                                  f"the blob of shape {blob.shape}; reshape the blob") from None
 
     def set_input_arrays(self, data: np.ndarray, labels: np.ndarray) -> None:
-        """Sets the arrays from which the first layer, a MemoryData, takes its batches in turn."""
+        """Sets the arrays from which the first layer, a MemoryData layer, takes its batches."""
         module = getattr(self._runners[0], "module", None) if self._runners else None
         if not isinstance(module, MemoryData):
             raise CaffeError("set_input_arrays needs a net whose first layer is a MemoryData layer")
@@ -220,7 +220,7 @@ class Net(PrivateNames):
 
     def forward_all(self, blobs: Iterable[str] | None = None,
                     **inputs: ArrayLike) -> dict[str, np.ndarray]:
-        """Forward passes over as many items as given, in batches; returns copies of results."""
+        """Runs forward passes over any number of items, in batches; returns copies of results."""
         results = Collected()
         for batch, count in self._batches(inputs):
             results.add(self.forward(blobs=blobs, **batch), count)
@@ -230,7 +230,7 @@ class Net(PrivateNames):
                              diffs: Iterable[str] | None = None,
                              **arrays: ArrayLike
                              ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Forward and backward passes over as many items as given, in batches.
+        """Runs forward and backward passes over any number of items, in batches.
 
         arrays: inputs and gradients of outputs, by blob name. Returns (results, gradients).
         """
@@ -246,7 +246,7 @@ class Net(PrivateNames):
         return batches(arrays, self.blobs[self.inputs[0]].num)
 
     def reshape(self) -> None:
-        """Shapes all blobs anew, starting from the shapes of the inputs."""
+        """Computes the shapes of all blobs again, from the shapes of the inputs."""
         for runner in self._runners:
             runner.reshape()
 
@@ -276,15 +276,15 @@ class Net(PrivateNames):
     def copy_from(self, path: FilePath, skip_mismatched: bool = False) -> CopyReport:
         """Fills the blobs of layers with the same name from a .caffemodel or .h5 file.
 
-        Returns a CopyReport, kept as `last_copy`. A blob of another shape is a WeightsError;
-        with skip_mismatched its layer is not filled instead."""
+        Returns a CopyReport, kept as `last_copy`. A blob of another shape raises WeightsError;
+        with skip_mismatched its layer keeps its values instead."""
         self.last_copy = copy_weights(self._runners, self._owned, os.fspath(path), skip_mismatched)
         return self.last_copy
 
     load_hdf5 = copy_from
 
     def share_with(self, other: "Net") -> None:
-        """Uses the learnable blobs of another net's layers of the same names, now and later."""
+        """Shares the learnable blobs of the layers with the same names in another net."""
         share_weights(self._runners, other._runners)
 
     def save(self, path: FilePath, write_diff: bool = False) -> None:

@@ -26,11 +26,11 @@ log = logging.getLogger("caffe")
 
 
 class Layer:
-    """Base of Python layers that work on blobs with numpy (pycaffe's contract).
+    """Base of Python layers that work on blobs with numpy, as in pycaffe.
 
-    The constructor gets the LayerParameter, where it takes one. Set before `setup`: name, type,
-    phase (caffe.TRAIN or caffe.TEST), param_str (and param_str_, its older name), blobs
-    (`self.blobs.add_blob(*dims)` in `setup` adds a learnable blob).
+    The constructor gets the LayerParameter, if it takes an argument. Before `setup` these
+    attributes are set: name, type, phase (caffe.TRAIN or caffe.TEST), param_str (and param_str_,
+    its older name) and blobs (`self.blobs.add_blob(*dims)` in `setup` adds a learnable blob).
     bottom and top are lists of caffe.Blob.
     """
 
@@ -61,10 +61,10 @@ class Layer:
 
 
 class TensorLayer:
-    """Base of Python layers that work on tensors, and whose gradient autograd finds.
+    """Base of Python layers that work on tensors; autograd computes their gradients.
 
-    The same attributes as `Layer`, and the same `setup`. The tops take the shapes that `forward`
-    returns; until the first pass they have those that `setup` or `reshape` gave them.
+    It has the same attributes as `Layer`, and the same `setup`. The tops get the shapes of what
+    `forward` returns. Until the first pass they have the shapes that `setup` or `reshape` gave.
     """
 
     name: str

@@ -46,9 +46,9 @@ class Solver:
       net, test_nets   the nets
       iter             number of updates so far
       param            the SolverParameter; changes take effect at once
-      action           called after each iteration; the signals.Action that it returns is done
-      updater          the update rule and what it remembers of each learnable blob
-      policy_state     what the learning rate policy remembers; losses: the RecentLosses
+      action           called after each iteration; returns a signals.Action, which is then done
+      updater          the update rule, with its history of each learnable blob
+      policy_state     the state of the learning rate policy; losses: the RecentLosses
 
     Of several solvers that train together only rank 0 tests, logs and writes snapshots.
     """
@@ -92,9 +92,9 @@ class Solver:
 
     def add_callback(self, on_start: Any,
                      on_gradients_ready: Callable[[], object] | None = None) -> None:
-        """Calls the two without arguments in every iteration: before it, and before its update.
+        """Calls on_start before every iteration and on_gradients_ready before its update.
 
-        One argument, such as a caffe.NCCL, is an object with two methods of these names.
+        Instead of two functions it may get one object with two such methods, as a caffe.NCCL.
         """
         if on_gradients_ready is None:
             on_start, on_gradients_ready = on_start.on_start, on_start.on_gradients_ready
