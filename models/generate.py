@@ -1,11 +1,11 @@
 #!/usr/bin/env python
 """Writes the prototxts under models/ from the descriptions in lib/faster_rcnn/networks.
 
-    models/generate.py            writes what the repository should hold and does not
-    models/generate.py --check    changes nothing; a list and exit status 1 if files are out of date
-    models/generate.py --all      writes the nets as well that are otherwise written on first use
+    models/generate.py            writes the files of the repository that are missing or out of date
+    models/generate.py --check    only lists these files; exit status 1 if there are any
+    models/generate.py --all      also writes the nets that tools otherwise write on first use
 
-Nets of a folder for another data set, or with other anchors, below a folder of yours:
+To write the nets of a folder for another data set, or with other anchors, to a folder of yours:
 
     models/generate.py --to my/models --classes 4 --scales 4,8,16 pascal_voc/ZF/faster_rcnn_end2end
 """
@@ -35,13 +35,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", metavar="FOLDER", help="folders of models/ [all]")
-    parser.add_argument("--check", action="store_true", help="change nothing, report")
-    parser.add_argument("--all", action="store_true", help="also what is written on first use")
+    parser.add_argument("--check", action="store_true",
+                        help="change nothing, list the files that are out of date")
+    parser.add_argument("--all", action="store_true",
+                        help="also the nets that tools write on first use")
     parser.add_argument("--to", metavar="DIR", help="write FOLDERs to DIR/FOLDER instead")
-    parser.add_argument("--classes", type=int, metavar="K", help="background included")
-    parser.add_argument("--scales", type=numbers, default=(), metavar="A,B,...", help="of anchors")
-    parser.add_argument("--ratios", type=numbers, default=(), metavar="A,B,...", help="of anchors")
-    parser.add_argument("--base", type=int, default=0, metavar="PIXELS", help="of anchors")
+    parser.add_argument("--classes", type=int, metavar="K",
+                        help="number of classes, with the background")
+    parser.add_argument("--scales", type=numbers, default=(), metavar="A,B,...",
+                        help="scales of the anchors")
+    parser.add_argument("--ratios", type=numbers, default=(), metavar="A,B,...",
+                        help="ratios of the anchors, height / width")
+    parser.add_argument("--base", type=int, default=0, metavar="PIXELS",
+                        help="side of an anchor with scale 1")
     args = parser.parse_args(argv)
     unknown = sorted(set(args.folders) - set(folders()))
     if unknown:

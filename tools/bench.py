@@ -1,5 +1,6 @@
 #!/usr/bin/env python
-"""Measures our nets against the same convolutions and products in bare channels_last PyTorch.
+"""Compares the time of our nets with that of the same convolutions and matrix products in bare
+channels_last PyTorch.
 
     ./tools/bench.py                               # ZF and VGG16: test net, four training stages
     ./tools/bench.py --net ZF --stage test --layers
@@ -46,29 +47,32 @@ WIDEST = 1000           # of a picture as high, by the default of MAX_SIZE
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", nargs="+", default=["ZF", "VGG16"], help="%(default)s")
+    parser.add_argument("--net", nargs="+", default=["ZF", "VGG16"],
+                        help="nets to measure (ZF VGG16)")
     parser.add_argument("--stage", nargs="+", metavar="STAGE",
                         default=[stages.TEST, *stages.ALTERNATING],
                         choices=(*stages.STAGES, WEIGHTS),
-                        help=", ".join(stages.STAGES) + f" (all but the last), or {WEIGHTS}: "
-                             "saving and loading")
+                        help=", ".join(stages.STAGES) + f", or {WEIGHTS}: saving and loading "
+                             "(all but joint and weights)")
     parser.add_argument("--repeats", type=int, default=9, help="pairs of runs (%(default)s)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (all cores)")
     parser.add_argument("--cpu-time", action="store_true",
-                        help="times of the processor instead of the clock, with --threads 1: those "
-                             "of the training thread, whatever else the machine does")
+                        help="processor time of the training thread instead of clock time, so that "
+                             "other programs disturb less; needs --threads 1")
     parser.add_argument("--kept", action="store_true",
-                        help="stage 2 as from the second epoch on with TRAIN.FEATURE_CACHE_MB")
+                        help="stage 2 with a filled cache of features (TRAIN.FEATURE_CACHE_MB), as "
+                             "from the second epoch on")
     parser.add_argument("--memory", action="store_true",
-                        help=f"only the largest memory of each stage, at {HEIGHT} x {WIDEST}, also "
-                             "with TRAIN.RECOMPUTE_ACTIVATIONS")
+                        help="measure only the largest memory of each stage, at "
+                             f"{HEIGHT} x {WIDEST}, without and with TRAIN.RECOMPUTE_ACTIVATIONS")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32",
-                        help="of the nets whose memory is measured (%(default)s)")
+                        help="with --memory: precision of the nets (%(default)s)")
     parser.add_argument("--layers", action="store_true",
-                        help="a table of the time of each layer, run by itself")
-    parser.add_argument("--engine", action="store_true", help="only the engine's time per layer")
+                        help="also print the time of each layer, run by itself")
+    parser.add_argument("--engine", action="store_true",
+                        help="measure only what the engine adds to each layer")
     parser.add_argument("--peers", nargs="*", choices=NETS, metavar="NET",
-                        help="only our test nets beside other programs that run nets: "
+                        help="compare only test nets, with other programs that run nets: "
                              + ", ".join(NETS) + " (all)")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -48,13 +48,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     root = _init_paths.ROOT
-    parser.add_argument("--output", default=str(root / "data/imagenet_models/Tiny.v2.caffemodel"))
+    parser.add_argument("--output", default=str(root / "data/imagenet_models/Tiny.v2.caffemodel"),
+                        help="the .caffemodel to write (%(default)s)")
     parser.add_argument("--work", default=str(root / "output/pretrain_tiny"),
                         help="folder for the prototxts (%(default)s)")
-    parser.add_argument("--iters", type=int, default=4000)
+    parser.add_argument("--iters", type=int, default=4000, help="iterations (%(default)s)")
     parser.add_argument("--pool", type=int, default=12000, help="crops to draw (%(default)s)")
     parser.add_argument("--rate", type=float, default=0.02, help="learning rate (%(default)s)")
-    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=5, help="seed (%(default)s)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 

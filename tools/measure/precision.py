@@ -63,10 +63,11 @@ def seconds(nets, height, width, rounds):
 def main():
     """Prints one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("prototxt")
-    parser.add_argument("--weights", default=None)
-    parser.add_argument("--size", default="600x800", metavar="HEIGHTxWIDTH")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("prototxt", help="a test net")
+    parser.add_argument("--weights", default=None, help=".caffemodel (random weights)")
+    parser.add_argument("--size", default="600x800", metavar="HEIGHTxWIDTH",
+                        help="size of the picture (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each net (%(default)s)")
     args = parser.parse_args()
     height, width = map(int, args.size.split("x"))
     nets = built(args.prototxt, args.weights)
