@@ -45,6 +45,6 @@ def script(words: Sequence[str] | None = None) -> NoReturn:
 def help_text() -> str:
     """What --help shows: the verbs."""
     width = max(map(len, VERBS))
-    lines = [f"usage: {PROG} VERB ... ({PROG} VERB --help shows the options)", "",
-             "Faster R-CNN: from annotated pictures to a detector in use.", "", "verbs:"]
+    lines = [f"usage: {PROG} COMMAND ... ({PROG} COMMAND --help shows the options)", "",
+             "Faster R-CNN: from annotated pictures to a detector in use.", "", "commands:"]
     return "\n".join([*lines, *(f"  {verb:{width}}  {text}" for verb, text in VERBS.items())])
