@@ -231,12 +231,12 @@ def _divided(folder: Folder, found: Found, objects: dict[str, list[str]], classe
         file = found.annotations[0]
         splits = {split: {"annotations": file, "images": found.coco_images[file], "list": listed}
                   for split, listed in splits.items()}
-    said = (f"no lists say what is for the test: divided by chance (seed {seed}) with every class "
-            f"in proportion: {int((~mask).sum())} pictures for training, {int(mask.sum())} for the "
-            "test")
+    said = (f"no lists say which pictures are for the test, so they are divided at random (seed "
+            f"{seed}), every class in proportion: {int((~mask).sum())} pictures for training, "
+            f"{int(mask.sum())} for the test")
     if (alike > 1).any():
-        said += (f"; {int(alike[alike > 1].sum())} of them look like another one and stay on its "
-                 f"side, in groups ({int((alike > 1).sum())})")
+        said += (f"; {int(alike[alike > 1].sum())} of them look alike (groups: "
+                 f"{int((alike > 1).sum())}), and each group stays together")
     return {"splits": splits, "train": "train", "test": "test"}, lists, [said]
 
 

@@ -70,9 +70,9 @@ def init(folder: str, form: str | None = None, seed: int = SEED, again: bool = F
     write_card(folder, spare_folder(), {**found.content, "settings": settings}, found.lists)
     turned = len(imdb.notes.get(TURNED, ()))
     if turned:
-        words.append(f"{turned} pictures of the training set are to be shown turned (EXIF), but "
-                     "boxes count pixels as they are stored; if they were drawn on the turned "
-                     "pictures, save these turned")
+        words.append(f"{turned} pictures of the training set have an EXIF orientation, which "
+                     "training ignores: boxes count pixels as they are stored. If the boxes were "
+                     "drawn on the turned pictures, save these pictures turned")
     count = len(imdb.problems)
     if count:
         words.append(f"{count} finding{'s' * (count > 1)} in the training set, which the check and "
@@ -104,23 +104,23 @@ def propose(imdb: card_imdb) -> tuple[dict[str, Any], list[str]]:
     changes = proposed_changes(imdb.num_images)
     settings: dict[str, Any] = {"TRAIN": {**part, **changes}, "TEST": copy.deepcopy(part)}
     words = [f"scale: shorter side {scale.side} pixels, longer one at most {scale.cap}; small "
-             f"objects ({scale.small[0]:.0f} pixels) are {scale.small[1]:.0f} pixels then"]
+             f"objects ({scale.small[0]:.0f} pixels) then have {scale.small[1]:.0f} pixels"]
     if anchors.are_usual:
-        words.append("anchors: the usual ones, whose mean overlap with the objects is "
+        words.append("anchors: the default ones, whose mean overlap with the objects is "
                      f"{anchors.usual:.2f}")
     else:
         settings.update(ANCHOR_SCALES=list(anchors.scales), ANCHOR_RATIOS=list(anchors.ratios))
         words.append(f"anchors: scales {list(anchors.scales)}, ratios {list(anchors.ratios)}; mean "
-                     f"overlap with the objects {anchors.overlap:.2f}, of the usual ones "
-                     f"{anchors.usual:.2f}")
+                     f"overlap with the objects {anchors.overlap:.2f} (default anchors: "
+                     f"{anchors.usual:.2f})")
     if changes:
         low, high = changes["SCALE_JITTER"]
-        words.append(f"training pictures are changed at random: {low:g} to {high:g} times as "
-                     "large, other light (TRAIN.SCALE_JITTER, TRAIN.COLOR_JITTER)")
+        words.append(f"training pictures are changed at random: scaled by {low:g} to {high:g}, "
+                     "and in brightness and colour (TRAIN.SCALE_JITTER, TRAIN.COLOR_JITTER)")
     numbers = proposed_schedule(imdb.num_images)[0]
-    words.append(f"schedule: {numbers.iterations} iterations of a picture "
-                 f"({proposed_epochs(imdb.num_images):.0f} epochs), the rate drops after "
-                 f"{numbers.drop}; --epochs N or --iters N choose others")
+    words.append(f"schedule: {numbers.iterations} iterations of one picture "
+                 f"({proposed_epochs(imdb.num_images):.0f} epochs), the learning rate drops "
+                 f"after {numbers.drop}; --epochs N or --iters N change this")
     return settings, words
 
 

@@ -31,5 +31,5 @@ def fitting_numbers(imdbs: Sequence[Any], ims_per_batch: Sequence[int], has_iter
     log.info("%s: %s iterations, %.3g epochs of %d pictures%s",
              "+".join(imdb.name for imdb in imdbs),
              ", ".join(str(one.iterations) for one in numbers), number, num_images,
-             " as fits their number; --epochs or --iters choose others" if epochs is None else "")
+             ", chosen by their number; --epochs or --iters change this" if epochs is None else "")
     return numbers

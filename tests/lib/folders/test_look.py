@@ -85,7 +85,7 @@ def test_sentences_say_what_was_found(tmp_path):
     assert "raccoon (40 objects)" in words
     assert "training: 24 pictures (data/train_labels.csv); test: 6 pictures" in words
     divided = look(str(own_folders.kangaroo(tmp_path / "kangaroo")))
-    assert "divided by chance (seed 3)" in divided.sentences[-1]
+    assert "divided at random (seed 3)" in divided.sentences[-1]
     assert "19 pictures for training, 5 for the test" in divided.sentences[-1]
 
 

@@ -23,7 +23,7 @@ def test_init_writes_a_card_and_says_what_trains(tmp_path):
     words = "\n".join(result.sentences)
     for part in ("24 pictures", "kangaroo (32 objects)", "19 pictures for training, 5 for the test",
                  "scale: shorter side", "anchors: scales", "schedule: 1000 iterations",
-                 "changed at random: 0.8 to 1.2 times as large", "my_kangaroos_train.txt"):
+                 "changed at random: scaled by 0.8 to 1.2", "my_kangaroos_train.txt"):
         assert part in words
     card = load_card(result.card)
     assert card.settings == result.settings
