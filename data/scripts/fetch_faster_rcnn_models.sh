@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gets the original's detectors for tools/demo.py, VGG16 and ZF
-# (faster_rcnn_models/, 695 MB). No arguments; an archive that is already in data/ is used.
+# Downloads the original's detectors for tools/demo.py, VGG16 and ZF, to data/faster_rcnn_models/ (695 MB).
+# No arguments. An archive that is already in data/ is used.
 
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 fetch faster_rcnn_models.tgz ac116844f66aefe29587214272054668 \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gets initial weights, <NET>.v2.caffemodel
-# (imagenet_models/, 1 GB). No arguments; an archive that is already in data/ is used.
+# Downloads initial weights, <NET>.v2.caffemodel, to data/imagenet_models/ (1 GB).
+# No arguments. An archive that is already in data/ is used.
 
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 fetch imagenet_models.tgz ed34ca912d6782edfb673a8c3a0bda6d \
