@@ -7,6 +7,7 @@ from caffe.operators.plain import (
     depthwise,
     depthwise_gradient,
     few_rows,
+    image_conv,
     max_pooling,
     pointwise,
     regions,
@@ -53,6 +54,8 @@ SCHEMAS = {
     "float decay) -> ()": values.sgd_update_,
     "depthwise_conv(Tensor x, Tensor weights, int kernel, Tensor? bias, int stride, int pad_h, "
     "int pad_w, float low, float high) -> Tensor": depthwise.depthwise_conv,
+    "image_conv(Tensor x, Tensor packed, int out_channels, int[] kernel, Tensor? bias, "
+    "int[] stride, int[] padding, float low, float high) -> Tensor": image_conv.image_conv,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
     "float low, float high) -> Tensor": pointwise.pointwise_conv,
     "pointwise_conv_out(Tensor x, Tensor packed, int out_channels, Tensor? bias, "
