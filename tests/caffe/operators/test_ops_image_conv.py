@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from thread_counts import threads_of_torch
 
 from caffe.operators.image_conv import ImageWeights, image_conv, image_conv_pack, pays
-from caffe.operators.plain import image_conv as plain
+from caffe.operators.plain import convolutions as plain
 
 # images, channels, height, width, outputs, kernel, stride, padding
 CASES = [(1, 3, 32, 30, 32, (3, 3), (2, 2), (1, 1)), (2, 3, 31, 33, 32, (4, 4), (2, 2), (1, 1)),
@@ -62,7 +62,8 @@ def test_maps_that_are_cut_out_of_others():
     x, weight, bias = operands(2, 6, 20, 20, 24, (3, 3))
     weights = image_conv_pack(weight[:, :3])
     part = x[:, 1:4, 2:15, 3:17]
-    assert torch.equal(image_conv(part, weights, bias), image_conv(part.contiguous(), weights, bias))
+    top = image_conv(part, weights, bias)
+    assert torch.equal(top, image_conv(part.contiguous(), weights, bias))
 
 
 def test_by_hand():
@@ -146,5 +147,6 @@ def test_no_gradient_is_lost_in_silence():
         top.sum().backward()
 
 
-def test_many_channels_do_not_pay():
-    assert not pays(16)
+def test_many_channels_and_small_kernels_do_not_pay():
+    assert not pays(16, (3, 3))
+    assert not pays(3, (1, 1))

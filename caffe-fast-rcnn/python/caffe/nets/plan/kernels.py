@@ -175,7 +175,7 @@ def _depthwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
 
 def _takes_image_conv(module: Convolution, w: Windows, activation: Activation) -> bool:
     return (module.group == 1 and w.dilation == (1, 1) and _is_limit(activation)
-            and image_conv.pays(module.channels))
+            and image_conv.pays(module.channels, w.kernel))
 
 
 def _image_conv(w: Windows, weights: Weights, activation: Activation) -> Kernel:
