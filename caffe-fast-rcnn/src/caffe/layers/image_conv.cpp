@@ -149,14 +149,16 @@ struct ImageConv {
     for (int v = 0; v < kVectors; ++v) {
       const Vector start = start_of(output + v * kLanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < kCount; ++i) {
-        sums[i][v] = start;
-        __builtin_prefetch(to + i * outputs + v * kLanes, 1);
-      }
+      for (int i = 0; i < kCount; ++i) sums[i][v] = start;
     }
     const float* weights = packed + output;
     const int64_t step = window.step();
+    // The memory of the next pixels' outputs is fetched meanwhile, a part for every entry.
+    const float* ahead = to + kCount * outputs;
+    const int64_t part = kCount * outputs / static_cast<int64_t>(offsets.size());
     for (const int64_t offset : offsets) {
+      __builtin_prefetch(ahead, 1);
+      ahead += part;
       Vector factors[kVectors];
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) factors[v] = load(weights + v * kLanes);
