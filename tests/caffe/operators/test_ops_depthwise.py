@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from thread_counts import threads_of_torch
 
 from caffe.operators.depthwise import DepthwiseWeights, depthwise_conv, depthwise_pack, pays
-from caffe.operators.plain import depthwise as plain
+from caffe.operators.plain import convolutions as plain
 
 # images, channels, height, width, kernel, stride, padding
 CASES = [(1, 1, 3, 3, 3, 1, (0, 0)), (2, 5, 4, 9, 3, 1, (1, 1)), (1, 16, 9, 14, 3, 2, (1, 1)),

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from thread_counts import threads_of_torch
 
-from caffe.operators.plain import pointwise as plain
+from caffe.operators.plain import convolutions as plain
 from caffe.operators.pointwise import PointwiseWeights, pays, pointwise_conv, pointwise_pack
 
 # images, channels, outputs, height, width

@@ -1,7 +1,7 @@
 """The operators, `raw`, with what PyTorch must know of each besides its kernels.
 
 That is its shape on the meta device; its gradient is told beside its kernels
-(src/caffe/layers/gradients.cpp, plain_gradients.py). The functions to call are in ops.py.
+(src/caffe/layers/gradients.cpp, plain/gradients.py). The functions to call are in ops.py.
 
 The kernels are the compiled ones, or, where they cannot be compiled, plain PyTorch operations (with
 one warning). $CAFFE_OPERATORS says otherwise: `compiled` makes it an error, `plain` takes the plain
@@ -12,7 +12,8 @@ import os
 
 import torch
 
-from caffe.operators import build, plain_gradients
+from caffe.operators import build
+from caffe.operators.plain import gradients as plain_gradients
 from caffe.operators.plain import library as plain
 from caffe.operators.plain.checks import require
 

@@ -44,9 +44,14 @@ inline Vector load_some(const float* from, int64_t count) {
 }
 
 inline void store_some(float* to, Vector v, int64_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1),
+                        reinterpret_cast<__m512>(v));
+#else
   float lanes[kLanes];
   store(lanes, v);
   std::memcpy(to, lanes, static_cast<size_t>(count) * sizeof(float));
+#endif
 }
 
 inline WideVector widened(Vector v) { return __builtin_convertvector(v, WideVector); }

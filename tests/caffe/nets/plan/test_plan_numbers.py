@@ -55,6 +55,23 @@ def test_all_convolutions_with_all_activations(options, activation, adds):
     assert is_planned(built)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("options", [
+    "kernel_size: 3 pad: 1 stride: 2", "kernel_size: 7 pad: 3 stride: 2 bias_term: false",
+    "kernel_h: 4 kernel_w: 5 pad_w: 2 stride_h: 1 stride_w: 3", "kernel_size: 3 dilation: 2"])
+@pytest.mark.parametrize("activation", ["ReLU", "ReLU6", "Sigmoid", "PReLU"])
+def test_the_first_convolution_of_an_image(channels, options, activation):
+    built = make(
+        input_layer("data", 2, channels, 33, 38)
+        + layer("conv", "Convolution", "data", None,
+                f"convolution_param {{ num_output: 24 {options} }}")
+        + layer("bn", "BatchNorm", "conv", "conv")
+        + layer("scale", "Scale", "conv", "conv", "scale_param { bias_term: true }")
+        + layer("act", activation, "conv", "conv"))
+    check(built)
+    assert is_planned(built)
+
+
 @pytest.mark.parametrize("rows", [1, 3, 40])
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("activation", ["ReLU", "Sigmoid", "PReLU"])

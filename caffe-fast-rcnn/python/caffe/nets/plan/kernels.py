@@ -20,7 +20,7 @@ from caffe.layer_types.maps.windows import Windows
 from caffe.layer_types.values.dense import InnerProduct
 from caffe.nets.plan.chains import Activation, Chain
 from caffe.nets.plan.folding import factor_and_shift, scaled
-from caffe.operators import depthwise, few_rows, pointwise, winograd
+from caffe.operators import depthwise, few_rows, image_conv, pointwise, winograd
 from caffe.runners.module_runner import ModuleRunner
 
 # (bottom, residual or None, None or where the top may be written to) -> top
@@ -84,6 +84,9 @@ def make_kernel(chain: Chain, weights: Weights, shape: Shape, stride: tuple[int,
     if factors == torch.float32 and chain.residual is None and _takes_depthwise(module, w,
                                                                                 activation):
         return _depthwise(w, weights, activation)
+    if factors == torch.float32 and chain.residual is None and _takes_image_conv(module, w,
+                                                                                 activation):
+        return _image_conv(w, weights, activation)
     return _convolution(module, w, weights, activation, chain.residual is not None, shape)
 
 
@@ -167,6 +170,20 @@ def _depthwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
 
     def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
         return depthwise.depthwise_conv(x, packed, bias, w.stride[0], w.pad, low, high)
+    return run
+
+
+def _takes_image_conv(module: Convolution, w: Windows, activation: Activation) -> bool:
+    return (module.group == 1 and w.dilation == (1, 1) and _is_limit(activation)
+            and image_conv.pays(module.channels, w.kernel))
+
+
+def _image_conv(w: Windows, weights: Weights, activation: Activation) -> Kernel:
+    packed, bias = image_conv.image_conv_pack(weights.weight), weights.bias
+    low, high = _limits(activation)
+
+    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
+        return image_conv.image_conv(x, packed, bias, w.stride, w.pad, low, high)
     return run
 
 

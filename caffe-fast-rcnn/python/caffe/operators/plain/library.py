@@ -4,11 +4,10 @@ import torch
 from caffe.operators.plain import (
     align,
     boxes,
-    depthwise,
+    convolutions,
     depthwise_gradient,
     few_rows,
     max_pooling,
-    pointwise,
     regions,
     values,
     winograd,
@@ -52,11 +51,14 @@ SCHEMAS = {
     "sgd_update_(Tensor(a!) weight, Tensor grad, Tensor(b!) history, float lr, float momentum, "
     "float decay) -> ()": values.sgd_update_,
     "depthwise_conv(Tensor x, Tensor weights, int kernel, Tensor? bias, int stride, int pad_h, "
-    "int pad_w, float low, float high) -> Tensor": depthwise.depthwise_conv,
+    "int pad_w, float low, float high) -> Tensor": convolutions.depthwise_conv,
+    "image_conv(Tensor x, Tensor packed, int out_channels, int[] kernel, Tensor? bias, "
+    "int[] stride, int[] padding, float low, float high) -> Tensor": convolutions.image_conv,
     "pointwise_conv(Tensor x, Tensor packed, int out_channels, Tensor? bias, Tensor? residual, "
-    "float low, float high) -> Tensor": pointwise.pointwise_conv,
+    "float low, float high) -> Tensor": convolutions.pointwise_conv,
     "pointwise_conv_out(Tensor x, Tensor packed, int out_channels, Tensor? bias, "
-    "Tensor? residual, float low, float high, Tensor(a!) out) -> ()": pointwise.pointwise_conv_out,
+    "Tensor? residual, float low, float high, Tensor(a!) out) -> ()":
+        convolutions.pointwise_conv_out,
     "depthwise_kernel_gradient(Tensor grad, Tensor x, int[] kernel, int[] stride, int[] pad) "
     "-> Tensor": depthwise_gradient.depthwise_kernel_gradient,
     "winograd_pack(Tensor weight, int tile, bool rotated) -> Tensor": winograd.winograd_pack,
