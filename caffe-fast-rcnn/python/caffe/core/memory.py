@@ -32,13 +32,15 @@ class Memory:
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
     is_dead_end: whether no learnable blob needs a gradient of the tensor.
     is_copied: whether numpy's array is a copy, because the device is not the CPU.
+    changes: a number that is another one once the values may have been changed, but for what is
+    written to a tensor that somebody was lent (see `stamp`).
     keeps_layout: whether the tensor keeps its address and memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
     """
 
     __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
                  "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
-                 "_changes", "_lent", "_deferred", "_watchers", "__weakref__")
+                 "changes", "_lent", "_deferred", "_watchers", "__weakref__")
 
     def __init__(self, shape: Sequence[int], device: torch.device, tensor: Tensor | None = None,
                  keeps_layout: bool = False) -> None:
@@ -56,7 +58,7 @@ class Memory:
         self.is_copied = needs_copy(device)
         self._host: Any = None          # the copy in main memory
         self._host_state = _STALE
-        self._changes = 0
+        self.changes = 0
         self._lent: tuple[Tensor, ...] = ()     # tensors of the values that others may write to
         self._deferred: Callable[[], None] | None = None    # sets the values when they are read
         self._watchers: list[weakref.WeakMethod] = []       # who must see the values as they are
@@ -97,7 +99,7 @@ class Memory:
         self._owned = owned
         self.fresh = self.is_dead_end = False
         self._host_state = _STALE
-        self._changes += 1
+        self.changes += 1
         self._lent, self._deferred = (), None
 
     def watch(self, method: Callable[[], None]) -> None:
@@ -121,7 +123,7 @@ class Memory:
     def touch(self) -> None:
         """Says that the tensor has been changed in place (see `announce_change`)."""
         self._host_state = _STALE
-        self._changes += 1
+        self.changes += 1
 
     def lend(self, tensor: Tensor) -> None:
         """Says that somebody has a tensor of these values, and may write to it later on."""
@@ -136,7 +138,7 @@ class Memory:
         They show what is written to a lent tensor if PyTorch counts it (not through its `.data`).
         They do not show what is written to an array while it `is_held`.
         """
-        return (self._changes, *(0 if tensor.is_inference() else tensor._version
+        return (self.changes, *(0 if tensor.is_inference() else tensor._version
                                  for tensor in self._lent))
 
     @property
@@ -187,7 +189,7 @@ class Memory:
         else:
             self._shape, self._tensor, self._host_state = self.shape, None, _STALE
         self._deferred = None
-        self._changes += 1
+        self.changes += 1
 
     def copy_(self, tensor: Tensor) -> None:
         """Overwrites the values where they are."""
@@ -254,7 +256,7 @@ class Memory:
             return self._host_array()
         self.announce_change()
         self.settle()
-        self._changes += 1
+        self.changes += 1
         array = self._array() if self._array is not None else None
         if array is None:
             self._tensor = self._exclusive(self.get())

@@ -1,5 +1,8 @@
 """The plan of a net: which passes it serves, when it holds, and when it is made anew."""
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +12,8 @@ from caffe.core.blob import AnyParamBlob
 from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs, last_uses
 from caffe.nets.plan.chains import find_chains
+from caffe.nets.plan.learnables import SeenBlobs
+from caffe.nets.plan.pure import is_pure
 from caffe.nets.plan.steps import (
     ChainStep,
     Step,
@@ -19,8 +24,29 @@ from caffe.nets.plan.steps import (
 from caffe.nets.plan.thinning import thin_tops
 from caffe.runners.runner import LayerRunner
 
-_Seen = tuple[AnyParamBlob, Memory, tuple[int, ...]]    # a blob, its memory and that one's stamp
 _PATIENCE = 3       # how often absent blobs are computed before a net keeps what it computes
+
+_Entry = tuple[Step, list[Memory], list[Memory]]    # a step, what is kept and what leaves behind it
+
+
+class _Stretch(NamedTuple):
+    """Steps one after the other, and the context that they all run in."""
+
+    context: Callable[[], AbstractContextManager]
+    steps: list[_Entry]
+
+
+def _stretches(entries: Iterable[_Entry]) -> list[_Stretch]:
+    """Long stretches of layers that run none of the user's code: a pass records no gradients, and
+    without autograd's own kernels, which find that out for every operator, small maps take half the
+    time."""
+    contexts = {True: torch._C._AutoDispatchBelowAutograd, False: nullcontext}
+    return [_Stretch(contexts[is_known], list(steps))
+            for is_known, steps in itertools.groupby(entries, lambda entry: _is_known(entry[0]))]
+
+
+def _is_known(step: Step) -> bool:
+    return isinstance(step, ChainStep) or is_pure(step.layer)
 
 
 class Planner:
@@ -38,8 +64,9 @@ class Planner:
         self._steps: list[Step] = []
         self._keeping: list[list[Memory]] = []      # per step: what absent blobs are computed from
         self._leaving: list[list[Memory]] = []      # per step: what nobody reads after it
+        self._stretches: list[_Stretch] = []        # the same, as passes go through them
         self._chains: dict[int, ChainStep] = {}
-        self._seen: list[_Seen] = []        # of the learnable blobs that were packed
+        self._seen = SeenBlobs()            # the learnable blobs that were packed
         self._held: list[AnyParamBlob] = []     # those that could not be, as the user has an array
         self._visible: set[int] = set()     # ids of the memories that were read though absent
         self._shown = 0                     # how many of those the plan knew
@@ -60,12 +87,14 @@ class Planner:
         loss: Tensor | float = 0.0
         self._absent.is_passing = True
         try:
-            for step, keeping, leaving in zip(self._steps, self._keeping, self._leaving):
-                loss = loss + step.run()
-                for memory in keeping:
-                    self._absent.keep(memory)
-                for memory in leaving:
-                    self._absent.let_go(memory)
+            for stretch in self._stretches:
+                with stretch.context():
+                    for step, keeping, leaving in stretch.steps:
+                        loss = loss + step.run()
+                        for memory in keeping:
+                            self._absent.keep(memory)
+                        for memory in leaving:
+                            self._absent.let_go(memory)
         except BaseException:
             self._absent.forget()
             raise
@@ -89,8 +118,7 @@ class Planner:
 
     def _is_current(self) -> bool:
         return (self._choice == self._choices() and self._shown == len(self._visible)
-                and all(blob.values is memory and memory.stamp() == stamp
-                        for blob, memory, stamp in self._seen)
+                and self._seen.are_unchanged()
                 and all(blob.values.is_held for blob in self._held))
 
     def _choices(self) -> tuple[object, ...]:
@@ -104,7 +132,7 @@ class Planner:
     def _make(self) -> None:
         unchanged = self._unchanged() if self._choice == self._choices() else {}
         found = find_chains(self._layers, self._visible)
-        self._seen, self._held, self._chains = [], [], {}
+        self._seen, self._held, self._chains = SeenBlobs(), [], {}
         for place, chain in found.items():
             if self._are_held(chain.layers):
                 continue
@@ -115,6 +143,7 @@ class Planner:
         self._steps = make_steps(self._layers, self._chains)
         self._plan_absent()
         self._agree()
+        self._stretches = _stretches(zip(self._steps, self._keeping, self._leaving))
         self._choice, self._shown = self._choices(), len(self._visible)
 
     def _plan_absent(self) -> None:
@@ -152,12 +181,12 @@ class Planner:
         return bool(held)
 
     def _see(self, layers: Sequence[LayerRunner]) -> None:
-        self._seen += [(blob, blob.values, blob.values.stamp()) for layer in layers
-                       for blob in layer.blobs]
+        for layer in layers:
+            for blob in layer.blobs:
+                self._seen.add(blob)
 
     def _unchanged(self) -> dict[int, ChainStep]:
         """The steps whose learnable blobs are as they were."""
-        changed = {id(blob) for blob, memory, stamp in self._seen
-                   if blob.values is not memory or memory.stamp() != stamp}
+        changed = self._seen.changed()
         return {place: step for place, step in self._chains.items()
                 if not any(id(blob) in changed for layer in step.layers for blob in layer.blobs)}
