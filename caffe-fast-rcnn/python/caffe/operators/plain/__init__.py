@@ -5,6 +5,7 @@
     boxes      suppression
     values     smooth L1 loss, local response normalisation, the update of SGD
     pointwise  convolution, 1 x 1
+    pooling    maxima and averages of windows
     winograd   convolution, 3 x 3 with stride 1; "packed" weights are the kernels
     checks     what they demand of their operands
     library    their registration in the place of the compiled ones
