@@ -147,6 +147,11 @@ class Memory:
         return self._array is not None and self._array() is not None
 
     @property
+    def is_owned(self) -> bool:
+        """Whether nothing else uses the tensor's memory."""
+        return self._owned
+
+    @property
     def is_lent(self) -> bool:
         """Whether somebody was given a tensor of the values."""
         return bool(self._lent)

@@ -1,8 +1,5 @@
 """The plan of a net: which passes it serves, when it holds, and when it is made anew."""
-import itertools
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +10,6 @@ from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs, last_uses
 from caffe.nets.plan.chains import find_chains
 from caffe.nets.plan.learnables import SeenBlobs
-from caffe.nets.plan.pure import is_pure
 from caffe.nets.plan.steps import (
     ChainStep,
     Step,
@@ -21,32 +17,11 @@ from caffe.nets.plan.steps import (
     make_steps,
     reuse_residuals,
 )
+from caffe.nets.plan.stretches import Entry, Stretch, make_stretches
 from caffe.nets.plan.thinning import thin_tops
 from caffe.runners.runner import LayerRunner
 
 _PATIENCE = 3       # how often absent blobs are computed before a net keeps what it computes
-
-_Entry = tuple[Step, list[Memory], list[Memory]]    # a step, what is kept and what leaves behind it
-
-
-class _Stretch(NamedTuple):
-    """Steps one after the other, and the context that they all run in."""
-
-    context: Callable[[], AbstractContextManager]
-    steps: list[_Entry]
-
-
-def _stretches(entries: Iterable[_Entry]) -> list[_Stretch]:
-    """Long stretches of layers that run none of the user's code: a pass records no gradients, and
-    without autograd's own kernels, which find that out for every operator, small maps take half the
-    time."""
-    contexts = {True: torch._C._AutoDispatchBelowAutograd, False: nullcontext}
-    return [_Stretch(contexts[is_known], list(steps))
-            for is_known, steps in itertools.groupby(entries, lambda entry: _is_known(entry[0]))]
-
-
-def _is_known(step: Step) -> bool:
-    return isinstance(step, ChainStep) or is_pure(step.layer)
 
 
 class Planner:
@@ -64,7 +39,7 @@ class Planner:
         self._steps: list[Step] = []
         self._keeping: list[list[Memory]] = []      # per step: what absent blobs are computed from
         self._leaving: list[list[Memory]] = []      # per step: what nobody reads after it
-        self._stretches: list[_Stretch] = []        # the same, as passes go through them
+        self._stretches: list[Stretch] = []        # the same, as passes go through them
         self._chains: dict[int, ChainStep] = {}
         self._seen = SeenBlobs()            # the learnable blobs that were packed
         self._held: list[AnyParamBlob] = []     # those that could not be, as the user has an array
@@ -88,13 +63,7 @@ class Planner:
         self._absent.is_passing = True
         try:
             for stretch in self._stretches:
-                with stretch.context():
-                    for step, keeping, leaving in stretch.steps:
-                        loss = loss + step.run()
-                        for memory in keeping:
-                            self._absent.keep(memory)
-                        for memory in leaving:
-                            self._absent.let_go(memory)
+                loss = loss + stretch.run()
         except BaseException:
             self._absent.forget()
             raise
@@ -143,7 +112,8 @@ class Planner:
         self._steps = make_steps(self._layers, self._chains)
         self._plan_absent()
         self._agree()
-        self._stretches = _stretches(zip(self._steps, self._keeping, self._leaving))
+        self._stretches = make_stretches(
+            map(Entry, self._steps, self._keeping, self._leaving), self._absent)
         self._choice, self._shown = self._choices(), len(self._visible)
 
     def _plan_absent(self) -> None:
