@@ -1,4 +1,4 @@
-"""Maxima and averages of windows: against PyTorch's, and where those know no such windows, by hand."""
+"""Maxima and averages of windows: PyTorch's, and where that knows no such windows, by hand."""
 import math
 
 import pytest

@@ -16,8 +16,8 @@ Pair = tuple[int, ...]      # along the height and the width
 
 
 def takes(x: Tensor) -> bool:
-    """Whether this is the way to the maxima or averages of x: (N, C, H, W), float32, of which nobody asks for
-    the gradient, in channels_last, on the CPU."""
+    """Whether this is the way to the maxima or averages of x: (N, C, H, W), float32, of which
+    nobody asks for the gradient, in channels_last, on the CPU."""
     return (are_compiled() and x.dim() == 4 and x.device.type == "cpu"
             and x.dtype == torch.float32 and not (x.requires_grad and torch.is_grad_enabled())
             and x.is_contiguous(memory_format=torch.channels_last))

@@ -6,10 +6,11 @@
     replay = recorder.replay_of(outputs)        # None where there can be no replay
     outputs = replay(inputs)                    # the same operators, with other inputs
 
-It is for functions that compute with tensors alone, and do the same for all inputs of one shape: an
-operator that gives numbers to Python makes a replay impossible. What else is not an operator, such
-as a write to a numpy array, is not noticed. Tensors from elsewhere, as weights are, stay as they
-were: the same tensors, with the values that they have at each replay.
+It is for functions that compute with tensors alone, and do the same for all inputs of one shape:
+numbers that PyTorch gives to Python, or Python to PyTorch (torch.tensor, torch.from_numpy), make a
+replay impossible. What else is not an operator, such as a write to a numpy array, is not noticed.
+Tensors from elsewhere, as weights are, stay as they were: the same tensors, with the values that
+they have at each replay.
 
 The replay is done by src/caffe/layers/recording.cpp.
 """
@@ -27,6 +28,8 @@ Replay = Callable[[list[Tensor]], list[Tensor]]
 _FORMATS = {torch.contiguous_format: 0, torch.preserve_format: 1, torch.channels_last: 2,
             torch.channels_last_3d: 3}      # as operators know them
 
+_FROM_PYTHON = torch.ops.aten.lift_fresh.default    # what torch.tensor and torch.from_numpy call
+
 
 class Recorder(TorchDispatchMode):
     """Notes the operators that are called inside its `with` block, which must record no gradients.
@@ -36,8 +39,9 @@ class Recorder(TorchDispatchMode):
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
-        self._recording = torch.classes.caffe_fast_rcnn.Recording(len(inputs)) if are_compiled() \
-            else None
+        self._recording: Any = None         # None: there can be no replay
+        if are_compiled():
+            self._recording = torch.classes.caffe_fast_rcnn.Recording(len(inputs))
         self._registers: Any = WeakTensorKeyDictionary()    # a tensor's register, while it lives
         self._count = 0
         for tensor in inputs:
@@ -63,8 +67,8 @@ class Recorder(TorchDispatchMode):
         return replay
 
     def _note(self, func: Any, arguments: dict[int, Any], result: Any) -> None:
-        results = list(_tensors(result))
-        if not all(isinstance(tensor, Tensor) for tensor in results):
+        results = list(_tensors(result)) if func._schema.returns else []
+        if func is _FROM_PYTHON or not all(isinstance(tensor, Tensor) for tensor in results):
             self._recording = None
             return
         self._recording.begin(func._schema.name, func._schema.overload_name)

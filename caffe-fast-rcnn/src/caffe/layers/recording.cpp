@@ -150,7 +150,13 @@ struct Recording : torch::CustomClassHolder {
     if (type.kind() == c10::TypeKind::TensorType && value.isScalar()) {
       return at::native::wrapped_scalar_tensor(value.toScalar());
     }
-    return value;
+    const auto* list = type.castRaw<c10::ListType>();
+    if (list == nullptr || !value.isList()) return value;
+    const c10::TypePtr element = list->getElementType();
+    if (value.isIntList() && element->isSubtypeOf(*c10::IntType::get())) return value;
+    c10::impl::GenericList items(element);
+    for (const c10::IValue& item : value.toListRef()) items.push_back(fitted(item, *element));
+    return items;
   }
 
   static c10::IValue read(const Operand& operand, const std::vector<at::Tensor>& registers) {

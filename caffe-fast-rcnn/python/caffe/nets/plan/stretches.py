@@ -99,7 +99,7 @@ class KnownStretch(Stretch):
         with recorder:
             super().run()
         tops = [memory for memory in self._changing if not memory.is_deferred]
-        self._tops = [_Top(memory, memory.is_owned, memory.fresh) for memory in tops]
+        self._tops = [_Top(memory, memory.owned, memory.fresh) for memory in tops]
         self._left_out = [(memory, memory.shape) for memory in self._changing
                           if memory.is_deferred]
         self._replay = recorder.replay_of([memory.as_is() for memory in tops])
