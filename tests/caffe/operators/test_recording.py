@@ -105,6 +105,14 @@ def test_a_tensor_that_no_operator_made_cannot_be_returned():
     assert recorded(lambda x, y: [BIAS], inputs()) is None
 
 
+@pytest.mark.parametrize("function", [
+    lambda x, y: [BIAS.add_(1)], lambda x, y: [x + BIAS[:1].copy_(y)],
+    lambda x, y: [BIAS * 1, BIAS], lambda x, y: [BIAS[2:]]],
+    ids=["in place", "by a view", "returned", "returned view"])
+def test_constants_stay_inside_and_as_they_are(function):
+    assert recorded(function, inputs()) is None
+
+
 def test_nothing_is_kept_longer_than_it_is_read():
     alive = []
 

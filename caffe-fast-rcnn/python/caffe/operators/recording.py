@@ -9,8 +9,8 @@
 It is for functions that compute with tensors alone, and do the same for all inputs of one shape:
 numbers that PyTorch gives to Python, or Python to PyTorch (torch.tensor, torch.from_numpy), make a
 replay impossible. What else is not an operator, such as a write to a numpy array, is not noticed.
-Tensors from elsewhere, as weights are, stay as they were: the same tensors, with the values that
-they have at each replay.
+Tensors from elsewhere, as weights are, are constants: the same tensors, with the values that they
+have at each replay. Nothing may be written to their memory, and none may be returned.
 
 The replay is done by src/caffe/layers/recording.cpp.
 """
@@ -43,6 +43,7 @@ class Recorder(TorchDispatchMode):
         if are_compiled():
             self._recording = torch.classes.caffe_fast_rcnn.Recording(len(inputs))
         self._registers: Any = WeakTensorKeyDictionary()    # a tensor's register, while it lives
+        self._constants: set[int] = set()       # addresses of their memory
         self._count = 0
         for tensor in inputs:
             self._new_register(tensor)
@@ -60,7 +61,8 @@ class Recorder(TorchDispatchMode):
         """The function that returns what these tensors are for other inputs; None where operators
         were called that give no tensors, or these are no tensors of theirs."""
         outputs = list(outputs)
-        if self._recording is None or not all(tensor in self._registers for tensor in outputs):
+        if self._recording is None or not all(
+                tensor in self._registers and not self._is_constant(tensor) for tensor in outputs):
             return None
         self._recording.finish([self._registers[tensor] for tensor in outputs])
         replay: Replay = self._recording.replay
@@ -68,13 +70,23 @@ class Recorder(TorchDispatchMode):
 
     def _note(self, func: Any, arguments: dict[int, Any], result: Any) -> None:
         results = list(_tensors(result)) if func._schema.returns else []
-        if func is _FROM_PYTHON or not all(isinstance(tensor, Tensor) for tensor in results):
-            self._recording = None
-            return
         self._recording.begin(func._schema.name, func._schema.overload_name)
         for place, value in arguments.items():
             self._note_argument(place, value)
+        if func is _FROM_PYTHON or self._writes_to_constants(func, arguments) or not all(
+                isinstance(tensor, Tensor) for tensor in results):
+            self._recording = None
+            return
         self._recording.end([self._register_of(tensor) for tensor in results])
+
+    def _writes_to_constants(self, func: Any, arguments: dict[int, Any]) -> bool:
+        written = [place for place, argument in enumerate(func._schema.arguments)
+                   if argument.alias_info is not None and argument.alias_info.is_write]
+        return any(self._is_constant(tensor) for place in written if place in arguments
+                   for tensor in _tensors(arguments[place]))
+
+    def _is_constant(self, tensor: Any) -> bool:
+        return isinstance(tensor, Tensor) and _memory_of(tensor) in self._constants
 
     def _note_argument(self, place: int, value: Any) -> None:
         if isinstance(value, Tensor):
@@ -92,6 +104,7 @@ class Recorder(TorchDispatchMode):
         """The register of an argument; one that no operator has made is a constant."""
         if tensor not in self._registers:
             self._recording.set_constant(self._new_register(tensor), tensor)
+            self._constants.add(_memory_of(tensor))
         return self._registers[tensor]
 
     def _register_of(self, tensor: Tensor) -> int:
@@ -101,6 +114,11 @@ class Recorder(TorchDispatchMode):
         self._registers[tensor] = self._count
         self._count += 1
         return self._count - 1
+
+
+def _memory_of(tensor: Tensor) -> int:
+    """The address of a tensor's memory, the same for all its views; 0 for a packed tensor."""
+    return 0 if tensor.is_mkldnn else tensor.untyped_storage().data_ptr()
 
 
 def _place(func: Any, name: str) -> int:

@@ -6,6 +6,7 @@ again without Python in between (caffe/operators/recording.py), which takes a te
 net's time away.
 """
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs
 from caffe.nets.plan.pure import is_pure
-from caffe.nets.plan.steps import ChainStep, Step
+from caffe.nets.plan.steps import ChainStep, JoinStep, Step
 from caffe.operators.recording import Recorder, Replay
 
 
@@ -153,9 +154,12 @@ def _read_from_outside(steps: Iterable[Step]) -> list[Memory]:
 
 
 def _keeps_to_itself(steps: list[Step]) -> bool:
-    """Whether the thinned tops (thinning.py) of the steps are read here, and no others."""
+    """Whether the steps share tensors that are no blob's with each other alone: thinned tops
+    (thinning.py), and tops of Concats that are written part by part (joining.py)."""
     chains = [step for step in steps if isinstance(step, ChainStep)]
     thinned = {id(step) for step in chains if step.thinning > 1}
     ended = {id(step.source) for step in chains if step.source is not None and step.is_last}
-    return thinned == ended and all(step.source is None or id(step.source) in thinned
-                                    for step in chains)
+    read = {id(step.source) for step in chains if step.source is not None}
+    written = Counter(id(step.slot.joint) for step in chains if step.slot is not None)
+    joined = {id(step.joint): len(step.parts) for step in steps if isinstance(step, JoinStep)}
+    return thinned == ended == read and written == joined
