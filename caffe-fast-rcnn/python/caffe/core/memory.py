@@ -29,16 +29,18 @@ def needs_copy(device: torch.device) -> bool:
 class Memory:
     """One tensor of a blob; unset values are all `fill` and take no memory.
 
+    owned: whether nothing else uses the tensor's memory.
     fresh: whether the next layer may change the tensor in place, because nothing else reads it.
     is_dead_end: whether no learnable blob needs a gradient of the tensor.
     is_copied: whether numpy's array is a copy, because the device is not the CPU.
+    changes: another number once the values may have been changed, but by a lent tensor (`stamp`).
     keeps_layout: whether the tensor keeps its address and memory layout
     (parameters); else reading the array makes it contiguous, in Caffe's order.
     """
 
     __slots__ = ("device", "fill", "fresh", "is_dead_end", "keeps_layout", "_tensor", "_shape",
-                 "_owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
-                 "_changes", "_lent", "_deferred", "_watchers", "__weakref__")
+                 "owned", "_array", "_arrays_tensor", "is_copied", "_host", "_host_state",
+                 "changes", "_lent", "_deferred", "_watchers", "__weakref__")
 
     def __init__(self, shape: Sequence[int], device: torch.device, tensor: Tensor | None = None,
                  keeps_layout: bool = False) -> None:
@@ -49,14 +51,14 @@ class Memory:
         self.keeps_layout = keeps_layout
         self._tensor = tensor
         self._shape = tuple(shape)
-        self._owned = True
+        self.owned = True
         # a weak reference to the array that the user was given, and a tensor over its memory
         self._array: weakref.ref[np.ndarray] | None = None
         self._arrays_tensor: Any = None
         self.is_copied = needs_copy(device)
         self._host: Any = None          # the copy in main memory
         self._host_state = _STALE
-        self._changes = 0
+        self.changes = 0
         self._lent: tuple[Tensor, ...] = ()     # tensors of the values that others may write to
         self._deferred: Callable[[], None] | None = None    # sets the values when they are read
         self._watchers: list[weakref.WeakMethod] = []       # who must see the values as they are
@@ -75,7 +77,7 @@ class Memory:
         tensor = self.as_is()
         if tensor.dtype == torch.bfloat16:
             tensor = self._tensor = tensor.float()
-            self._owned = True
+            self.owned = True
         return tensor
 
     def as_is(self) -> Tensor:
@@ -87,17 +89,17 @@ class Memory:
             self._deferred()
         if self._tensor is None:
             self._tensor = torch.full(self._shape, self.fill, device=self.device)
-            self._owned = True
+            self.owned = True
         return self._tensor
 
     def set(self, tensor: Tensor | None, owned: bool = True) -> None:
         """Replaces the tensor; owned: whether nothing else uses its memory."""
         self.announce_change()
         self._tensor = tensor
-        self._owned = owned
+        self.owned = owned
         self.fresh = self.is_dead_end = False
         self._host_state = _STALE
-        self._changes += 1
+        self.changes += 1
         self._lent, self._deferred = (), None
 
     def watch(self, method: Callable[[], None]) -> None:
@@ -121,7 +123,7 @@ class Memory:
     def touch(self) -> None:
         """Says that the tensor has been changed in place (see `announce_change`)."""
         self._host_state = _STALE
-        self._changes += 1
+        self.changes += 1
 
     def lend(self, tensor: Tensor) -> None:
         """Says that somebody has a tensor of these values, and may write to it later on."""
@@ -136,7 +138,7 @@ class Memory:
         They show what is written to a lent tensor if PyTorch counts it (not through its `.data`).
         They do not show what is written to an array while it `is_held`.
         """
-        return (self._changes, *(0 if tensor.is_inference() else tensor._version
+        return (self.changes, *(0 if tensor.is_inference() else tensor._version
                                  for tensor in self._lent))
 
     @property
@@ -150,13 +152,11 @@ class Memory:
         return bool(self._lent)
 
     def keep(self) -> Tensor:
-        """The tensor as it is now, for later: a copy unless it is fresh and nobody can write to it.
-        Of the type that it has.
-        """
+        """The tensor as it is now, of its own type: a copy unless nobody else can write to it."""
         tensor = self.as_is()
-        if self._lent or not (self._owned and self.fresh) or self.is_held:
+        if self._lent or not (self.owned and self.fresh) or self.is_held:
             return tensor.clone()
-        self._owned = self.fresh = False        # whoever asks for the array gets a copy
+        self.owned = self.fresh = False        # whoever asks for the array gets a copy
         return tensor
 
     def defer(self, shape: Shape, compute: Callable[[], None]) -> None:
@@ -187,7 +187,7 @@ class Memory:
         else:
             self._shape, self._tensor, self._host_state = self.shape, None, _STALE
         self._deferred = None
-        self._changes += 1
+        self.changes += 1
 
     def copy_(self, tensor: Tensor) -> None:
         """Overwrites the values where they are."""
@@ -206,7 +206,7 @@ class Memory:
         """Adds a tensor; the first one is taken as it is."""
         if self.is_unset and self.fill == 0:
             self.set(tensor, owned=False)
-        elif self._owned:
+        elif self.owned:
             self.announce_change()
             self.get().add_(tensor)
             self.touch()
@@ -254,11 +254,11 @@ class Memory:
             return self._host_array()
         self.announce_change()
         self.settle()
-        self._changes += 1
+        self.changes += 1
         array = self._array() if self._array is not None else None
         if array is None:
             self._tensor = self._exclusive(self.get())
-            self._owned = True
+            self.owned = True
             # .data has a version counter of its own, so autograd does not see the user's writes
             self._arrays_tensor = self._tensor.data
             array = self._arrays_tensor.numpy()
@@ -273,9 +273,9 @@ class Memory:
 
     def _exclusive(self, tensor: Tensor) -> Tensor:
         """The tensor, or a copy when it is not in Caffe's order or its memory is also another's."""
-        if self.keeps_layout and self._owned:
+        if self.keeps_layout and self.owned:
             return tensor
-        if not self._owned:
+        if not self.owned:
             return tensor.clone() if self.keeps_layout else \
                 tensor.clone(memory_format=torch.contiguous_format)
         if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size():
@@ -293,8 +293,8 @@ class Memory:
 
     def _upload(self) -> None:
         self._host_state = _SYNCED
-        if self.keeps_layout and self._tensor is not None and self._owned:
+        if self.keeps_layout and self._tensor is not None and self.owned:
             self._tensor.data.copy_(self._host)
         else:
             self._tensor = self._host.to(self.device, copy=True)
-            self._owned = True
+            self.owned = True

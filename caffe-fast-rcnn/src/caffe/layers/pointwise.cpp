@@ -67,6 +67,7 @@ struct Pointwise {
 #pragma GCC unroll 16
       for (int row = 0; row < kCount; ++row) sums[row][v] = start;
     }
+    fetch_output<kCount, kVectors>(y + pixel * y_stride + panel * kPanel);
     const float* inputs = x + pixel * x_stride;
     const float* weights = packed + panel * panel_floats();
     for (int64_t k = 0; k < channels; ++k, weights += kPanel) {
@@ -89,6 +90,16 @@ struct Pointwise {
       for (int v = 0; v < kVectors; ++v) {
         write(pixel + row, panel * kPanel + v * kLanes, sums[row][v]);
       }
+    }
+  }
+
+  // Has the cache fetch what will be written, while the products are summed up.
+  template <int kCount, int kVectors>
+  void fetch_output(const float* to) const {
+#pragma GCC unroll 16
+    for (int row = 0; row < kCount; ++row) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(to + row * y_stride + v * kLanes, 1, 3);
     }
   }
 

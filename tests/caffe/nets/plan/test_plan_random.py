@@ -20,7 +20,7 @@ def test_random_nets(seed):
     for built in (planned, plain):
         fill(built)
     held = {}       # arrays that a program keeps for some passes
-    for count in range(5):
+    for count in range(8):      # from the fourth of one shape on, stretches are replayed
         if choose.random() < 0.3:
             size = choose.choice([(9, 10), (7, 7), (14, 5)])
             for built in (planned, plain):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from caffe.layer_types.common.module import Module, Numbers, Shape, Shapes, Tops
 from caffe.layer_types.common.registry import register
-from caffe.operators import max_pooling
+from caffe.operators import pooling
 from caffe.proto import caffe_pb2
 from caffe.proto.caffe_pb2 import LayerParameter
 
@@ -215,11 +215,11 @@ class Pooling(Module):
     def forward(self, x: Tensor) -> Tops:
         grid = self._grid(tuple(x.shape))
         if self.kind == AVE:
-            return average_pool(x, grid)
+            return pooling.average_pool(x, *grid) if pooling.takes(x) else average_pool(x, grid)
         if self.kind == STOCHASTIC:
             return stochastic_pool(x, grid, self.phase)
-        if not self.has_index and max_pooling.takes(x):
-            return max_pooling.max_pool(x, *grid)
+        if not self.has_index and pooling.takes(x):
+            return pooling.max_pool(x, *grid)
         top, index = max_pool(x, grid)
         return (top, index.to(x.dtype)) if self.has_index else top
 

@@ -7,6 +7,8 @@
     joining.py    chains that write into the top of the Concat that reads them
     thinning.py   pixels that nobody reads, and that are not computed
     absent.py     the blobs that a pass leaves out or lets go, computed when somebody reads them
+    stretches.py  steps that run as one, recorded and replayed (recording.py)
+    learnables.py whether the learnable blobs are as the plan has seen them
     planner.py    the plan of a net: when it holds, and when it is made anew
 
 Belongs here: what is decided once and used in every later pass. The layers say what is computed

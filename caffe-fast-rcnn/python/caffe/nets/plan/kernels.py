@@ -139,13 +139,14 @@ def _takes_pointwise(module: Convolution, w: Windows, activation: Activation) ->
 
 
 def _pointwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
-    packed, bias = pointwise.pointwise_pack(weights.weight), weights.bias
-    low, high = _limits(activation)
+    conv = pointwise.pointwise_at_hand(pointwise.pointwise_pack(weights.weight), weights.bias,
+                                       *_limits(activation))
     rows, columns = w.stride
+    if rows == columns == 1:
+        return conv
 
     def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
-        x = x if rows == columns == 1 else x[:, :, ::rows, ::columns]
-        return pointwise.pointwise_conv(x, packed, bias, residual, low, high, out)
+        return conv(x[:, :, ::rows, ::columns], residual, out)
     return run
 
 
@@ -154,8 +155,9 @@ def _is_limit(activation: Activation) -> bool:
     return activation.name in (*_LIMITS, "hardtanh")
 
 
-def _limits(activation: Activation) -> tuple[float, ...]:
-    return _LIMITS.get(activation.name) or activation.scalars
+def _limits(activation: Activation) -> tuple[float, float]:
+    low, high = _LIMITS.get(activation.name) or activation.scalars
+    return low, high
 
 
 def _takes_depthwise(module: Convolution, w: Windows, activation: Activation) -> bool:

@@ -9,6 +9,7 @@ from caffe.core.blob import AnyParamBlob
 from caffe.core.memory import Memory
 from caffe.nets.plan.absent import AbsentBlobs, last_uses
 from caffe.nets.plan.chains import find_chains
+from caffe.nets.plan.learnables import SeenBlobs
 from caffe.nets.plan.steps import (
     ChainStep,
     Step,
@@ -16,10 +17,10 @@ from caffe.nets.plan.steps import (
     make_steps,
     reuse_residuals,
 )
+from caffe.nets.plan.stretches import Entry, Stretch, make_stretches
 from caffe.nets.plan.thinning import thin_tops
 from caffe.runners.runner import LayerRunner
 
-_Seen = tuple[AnyParamBlob, Memory, tuple[int, ...]]    # a blob, its memory and that one's stamp
 _PATIENCE = 3       # how often absent blobs are computed before a net keeps what it computes
 
 
@@ -38,8 +39,9 @@ class Planner:
         self._steps: list[Step] = []
         self._keeping: list[list[Memory]] = []      # per step: what absent blobs are computed from
         self._leaving: list[list[Memory]] = []      # per step: what nobody reads after it
+        self._stretches: list[Stretch] = []        # the same, as passes go through them
         self._chains: dict[int, ChainStep] = {}
-        self._seen: list[_Seen] = []        # of the learnable blobs that were packed
+        self._seen = SeenBlobs()            # the learnable blobs that were packed
         self._held: list[AnyParamBlob] = []     # those that could not be, as the user has an array
         self._visible: set[int] = set()     # ids of the memories that were read though absent
         self._shown = 0                     # how many of those the plan knew
@@ -60,12 +62,8 @@ class Planner:
         loss: Tensor | float = 0.0
         self._absent.is_passing = True
         try:
-            for step, keeping, leaving in zip(self._steps, self._keeping, self._leaving):
-                loss = loss + step.run()
-                for memory in keeping:
-                    self._absent.keep(memory)
-                for memory in leaving:
-                    self._absent.let_go(memory)
+            for stretch in self._stretches:
+                loss = loss + stretch.run()
         except BaseException:
             self._absent.forget()
             raise
@@ -89,8 +87,7 @@ class Planner:
 
     def _is_current(self) -> bool:
         return (self._choice == self._choices() and self._shown == len(self._visible)
-                and all(blob.values is memory and memory.stamp() == stamp
-                        for blob, memory, stamp in self._seen)
+                and self._seen.are_unchanged()
                 and all(blob.values.is_held for blob in self._held))
 
     def _choices(self) -> tuple[object, ...]:
@@ -104,7 +101,7 @@ class Planner:
     def _make(self) -> None:
         unchanged = self._unchanged() if self._choice == self._choices() else {}
         found = find_chains(self._layers, self._visible)
-        self._seen, self._held, self._chains = [], [], {}
+        self._seen, self._held, self._chains = SeenBlobs(), [], {}
         for place, chain in found.items():
             if self._are_held(chain.layers):
                 continue
@@ -115,6 +112,8 @@ class Planner:
         self._steps = make_steps(self._layers, self._chains)
         self._plan_absent()
         self._agree()
+        self._stretches = make_stretches(
+            map(Entry, self._steps, self._keeping, self._leaving), self._absent)
         self._choice, self._shown = self._choices(), len(self._visible)
 
     def _plan_absent(self) -> None:
@@ -152,12 +151,12 @@ class Planner:
         return bool(held)
 
     def _see(self, layers: Sequence[LayerRunner]) -> None:
-        self._seen += [(blob, blob.values, blob.values.stamp()) for layer in layers
-                       for blob in layer.blobs]
+        for layer in layers:
+            for blob in layer.blobs:
+                self._seen.add(blob)
 
     def _unchanged(self) -> dict[int, ChainStep]:
         """The steps whose learnable blobs are as they were."""
-        changed = {id(blob) for blob, memory, stamp in self._seen
-                   if blob.values is not memory or memory.stamp() != stamp}
+        changed = self._seen.changed()
         return {place: step for place, step in self._chains.items()
                 if not any(id(blob) in changed for layer in step.layers for blob in layer.blobs)}

@@ -76,6 +76,9 @@ class ChainStep:
         self.hidden = [blob.values for blob in chain.hidden]
         self._absent = absent
         self._bottom, self.top = chain.host.bottoms[0], chain.top
+        self._factors = chain.host.factors
+        module = chain.host.module
+        self._own_stride = module.windows.stride if isinstance(module, Convolution) else ()
         self._weights = folded_weights(chain)
         self._made_for: tuple[Shape | torch.Size, ...] = ()
         self._kernel: Kernel | None = None
@@ -90,12 +93,15 @@ class ChainStep:
 
     def run(self) -> float:
         """Computes the chain's top, and leaves the hidden blobs to be computed on demand."""
-        thinning = 1 if self.top.values.is_held else self.thinning
-        thin = self._thin_bottom(thinning)
-        x = self._read(self._bottom) if thin is None else thin.to(self.chain.host.factors)
+        thinning = 1 if self.thinning > 1 and self.top.values.is_held else self.thinning
+        thin = None if self.source is None else self._thin_bottom(self.source, thinning)
+        x = self._read(self._bottom) if thin is None else thin.to(self._factors)
         residual = None if self.chain.residual is None else self._read(self.chain.residual)
         self.thin_top = None    # a pass that failed may have left one
-        self._prepare(x, self._stride(thinning, thin is not None))
+        stride = self._own_stride
+        if thinning > 1 or thin is not None:
+            stride = self._stride(thinning, thin is not None)
+        self._prepare(x, x.shape if thin is None else self._bottom.shape, stride)
         if self._kernel is None or (residual is not None and residual.shape != self._top_shape):
             for layer in self.chain.layers:
                 run_layer(layer, False)
@@ -107,32 +113,25 @@ class ChainStep:
 
     def _compute(self, kernel: Kernel, x: Tensor, residual: Tensor | None, thinning: int) -> None:
         top_values = self.top.values
-        # nothing is recorded here, which autograd's own kernels would find out for every operator
-        with torch._C._AutoDispatchBelowAutograd():
-            if thinning > 1:
-                few = None if residual is None else residual[:, :, ::thinning, ::thinning]
-                self.thin_top = kernel(x, few, None)
-                self._absent.leave_out(top_values, self._top_shape)
-            elif self.slot is not None:
-                out = self.slot.place(self._top_shape)
-                top = kernel(x, residual, out)
-                top_values.set(top, owned=top is not out)
-                top_values.fresh = top is not out
-            else:
-                top_values.set(kernel(x, residual, residual if self._may_overwrite() else None))
-                top_values.fresh = True
+        if thinning > 1:
+            few = None if residual is None else residual[:, :, ::thinning, ::thinning]
+            self.thin_top = kernel(x, few, None)
+            self._absent.leave_out(top_values, self._top_shape)
+        elif self.slot is not None:
+            out = self.slot.place(self._top_shape)
+            top = kernel(x, residual, out)
+            top_values.set(top, owned=top is not out)
+            top_values.fresh = top is not out
+        else:
+            top_values.set(kernel(x, residual, residual if self._may_overwrite() else None))
+            top_values.fresh = True
         for memory in self.hidden:
             self._absent.leave_out(memory, self._top_shape)
 
-    def _thin_bottom(self, thinning: int) -> Tensor | None:
+    def _thin_bottom(self, source: "ChainStep", thinning: int) -> Tensor | None:
         """The pixels of the bottom that its source has computed; None where more are needed, since
         somebody has got the array of this top."""
-        if self.source is None:
-            return None
-        module = self.chain.host.module
-        assert isinstance(module, Convolution)
-        is_enough = module.windows.stride[0] * thinning == self.source.thinning
-        return self.source.thin_top if is_enough else None
+        return source.thin_top if self._own_stride[0] * thinning == source.thinning else None
 
     def _may_overwrite(self) -> bool:
         """Whether the top may take the residual's place in the memory at this moment."""
@@ -143,26 +142,26 @@ class ChainStep:
 
     def _stride(self, thinning: int, is_thin: bool) -> tuple[int, ...]:
         """The stride that leads from the pixels that are there to those that are computed."""
-        module = self.chain.host.module
-        if not isinstance(module, Convolution):
-            return ()
         there = self.source.thinning if self.source is not None and is_thin else 1
-        return tuple(stride * thinning // there for stride in module.windows.stride)
+        return tuple(stride * thinning // there for stride in self._own_stride)
 
     def _read(self, blob: Blob) -> Tensor:
         """The blob's tensor in the type of the chain's factors."""
-        factors = self.chain.host.factors
-        if factors == torch.float32:
+        if self._factors == torch.float32:
             return blob.values.get()
-        return blob.values.as_is().to(factors)
+        return blob.values.as_is().to(self._factors)
 
-    def _prepare(self, x: Tensor, stride: tuple[int, ...]) -> None:
-        shape = tuple(self._bottom.shape)
+    def _prepare(self, x: Tensor, shape: Shape, stride: tuple[int, ...]) -> None:
+        """Makes the kernel for x, where that is another one than the last.
+
+        shape: that of the bottom, of which x may be a part; stride: what leads from the pixels of x
+        to those that are computed.
+        """
         if self._made_for == (shape, x.shape, stride):
             return
         self._kernel, self._made_for = None, (shape, x.shape, stride)
         self._top_shape = tuple(self._shape_of_top(shape))
-        if x.numel() and x.dtype == self.chain.host.factors:
+        if x.numel() and x.dtype == self._factors:
             self._kernel = make_kernel(self.chain, self._weights, tuple(x.shape), stride)
 
     def _shape_of_top(self, shape: Shape) -> Shape:

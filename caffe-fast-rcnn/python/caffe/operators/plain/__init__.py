@@ -8,7 +8,7 @@
     depthwise_gradient  of the kernels of depthwise ones
     winograd            convolution, 3 x 3 with stride 1; "packed" weights are the kernels
     few_rows            product of a few rows
-    max_pooling         maxima without their places
+    pooling             maxima and averages of windows
     checks              what they demand of their operands
     library             their registration in the place of the compiled ones
     gradients           what autograd must know of them

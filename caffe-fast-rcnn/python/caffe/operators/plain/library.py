@@ -7,7 +7,7 @@ from caffe.operators.plain import (
     convolutions,
     depthwise_gradient,
     few_rows,
-    max_pooling,
+    pooling,
     regions,
     values,
     winograd,
@@ -32,7 +32,9 @@ SCHEMAS = {
     "few_rows_product(Tensor x, Tensor weight, Tensor? bias, float low, float high) -> Tensor":
         few_rows.few_rows_product,
     "max_pool(Tensor x, int[] kernel, int[] stride, int[] pad, int[] counts) -> Tensor":
-        max_pooling.max_pool,
+        pooling.max_pool,
+    "average_pool(Tensor x, int[] kernel, int[] stride, int[] pad, int[] counts) -> Tensor":
+        pooling.average_pool,
     "nms(Tensor boxes, Tensor scores, Tensor? groups, float thresh, bool inclusive, "
     "int max_keep) -> Tensor": boxes.nms,
     "soft_nms(Tensor boxes, Tensor scores, Tensor? groups, bool gaussian, float thresh, "
