@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from caffe.operators import pointwise, pooling
 from caffe.nets.plan.recording import Recorder
+from caffe.operators import pointwise, pooling
 from caffe.operators.registration import are_compiled
 
 pytestmark = pytest.mark.skipif(not are_compiled(), reason="plain operators are not recorded")
