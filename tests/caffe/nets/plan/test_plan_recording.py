@@ -113,6 +113,26 @@ def test_constants_stay_inside_and_as_they_are(function):
     assert recorded(function, inputs()) is None
 
 
+def test_a_tensor_given_twice_cannot_be_told_from_itself():
+    both = torch.randn(2)
+    assert recorded(lambda x, y: [x - y], [both, both]) is None
+    assert recorded(lambda x, y: [x - y], [both, both.detach()]) is not None
+
+
+def test_an_empty_constant_hinders_nothing():
+    nothing, given = torch.empty(0, 3, 8, 8), inputs()
+    replay = recorded(lambda x, y: [torch.cat([x, nothing]), x[:0] * 2, x[:0].add_(1)], given)
+    for found, shape in zip(replay(given), [(2, 3, 8, 8), (0, 3, 8, 8), (0, 3, 8, 8)]):
+        assert found.shape == shape
+
+
+def test_indices_of_which_some_are_missing_cannot_be_replayed():
+    order = torch.tensor([1, 0, 2])
+    assert recorded(lambda x, y: [x[:, order]], inputs()) is None
+    replay, given = recorded(lambda x, y: [x.permute(1, 0, 2, 3)[order]], inputs()), inputs()
+    assert torch.equal(replay(given)[0], given[0].permute(1, 0, 2, 3)[order])
+
+
 def test_nothing_is_kept_longer_than_it_is_read():
     alive = []
 

@@ -1,10 +1,12 @@
 """Stretches of a plan: when their operators are replayed, and that nobody notices."""
 import numpy as np
 import pytest
+from half_bytes import needs_bf16, precision
 from net_texts import input_layer, layer, net
 from planned import RESIDUAL, assert_near, assert_same, conv, fill, outputs, unplanned
 
 import caffe
+from caffe.nets.plan.planner import _PATIENCE
 from caffe.nets.plan.steps import ChainStep
 from caffe.operators.registration import are_compiled
 
@@ -31,6 +33,24 @@ class Twice(caffe.Layer):
 
     def backward(self, top, propagate_down, bottom):
         pass
+
+
+class Mirrored(caffe.TensorLayer):
+    """Its bottom twice; the second negated, if `negates`."""
+
+    negates = False
+
+    def reshape(self, bottom, top):
+        for blob in top:
+            blob.reshape(*bottom[0].shape)
+
+    def forward(self, x):
+        return x, -x if self.negates else x
+
+
+def python_layer(name, bottom, tops, kind):
+    return layer(name, "Python", bottom, tops,
+                 f'python_param {{ module: "{__name__}" layer: "{kind.__name__}" }}')
 
 
 @pytest.fixture
@@ -129,8 +149,7 @@ def test_an_array_of_an_output_is_no_hindrance(runs):
 def test_layers_of_the_user_end_a_stretch(runs):
     text = (input_layer("data", 1, 16, 9, 9) + conv("first", "data", 16)
             + conv("second", "first", 8)
-            + layer("times", "Python", "second", None,
-                    f'python_param {{ module: "{__name__}" layer: "Twice" }}')
+            + python_layer("times", "second", "times", Twice)
             + conv("third", "times", 8) + conv("fourth", "third", 4))
     built = ready(text, runs)
     set_data(built, 2)
@@ -151,3 +170,89 @@ def test_a_concat_whose_parts_come_from_two_stretches(runs):
         expected = unplanned(built)
         built.forward()
         assert_same(built, expected, ["last"])
+
+
+def test_bottoms_that_were_one_tensor_and_are_two():
+    text = (input_layer("data", 1, 8, 6, 6) + python_layer("two", "data", "same other", Mirrored)
+            + conv("left", "same", 8) + conv("right", "other", 8)
+            + layer("both", "Concat", "left right") + conv("last", "both", 4))
+    built = net(text, phase=caffe.TEST)
+    fill(built)
+    for negates in (False, True):
+        built.layer_dict["two"].negates = negates
+        expected = unplanned(built)
+        for _ in range(UNTIL_REPLAYED + 1):
+            built.forward()
+            assert_same(built, expected, ["last"])
+
+
+def test_a_shape_that_cannot_be_recorded_does_not_hinder_others(runs):
+    text = (input_layer("data", 1, 8, 6, 6) + python_layer("two", "data", "same other", Mirrored)
+            + conv("left", "same", 8) + conv("right", "other", 8)
+            + layer("both", "Concat", "left right") + conv("last", "both", 4))
+    built = ready(text, runs)
+    built.forward()
+    assert runs
+    built.layer_dict["two"].negates = True
+    built.blobs["data"].reshape(1, 8, 5, 5)
+    for _ in range(UNTIL_REPLAYED):
+        runs.clear()
+        built.forward()
+    assert not runs
+
+
+def test_rois_that_are_none_for_some_passes(runs):
+    text = (input_layer("data", 1, 8, 6, 6) + input_layer("rois", 3, 5) + conv("map", "data", 8)
+            + layer("pooled", "ROIPooling", "map rois", None,
+                    "roi_pooling_param { pooled_h: 3 pooled_w: 3 spatial_scale: 1 }")
+            + layer("fc", "InnerProduct", "pooled", None, "inner_product_param { num_output: 9 }")
+            + layer("relu", "ReLU", "fc", "fc") + layer("drop", "Dropout", "fc", "fc")
+            + layer("score", "InnerProduct", "fc", None, "inner_product_param { num_output: 4 }"))
+    built = net(text, phase=caffe.TEST)
+    fill(built)
+    for count in (3, 0, 3):
+        built.blobs["rois"].reshape(count, 5)
+        built.blobs["rois"].data[...] = [0, 1, 1, 4, 4]
+        expected = unplanned(built)
+        for _ in range(UNTIL_REPLAYED + 1):
+            runs.clear()
+            built.forward()
+            assert_same(built, expected, ["score"])
+        assert not (count and runs)
+
+
+@needs_bf16
+def test_a_blob_of_bf16_that_becomes_float32_does_so_in_a_replay():
+    """The average reads what the softmax, of another stretch, has converted."""
+    text = (input_layer("data", 1, 8, 6, 6) + conv("first", "data", 8) + conv("map", "first", 8)
+            + conv("next", "map", 8) + layer("most", "ArgMax", "data")
+            + layer("prob", "Softmax", "map") + conv("then", "next", 8) + conv("last", "then", 8)
+            + layer("least", "ArgMax", "data")
+            + layer("mean", "Pooling", "map", None, "pooling_param { pool: AVE kernel_size: 2 }")
+            + layer("max", "Pooling", "map", None, "pooling_param { kernel_size: 3 }"))
+    with precision("bf16"):
+        built = net(text, phase=caffe.TEST)
+    fill(built)
+    expected = outputs(built)
+    for _ in range(UNTIL_REPLAYED + 1):
+        for name, array in outputs(built).items():
+            np.testing.assert_array_equal(array, expected[name], name)
+
+
+def test_what_is_kept_of_a_replay_is_not_copied(runs):
+    """For "bn", which is hidden, the plan keeps the bottom of its chain."""
+    text = (input_layer("data", 1, 8, 6, 6) + conv("first", "data", 8) + conv("kept", "first", 8)
+            + conv("conv", "kept", 8) + layer("bn", "BatchNorm", "conv", None)
+            + layer("relu", "ReLU", "bn", "bn") + conv("last", "bn", 4))
+    built = ready(text, runs)
+    built._planner._absent.times = _PATIENCE    # from now on the plan keeps what it computes
+    for _ in range(UNTIL_REPLAYED):
+        built.forward()
+    runs.clear()
+    built.forward()
+    assert "kept" not in runs
+    memory = built.blobs["kept"].values
+    assert built._planner._absent._kept[id(memory)] is memory.as_is()
+    expected = unplanned(built)
+    built.forward()
+    assert_same(built, expected)

@@ -8,7 +8,8 @@
 
 It is for functions that compute with tensors alone, and do the same for all inputs of one shape:
 numbers that PyTorch gives to Python, or Python to PyTorch (torch.tensor, torch.from_numpy), make a
-replay impossible. What else is not an operator, such as a write to a numpy array, is not noticed.
+replay impossible. What is not an operator, such as `tolist` or a write to a numpy array, is not
+noticed.
 Tensors from elsewhere, as weights are, are constants: the same tensors, with the values that they
 have at each replay. Nothing may be written to their memory, and none may be returned.
 
@@ -34,13 +35,14 @@ _FROM_PYTHON = torch.ops.aten.lift_fresh.default    # what torch.tensor and torc
 class Recorder(TorchDispatchMode):
     """Notes the operators that are called inside its `with` block, which must record no gradients.
 
-    inputs: the tensors that are others at a replay.
+    inputs: the tensors that are others at a replay. One that is there twice makes a replay
+    impossible: nobody knows which of the two an operator reads.
     """
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()
         self._recording: Any = None         # None: there can be no replay
-        if are_compiled():
+        if are_compiled() and len({id(tensor) for tensor in inputs}) == len(inputs):
             self._recording = torch.classes.caffe_fast_rcnn.Recording(len(inputs))
         self._registers: Any = WeakTensorKeyDictionary()    # a tensor's register, while it lives
         self._constants: set[int] = set()       # addresses of their memory
@@ -70,11 +72,14 @@ class Recorder(TorchDispatchMode):
 
     def _note(self, func: Any, arguments: dict[int, Any], result: Any) -> None:
         results = list(_tensors(result)) if func._schema.returns else []
+        if not all(isinstance(tensor, Tensor) for tensor in results) or \
+                any(map(_is_mixed, arguments.values())):
+            self._recording = None
+            return
         self._recording.begin(func._schema.name, func._schema.overload_name)
         for place, value in arguments.items():
             self._note_argument(place, value)
-        if func is _FROM_PYTHON or self._writes_to_constants(func, arguments) or not all(
-                isinstance(tensor, Tensor) for tensor in results):
+        if func is _FROM_PYTHON or self._writes_to_constants(func, arguments):
             self._recording = None
             return
         self._recording.end([self._register_of(tensor) for tensor in results])
@@ -86,7 +91,7 @@ class Recorder(TorchDispatchMode):
                    for tensor in _tensors(arguments[place]))
 
     def _is_constant(self, tensor: Any) -> bool:
-        return isinstance(tensor, Tensor) and _memory_of(tensor) in self._constants
+        return isinstance(tensor, Tensor) and not self._constants.isdisjoint(_memory_of(tensor))
 
     def _note_argument(self, place: int, value: Any) -> None:
         if isinstance(value, Tensor):
@@ -104,7 +109,7 @@ class Recorder(TorchDispatchMode):
         """The register of an argument; one that no operator has made is a constant."""
         if tensor not in self._registers:
             self._recording.set_constant(self._new_register(tensor), tensor)
-            self._constants.add(_memory_of(tensor))
+            self._constants.update(_memory_of(tensor))
         return self._registers[tensor]
 
     def _register_of(self, tensor: Tensor) -> int:
@@ -116,9 +121,18 @@ class Recorder(TorchDispatchMode):
         return self._count - 1
 
 
-def _memory_of(tensor: Tensor) -> int:
-    """The address of a tensor's memory, the same for all its views; 0 for a packed tensor."""
-    return 0 if tensor.is_mkldnn else tensor.untyped_storage().data_ptr()
+def _memory_of(tensor: Tensor) -> set[int]:
+    """The address of a tensor's memory, the same for all its views; nothing for an empty tensor,
+    which has no memory, and for one that is packed or sparse, which has no views."""
+    if tensor.layout != torch.strided or not tensor.numel():
+        return set()
+    return {tensor.untyped_storage().data_ptr()}
+
+
+def _is_mixed(argument: Any) -> bool:
+    """Whether an argument is a list of tensors and of others, as indices may be."""
+    return (isinstance(argument, (list, tuple))
+            and len({isinstance(item, Tensor) for item in argument}) > 1)
 
 
 def _place(func: Any, name: str) -> int:

@@ -61,15 +61,17 @@ class KnownStretch(Stretch):
     """
 
     def __init__(self, entries: list[Entry], absent: AbsentBlobs) -> None:
-        super().__init__(entries, absent)
+        super().__init__([entry._replace(keeping=[]) for entry in entries], absent)
         steps = [entry.step for entry in entries]
+        self._keeping = entries[-1].keeping
         self._leaving = [memory for entry in entries for memory in entry.leaving]
         self._bottoms = _read_from_outside(steps)
         self._changing = list({id(memory): memory for memory in (
             *(blob.values for step in steps for layer in step.layers for blob in layer.tops),
             *self._leaving)}.values())
-        self._can_be_recorded = len(steps) > 1 and _keeps_to_itself(steps)
+        self._is_whole = len(steps) > 1 and _keeps_to_itself(steps)
         self._made_for: list[tuple] = []
+        self._can_be_recorded = True        # for these bottoms
         self._replay: Replay | None = None
         self._tops: list[_Top] = []
         self._left_out: list[tuple[Memory, torch.Size | tuple[int, ...]]] = []
@@ -77,32 +79,41 @@ class KnownStretch(Stretch):
     def run(self) -> float:
         """Runs, records or replays the steps, which have no losses."""
         with torch._C._AutoDispatchBelowAutograd():     # half of a small map's time
-            if not self._can_be_recorded:
-                super().run()
-                return 0.0
-            bottoms = [memory.as_is() for memory in self._bottoms]
-            forms = [(x.shape, x.stride(), x.dtype, memory.fresh)
-                     for x, memory in zip(bottoms, self._bottoms)]
-            if forms != self._made_for:
-                self._made_for, self._replay = forms, None
-                super().run()
-            elif any(memory.is_held or memory.is_lent for memory in self._leaving):
-                super().run()
-            elif self._replay is None:
-                self._record(bottoms)
+            if self._is_whole:
+                self._run_or_replay()
             else:
-                self._run_again(self._replay, bottoms)
+                super().run()
+            for memory in self._keeping:
+                self._absent.keep(memory)
         return 0.0
+
+    def _run_or_replay(self) -> None:
+        bottoms = [memory.as_is() for memory in self._bottoms]
+        forms = [(x.shape, x.stride(), x.dtype, memory.fresh)
+                 for x, memory in zip(bottoms, self._bottoms)]
+        if forms != self._made_for:
+            self._made_for, self._replay, self._can_be_recorded = forms, None, True
+            super().run()
+        elif not self._can_be_recorded or any(memory.is_held or memory.is_lent
+                                              for memory in self._leaving):
+            super().run()
+        elif self._replay is None:
+            self._record(bottoms)
+        else:
+            self._run_again(self._replay, bottoms)
 
     def _record(self, bottoms: list[Tensor]) -> None:
         recorder = Recorder(bottoms)
         with recorder:
             super().run()
-        tops = [memory for memory in self._changing if not memory.is_deferred]
-        self._tops = [_Top(memory, memory.owned, memory.fresh) for memory in tops]
+        known = [memory for memory in self._changing if not memory.is_deferred]
+        # a bottom in bfloat16 becomes float32 once a layer asks for that
+        known += [memory for memory, x in zip(self._bottoms, bottoms)
+                  if memory not in self._changing and memory.as_is() is not x]
+        self._tops = [_Top(memory, memory.owned, memory.fresh) for memory in known]
         self._left_out = [(memory, memory.shape) for memory in self._changing
                           if memory.is_deferred]
-        self._replay = recorder.replay_of([memory.as_is() for memory in tops])
+        self._replay = recorder.replay_of([memory.as_is() for memory in known])
         self._can_be_recorded = self._replay is not None
 
     def _run_again(self, replay: Replay, bottoms: list[Tensor]) -> None:
@@ -111,8 +122,6 @@ class KnownStretch(Stretch):
             top.memory.fresh = top.fresh
         for memory, shape in self._left_out:
             self._absent.leave_out(memory, shape)
-        for memory in self._entries[-1].keeping:
-            self._absent.keep(memory)
 
 
 def make_stretches(entries: Iterable[Entry], absent: AbsentBlobs) -> list[Stretch]:
