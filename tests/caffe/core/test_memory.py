@@ -224,3 +224,18 @@ def test_kept_values_do_not_change():
     of_another = memory.keep()
     tensor += 1
     assert of_another.tolist() == [0, 0] and memory.get().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["values", "fill"])
+def test_an_array_of_an_inference_tensor_gets_later_values(is_new):
+    memory = Memory((2,), CPU)
+    with torch.inference_mode():
+        if not is_new:
+            memory.set(torch.ones(2))
+        array = memory.array()
+    assert array.tolist() == [not is_new] * 2
+    memory.set(torch.full((2,), 5.0))
+    memory.settle()
+    assert array.tolist() == [5, 5]
+    memory.unset()
+    assert array.tolist() == [0, 0]

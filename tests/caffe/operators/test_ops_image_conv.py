@@ -124,7 +124,8 @@ def test_meta_shape():
     {"weights": ImageWeights(image_conv_pack(torch.zeros(4, 3, 3, 3)).packed, 4, (3, 4))},
     {"weights": ImageWeights(image_conv_pack(torch.zeros(4, 3, 3, 3)).packed, 0, (3, 3))},
     {"weights": ImageWeights(image_conv_pack(torch.zeros(4, 3, 3, 3)).packed, 1000, (3, 3))},
-    {"weights": ImageWeights(torch.zeros(1, 27, 4), 4, (3, 3))}])
+    {"weights": ImageWeights(torch.zeros(1, 27, 4), 4, (3, 3))},
+    {"x": torch.zeros(1, 0, 5, 5), "weights": image_conv_pack(torch.zeros(4, 0, 3, 3))}])
 def test_operands_that_do_not_fit(change):
     given = {"x": torch.zeros(1, 3, 5, 5), "weights": image_conv_pack(torch.zeros(4, 3, 3, 3)),
              "bias": torch.zeros(4), "stride": (1, 1), "padding": (0, 0), **change}

@@ -272,7 +272,11 @@ class Memory:
         return self._arrays_tensor
 
     def _exclusive(self, tensor: Tensor) -> Tensor:
-        """The tensor, or a copy when it is not in Caffe's order or its memory is also another's."""
+        """The tensor, or a copy when it is not in Caffe's order, its memory is also another's, or
+        PyTorch lets nobody write to it behind the block of torch.inference_mode that made it."""
+        if tensor.is_inference():
+            with torch.inference_mode(False):
+                return torch.empty(tensor.shape, device=tensor.device).copy_(tensor)
         if self.keeps_layout and self.owned:
             return tensor
         if not self.owned:

@@ -213,6 +213,7 @@ at::Tensor image_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out
   constexpr const char* op = "image_conv";
   check_float_on_cpu(op, "x", x, 4);
   check_float_on_cpu(op, "packed", packed, 2);
+  TORCH_CHECK_VALUE(x.size(1) > 0, op, ": x must have channels, not be ", x.sizes());
   check_geometry(op, x, kernel, stride, padding);
   TORCH_CHECK_VALUE(out_channels > 0 && packed.size(0) == x.size(1) * kernel[0] * kernel[1] &&
                         packed.size(1) == (out_channels + kPanel - 1) / kPanel * kPanel,

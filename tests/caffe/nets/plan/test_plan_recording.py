@@ -1,5 +1,7 @@
 """Recorded operators, called again with other inputs."""
 import gc
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -155,3 +157,13 @@ def test_the_number_of_inputs_is_checked():
     replay = recorded(lambda x, y: [x + y], inputs())
     with pytest.raises(ValueError, match="expected 2 inputs, got 1"):
         replay([torch.zeros(1)])
+
+
+def test_recording_does_not_import_the_compiler():
+    """It would take 3 s, in the third pass of every test net."""
+    program = ("import sys, torch\nfrom caffe.nets.plan.recording import Recorder\n"
+               "x = torch.zeros(2)\nwith torch.no_grad(), Recorder([x]):\n    x + 1\n"
+               "print('torch._dynamo' in sys.modules)")
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                           check=True)
+    assert found.stdout == "False\n"

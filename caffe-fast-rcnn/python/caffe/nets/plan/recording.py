@@ -50,6 +50,12 @@ class Recorder(TorchDispatchMode):
         for tensor in inputs:
             self._new_register(tensor)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Else PyTorch imports all of torch.compile with the first operator, which takes 3 s and
+        70 MB."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (),
                            kwargs: dict[str, Any] | None = None) -> Any:
         arguments = [*args, *(kwargs or {}).values()]

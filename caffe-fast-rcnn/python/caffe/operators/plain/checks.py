@@ -35,10 +35,29 @@ def check_operand(op: str, name: str, x: Tensor | None, axes: int) -> None:
             f"{op}: {name} must be float32 with {axes} axes")
 
 
-def check_out(op: str, out: Tensor, top: Tensor) -> None:
-    """What takes the result `top` of a test net's operator."""
-    check_operand(op, "out", out, top.dim())
+def check_out(op: str, out: Tensor, top: Tensor, x: Tensor) -> None:
+    """What takes the result `top`, (N, C, H, W), of a test net's operator, which reads x."""
+    check_operand(op, "out", out, 4)
     require(out.shape == top.shape, f"{op}: out must be {sizes(top)}, not {sizes(out)}")
+    require(_is_run_of_pixels(out),
+            f"{op}: out must be channels_last, or a slice of the channels of such a map, not have "
+            f"the strides {list(out.stride())}")
+    require(not (_has_no_gaps(x) and _has_no_gaps(out) and torch._C._overlaps(x, out)),
+            f"{op}: out shares memory with x")
+
+
+def _is_run_of_pixels(x: Tensor) -> bool:
+    """Whether the pixels, each a run of channels, follow each other with equal steps."""
+    _, channels, height, width = x.shape
+    step = next((x.stride(axis) for axis in (3, 2, 0) if x.shape[axis] > 1), channels)
+    images, run, lines, pixels = x.stride()
+    return ((channels == 1 or run == 1) and step >= channels and (width == 1 or pixels == step)
+            and (height == 1 or lines == step * width)
+            and (len(x) == 1 or images == step * width * height))
+
+
+def _has_no_gaps(x: Tensor) -> bool:
+    return x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
 
 
 def check_kind(op: str, name: str, x: Tensor, other_name: str, other: Tensor) -> None:

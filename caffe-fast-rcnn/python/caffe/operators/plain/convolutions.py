@@ -33,7 +33,7 @@ def pointwise_conv(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | 
 def pointwise_conv_out(x: Tensor, packed: Tensor, out_channels: int, bias: Tensor | None,
                        residual: Tensor | None, low: float, high: float, out: Tensor) -> None:
     top = pointwise_conv(x, packed, out_channels, bias, residual, low, high)
-    checks.check_out("pointwise_conv", out, top)
+    checks.check_out("pointwise_conv", out, top, x)
     out.copy_(top)
 
 
@@ -64,6 +64,7 @@ def image_conv(x: Tensor, packed: Tensor, out_channels: int, kernel: Sequence[in
     op = "image_conv"
     for name, operand, axes in (("x", x, 4), ("packed", packed, 2), ("bias", bias, 1)):
         checks.check_operand(op, name, operand, axes)
+    checks.require(x.shape[1] > 0, f"{op}: x must have channels, not be {checks.sizes(x)}")
     for name, numbers, least in (("kernel", kernel, 1), ("stride", stride, 1),
                                  ("padding", padding, 0)):
         checks.require(len(numbers) == 2 and min(numbers) >= least,
