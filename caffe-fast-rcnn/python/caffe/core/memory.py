@@ -103,10 +103,7 @@ class Memory:
         self._lent, self._deferred = (), None
 
     def watch(self, method: Callable[[], None]) -> None:
-        """Calls a method once, before the values may change for the first time from now on.
-
-        The memory does not keep the method's object alive.
-        """
+        """Calls a method once, before the values next may change, if its object still lives."""
         reference = weakref.WeakMethod(method)
         if reference not in self._watchers:
             self._watchers.append(reference)
@@ -230,7 +227,6 @@ class Memory:
 
     def settle(self) -> None:
         """Moves new values to the memory that numpy was given, if the user still has it.
-
         Called when all layers have run, not between them: the older values that a layer keeps for
         its gradient must not change.
         """
