@@ -1,9 +1,27 @@
-"""Test nets of random units: the residual ones of ResNets, the parallel ones of Inception nets."""
+"""Test nets of random units: the residual ones of ResNets, the parallel ones of Inception nets,
+Slices, layers that no convolution takes, and layers in Python."""
 import random
 
 from net_texts import input_layer, layer
 
+import caffe
+
 AFTER = ["ReLU", "ReLU", "ReLU6", "PReLU", "Sigmoid"]
+LONE = {"Pooling": "pooling_param { pool: AVE kernel_size: 3 stride: 1 pad: 1 }", "LRN": "",
+        "Dropout": "", "Softmax": "", "Power": "power_param { power: 2 scale: 0.5 }",
+        "Reshape": "reshape_param { shape { dim: 0 dim: 0 dim: 0 dim: -1 } }",
+        "Python": f'python_param {{ module: "{__name__}" layer: "Halved" }}'}
+
+
+class Halved(caffe.Layer):
+    """Halves its bottom, of which it keeps the array, as a program's own layer may."""
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom, top):
+        self.kept = bottom[0].data
+        top[0].data[...] = self.kept / 2
 
 
 class RandomNet:
@@ -11,11 +29,12 @@ class RandomNet:
 
     def __init__(self, choose: random.Random) -> None:
         self.choose = choose
-        self.batch, self.channels = choose.choice([1, 1, 2]), choose.choice([8, 16])
+        self.batch, self.channels = choose.choice([1, 1, 2]), choose.choice([3, 8, 16])
         self.text = input_layer("data", self.batch, self.channels, 9, 10)
         bottom, channels = "data", self.channels
         for number in range(choose.randint(2, 4)):
-            unit = choose.choice([self.residual, self.residual, self.parallel])
+            unit = choose.choice([self.residual, self.residual, self.parallel, self.sliced,
+                                  self.lone])
             bottom, channels = unit(f"u{number}", bottom, channels)
         self.convolution("end", bottom, 7, "kernel_size: 1")
 
@@ -75,3 +94,20 @@ class RandomNet:
             total += channels if kind in ("pool", "bottom") else outputs
         self.text += layer(name, "Concat", " ".join(branches))
         return self.normalised(name), total
+
+    def sliced(self, name: str, bottom: str, channels: int) -> tuple[str, int]:
+        """The channels in two parts, of which one or both are changed, put together again."""
+        parts = [f"{name}_s0", f"{name}_s1"]
+        self.text += layer(f"{name}_cut", "Slice", bottom, " ".join(parts),
+                           f"slice_param {{ slice_point: {channels // 2} }}")
+        changed = [self.normalised(part) for part in parts]
+        if self.choose.random() < 0.5:
+            changed[0] = self.convolution(f"{name}_a", parts[0], channels // 2, "kernel_size: 1")
+        self.text += layer(name, "Concat", " ".join(changed))
+        return name, channels
+
+    def lone(self, name: str, bottom: str, channels: int) -> tuple[str, int]:
+        """One layer of LONE, behind which the activation may be in place."""
+        kind = self.choose.choice(list(LONE))
+        self.text += layer(name, kind, bottom, None, LONE[kind])
+        return self.normalised(name), channels

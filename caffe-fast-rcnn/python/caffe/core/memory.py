@@ -268,18 +268,14 @@ class Memory:
         return self._arrays_tensor
 
     def _exclusive(self, tensor: Tensor) -> Tensor:
-        """The tensor, or a copy when it is not in Caffe's order, its memory is also another's, or
-        PyTorch lets nobody write to it behind the block of torch.inference_mode that made it."""
-        if tensor.is_inference():
+        """The tensor, or a copy: in Caffe's order, alone in its memory, for all to write to."""
+        if tensor.is_inference():       # only code within torch.inference_mode may write to it
             with torch.inference_mode(False):
                 return torch.empty(tensor.shape, device=tensor.device).copy_(tensor)
-        if self.keeps_layout and self.owned:
-            return tensor
-        if not self.owned:
-            return tensor.clone() if self.keeps_layout else \
-                tensor.clone(memory_format=torch.contiguous_format)
-        if tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size():
-            return tensor.clone(memory_format=torch.contiguous_format)  # a part of another blob
+        if self.keeps_layout:
+            return tensor if self.owned else tensor.clone()
+        if not self.owned or tensor.untyped_storage().nbytes() > tensor.nbytes:
+            return tensor.clone(memory_format=torch.contiguous_format)
         return tensor.contiguous()
 
     def _host_array(self) -> np.ndarray:

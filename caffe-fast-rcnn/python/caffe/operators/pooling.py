@@ -37,8 +37,8 @@ def average_pool(x: Tensor, kernel: Pair, stride: Pair, pad: Pair, counts: Pair)
     """The averages of windows that lie as those of `max_pool`, (N, C, *counts), channels_last.
 
     A window's sum is divided by the pixels that it has inside x with its padding, as in Caffe: 0
-    where it lies all outside x. No gradient passes through it. ValueError: operands that do not
-    fit.
+    where it lies all outside x, NaN (0 / 0) where it begins just behind the padding. No gradient
+    passes through it. ValueError: operands that do not fit.
     """
     return _below_autograd(raw.average_pool, x, kernel, stride, pad, counts)
 

@@ -57,7 +57,8 @@ class KnownStretch(Stretch):
     """Steps of built-in layers, of which at most the last has something to keep behind it.
 
     They run one by one for bottoms of new shapes, are recorded when the next ones have the same,
-    and then replayed, as long as nobody has the array of a blob that is let go.
+    and then replayed, as long as nobody has the array or the tensor of a blob that is let go.
+    What Python would decide anew in each pass is part of `forms`, or prevents the replay.
     """
 
     def __init__(self, entries: list[Entry], absent: AbsentBlobs) -> None:
