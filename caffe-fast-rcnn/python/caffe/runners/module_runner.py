@@ -145,8 +145,10 @@ class ModuleRunner(GraphRunner):
     def _can_change_bottom(self) -> bool:
         if not self._may_change_bottom or not self.bottoms[0].values.fresh:
             return False
-        if self.module.numbers is Numbers.ROUNDED and \
-                self.bottoms[0].values.as_is().dtype != torch.float32:
+        bottom = self.bottoms[0].values.as_is()
+        if bottom.is_inference() and not torch.is_inference_mode_enabled():
+            return False    # PyTorch allows no changes in place behind that block
+        if self.module.numbers is Numbers.ROUNDED and bottom.dtype != torch.float32:
             return False
         return self.module.in_place or not self.need_backward
 

@@ -368,3 +368,19 @@ def test_float64_nets_have_no_chains(built):
 def test_a_pass_repeats_itself_to_the_last_bit(built):
     first = outputs(built)["prob"]
     np.testing.assert_array_equal(outputs(built)["prob"], first)
+
+
+def test_layers_in_place_run_by_themselves_behind_a_pass_in_inference_mode():
+    text = (input_layer("data", 1, 3, 4, 4)
+            + layer("conv", "Convolution", "data", None,
+                    "convolution_param { num_output: 4 kernel_size: 1 }")
+            + layer("scale", "Scale", "conv", "conv", "scale_param { bias_term: true }")
+            + layer("softmax", "Softmax", "conv"))
+    built = net(text, phase=caffe.TEST)
+    fill(built)
+    with torch.inference_mode():
+        built.forward()
+    built.forward(start="scale", end="scale")
+    factor, bias = (blob.data.reshape(1, 4, 1, 1) for blob in built.params["scale"])
+    found = built.blobs["conv"].data.copy()
+    assert_near(found, unplanned(built)["conv"] * factor + bias)
