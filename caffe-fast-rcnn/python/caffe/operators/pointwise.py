@@ -8,7 +8,6 @@ src/caffe/layers/pointwise.cpp multiplies as Winograd's does. Every output is th
 same order however many threads there are.
 """
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -60,21 +59,6 @@ def pointwise_conv(x: Tensor, weights: PointwiseWeights, bias: Tensor | None = N
         return out
     return raw.pointwise_conv(widened(x), weights.packed, weights.out_channels, bias, residual, low,
                               high).to(x.dtype)
-
-
-def pointwise_at_hand(weights: PointwiseWeights, bias: Tensor | None, low: float,
-                      high: float) -> Callable[[Tensor, Tensor | None, Tensor | None], Tensor]:
-    """The function (x, residual, out) -> top that is pointwise_conv with these operands, for maps
-    of float32 alone: what is left to do for each map takes half the time."""
-    conv, conv_out = raw.pointwise_conv.default, raw.pointwise_conv_out.default
-    packed, outputs = weights
-
-    def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
-        if out is None:
-            return conv(x, packed, outputs, bias, residual, low, high)
-        conv_out(x, packed, outputs, bias, residual, low, high, out)
-        return out
-    return run
 
 
 def pays(outputs: int) -> bool:

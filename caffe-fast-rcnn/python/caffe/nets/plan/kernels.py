@@ -139,14 +139,13 @@ def _takes_pointwise(module: Convolution, w: Windows, activation: Activation) ->
 
 
 def _pointwise(w: Windows, weights: Weights, activation: Activation) -> Kernel:
-    conv = pointwise.pointwise_at_hand(pointwise.pointwise_pack(weights.weight), weights.bias,
-                                       *_limits(activation))
+    packed, bias = pointwise.pointwise_pack(weights.weight), weights.bias
+    low, high = _limits(activation)
     rows, columns = w.stride
-    if rows == columns == 1:
-        return conv
 
     def run(x: Tensor, residual: Tensor | None, out: Tensor | None) -> Tensor:
-        return conv(x[:, :, ::rows, ::columns], residual, out)
+        x = x if rows == columns == 1 else x[:, :, ::rows, ::columns]
+        return pointwise.pointwise_conv(x, packed, bias, residual, low, high, out)
     return run
 
 
