@@ -58,6 +58,14 @@ inline void check_float_on_cpu(const char* op, const char* name, const at::Tenso
                     operand.sizes());
 }
 
+// A number for every output, or none.
+inline void check_bias(const char* op, const OptionalTensor& bias, int64_t outputs) {
+  if (!bias) return;
+  check_float_on_cpu(op, "bias", *bias, 1);
+  TORCH_CHECK_VALUE(bias->size(0) == outputs, op, ": bias must be (", outputs, ",), not ",
+                    bias->sizes());
+}
+
 // An operand that must have the type of another one and be on its device. Both names come with
 // their verb: "rois are", "grad is".
 inline void check_kind(const char* op, const char* name, const at::Tensor& operand,

@@ -136,13 +136,8 @@ at::Tensor depthwise_conv(const at::Tensor& x, const at::Tensor& weights, int64_
   const at::Tensor from = x.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor packed = weights.contiguous();
   const std::vector<float> nothing(channels, 0.f);
-  at::Tensor addend;
-  if (bias) {
-    check_float_on_cpu(op, "bias", *bias, 1);
-    TORCH_CHECK_VALUE(bias->size(0) == channels, op, ": bias must be (", channels, ",), not ",
-                      bias->sizes());
-    addend = bias->contiguous();
-  }
+  check_bias(op, bias, channels);
+  const at::Tensor addend = bias ? bias->contiguous() : at::Tensor();
   if (out.numel() == 0) return out;
   const Depthwise work{x.size(2),
                        x.size(3),

@@ -63,11 +63,7 @@ at::Tensor few_rows_product(const at::Tensor& x, const at::Tensor& weight,
                     " rows, not be ", x.sizes());
   TORCH_CHECK_VALUE(x.size(1) == weight.size(1), op, ": weight must be (O, ", x.size(1),
                     "), not ", weight.sizes());
-  if (bias) {
-    check_float_on_cpu(op, "bias", *bias, 1);
-    TORCH_CHECK_VALUE(bias->size(0) == weight.size(0), op, ": bias must be (", weight.size(0),
-                      ",), not ", bias->sizes());
-  }
+  check_bias(op, bias, weight.size(0));
   const int64_t rows = x.size(0), length = x.size(1), outputs = weight.size(0);
   at::Tensor out = at::empty({rows, outputs}, x.options());
   if (out.numel() == 0) return out;

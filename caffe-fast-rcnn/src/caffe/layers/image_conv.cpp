@@ -219,13 +219,8 @@ at::Tensor image_conv(const at::Tensor& x, const at::Tensor& packed, int64_t out
                         packed.size(1) == (out_channels + kPanel - 1) / kPanel * kPanel,
                     op, ": packed must come from image_conv_pack for ", x.size(1), " channels, ",
                     out_channels, " outputs and the kernel ", kernel, ", not be ", packed.sizes());
-  at::Tensor addend;
-  if (bias) {
-    check_float_on_cpu(op, "bias", *bias, 1);
-    TORCH_CHECK_VALUE(bias->size(0) == out_channels, op, ": bias must be (", out_channels,
-                      ",), not ", bias->sizes());
-    addend = bias->contiguous();
-  }
+  check_bias(op, bias, out_channels);
+  const at::Tensor addend = bias ? bias->contiguous() : at::Tensor();
   const int64_t rows = (x.size(2) + 2 * padding[0] - kernel[0]) / stride[0] + 1;
   const int64_t columns = (x.size(3) + 2 * padding[1] - kernel[1]) / stride[1] + 1;
   at::Tensor out = at::empty({x.size(0), out_channels, rows, columns},

@@ -215,13 +215,6 @@ void check_out(const char* op, const at::Tensor& out, at::IntArrayRef shape,
                     op, ": out shares memory with x");
 }
 
-void check_bias(const char* op, const OptionalTensor& bias, int64_t outputs) {
-  if (!bias) return;
-  check_float_on_cpu(op, "bias", *bias, 1);
-  TORCH_CHECK_VALUE(bias->size(0) == outputs, op, ": bias must be (", outputs, ",), not ",
-                    bias->sizes());
-}
-
 void check_residual(const char* op, const OptionalTensor& residual,
                            at::IntArrayRef shape) {
   if (!residual) return;
